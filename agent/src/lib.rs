@@ -1,0 +1,1 @@
+//! The Python agent of chopsticks, packed as constants.

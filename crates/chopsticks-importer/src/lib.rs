@@ -1,0 +1,1 @@
+//! Codebases: finds the Python modules that chopsticks serves to its agents.

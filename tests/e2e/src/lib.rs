@@ -1,0 +1,1 @@
+//! End to end tests of chopsticks against real interpreters.

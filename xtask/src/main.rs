@@ -1,0 +1,2 @@
+//! Automation of the chopsticks workspace.
+fn main() {}
