@@ -1,0 +1,76 @@
+//! Strips the agent's Python files and packs those that every connection sends.
+//!
+//! Stripping removes what the far side does not need (comments, docstrings, three of four spaces of
+//! indentation) and keeps every line where it was, so that tracebacks stay true.
+
+use std::{env, fmt::Write as _, fs, io::Write as _, path::Path};
+
+/// What every connection sends, the core first: see `py/agent.py`.
+const SENT: [&str; 4] = ["agent", "overlap", "importer", "ending"];
+/// What an agent asks for when it first needs it.
+const FETCHED: [&str; 3] = ["callables", "failure", "values"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=py");
+    println!("cargo::rerun-if-changed=build.rs");
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    let out = Path::new(&out);
+    let mut table = String::from("&[\n");
+    let mut sent = Vec::new();
+    for name in SENT.iter().chain(&FETCHED) {
+        let original = fs::read_to_string(format!("py/{name}.py")).expect("the file is part of the package");
+        let stripped = strip(&original);
+        // The first line, a docstring, is blank by now: it makes room for the name by which the agent finds a part.
+        assert!(stripped.starts_with('\n'), "py/{name}.py does not begin with a docstring");
+        let text = if *name == "agent" { stripped } else { format!("# {name}{stripped}") };
+        fs::write(out.join(format!("{name}.py")), &text).expect("OUT_DIR is writable");
+        writeln!(
+            table,
+            "    Part {{ name: {name:?}, sent: {}, original: {}, stripped: {}, source: include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.py\")) }},",
+            SENT.contains(name),
+            original.len(),
+            text.len(),
+        )
+        .expect("writing to a string cannot fail");
+        if SENT.contains(name) {
+            sent.push(text);
+        }
+    }
+    table.push(']');
+    fs::write(out.join("parts.rs"), table).expect("OUT_DIR is writable");
+
+    let mut packed = Vec::new();
+    let joined = sent.join("\0");
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Zlib, joined.as_bytes(), &mut packed)
+        .expect("writing to a vector cannot fail");
+    fs::File::create(out.join("agent.z")).and_then(|mut f| f.write_all(&packed)).expect("OUT_DIR is writable");
+
+    let first = fs::read_to_string("py/first_stage.py").expect("the file is part of the package");
+    fs::write(out.join("first_stage.py"), first.trim_end().replace("SIZE", &packed.len().to_string()))
+        .expect("OUT_DIR is writable");
+}
+
+/// Removes comments, docstrings and most indentation; line numbers stay.
+fn strip(source: &str) -> String {
+    let mut stripped = String::with_capacity(source.len());
+    let mut in_docstring = false;
+    for line in source.lines() {
+        let text = line.trim_start();
+        if in_docstring {
+            in_docstring = !text.contains("\"\"\"");
+        } else if let Some(rest) = text.strip_prefix("\"\"\"") {
+            in_docstring = !rest.contains("\"\"\"");
+        } else if !text.starts_with('#') {
+            let code = match text.find("  #") {
+                Some(at) if !text[at..].contains(['\'', '"']) => text[..at].trim_end(),
+                _ => text,
+            };
+            stripped.extend(std::iter::repeat_n(' ', (line.len() - text.len()) / 4));
+            stripped.push_str(code);
+        }
+        stripped.push('\n');
+    }
+    stripped.truncate(stripped.trim_end().len());
+    stripped.push('\n');
+    stripped
+}

@@ -1,0 +1,464 @@
+"""The core of the agent: frames, the reader role, calls and their results.
+
+Every connection sends and compiles this file, so it holds only what every connection needs; `part`
+compiles the other files into this namespace when they are first used. Runs on Python 2.7 and 3.4 to
+newest, standard library only. `threading`, `signal`, `traceback`, `pickle` and the like each cost
+more than the interpreter's own start: nothing here imports them.
+
+One thread at a time is the reader: it alone reads frames, and it handles them. That is the main
+thread while it is idle and while it runs a call that is soon over; a call that lasts is left behind
+by `watch`, which then reads in its stead until the main thread is free (see `overlap.py`).
+
+The loader (the first stage, or a test) provides `parts`: the sources of all files, this one first.
+"""
+import errno
+import marshal
+import os
+import sys
+from struct import Struct
+from time import sleep, time
+try:
+    from _thread import allocate_lock, get_ident, start_new_thread
+    import _signal as signal
+except ImportError:
+    from thread import allocate_lock, get_ident, start_new_thread
+    import signal
+
+__name__ = 'chopsticks_agent'
+
+VERSION = 1
+START = 0x01
+HELLO = 0x02
+REPLY = 0x03
+FAIL = 0x04
+CANCEL = 0x05
+PING = 0x06
+PONG = 0x07
+CALL = 0x20
+MODULES = 0x21
+IMPORT = 0x22
+# Formats, in the low bits of a frame's flags.
+PENCODE = 1
+MARSHAL = 2
+BYTES = 3
+MORE = 0x80
+FRAME = 1 << 17
+# A main thread that runs one call for longer than this, twice, is left behind as reader. Shorter costs
+# wake-ups during quick calls, longer delays the first call that overlaps.
+TICK = 0.002
+
+OLD = sys.version_info < (3,)
+SCALARS = frozenset((int, float, bool, bytes, type(u''), type(None)))
+PLAIN = SCALARS.union((list, tuple, dict, set, frozenset))
+HEADER = Struct('>LLBB')
+PID = os.getpid()
+MAIN = get_ident()
+
+buf = b''           # what the reader has read, and where the next frame begins
+pos = 0
+partial = {}        # (request, operation) -> payloads of a message whose end has not come
+out = []            # replies not written yet: only while further input is at hand
+writing = allocate_lock()
+lock = allocate_lock()      # guards the four below, `armed` and `serial`
+busy = 0            # the request that the main thread runs
+taken = 0           # the helper reads, not the main thread
+handed = []         # a call that the helper left for the main thread, with the role of reader
+number = -1         # the newest request of our own
+gate = allocate_lock()      # the main thread sleeps here while the helper reads
+alarm = allocate_lock()     # the helper sleeps here while nothing runs
+gate.acquire()
+alarm.acquire()
+armed = -1          # the helper is awake; -1: not started yet
+serial = 0          # counts calls of the main thread
+calls = {}          # request -> (thread, start time), of calls that run
+inside = set()      # those that are in user code, where alone an interrupt may strike; entries leave under `lock`
+cancelled = set()
+pending = {}        # our request -> [lock, operation, format, payload]
+known = {}          # function name -> (module, attribute)
+limit = 1 << 30
+nonce = host = ''
+modules = {}        # entries that the controller sent ahead: name -> (kind, file, source, submodules)
+listing = {}        # package -> names below it that the codebase has; '' holds the outermost names
+compiled = set()    # the parts that this namespace has
+loading = allocate_lock()
+
+
+def part(name):
+    """Compiles the file `name` into this namespace, once; asks the controller for one that did not come along."""
+    if name in compiled:
+        return
+    text = [text for text in parts if text.startswith(('# %s\n' % name).encode())]
+    if not text:
+        text.append(marshal.loads(ask(IMPORT, MARSHAL, marshal.dumps(u'.' + name, 2))[2])[3])
+    with loading:
+        if name not in compiled:
+            exec(compile(text[0], 'chopsticks/%s.py' % name, 'exec'), globals())
+            compiled.add(name)
+
+
+def retry(e, *files):
+    """Waits where a call on a pipe that others made non-blocking, or a signal, ended it early."""
+    if e.errno == errno.EAGAIN:
+        from select import select
+        select(*files)
+    elif e.errno != errno.EINTR:
+        gone()
+
+
+def write(data):
+    while data:
+        try:
+            data = data[os.write(OUT, data):]
+        except OSError as e:
+            retry(e, (), (OUT,), ())
+
+
+def flush():
+    if out:
+        data = b''.join(out)
+        del out[:]
+        write(data)
+
+
+def send(request, operation, form, payload):
+    """Sends a message; a long one frame by frame, so that others can come between."""
+    size = len(payload)
+    if size <= FRAME:
+        data = HEADER.pack(size, request, operation, form) + payload
+        with writing:
+            out.append(data)
+            # The main thread has more input at hand: its replies leave together, at the latest before it reads
+            # again, or when the helper takes over.
+            if pos >= len(buf) or taken or get_ident() != MAIN or size > 4096 or len(out) > 64:
+                flush()
+        return
+    view = memoryview(payload)
+    for at in range(0, size, FRAME):
+        piece = view[at:at + FRAME]
+        last = at + FRAME >= size
+        with writing:
+            flush()
+            head = HEADER.pack(len(piece), request, operation, form if last else form | MORE)
+            write(head + (piece.tobytes() if OLD else piece))
+
+
+def read():
+    while 1:
+        try:
+            return os.read(IN, 1 << 18) or gone()
+        except OSError as e:
+            retry(e, (IN,), (), ())
+
+
+def message():
+    """Returns the next whole message: request, operation, format, payload. Only for the reader."""
+    global buf, pos
+    while 1:
+        have = len(buf) - pos
+        if have >= 10:
+            size, request, operation, flags = HEADER.unpack_from(buf, pos)
+            if have >= 10 + size:
+                start = pos + 10
+                pos = start + size
+                payload = buf[start:pos]
+                if flags & MORE:
+                    partial.setdefault((request, operation), []).append(payload)
+                    continue
+                if partial and (request, operation) in partial:
+                    partial[request, operation].append(payload)
+                    payload = b''.join(partial.pop((request, operation)))
+                return request, operation, flags, payload
+        if out:
+            with writing:
+                flush()
+        data = read()
+        buf = buf[pos:] + data if have else data
+        pos = 0
+
+
+def next_call(slot=()):
+    """Handles messages until one is a call, and returns that; or `None` once `slot` is answered."""
+    while 1:
+        m = message()
+        request, operation, form, payload = m
+        if operation == CALL:
+            return m
+        if operation in (REPLY, FAIL):
+            waiting = pending.pop(request, None)
+            if waiting:
+                waiting[1:] = m[1:]
+                waiting[0].release()
+                if waiting is slot:
+                    return
+        elif operation == MODULES:
+            for entry in marshal.loads(payload):
+                modules[entry[0]] = entry[1:]
+                listing[entry[0]] = entry[4]
+        elif operation == CANCEL:
+            if request in calls:
+                part('ending')
+                cancel(request)
+        elif operation == PING:
+            send(0, PONG, 0, payload)
+        elif operation == START:
+            start(payload)
+
+
+def start(payload):
+    """Answers START with the nonce and HELLO."""
+    global limit, nonce, host
+    version, token, limit = Struct('>H16sQ').unpack_from(payload)
+    options = marshal.loads(payload[26:])
+    host = options.get('host')
+    nonce = ''.join('%02x' % b for b in bytearray(token))
+    os.environ['CHOPSTICKS_AGENT'] = ':'.join(filter(None, (os.environ.get('CHOPSTICKS_AGENT'), nonce)))
+    for entry in options.get('path', ()):
+        sys.path.append(entry)
+    if options.get('site'):
+        import site
+        site.main()
+    text = (lambda b: b.decode('utf-8', 'replace')) if OLD else (lambda t: t.encode('utf-8', 'replace').decode())
+    hello = Struct('>H').pack(VERSION) + marshal.dumps({
+        u'python': list(sys.version_info[:3]), u'executable': text(sys.executable or ''), u'pid': PID,
+        u'hostname': text(os.uname()[1]), u'platform': text(sys.platform)}, 2)
+    write(token + HEADER.pack(len(hello), 0, HELLO, MARSHAL) + hello)
+
+
+class Finder(object):
+    """Stands last on `sys.meta_path`, for what the host lacks and the codebase has."""
+
+    def find_spec(self, name, path=None, target=None):
+        parent, _, leaf = name.rpartition('.')
+        if leaf in listing.get(parent, ()):
+            part('importer')
+            return find(name)
+
+    if OLD:
+        find_module = find_spec
+
+
+def lookup(function):
+    """Returns the callable that `function` names; the usual `module:name` without the general rules."""
+    if function in known:
+        module, name = known[function]
+        return getattr(module, name)
+    if type(function) is not tuple:
+        module, colon, name = function.partition(':')
+        if name and '.' not in name:
+            if module not in sys.modules:
+                __import__(module)
+            target = getattr(sys.modules[module], name)
+            if callable(target):
+                known[function] = sys.modules[module], name
+                return target
+    part('callables')
+    return resolve(function)
+
+
+def encode(value):
+    """Returns the format and the bytes of a result.
+
+    `marshal` also takes what only exposes a buffer (an array, a NumPy number) and would write its raw bytes: so the
+    exact types are looked at first, a level at a time, in C. Shared parts make the levels grow past the bytes of the
+    dump; then, as for all that is not plain, pencode decides, and says what is wrong and where.
+    """
+    kind = type(value)
+    if not OLD:
+        if kind is bytes:
+            return BYTES, value
+        if kind in SCALARS:
+            return MARSHAL, marshal.dumps(value, 4)
+        if kind in PLAIN:
+            from gc import get_referents
+            try:
+                data = marshal.dumps(value, 4)
+            except ValueError:
+                data = b''
+            level, left = [value], len(data)
+            while left > 0:
+                kinds = set(map(type, level))
+                if not kinds <= PLAIN:
+                    break
+                if kinds <= SCALARS:
+                    return MARSHAL, data
+                left -= len(level)
+                level = get_referents(*level)
+    part('values')
+    return PENCODE, pencode(value, 'result')
+
+
+def leave(request):
+    """From here on no interrupt strikes. One that is under way does so in here, for this is a function."""
+    with lock:
+        inside.discard(request)
+
+
+def run(request, form, payload):
+    """Runs a call and sends what came of it. Never raises."""
+    calls[request] = get_ident(), time()
+    try:
+        try:
+            stage = 'argument'
+            if form & 15 == PENCODE:
+                part('values')
+                function, args, kwargs = pdecode(payload)
+            else:
+                function, args, kwargs = marshal.loads(payload)
+            stage = 'function'
+            inside.add(request)
+            function = lookup(function)
+            stage = 'raised'
+            value = function(*args, **kwargs) if kwargs else function(*args)
+            leave(request)
+            if os.getpid() != PID:
+                os._exit(0)
+            stage = 'result'
+            operation = REPLY
+            form, payload = encode(value)
+            if len(payload) > limit:
+                stage = 'size'
+                raise ValueError('the result has %d bytes, over the limit of %d' % (len(payload), limit))
+        except BaseException:
+            leave(request)
+            if os.getpid() != PID:
+                os._exit(1)
+            part('failure')
+            operation, form, payload = FAIL, MARSHAL, failure(stage, request)
+    except KeyboardInterrupt:
+        # A cancel that struck while its call was ending.
+        leave(request)
+        part('failure')
+        operation, form, payload = FAIL, MARSHAL, failure('cancelled', request)
+    function = value = args = kwargs = None
+    del calls[request]
+    cancelled.discard(request)
+    send(request, operation, form, payload)
+
+
+def ask(operation, form, payload):
+    """Sends a request to the controller and waits for its answer: operation, format, payload."""
+    global number, busy, serial
+    slot = [allocate_lock()]
+    slot[0].acquire()
+    me = get_ident()
+    with lock:
+        # An interrupt in the middle of a frame would lose our place in the stream: it waits.
+        mine = [r for r in inside if calls[r][0] == me]
+        inside.difference_update(mine)
+        number += 2
+        request = number
+        pending[request] = slot
+        reading = me == MAIN and not taken
+        if reading:
+            job, busy = busy, 0
+    send(request, operation, form, payload)
+    while reading and len(slot) == 1:
+        m = next_call(slot)
+        if m:
+            part('overlap')
+            overlap(m)
+    if reading:
+        with lock:
+            busy = job
+            serial += 1
+    else:
+        slot[0].acquire()
+    inside.update(mine)
+    if cancelled.intersection(mine):
+        raise KeyboardInterrupt
+    return slot[1:]
+
+
+def watch():
+    """The helper thread: takes over reading when the main thread stays in one call."""
+    global armed, taken
+    while 1:
+        alarm.acquire()
+        seen = -1
+        while armed:
+            sleep(TICK)
+            with lock:
+                if serial == seen:
+                    if busy:
+                        taken = 1
+                    else:
+                        armed = 0
+                        if serial != seen:
+                            armed = 1
+                seen = serial
+            if taken:
+                with writing:
+                    flush()
+                part('overlap')
+                read_on()
+
+
+def on_interrupt(signum, frame):
+    for request in cancelled & inside:
+        if calls[request][0] == MAIN:
+            raise KeyboardInterrupt
+
+
+def gone(*_):
+    """The controller is gone, or wants us to be."""
+    if os.getpid() != PID:
+        os._exit(143)
+    part('ending')
+    end()
+
+
+def at_fork():
+    """A child of ours without a program of its own: the pipes and our signals are no affair of its."""
+    for fd in IN, OUT:
+        os.close(fd)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def main():
+    """Takes stdin and stdout away from user code, then serves for ever."""
+    global IN, OUT, armed, busy, serial
+    IN, OUT = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    if OLD:
+        import fcntl
+        for fd in IN, OUT:
+            fcntl.fcntl(fd, fcntl.F_SETFD, 1)
+    elif hasattr(os, 'register_at_fork'):
+        os.register_at_fork(after_in_child=at_fork)
+    try:
+        os.setsid()
+    except OSError:
+        pass
+    signal.signal(signal.SIGINT, on_interrupt)
+    signal.signal(signal.SIGTERM, gone)
+    sys.dont_write_bytecode = True
+    if sys.path and not sys.path[0]:
+        del sys.path[0]
+    sys.meta_path.append(Finder())
+    while 1:
+        call = handed.pop() if handed else next_call()
+        serial += 1
+        busy = call[0]
+        if armed < 1:
+            with lock:
+                if armed < 1:
+                    if armed < 0:
+                        start_new_thread(watch, ())
+                    armed = 1
+                    alarm.release()
+        run(call[0], call[2], call[3])
+        with lock:
+            busy = 0
+            wait = taken
+        if wait:
+            with writing:
+                flush()
+            gate.acquire()
+
+
+if parts:
+    main()

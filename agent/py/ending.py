@@ -1,0 +1,175 @@
+"""The end of calls, of the processes that they started, and of the agent."""
+
+ended = allocate_lock()
+
+
+def processes():
+    """Every live process of the host: pid -> (parent, session or group, start in clock ticks)."""
+    table = {}
+    try:
+        names = os.listdir('/proc')
+        if str(PID) not in names:
+            raise OSError
+    except OSError:
+        from subprocess import Popen
+        for line in Popen(['ps', '-Ao', 'pid=,ppid=,pgid='], stdout=-1).communicate()[0].splitlines():
+            pid, parent, group = map(int, line.split())
+            table[pid] = parent, group, 0
+        return table
+    for name in names:
+        if name.isdigit():
+            try:
+                with open('/proc/%s/stat' % name, 'rb') as f:
+                    fields = f.read().rpartition(b')')[2].split()
+            except (IOError, OSError):
+                continue
+            if fields[0] not in b'ZX':
+                table[int(name)] = int(fields[1]), int(fields[3]), int(fields[19])
+    return table
+
+
+def marked(pid):
+    """Whether the process has our mark in its environment, which descendants keep whatever their session."""
+    try:
+        with open('/proc/%d/environ' % pid, 'rb') as f:
+            return nonce.encode() in f.read()
+    except (IOError, OSError):
+        return False
+
+
+def below(table, roots):
+    """The processes of `table` that descend from `roots`, without these."""
+    found, grown = set(roots), True
+    while grown:
+        more = set(p for p in table if table[p][0] in found) - found
+        grown = bool(more)
+        found |= more
+    return found - set(roots)
+
+
+def kill(select):
+    """Ends the processes that `select` returns until it returns none: first as a request, then by force."""
+    for number, rounds in (15, 25), (9, 100):
+        for i in range(rounds):
+            pids = select()
+            if not pids:
+                return
+            if not i or number == 9:
+                for pid in pids:
+                    try:
+                        os.kill(pid, number)
+                    except OSError:
+                        pass
+            sleep(.02)
+
+
+def cancel(request):
+    cancelled.add(request)
+    start_new_thread(stop, (request,))
+
+
+def stop(request):
+    """Interrupts a call, again and again until it ends, and ends the processes that it started."""
+    if request not in calls:
+        return
+    began = calls[request][1]
+
+    def started():
+        """Processes younger than the call that no other call's thread has started."""
+        table = processes()
+        with open('/proc/uptime') as f:
+            since = (float(f.read().split()[0]) - (time() - began)) * os.sysconf('SC_CLK_TCK') - 2
+        others = set()
+        for other, (thread, _) in list(calls.items()):
+            if other != request and thread in tids:
+                try:
+                    with open('/proc/%d/task/%d/children' % (PID, tids[thread])) as f:
+                        others.update(map(int, f.read().split()))
+                except (IOError, OSError):
+                    pass
+        others |= below(table, others)
+        mine = below(table, [PID])
+        return [p for p in table if p != PID and p not in others and table[p][2] >= since
+                and (p in mine or marked(p))]
+
+    interrupt(request)
+    if os.path.exists('/proc/uptime'):
+        kill(started)
+    while request in calls and calls[request][1] == began:
+        sleep(.1)
+        interrupt(request)
+
+
+def interrupt(request):
+    """Raises KeyboardInterrupt in the user code of a call; in a blocking system call on the main thread alone."""
+    thread = calls.get(request, (0,))[0]
+    if thread == MAIN:
+        if hasattr(signal, 'pthread_kill'):
+            signal.pthread_kill(MAIN, signal.SIGINT)
+        else:
+            os.kill(PID, signal.SIGINT)
+    elif thread:
+        try:
+            import ctypes
+        except ImportError:
+            return
+        with lock:
+            if request in inside:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    (ctypes.c_long if sys.version_info < (3, 7) else ctypes.c_ulong)(thread),
+                    ctypes.py_object(KeyboardInterrupt))
+
+
+def end():
+    """Ends everything that this agent started, and the agent. Does not return."""
+    if not ended.acquire(0):
+        while 1:
+            sleep(60)
+    idle = get_ident() == MAIN and not busy
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    except ValueError:
+        pass
+    signal.alarm(10)
+    try:
+        if idle and 'atexit' in sys.modules:
+            sys.modules['atexit']._run_exitfuncs()
+        sys.stderr.flush()
+    except BaseException:
+        pass
+    if bore():
+        # Whatever a call does meanwhile, it ends with this process now; a child, which holds the pipe until it has
+        # finished, clears up behind it. Our children's parent is then another: so look first.
+        family = dict((p, t[2]) for p, t in processes().items() if t)
+        family = dict((p, family[p]) for p in below(processes(), [PID]) if p in family)
+        hold = os.dup(OUT)
+        try:
+            child = os.fork()
+        except OSError:
+            child = 0
+        if not child:
+            signal.alarm(0)
+            me = os.getpid()
+
+            def left():
+                table = processes()
+                roots = [p for p in family if p in table and table[p][2] == family[p]]
+                return [p for p in set(roots) | below(table, roots) | set(
+                    p for p in table if table[p][1] == PID or marked(p)) if p not in (me, PID) and p in table]
+            kill(left)
+            os.close(hold)
+    os._exit(0)
+
+
+def bore():
+    """Whether this process ever had a child: not one waited for (whose page faults count) and none to wait for."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        return True
+    except OSError:
+        pass
+    try:
+        with open('/proc/self/stat', 'rb') as f:
+            return f.read().rpartition(b')')[2].split()[8] != b'0' or signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    except (IOError, OSError):
+        return True

@@ -1,0 +1,70 @@
+"""Modules that the controller's codebase has and this host has not."""
+
+
+class CodebaseLoader(object):
+    """Runs one module of the codebase (PEP 302 and 451)."""
+
+    def __init__(self, name, kind, file, source, submodules):
+        self.name, self.kind, self.file, self.source = name, kind, file, source
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        module.__file__ = self.file
+        exec(compile(self.source, self.file, 'exec', 0, 1), module.__dict__)
+
+    def load_module(self, name):
+        module = sys.modules[name] = type(sys)(name)
+        module.__loader__ = self
+        module.__package__ = name
+        if self.kind:
+            module.__path__ = [self.place()]
+        else:
+            module.__package__ = name.rpartition('.')[0]
+        try:
+            if self.kind < 2:
+                self.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+    def place(self):
+        return os.path.dirname(self.file) if self.file else 'chopsticks:' + self.name
+
+    def is_package(self, name):
+        return self.kind > 0
+
+    def get_source(self, name):
+        if OLD:
+            return self.source
+        from io import BytesIO, TextIOWrapper
+        from tokenize import detect_encoding
+        return TextIOWrapper(BytesIO(self.source), detect_encoding(BytesIO(self.source).readline)[0]).read()
+
+    def get_filename(self, name):
+        return self.file
+
+
+def find(name):
+    """Returns the spec (on 2.7 the loader) of a module; `None` when the codebase has it not."""
+    entry = modules.pop(name, None)
+    if not entry:
+        operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps(name if not OLD else unicode(name), 2))
+        answer = marshal.loads(payload)
+        if operation == FAIL:
+            raise ImportError('%s: %s' % (name, answer['message']))
+        if not answer:
+            return None
+        entry = answer[1:]
+        listing[name] = entry[3]
+    loader = CodebaseLoader(name, *entry)
+    if OLD:
+        return loader
+    from _frozen_importlib import ModuleSpec
+    spec = ModuleSpec(name, loader if loader.kind < 2 else None, origin=loader.file, is_package=loader.kind > 0)
+    spec.has_location = loader.kind < 2
+    if loader.kind:
+        spec.submodule_search_locations.append(loader.place())
+    return spec

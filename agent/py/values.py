@@ -1,0 +1,151 @@
+"""pencode in Python: for values that share or contain themselves, for Python 2.7, and to say what is amiss."""
+from struct import pack, unpack_from
+
+CONTAINERS = {list: b'l', tuple: b't', set: b'q', frozenset: b'Q', dict: b'd'}
+SINGLE = {id(None): b'n', id(True): b'T', id(False): b'F'}
+
+
+class Unfit(TypeError):
+    """A value that cannot be carried."""
+
+
+def parts_of(value):
+    """The parts of a container, in the order in which they are written."""
+    if isinstance(value, dict):
+        for pair in dict.items(value):
+            yield pair[0]
+            yield pair[1]
+    else:
+        for item in value:
+            yield item
+
+
+def refuse(root, name, bad, why):
+    """Raises for `bad`, with the way to it from `root`."""
+    seen, work = set(), [(root, name)]
+    while work:
+        value, path = work.pop()
+        if value is bad:
+            name = path
+            break
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            for k, v in dict.items(value):
+                work.append((v, '%s[%r]' % (path, k)))
+                work.append((k, '%s (a key)' % path))
+        elif type(value) in CONTAINERS:
+            work.extend((v, '%s[%d]' % (path, i) if type(value) in (list, tuple) else '%s (a member)' % path)
+                        for i, v in enumerate(value))
+    raise Unfit('%s: %s' % (name, why))
+
+
+def pencode(root, name):
+    """Encodes `root`, which messages call `name`."""
+    made, numbers, stack = [], {}, [iter((root,))]
+    while stack:
+        for v in stack[-1]:
+            tag = SINGLE.get(id(v))
+            if tag:
+                made.append(tag)
+                continue
+            if id(v) in numbers:
+                made.append(pack('>cL', b'R', numbers[id(v)]))
+                continue
+            numbers[id(v)] = len(numbers) + 3
+            kind = type(v)
+            tag = CONTAINERS.get(dict if isinstance(v, dict) else kind)
+            if tag:
+                made.append(pack('>cL', tag, len(v)))
+                stack.append(parts_of(v))
+                break
+            if kind is float:
+                tag, data = b'f', repr(v).encode()
+            elif kind in (bytearray, bytes) and not (OLD and kind is bytes):
+                tag, data = b'b', bytes(v)
+            elif kind is type(u''):
+                try:
+                    tag, data = b's', v.encode('utf-8')
+                except UnicodeError:
+                    refuse(root, name, v, 'text with a lone surrogate')
+            elif kind is str:
+                try:
+                    v.decode('ascii')
+                except UnicodeError:
+                    refuse(root, name, v, 'str with bytes that are not ASCII; make it unicode, or a bytearray')
+                tag, data = b'S', v
+            elif kind is int or OLD and kind is long:
+                try:
+                    tag, data = b'i', str(v).encode()
+                except ValueError as e:
+                    refuse(root, name, v, str(e))
+            else:
+                module = kind.__module__
+                refuse(root, name, v, '%s%s is not a primitive type' % (
+                    '' if module in ('builtins', '__builtin__') else module + '.', kind.__name__))
+            made.append(pack('>cL', tag, len(data)) + data)
+        else:
+            stack.pop()
+    return b''.join(made)
+
+
+def pdecode(data):
+    """Decodes what the controller wrote; it is trusted to be well-formed."""
+    objects = [None, False, True]
+    amends = []     # (container, key, number) of references to a tuple or frozenset that was still open
+    stack = []      # [number, tag, parts wanted, parts]
+    pos = 0
+    while 1:
+        tag = data[pos:pos + 1]
+        pos += 1
+        ref = 0
+        if tag in b'nFT':
+            value = objects[b'nFT'.index(tag)]
+        else:
+            size, = unpack_from('>L', data, pos)
+            pos += 4
+            if tag == b'R':
+                ref = size
+                value = objects[ref]
+            else:
+                number = len(objects)
+                objects.append(None)
+                if tag in b'ltqQd':
+                    value = objects[number] = [] if tag == b'l' else {} if tag == b'd' else set() if tag == b'q' else amends
+                    stack.append([number, tag, size * 2 if tag == b'd' else size, value if tag == b'l' else []])
+                    value = stack
+                else:
+                    raw = data[pos:pos + size]
+                    pos += size
+                    value = objects[number] = (
+                        int(raw) if tag == b'i' else float(raw) if tag == b'f' else raw if tag == b'b'
+                        else raw.decode('utf-8') if tag == b's' else str(raw.decode('ascii')))
+        while 1:
+            if value is not stack:
+                if not stack:
+                    for container, key, number in amends:
+                        container[key] = objects[number]
+                    return value
+                number, tag, wanted, items = stack[-1]
+                if value is amends:
+                    if tag == b'l':
+                        amends.append((items, len(items), ref))
+                    elif tag == b'd' and len(items) % 2:
+                        amends.append((objects[number], items[-1], ref))
+                    value = None
+                items.append(value)
+            number, tag, wanted, items = stack[-1]
+            if len(items) < wanted:
+                break
+            stack.pop()
+            value = objects[number]
+            if tag == b't':
+                value = objects[number] = tuple(items)
+            elif tag == b'Q':
+                value = objects[number] = frozenset(items)
+            elif tag == b'q':
+                value.update(items)
+            elif tag == b'd':
+                value.update(zip(items[::2], items[1::2]))
+            ref = 0
