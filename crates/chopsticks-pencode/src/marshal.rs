@@ -1,0 +1,120 @@
+//! Python's `marshal` format, plain data only: what the C implementation of every Python writes
+//! and reads at once.
+//!
+//! [`to_vec`] writes what every Python from 2.7 on reads with `marshal.loads`: no references and
+//! no short forms. [`from_slice`] reads what `marshal.dumps` writes in versions 2 to 4, references
+//! included, and takes nothing on trust.
+//!
+//! # Mapping
+//!
+//! | Rust | Python |
+//! |---|---|
+//! | `bool`, integers to 128 bits, floats | `bool`, `int`, `float` |
+//! | `str`, `char` | `str` (`unicode` on 2.7) |
+//! | bytes (`serde_bytes`) | `bytes` |
+//! | `()`, `None`, unit structs | `None` |
+//! | sequences | `list`; reads tuples and sets too |
+//! | tuples, tuple structs | `tuple`; reads lists and sets too |
+//! | maps, structs | `dict` |
+//! | enums | as in JSON: a text, or a `dict` of one pair |
+//!
+//! # What is refused
+//!
+//! Everything that is not plain data: code objects, complex numbers, slices, `Ellipsis`,
+//! `StopIteration`; text with lone surrogates; and what no conforming writer makes.
+//!
+//! # Examples
+//!
+//! ```
+//! use chopsticks_pencode::marshal;
+//!
+//! let bytes = marshal::to_vec(&[("a", 1), ("b", 2)])?;
+//! let pairs: Vec<(&str, u8)> = marshal::from_slice(&bytes)?;
+//! assert_eq!(pairs, [("a", 1), ("b", 2)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::DecodeConfig;
+
+pub use self::{
+    error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind},
+    writer::Writer,
+};
+
+mod cursor;
+mod de;
+mod error;
+mod integer;
+mod path;
+mod ser;
+mod tag;
+mod writer;
+
+/// Containers within each other that are written.
+///
+/// `marshal.loads` reads 2000 levels, and 1000 to 1500 on some builds.
+pub const MAX_WRITE_DEPTH: usize = 1000;
+
+/// Digits of 15 bits of the largest integer that is converted to decimal, for
+/// [`BigInt`](crate::BigInt) and the graph: 4 KiB, 9,800 decimal digits.
+///
+/// The conversion takes time quadratic in the digits: up to this number it stays in the order of
+/// 1 us for each byte of the integer. Integers of up to 128 bits are never converted.
+pub const MAX_INTEGER_DIGITS: usize = 2184;
+
+/// Reads a value of type `T`.
+///
+/// Text and bytes are borrowed from `data` where `T` allows.
+///
+/// # Errors
+///
+/// [`DecodeErrorKind::Message`] if the value is of another type than `T`; every other kind if
+/// `data` is not one value in marshal, or over a limit of [`DecodeConfig::default`].
+pub fn from_slice<'de, T: Deserialize<'de>>(data: &'de [u8]) -> Result<T, DecodeError> {
+    from_slice_with(data, &DecodeConfig::default())
+}
+
+/// Reads a value of type `T` within the limits of `config`.
+///
+/// # Errors
+///
+/// As [`from_slice`].
+pub fn from_slice_with<'de, T: Deserialize<'de>>(
+    data: &'de [u8],
+    config: &DecodeConfig,
+) -> Result<T, DecodeError> {
+    de::read(data, config)
+}
+
+/// Writes a value.
+///
+/// # Errors
+///
+/// As [`to_writer`].
+pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Vec::new();
+    to_writer(&mut out, value)?;
+    Ok(out)
+}
+
+/// Appends a value to `out`, which stays as it is if that fails.
+///
+/// # Errors
+///
+/// [`EncodeErrorKind::TooDeep`] if containers are nested deeper than [`MAX_WRITE_DEPTH`],
+/// [`EncodeErrorKind::TooLong`] if text, bytes or a container has 2^31 bytes or members, and
+/// [`EncodeErrorKind::Message`] if the value's own `Serialize` fails.
+pub fn to_writer<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
+    ser::append(out, value)
+}
+
+/// Refuses a buffer that is too long to be looked at.
+fn check_len(data: &[u8], config: &DecodeConfig) -> Result<(), DecodeError> {
+    let (len, max_len) = (data.len(), config.len_limit());
+    if len > max_len {
+        return Err(DecodeError::new(max_len, DecodeErrorKind::TooLong { len, max_len }));
+    }
+    Ok(())
+}

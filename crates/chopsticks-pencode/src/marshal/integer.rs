@@ -1,0 +1,125 @@
+//! Large integers: 15-bit digits, the lowest first.
+
+/// Bits in one digit.
+const SHIFT: u32 = 15;
+
+/// The digits of a large integer, checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Digits<'de> {
+    negative: bool,
+    bytes: &'de [u8],
+}
+
+impl<'de> Digits<'de> {
+    /// Takes digits as they stand in a buffer; `None` if one is out of range or the highest is
+    /// zero.
+    pub(super) fn new(negative: bool, bytes: &'de [u8]) -> Option<Self> {
+        let digits = Self { negative, bytes };
+        let in_range = digits.iter().all(|digit| digit >> SHIFT == 0);
+        let normal = digits.iter().next_back().is_none_or(|digit| digit != 0);
+        (in_range && normal).then_some(digits)
+    }
+
+    /// Returns the number of digits.
+    pub(super) fn len(self) -> usize {
+        self.bytes.len() / 2
+    }
+
+    pub(super) fn to_i64(self) -> Option<i64> {
+        self.to_i128()?.try_into().ok()
+    }
+
+    pub(super) fn to_u64(self) -> Option<u64> {
+        self.to_u128()?.try_into().ok()
+    }
+
+    pub(super) fn to_i128(self) -> Option<i128> {
+        let magnitude = self.magnitude()?;
+        match self.negative {
+            true => 0_i128.checked_sub_unsigned(magnitude),
+            false => magnitude.try_into().ok(),
+        }
+    }
+
+    pub(super) fn to_u128(self) -> Option<u128> {
+        self.magnitude().filter(|&magnitude| !self.negative || magnitude == 0)
+    }
+
+    /// Returns the integer in decimal.
+    ///
+    /// Takes time quadratic in the number of digits, so that the caller has to bound it.
+    pub(super) fn to_decimal(self) -> String {
+        // Little-endian limbs, of which division by the base takes nine decimal digits at a time.
+        const BASE: u64 = 1_000_000_000;
+        let mut limbs = self.limbs();
+        let mut groups = Vec::with_capacity(limbs.len() * 32 / 29 + 1);
+        while !limbs.is_empty() {
+            let mut rest = 0;
+            for limb in limbs.iter_mut().rev() {
+                let value = rest << 32 | u64::from(*limb);
+                // The quotient is below 2^32, because the rest was below the base.
+                *limb = (value / BASE) as u32;
+                rest = value % BASE;
+            }
+            groups.push(rest);
+            while limbs.last() == Some(&0) {
+                limbs.pop();
+            }
+        }
+        let mut decimal = String::with_capacity(groups.len() * 9 + 1);
+        if self.negative {
+            decimal.push('-');
+        }
+        let highest = groups.pop().unwrap_or(0);
+        decimal.push_str(&highest.to_string());
+        for group in groups.iter().rev() {
+            decimal.push_str(&format!("{group:09}"));
+        }
+        decimal
+    }
+
+    fn limbs(self) -> Vec<u32> {
+        let mut limbs = Vec::with_capacity(self.bytes.len() / 2 * 15 / 32 + 1);
+        let (mut pending, mut bits) = (0_u64, 0);
+        for digit in self.iter() {
+            pending |= u64::from(digit) << bits;
+            bits += SHIFT;
+            if bits >= 32 {
+                limbs.push(pending as u32);
+                pending >>= 32;
+                bits -= 32;
+            }
+        }
+        if pending != 0 {
+            limbs.push(pending as u32);
+        }
+        limbs
+    }
+
+    fn magnitude(self) -> Option<u128> {
+        // Nine digits are 135 bits, so that the highest may hold 8.
+        if self.len() > 9 || self.len() == 9 && self.iter().next_back()? >> 8 != 0 {
+            return None;
+        }
+        Some(self.iter().rev().fold(0, |value, digit| value << SHIFT | u128::from(digit)))
+    }
+
+    fn iter(self) -> impl DoubleEndedIterator<Item = u16> + use<'de> {
+        let (digits, _) = self.bytes.as_chunks::<2>();
+        digits.iter().map(|digit| u16::from_le_bytes(*digit))
+    }
+}
+
+/// Appends the size and the digits of an integer.
+pub(super) fn write(out: &mut Vec<u8>, negative: bool, mut magnitude: u128) {
+    let mut digits = [0; 2 * 9];
+    let mut count = 0;
+    while magnitude != 0 {
+        digits[2 * count..][..2].copy_from_slice(&(magnitude as u16 & 0x7fff).to_le_bytes());
+        magnitude >>= SHIFT;
+        count += 1;
+    }
+    let size = if negative { -(count as i32) } else { count as i32 };
+    out.extend_from_slice(&size.to_le_bytes());
+    out.extend_from_slice(&digits[..2 * count]);
+}
