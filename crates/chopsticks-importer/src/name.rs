@@ -1,0 +1,90 @@
+//! Names of modules.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// The full name of a module, such as `ops.deploy`: one or more identifiers with dots between.
+///
+/// Letters, digits and `_` only (letters of any script, as in Python), so no name can be a path that leads anywhere
+/// but below its root.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ModuleName(String);
+
+/// A text that cannot be the name of a module.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{text:?} is not the name of a Python module")]
+pub struct InvalidModuleName {
+    text: String,
+}
+
+impl ModuleName {
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the identifiers that the dots separate, outermost first.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// Returns this name and those of the packages around it, outermost first.
+    pub fn lineage(&self) -> impl Iterator<Item = Self> {
+        let ends = self.0.match_indices('.').map(|(at, _)| at).chain([self.0.len()]);
+        ends.map(|end| Self(self.0[..end].to_owned()))
+    }
+}
+
+impl FromStr for ModuleName {
+    type Err = InvalidModuleName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidModuleName> {
+        if text.len() <= MAX_LEN && text.split('.').all(is_identifier) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidModuleName { text: text.chars().take(MAX_LEN).collect() })
+        }
+    }
+}
+
+impl fmt::Display for ModuleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.chars().next().is_some_and(|first| first == '_' || first.is_alphabetic())
+        && text.chars().all(|c| c == '_' || c.is_alphanumeric())
+}
+
+/// Longer names are refused. Paths on common systems end at 4096 bytes.
+const MAX_LEN: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_python_could_import_are_accepted() {
+        for good in ["a", "ops.deploy", "_x.y1", "naïve.模块"] {
+            assert_eq!(good.parse::<ModuleName>().unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn names_that_are_paths_are_refused() {
+        for bad in ["", ".", "a.", ".a", "a..b", "../x", "a/b", "/etc/passwd", "a\\b", "1a", "a b", "a\0", "a.~"] {
+            assert!(bad.parse::<ModuleName>().is_err(), "{bad:?}");
+        }
+        assert!("a".repeat(MAX_LEN + 1).parse::<ModuleName>().is_err());
+    }
+
+    #[test]
+    fn lineage_begins_with_the_outermost_package() {
+        let name: ModuleName = "a.b.c".parse().unwrap();
+        let names: Vec<String> = name.lineage().map(|n| n.to_string()).collect();
+        assert_eq!(names, ["a", "a.b", "a.b.c"]);
+    }
+}
