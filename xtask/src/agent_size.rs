@@ -1,0 +1,51 @@
+//! Prints how large the agent is, and keeps what every connection sends within its budget.
+
+use chopsticks_agent::{FIRST_STAGE, PACKED, PARTS};
+
+use crate::failure::Failure;
+
+/// Most bytes that the packed agent may have.
+///
+/// Every connection sends them before anything else, together with the first call; with these, both
+/// fit into the 10 packets of 1460 bytes that TCP sends before the first acknowledgement.
+const BUDGET: usize = 6 << 10;
+
+/// Most bytes that the first stage may have: it is an argument, shown by `ps` and copied by every shell
+/// and `sudo` on the way.
+const FIRST_STAGE_BUDGET: usize = 512;
+
+/// Prints the sizes, and fails above a budget.
+pub(crate) fn run() -> Result<(), Failure> {
+    println!("{:16} {:>8} {:>8}", "part", "original", "stripped");
+    for part in PARTS {
+        let remark = if part.sent { "" } else { "  when asked for" };
+        println!("{:16} {:8} {:8}{remark}", part.name, part.original, part.stripped);
+    }
+    let sent = || PARTS.iter().filter(|part| part.sent);
+    let original: usize = sent().map(|part| part.original).sum();
+    let stripped: usize = sent().map(|part| part.stripped).sum();
+    println!("{:16} {original:8} {stripped:8}  compressed {}, budget {BUDGET}", "packed", PACKED.len());
+    println!("{:16} {:8} {:>8}  budget {FIRST_STAGE_BUDGET}", "first stage", FIRST_STAGE.len(), "");
+    check("the packed agent", PACKED.len(), BUDGET)?;
+    check("the first stage", FIRST_STAGE.len(), FIRST_STAGE_BUDGET)
+}
+
+fn check(what: &str, size: usize, budget: usize) -> Result<(), Failure> {
+    if size <= budget {
+        return Ok(());
+    }
+    let excess = size - budget;
+    Err(Failure::new(format!("agent-size: {what} has {size} bytes, {excess} over the budget of {budget}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budget_may_be_used_up_but_not_exceeded() {
+        assert_eq!(check("it", BUDGET, BUDGET), Ok(()));
+        let message = "agent-size: it has 6145 bytes, 1 over the budget of 6144";
+        assert_eq!(check("it", BUDGET + 1, BUDGET), Err(Failure::new(message)));
+    }
+}

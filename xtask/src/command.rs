@@ -1,0 +1,161 @@
+//! Commands that tasks run: shown, run, and their output watched while it passes by.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::failure::Failure;
+
+/// Where a line of output came from.
+#[derive(Clone, Copy)]
+enum Source {
+    Stdout,
+    Stderr,
+}
+
+/// Prints the command, runs it, and fails if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    announce(command);
+    let status = command.stdin(Stdio::null()).status();
+    let status = status.map_err(|error| Failure::during(show(command), error))?;
+    if status.success() { Ok(()) } else { Err(Failure::during(show(command), status)) }
+}
+
+/// Prints the command, runs it, and hands each line of its output to `on_line` after passing it on.
+///
+/// Lines are passed on as they come. Those of stdout and of stderr keep their order, but not towards each
+/// other.
+pub(crate) fn watch(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<ExitStatus, Failure> {
+    announce(command);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| Failure::during(show(command), error))?;
+    let (sender, lines) = mpsc::channel();
+    let mut readers = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        let sender = sender.clone();
+        readers.push(thread::spawn(move || forward(stdout, Source::Stdout, &sender)));
+    }
+    if let Some(stderr) = child.stderr.take() {
+        readers.push(thread::spawn(move || forward(stderr, Source::Stderr, &sender)));
+    }
+    for (source, line) in lines {
+        let line = String::from_utf8_lossy(&line);
+        match source {
+            Source::Stdout => print!("{line}"),
+            Source::Stderr => eprint!("{line}"),
+        }
+        on_line(without_colours(&line).trim());
+    }
+    for reader in readers {
+        // A reader ends with its pipe and has nothing to say.
+        let _ = reader.join();
+    }
+    child.wait().map_err(|error| Failure::during(show(command), error))
+}
+
+/// Runs a command silently and returns what it printed.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| Failure::during(show(command), error))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::new(format!("{}: {}\n{}", show(command), output.status, stderr.trim_end())));
+    }
+    String::from_utf8(output.stdout).map_err(|error| Failure::during(show(command), error))
+}
+
+/// Returns whether a command runs and succeeds, without showing anything.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Returns the command as one would type it.
+pub(crate) fn show(command: &Command) -> String {
+    let mut words = Vec::new();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            words.push(format!("{}={}", name.to_string_lossy(), quote(&value.to_string_lossy())));
+        }
+    }
+    words.push(quote(&command.get_program().to_string_lossy()));
+    words.extend(command.get_args().map(|argument| quote(&argument.to_string_lossy())));
+    words.join(" ")
+}
+
+/// Prints a line, and makes sure that it stands before what the command prints.
+fn announce(command: &Command) {
+    println!("$ {}", show(command));
+    // Nothing can be done about a stdout that is closed.
+    let _ = io::stdout().flush();
+}
+
+fn forward(pipe: impl Read, source: Source, sender: &mpsc::Sender<(Source, Vec<u8>)>) {
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        if sender.send((source, std::mem::take(&mut line))).is_err() {
+            return;
+        }
+    }
+}
+
+fn quote(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@+%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Removes the escape sequences that colour a terminal.
+fn without_colours(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut parts = line.split('\u{1b}');
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part.find(|character: char| character.is_ascii_alphabetic());
+        plain.push_str(end.map_or("", |end| &part[end + 1..]));
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_both_outputs_are_watched() {
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two >&2; printf three; exit 3"]);
+        let status = watch(&mut command, |line| lines.push(line.to_owned())).unwrap();
+        lines.sort();
+        assert_eq!(lines, ["one", "three", "two"]);
+        assert_eq!(status.code(), Some(3));
+    }
+
+    #[test]
+    fn program_that_is_missing_is_a_failure_with_its_name() {
+        let failure = run(&mut Command::new("/nonexistent/program")).unwrap_err();
+        assert!(matches!(failure, Failure::Message(text) if text.starts_with("/nonexistent/program: ")));
+    }
+
+    #[test]
+    fn commands_are_shown_as_typed() {
+        let mut command = Command::new("cargo");
+        command.args(["test", "it's"]).env("FLAGS", "-D warnings");
+        assert_eq!(show(&command), r"FLAGS='-D warnings' cargo test 'it'\''s'");
+    }
+
+    #[test]
+    fn colours_are_removed() {
+        assert_eq!(without_colours("\u{1b}[32;1m  Summary\u{1b}[0m [0.1s]"), "  Summary [0.1s]");
+        assert_eq!(without_colours("plain"), "plain");
+    }
+}

@@ -1,0 +1,187 @@
+//! Keeps the layers: which crate may depend on which.
+//!
+//! Dependencies point down only and siblings do not see each other. Adding a line to a table of this file
+//! is a change of the design: say why in the commit, and in `docs/architecture.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// What a crate of the workspace may use of the workspace.
+struct Layer {
+    name: &'static str,
+    /// Dependencies of the library or program.
+    below: &'static [&'static str],
+    /// Further dependencies of its tests.
+    in_tests: &'static [&'static str],
+}
+
+/// The published crates, bottom up. Their tests may use [`SUPPORT`] besides.
+const LAYERS: &[Layer] = &[
+    Layer { name: "chopsticks-pencode", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-agent", below: &[], in_tests: &["chopsticks-pencode"] },
+    Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
+    Layer { name: "chopsticks-importer", below: &["chopsticks-pencode"], in_tests: &[] },
+    Layer {
+        name: "chopsticks-tunnel",
+        below: &["chopsticks-transport", "chopsticks-pencode", "chopsticks-agent"],
+        in_tests: &[],
+    },
+    Layer {
+        name: "chopsticks",
+        below: &[
+            "chopsticks-pencode",
+            "chopsticks-transport",
+            "chopsticks-importer",
+            "chopsticks-agent",
+            "chopsticks-tunnel",
+        ],
+        in_tests: &[],
+    },
+    Layer { name: "chopsticks-cli", below: &["chopsticks"], in_tests: &[] },
+];
+
+/// Helpers of the tests: the one unpublished crate that published ones may use, in their tests.
+const SUPPORT: &str = "chopsticks-support";
+
+/// Crates that are never published and may use all others.
+const UNPUBLISHED: &[&str] = &[SUPPORT, "chopsticks-benches", "chopsticks-e2e", "xtask"];
+
+/// Crates of others that would break what a layer stands for.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    // The codec performs no input or output.
+    ("chopsticks-pencode", &["tokio", "tokio-util", "futures", "libc", "rustix"]),
+    // The agent is constants; whatever packs them is needed at build time only.
+    ("chopsticks-agent", &["*"]),
+    // Processes and hosts are the tunnel's.
+    ("chopsticks-transport", &["libc", "rustix", "async-trait"]),
+    ("chopsticks-importer", &["tokio", "tokio-util", "async-trait"]),
+];
+
+/// Checks the workspace.
+pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
+    let packages: Vec<Package> = workspace.packages()?.iter().map(Package::read).collect::<Result<_, _>>()?;
+    let findings = check(&packages);
+    for finding in &findings {
+        eprintln!("Cargo.toml: layers: {finding}");
+    }
+    if findings.is_empty() {
+        println!("layers: {} crates, each depends on what lies below it", packages.len());
+        return Ok(());
+    }
+    Err(Failure::new(format!("layers: {} findings", findings.len())))
+}
+
+/// A member of the workspace.
+#[derive(Debug)]
+struct Package {
+    name: String,
+    is_published: bool,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug)]
+struct Dependency {
+    name: String,
+    kind: Kind,
+    has_version: bool,
+    is_ours: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Build,
+    Normal,
+    Test,
+}
+
+impl Package {
+    fn read(value: &Value) -> Result<Self, Failure> {
+        let name = text(value, "name")?;
+        let dependencies = value["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Self {
+            name,
+            // An empty list of registries is how `publish = false` is told.
+            is_published: value["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
+            dependencies: dependencies.iter().map(Dependency::read).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Dependency {
+    fn read(value: &Value) -> Result<Self, Failure> {
+        let kind = match value["kind"].as_str() {
+            None => Kind::Normal,
+            Some("build") => Kind::Build,
+            Some("dev") => Kind::Test,
+            Some(other) => return Err(Failure::new(format!("cargo metadata: dependency kind {other}"))),
+        };
+        let has_version = text(value, "req")? != "*";
+        Ok(Self { name: text(value, "name")?, kind, has_version, is_ours: value["path"].is_string() })
+    }
+}
+
+fn text(value: &Value, key: &str) -> Result<String, Failure> {
+    let text = value[key].as_str().map(str::to_owned);
+    text.ok_or_else(|| Failure::new(format!("cargo metadata: no {key} in {value}")))
+}
+
+fn check(packages: &[Package]) -> Vec<String> {
+    let layers: BTreeMap<_, _> = LAYERS.iter().map(|layer| (layer.name, layer)).collect();
+    let mut findings = Vec::new();
+    for package in packages {
+        let name = package.name.as_str();
+        match layers.get(name) {
+            Some(layer) => {
+                if !package.is_published {
+                    findings.push(format!("{name} is a layer, but has `publish = false`"));
+                }
+                check_layer(package, layer, &mut findings);
+            }
+            None if !UNPUBLISHED.contains(&name) => {
+                findings.push(format!("{name} has no place in xtask/src/layers.rs"));
+            }
+            None if package.is_published => findings.push(format!("{name} lacks `publish = false`")),
+            None => {}
+        }
+    }
+    let members: BTreeSet<_> = packages.iter().map(|package| package.name.as_str()).collect();
+    let known = layers.keys().chain(UNPUBLISHED);
+    for name in known.filter(|name| !members.contains(*name)) {
+        findings.push(format!("xtask/src/layers.rs names {name}, which is no member of the workspace"));
+    }
+    findings
+}
+
+fn check_layer(package: &Package, layer: &Layer, findings: &mut Vec<String>) {
+    let name = layer.name;
+    let forbidden =
+        FORBIDDEN.iter().find(|(crate_name, _)| *crate_name == name).map_or(&[][..], |rule| rule.1);
+    for dependency in &package.dependencies {
+        let other = dependency.name.as_str();
+        let is_below = layer.below.contains(&other);
+        let is_listed = is_below || layer.in_tests.contains(&other) || other == SUPPORT;
+        let finding = match (dependency.is_ours, dependency.kind) {
+            (true, Kind::Normal | Kind::Build) if !is_below => {
+                format!("{name} must not depend on {other}")
+            }
+            (true, Kind::Test) if !is_listed => {
+                format!("{name} must not depend on {other}, not even in its tests")
+            }
+            (true, Kind::Test) if other == SUPPORT && dependency.has_version => {
+                format!("{name} takes {other} with a version, so it cannot be published; give the path alone")
+            }
+            (false, Kind::Normal) if forbidden.contains(&"*") || forbidden.contains(&other) => {
+                format!("{name} must not depend on the foreign crate {other}")
+            }
+            _ => continue,
+        };
+        findings.push(finding);
+    }
+}
+
+#[cfg(test)]
+mod tests;

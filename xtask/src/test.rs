@@ -1,0 +1,255 @@
+//! Runs the test suites, and tells which ones could not be run.
+//!
+//! A suite is an entry of [`suites::SUITES`]. Nothing is skipped in silence: a suite whose requirement is
+//! missing stands in the closing table with the reason and the way to get it, and with `--strict` it is a
+//! failure. A suite whose runner found no test has failed.
+
+mod suites;
+mod summary;
+
+use std::io::{self, Write};
+use std::process::Command;
+
+use clap::builder::PossibleValuesParser;
+use tempfile::TempDir;
+
+use crate::command;
+use crate::failure::Failure;
+use crate::report::{self, Outcome, Strictness};
+use crate::workspace::Workspace;
+
+use self::suites::SUITES;
+use self::summary::{Counts, Dialect, Scanner};
+
+/// A set of tests with one requirement.
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    /// Finds what the suite needs, and says what to run.
+    plan: fn(&Workspace) -> Result<Plan, Obstacle>,
+}
+
+/// What a suite runs.
+struct Plan {
+    runs: Vec<Run>,
+    /// What to say of it in the table, such as the interpreters that were found.
+    note: String,
+    /// Where the runs leave what nobody needs.
+    scratch: Option<TempDir>,
+}
+
+/// One call of a test runner.
+struct Run {
+    /// What tells it from the other runs of the suite; empty if there are none.
+    label: String,
+    command: Command,
+    dialect: Dialect,
+}
+
+/// Why a suite has nothing to run.
+enum Obstacle {
+    /// Something is not installed: what, and how to get it.
+    Missing(String),
+    /// Something is wrong with the workspace itself.
+    Broken(String),
+}
+
+/// How a suite went.
+struct Report {
+    name: &'static str,
+    outcome: Outcome,
+    counts: Counts,
+    remark: String,
+    /// The runners' own closing lines.
+    closing_lines: Vec<String>,
+}
+
+/// Runs the suites of these names, or all if there is no name.
+pub(crate) fn run(workspace: &Workspace, strictness: Strictness, names: &[String]) -> Result<(), Failure> {
+    let chosen =
+        SUITES.iter().filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name));
+    let mut reports = Vec::new();
+    for suite in chosen {
+        println!("\n== {}: {}", suite.name, suite.about);
+        reports.push(run_suite(workspace, suite)?);
+    }
+    let all_fine = reports.iter().all(|report| report.outcome.is_fine(strictness));
+    conclude(&reports, strictness);
+    if all_fine { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// The names that `cargo xtask test` takes.
+pub(crate) fn suite_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name))
+}
+
+/// The part of the help that lists the suites.
+pub(crate) fn suites_help() -> String {
+    report::help("Suites", SUITES.iter().map(|suite| (suite.name, suite.about)))
+}
+
+fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
+    let report = |outcome, remark| Report {
+        name: suite.name,
+        outcome,
+        counts: Counts::default(),
+        remark,
+        closing_lines: Vec::new(),
+    };
+    let plan = match (suite.plan)(workspace) {
+        Ok(plan) => plan,
+        Err(Obstacle::Missing(what)) => return Ok(report(Outcome::NotRun, what)),
+        Err(Obstacle::Broken(what)) => {
+            return Ok(Report { counts: Counts::one_failure(), ..report(Outcome::Failed, what) });
+        }
+    };
+    let mut report = report(Outcome::Ran, String::new());
+    let mut troubles = Vec::new();
+    for Run { label, mut command, dialect } in plan.runs {
+        let label = if label.is_empty() { String::new() } else { format!("{label}: ") };
+        let mut scanner = Scanner::new(dialect);
+        let status = command::watch(&mut command, |line| scanner.feed(line))?;
+        let (mut counts, lines) = scanner.finish();
+        report.closing_lines.extend(lines.into_iter().map(|line| format!("{label}{line}")));
+        if !status.success() {
+            troubles.push(format!("{label}{status}"));
+            // The runner may have failed before it ran a test; the total must not look like a success.
+            if counts.failed == 0 {
+                counts.failed = 1;
+            }
+        } else if counts.failed > 0 {
+            troubles.push(format!("{label}the runner counted failures and reported success"));
+        } else if counts.passed == 0 {
+            troubles.push(format!("{label}no test was run"));
+            counts.failed = 1;
+        }
+        report.counts += counts;
+    }
+    drop(plan.scratch);
+    report.remark = if troubles.is_empty() { plan.note } else { troubles.join("; ") };
+    if !troubles.is_empty() {
+        report.outcome = Outcome::Failed;
+    }
+    Ok(report)
+}
+
+/// Prints the table, the runners' closing lines, and the total as the very last line.
+fn conclude(reports: &[Report], strictness: Strictness) {
+    println!("\n== result");
+    for line in table(reports) {
+        println!("{line}");
+    }
+    if reports.iter().any(|report| report.outcome == Outcome::NotRun) {
+        println!("{}", strictness.verdict_on_what_was_not_run());
+    }
+    println!();
+    for line in reports.iter().flat_map(|report| &report.closing_lines) {
+        println!("{line}");
+    }
+    let mut total = Counts::default();
+    for report in reports {
+        total += report.counts;
+    }
+    println!("{total}");
+    // Nothing can be done about a stdout that is closed.
+    let _ = io::stdout().flush();
+}
+
+fn table(reports: &[Report]) -> Vec<String> {
+    let rows = reports.iter().map(|report| {
+        let mut cells = Vec::new();
+        if report.counts != Counts::default() {
+            cells.push(report.counts.to_string());
+        }
+        if !report.remark.is_empty() {
+            cells.push(report.remark.clone());
+        }
+        (report.name, report.outcome, cells.join("; "))
+    });
+    report::table("suite", rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Run {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Run { label: String::new(), command, dialect: Dialect::CargoTest }
+    }
+
+    /// A plan is made by a plain function, so the script is handed over by name.
+    fn report(plan: fn(&Workspace) -> Result<Plan, Obstacle>) -> Report {
+        let suite = Suite { name: "made-up", about: "a test of the tests", plan };
+        run_suite(&Workspace::locate().unwrap(), &suite).unwrap()
+    }
+
+    fn plan(script: &str) -> Result<Plan, Obstacle> {
+        Ok(Plan { runs: vec![shell(script)], note: "as planned".to_owned(), scratch: None })
+    }
+
+    #[test]
+    fn suite_that_passes_is_counted_and_quoted() {
+        let report = report(|_| plan("echo 'test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured'"));
+        assert_eq!(report.outcome, Outcome::Ran);
+        assert_eq!(report.counts, Counts { passed: 5, failed: 0, skipped: 1 });
+        assert_eq!(report.closing_lines, ["test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured"]);
+        assert_eq!(report.remark, "as planned");
+    }
+
+    #[test]
+    fn suite_without_tests_has_failed() {
+        let report = report(|_| plan("echo 'test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured'"));
+        assert_eq!(report.outcome, Outcome::Failed);
+        assert_eq!(report.remark, "no test was run");
+        assert_eq!(report.counts.failed, 1);
+    }
+
+    #[test]
+    fn runner_that_fails_before_its_first_test_counts_as_a_failure() {
+        let report = report(|_| plan("echo 'error: could not compile' >&2; exit 101"));
+        assert_eq!(report.outcome, Outcome::Failed);
+        assert_eq!(report.counts, Counts { passed: 0, failed: 1, skipped: 0 });
+        assert!(report.remark.contains("101"), "{}", report.remark);
+    }
+
+    #[test]
+    fn runner_that_hides_its_failures_has_failed() {
+        let report = report(|_| plan("echo 'test result: FAILED. 5 passed; 2 failed; 0 ignored'"));
+        assert_eq!(report.outcome, Outcome::Failed);
+        assert_eq!(report.counts.failed, 2);
+    }
+
+    #[test]
+    fn obstacles_are_told_apart() {
+        let missing = report(|_| Err(Obstacle::Missing("get it".to_owned())));
+        assert_eq!((missing.outcome, missing.counts), (Outcome::NotRun, Counts::default()));
+        let broken = report(|_| Err(Obstacle::Broken("mend it".to_owned())));
+        assert_eq!((broken.outcome, broken.counts), (Outcome::Failed, Counts::one_failure()));
+    }
+
+    #[test]
+    fn table_has_a_row_for_each_suite() {
+        let reports = [
+            report(|_| plan("echo 'test result: ok. 5 passed; 0 failed; 0 ignored'")),
+            report(|_| Err(Obstacle::Missing("it is not installed: install it".to_owned()))),
+        ];
+        assert_eq!(
+            table(&reports),
+            [
+                "suite    outcome  remarks",
+                "made-up  ran      5 passed, 0 failed, 0 skipped; as planned",
+                "made-up  NOT RUN  it is not installed: install it",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_of_suites_are_unique() {
+        let mut names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SUITES.len());
+    }
+}
