@@ -1,11 +1,23 @@
 //! The pencode value format: Python's primitive values as bytes, with identity and cycles, read safely.
 
 mod config;
+#[cfg(feature = "serde")]
+mod de;
 mod error;
 mod float;
 mod graph;
 mod int;
+#[cfg(feature = "serde")]
+mod marker;
+#[cfg(feature = "serde")]
+pub mod marshal;
+#[cfg(feature = "serde")]
+mod number;
 mod reader;
+#[cfg(feature = "serde")]
+mod ser;
+#[cfg(feature = "serde")]
+mod set;
 mod tag;
 mod writer;
 
@@ -18,4 +30,10 @@ pub use crate::{
         value::{Container, Int, Items, Kind, NodeId, Pairs, TextKind, Value},
     },
     int::{BigInt, ParseBigIntError},
+};
+#[cfg(feature = "serde")]
+pub use crate::{
+    de::{from_slice, from_slice_with},
+    ser::{append_to_vec, append_to_vec_with, to_vec, to_vec_with},
+    set::{FrozenSet, Set, frozenset, set},
 };

@@ -1,8 +1,10 @@
 //! Reads marshal item by item, without nesting.
 
-use super::error::{DecodeError, DecodeErrorKind};
-use super::integer::Digits;
-use super::tag;
+use super::{
+    error::{DecodeError, DecodeErrorKind},
+    integer::Digits,
+    tag,
+};
 
 /// A place in a buffer.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,29 @@ pub(super) enum Token<'de> {
     FrozenSet(u32),
     Dict,
     Reference(u32),
+}
+
+impl Token<'_> {
+    /// Returns the bytes of text, bytes or digits.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.scalar_len().unwrap_or(0)
+    }
+
+    /// Returns the bytes of text, bytes or digits, 0 for other scalars, and nothing for
+    /// containers.
+    #[inline]
+    pub(super) fn scalar_len(&self) -> Option<usize> {
+        match self {
+            Self::Text(text) => Some(text.len()),
+            Self::Bytes(bytes) => Some(bytes.len()),
+            Self::Long(digits) => Some(digits.len() * 2),
+            Self::Int(_) | Self::Float(_) | Self::None | Self::Bool(_) | Self::Null | Self::Reference(_) => {
+                Some(0)
+            }
+            Self::Tuple(_) | Self::List(_) | Self::Set(_) | Self::FrozenSet(_) | Self::Dict => None,
+        }
+    }
 }
 
 impl<'de> Cursor<'de> {

@@ -1,16 +1,26 @@
 //! Reads marshal into Rust types.
 
-use serde::de::{self, Deserialize, Deserializer as _, Unexpected, Visitor};
+use serde::de::{self, Deserialize, Unexpected, Visitor};
 
-use super::cursor::{Cursor, Item, Token};
-use super::error::{DecodeError, DecodeErrorKind};
-use super::integer::Digits;
-use super::path::path_at;
-use super::tag;
+use crate::config::DecodeConfig;
 
-use access::{Enum, Map, Sequence, UnitVariant};
+use self::access::{Enum, Map, Sequence, UnitVariant};
+use super::{
+    check_len,
+    cursor::{Cursor, Item, Token},
+    error::{DecodeError, DecodeErrorKind},
+    integer::Digits,
+    path::path_at,
+    tag,
+};
 
 mod access;
+
+/// What reading a value once more counts in the expansion budget, besides its text or bytes.
+const VALUE_WEIGHT: usize = 16;
+
+/// Bytes of a scalar that a reference may name without counting, so that field names do not.
+const FREE_LEN: usize = 64;
 
 /// Reads the one value that `data` is.
 pub(super) fn read<'de, T: Deserialize<'de>>(
@@ -47,9 +57,12 @@ struct Deserializer<'de> {
     depth: usize,
     /// The outermost reference that is being expanded.
     expanding: Option<usize>,
-    /// Bytes that expansions may still read.
+    max_depth: usize,
+    /// What expansions may still weigh.
     budget: usize,
-    config: &'c DecodeConfig,
+    max_budget: usize,
+    /// What the lengths of open sequences have promised to their visitors.
+    promised: usize,
 }
 
 impl<'de> Deserializer<'de> {
@@ -59,9 +72,11 @@ impl<'de> Deserializer<'de> {
             data,
             objects: Vec::new(),
             depth: config.depth_limit(),
+            max_depth: config.depth_limit(),
             expanding: None,
             budget: config.expansion_limit(),
-            config: config.clone(),
+            max_budget: config.expansion_limit(),
+            promised: 0,
         }
     }
 
@@ -79,7 +94,7 @@ impl<'de> Deserializer<'de> {
             Err(error) => return Err(self.fault(error)),
         };
         if self.expanding.is_some() {
-            self.spend(self.cursor.position - item.start)?;
+            self.spend(item.token.len())?;
         } else if item.numbered {
             // The buffer's length fits, so that every offset does.
             self.objects.push(item.start as u32);
@@ -99,15 +114,16 @@ impl<'de> Deserializer<'de> {
     }
 
     #[inline]
-    fn spend(&mut self, bytes: usize) -> Result<(), DecodeError> {
-        match self.budget.checked_sub(bytes) {
+    fn spend(&mut self, len: usize) -> Result<(), DecodeError> {
+        match self.budget.checked_sub(VALUE_WEIGHT + len) {
             Some(left) => {
                 self.budget = left;
                 Ok(())
             }
             None => {
-                let budget = self.config.expansion_limit();
-                Err(DecodeError::new(self.place(self.cursor.position), DecodeErrorKind::ExpansionBudget { budget }))
+                let budget = self.max_budget;
+                let offset = self.place(self.cursor.position);
+                Err(DecodeError::new(offset, DecodeErrorKind::ExpansionBudget { budget }))
             }
         }
     }
@@ -128,19 +144,41 @@ impl<'de> Deserializer<'de> {
         }
     }
 
-    /// Reads object `index` in the place of the reference to it at `start`.
+    /// Reads object `index` in the place of the reference to it at `start`, and gives it to
+    /// `visit`.
     #[inline]
     fn expand<R>(
         &mut self,
         index: u32,
         start: usize,
-        read: impl FnOnce(&mut Self) -> Result<R, DecodeError>,
+        visit: impl FnOnce(&mut Self, Item<'de>) -> Result<R, DecodeError>,
     ) -> Result<R, DecodeError> {
         let object = self.object(index, start)?;
+        let mut cursor = Cursor { data: &self.data[..start], position: object };
+        let mut item = cursor.item().map_err(|error| self.fault(error))?;
+        if let Some(len) = item.token.scalar_len() {
+            // Nothing more is to be read there.
+            item.start = start;
+            if len > FREE_LEN {
+                self.spend(len)?;
+            }
+            return visit(self, item);
+        }
+        self.expand_container(cursor, item, start, visit)
+    }
+
+    fn expand_container<R>(
+        &mut self,
+        cursor: Cursor<'de>,
+        item: Item<'de>,
+        start: usize,
+        visit: impl FnOnce(&mut Self, Item<'de>) -> Result<R, DecodeError>,
+    ) -> Result<R, DecodeError> {
+        self.spend(0)?;
         let saved = (self.cursor, self.expanding);
-        self.cursor = Cursor { data: &self.data[..start], position: object };
         self.expanding = Some(self.place(start));
-        let result = read(self);
+        self.cursor = cursor;
+        let result = visit(self, item);
         (self.cursor, self.expanding) = saved;
         result
     }
@@ -148,7 +186,7 @@ impl<'de> Deserializer<'de> {
     #[inline]
     fn enter(&mut self, start: usize) -> Result<(), DecodeError> {
         let Some(depth) = self.depth.checked_sub(1) else {
-            let max_depth = self.config.depth_limit();
+            let max_depth = self.max_depth;
             return Err(DecodeError::new(self.place(start), DecodeErrorKind::TooDeep { max_depth }));
         };
         self.depth = depth;
@@ -176,10 +214,7 @@ impl<'de> Deserializer<'de> {
             }
             Token::Dict => self.dict(item.start, visitor),
             Token::Reference(index) => {
-                return self.expand(index, item.start, |this| {
-                    let item = this.item()?;
-                    this.visit(item, visitor)
-                });
+                return self.expand(index, item.start, |this, item| this.visit(item, visitor));
             }
             Token::Null => return Err(DecodeError::new(item.start, DecodeErrorKind::UnexpectedDictEnd)),
         };
@@ -215,9 +250,13 @@ impl<'de> Deserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         self.enter(start)?;
-        let mut members = Sequence::new(self, count);
+        // Nested sequences must not promise the same bytes to one visitor after the other.
+        let hint = (count as usize).min(self.data.len() - self.promised);
+        self.promised += hint;
+        let mut members = Sequence::new(self, count, hint);
         let value = visitor.visit_seq(&mut members)?;
         let left = members.left();
+        self.promised -= hint;
         self.leave();
         if left != 0 {
             let expected = format!("{} members", count - left);
@@ -266,8 +305,11 @@ impl<'de> Deserializer<'de> {
             };
             if let Some(members) = members {
                 if open.len() >= self.depth {
-                    let max_depth = self.config.depth_limit();
-                    return Err(DecodeError::new(self.place(item.start), DecodeErrorKind::TooDeep { max_depth }));
+                    let max_depth = self.max_depth;
+                    return Err(DecodeError::new(
+                        self.place(item.start),
+                        DecodeErrorKind::TooDeep { max_depth },
+                    ));
                 }
                 open.push(members);
             }
@@ -303,10 +345,7 @@ impl<'de> Deserializer<'de> {
     ) -> Result<V::Value, DecodeError> {
         let item = self.item()?;
         if let Token::Reference(index) = item.token {
-            return self.expand(index, item.start, |this| {
-                let item = this.item()?;
-                this.expected(item, visitor, fits)
-            });
+            return self.expand(index, item.start, |this, item| this.expected(item, visitor, fits));
         }
         self.expected(item, visitor, fits)
     }
@@ -322,6 +361,27 @@ impl<'de> Deserializer<'de> {
             return Err(self.mismatch(item, &visitor));
         }
         self.visit(item, visitor)
+    }
+
+    /// Gives `visitor` an enum: text, or a dict of one pair.
+    fn enumerator<V: Visitor<'de>>(&mut self, item: Item<'de>, visitor: V) -> Result<V::Value, DecodeError> {
+        let start = item.start;
+        match item.token {
+            Token::Text(text) => visitor.visit_enum(UnitVariant::new(text)),
+            Token::Dict => {
+                self.enter(start)?;
+                let value = visitor.visit_enum(Enum::new(self))?;
+                if !self.end_of_dict() {
+                    let error: DecodeError = de::Error::custom("a dict of more than one pair is no variant");
+                    return Err(error.at(self.place(start)));
+                }
+                self.leave();
+                Ok(value)
+            }
+            Token::Reference(index) => self.expand(index, start, |this, item| this.enumerator(item, visitor)),
+            _ => return Err(self.mismatch(item, &"text or a dict of one pair")),
+        }
+        .map_err(|error| error.at(self.place(start)))
     }
 
     #[cold]
@@ -445,32 +505,12 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _name: &'static str,
+        _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         let item = self.item()?;
-        let start = item.start;
-        match item.token {
-            Token::Text(text) => {
-                visitor.visit_enum(UnitVariant::new(text)).map_err(|error| error.at(self.place(start)))
-            }
-            Token::Dict => {
-                self.enter(start)?;
-                let value = visitor.visit_enum(Enum::new(self))?;
-                if !self.end_of_dict() {
-                    let error: DecodeError =
-                        de::Error::invalid_value(Unexpected::Map, &"a dict of one pair, the variant");
-                    return Err(error.at(self.place(start)));
-                }
-                self.leave();
-                Ok(value)
-            }
-            Token::Reference(index) => {
-                self.expand(index, start, |this| this.deserialize_enum(name, variants, visitor))
-            }
-            _ => Err(self.mismatch(item, &"text or a dict of one pair")),
-        }
+        self.enumerator(item, visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {

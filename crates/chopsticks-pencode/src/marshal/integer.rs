@@ -1,7 +1,18 @@
 //! Large integers: 15-bit digits, the lowest first.
 
+use super::{
+    MAX_INTEGER_DIGITS,
+    error::{DecodeError, DecodeErrorKind},
+};
+
 /// Bits in one digit.
 const SHIFT: u32 = 15;
+
+/// The largest power of ten in 64 bits.
+const GROUP: u64 = 10_u64.pow(GROUP_LEN as u32);
+
+/// Decimal digits that are converted at a time.
+const GROUP_LEN: usize = 19;
 
 /// The digits of a large integer, checked.
 #[derive(Clone, Copy, Debug)]
@@ -45,53 +56,62 @@ impl<'de> Digits<'de> {
         self.magnitude().filter(|&magnitude| !self.negative || magnitude == 0)
     }
 
-    /// Returns the integer in decimal.
-    ///
-    /// Takes time quadratic in the number of digits, so that the caller has to bound it.
-    pub(super) fn to_decimal(self) -> String {
-        // Little-endian limbs, of which division by the base takes nine decimal digits at a time.
-        const BASE: u64 = 1_000_000_000;
+    /// Returns the integer in decimal, unless that would take too long.
+    pub(super) fn checked_decimal(self, start: usize) -> Result<String, DecodeError> {
+        let (digits, max_digits) = (self.len(), MAX_INTEGER_DIGITS);
+        if digits > max_digits {
+            return Err(DecodeError::new(start, DecodeErrorKind::LargeInteger { digits, max_digits }));
+        }
+        Ok(self.to_decimal())
+    }
+
+    /// Takes time quadratic in the number of digits.
+    fn to_decimal(self) -> String {
         let mut limbs = self.limbs();
-        let mut groups = Vec::with_capacity(limbs.len() * 32 / 29 + 1);
+        let mut groups = Vec::with_capacity(limbs.len() + limbs.len() / 64 + 1);
         while !limbs.is_empty() {
             let mut rest = 0;
             for limb in limbs.iter_mut().rev() {
-                let value = rest << 32 | u64::from(*limb);
-                // The quotient is below 2^32, because the rest was below the base.
-                *limb = (value / BASE) as u32;
-                rest = value % BASE;
+                let value = u128::from(rest) << 64 | u128::from(*limb);
+                // It fits, because the rest is below the base.
+                *limb = (value / u128::from(GROUP)) as u64;
+                rest = (value % u128::from(GROUP)) as u64;
             }
             groups.push(rest);
             while limbs.last() == Some(&0) {
                 limbs.pop();
             }
         }
-        let mut decimal = String::with_capacity(groups.len() * 9 + 1);
+        let mut decimal = String::with_capacity(groups.len() * GROUP_LEN + 1);
         if self.negative {
             decimal.push('-');
         }
         let highest = groups.pop().unwrap_or(0);
-        decimal.push_str(&highest.to_string());
-        for group in groups.iter().rev() {
-            decimal.push_str(&format!("{group:09}"));
+        decimal.push_str(itoa::Buffer::new().format(highest));
+        for group in groups.into_iter().rev() {
+            let mut buffer = itoa::Buffer::new();
+            let digits = buffer.format(group);
+            decimal.extend(std::iter::repeat_n('0', GROUP_LEN - digits.len()));
+            decimal.push_str(digits);
         }
         decimal
     }
 
-    fn limbs(self) -> Vec<u32> {
-        let mut limbs = Vec::with_capacity(self.bytes.len() / 2 * 15 / 32 + 1);
-        let (mut pending, mut bits) = (0_u64, 0);
+    /// Returns the magnitude in 64-bit digits, the lowest first, the highest not zero.
+    fn limbs(self) -> Vec<u64> {
+        let mut limbs = Vec::with_capacity(self.len() * 15 / 64 + 1);
+        let (mut pending, mut bits) = (0_u128, 0);
         for digit in self.iter() {
-            pending |= u64::from(digit) << bits;
+            pending |= u128::from(digit) << bits;
             bits += SHIFT;
-            if bits >= 32 {
-                limbs.push(pending as u32);
-                pending >>= 32;
-                bits -= 32;
+            if bits >= 64 {
+                limbs.push(pending as u64);
+                pending >>= 64;
+                bits -= 64;
             }
         }
         if pending != 0 {
-            limbs.push(pending as u32);
+            limbs.push(pending as u64);
         }
         limbs
     }

@@ -4,8 +4,10 @@
 
 use std::fmt::Write;
 
-use super::cursor::{Cursor, Token};
-use super::tag;
+use super::{
+    cursor::{Cursor, Token},
+    tag,
+};
 
 /// Steps that are printed; what is deeper is an ellipsis.
 const MAX_STEPS: usize = 16;
@@ -13,28 +15,40 @@ const MAX_STEPS: usize = 16;
 /// Characters of a key that are printed.
 const MAX_KEY: usize = 40;
 
+/// The count of what has no count, or none that the writer has filled in yet. Real ones are below
+/// 2^31.
+const UNKNOWN: u32 = u32::MAX;
+
 /// A container that is not complete at a place.
-struct Open<'de> {
-    kind: Kind<'de>,
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    kind: Kind,
     /// Members that have begun.
-    begun: u64,
-    /// Members that have not; very many while the writer has not filled in the count.
-    left: u64,
+    begun: u32,
+    /// Members that it has, or [`UNKNOWN`].
+    count: u32,
 }
 
-enum Kind<'de> {
-    Dict { key: Option<Token<'de>> },
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Dict {
+        /// The offset of the latest key.
+        key: u32,
+    },
     Sequence,
 }
 
 /// Returns the way from the value that begins `data` to the item at `offset`, as Python would
 /// index it.
 pub(super) fn path_at(data: &[u8], offset: usize) -> String {
+    if data.len() > u32::MAX as usize {
+        return String::new();
+    }
     let mut cursor = Cursor::new(data);
     let mut numbered = Vec::new();
-    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
     loop {
-        while open.last().is_some_and(|container| container.left == 0) {
+        while open.last().is_some_and(|container| container.begun == container.count) {
             open.pop();
         }
         if open.is_empty() && cursor.position != 0 {
@@ -47,7 +61,7 @@ pub(super) fn path_at(data: &[u8], offset: usize) -> String {
             continue;
         }
         if let Some(container) = open.last_mut() {
-            container.begin(token);
+            container.begin(start as u32);
         }
         let Some(token) = token else { break };
         if start >= offset || cursor.position > offset {
@@ -66,11 +80,11 @@ pub(super) fn path_at(data: &[u8], offset: usize) -> String {
     path
 }
 
-fn read<'de>(cursor: &mut Cursor<'de>, numbered: &mut Vec<usize>) -> Option<Token<'de>> {
+fn read<'de>(cursor: &mut Cursor<'de>, numbered: &mut Vec<u32>) -> Option<Token<'de>> {
     let start = cursor.position;
     if let Ok(item) = cursor.item() {
         if item.numbered {
-            numbered.push(item.start);
+            numbered.push(item.start as u32);
         }
         return Some(item.token);
     }
@@ -78,71 +92,65 @@ fn read<'de>(cursor: &mut Cursor<'de>, numbered: &mut Vec<usize>) -> Option<Toke
         // A count that the writer has not filled in yet.
         [tag::TUPLE | tag::LIST | tag::SET | tag::FROZEN_SET, 0xff, 0xff, 0xff, 0xff] => {
             cursor.position = start + 5;
-            Some(Token::List(u32::MAX))
+            Some(Token::List(UNKNOWN))
         }
         _ => None,
     }
 }
 
-impl<'de> Open<'de> {
-    fn new(token: Token<'de>) -> Option<Self> {
+impl Open {
+    fn new(token: Token<'_>) -> Option<Self> {
         match token {
             Token::Tuple(count) | Token::List(count) | Token::Set(count) | Token::FrozenSet(count) => {
-                Some(Self { kind: Kind::Sequence, begun: 0, left: count.into() })
+                Some(Self { kind: Kind::Sequence, begun: 0, count })
             }
-            Token::Dict => Some(Self { kind: Kind::Dict { key: None }, begun: 0, left: u64::MAX }),
+            Token::Dict => Some(Self { kind: Kind::Dict { key: 0 }, begun: 0, count: UNKNOWN }),
             _ => None,
         }
     }
 
-    /// Notes that a member begins; without a token, one that cannot be read.
-    fn begin(&mut self, token: Option<Token<'de>>) {
+    /// Notes that the member at `start` begins.
+    fn begin(&mut self, start: u32) {
         self.begun += 1;
-        self.left -= 1;
         if let Kind::Dict { key } = &mut self.kind
-            && self.begun % 2 == 1
+            && !self.begun.is_multiple_of(2)
         {
-            *key = token;
+            *key = start;
         }
     }
 
-    fn print(&self, path: &mut String, data: &[u8], numbered: &[usize]) {
-        let printed = match &self.kind {
+    fn print(&self, path: &mut String, data: &[u8], numbered: &[u32]) {
+        let printed = match self.kind {
             Kind::Sequence if self.begun > 0 => write!(path, "[{}]", self.begun - 1),
-            Kind::Dict { key: Some(key) } if self.begun % 2 == 0 => {
-                write!(path, "[{}]", printed_key(*key, data, numbered))
+            Kind::Dict { key } if self.begun > 0 && self.begun.is_multiple_of(2) => {
+                write!(path, "[{}]", printed_key(data, key, numbered))
             }
-            // Within a key that is a container, or at a key.
+            // At a key, or within one.
             _ => Ok(()),
         };
         printed.expect("a String can be written to");
     }
 }
 
-fn printed_key(key: Token<'_>, data: &[u8], numbered: &[usize]) -> String {
-    match key {
-        Token::Text(text) => {
+fn printed_key(data: &[u8], offset: u32, numbered: &[u32]) -> String {
+    let scalar = |offset: u32| Cursor { data, position: offset as usize }.item().ok().map(|item| item.token);
+    let token = match scalar(offset) {
+        Some(Token::Reference(index)) => numbered.get(index as usize).and_then(|&offset| scalar(offset)),
+        token => token,
+    };
+    match token {
+        Some(Token::Text(text)) => {
             let mut shown: String = text.chars().take(MAX_KEY).flat_map(char::escape_debug).collect();
             if text.chars().nth(MAX_KEY).is_some() {
                 shown.push('…');
             }
             format!("'{shown}'")
         }
-        Token::Int(number) => number.to_string(),
-        Token::Long(digits) => digits.to_i128().map_or("…".to_owned(), |number| number.to_string()),
-        Token::Float(number) => format!("{number:?}"),
-        Token::Bool(true) => "True".to_owned(),
-        Token::Bool(false) => "False".to_owned(),
-        Token::None => "None".to_owned(),
-        Token::Reference(index) => {
-            let mut cursor = Cursor { data, position: numbered.get(index as usize).copied().unwrap_or(data.len()) };
-            match cursor.item() {
-                Ok(item) if !matches!(item.token, Token::Reference(_)) => {
-                    printed_key(item.token, data, numbered)
-                }
-                _ => "…".to_owned(),
-            }
-        }
+        Some(Token::Int(number)) => number.to_string(),
+        Some(Token::Float(number)) => format!("{number:?}"),
+        Some(Token::Bool(true)) => "True".to_owned(),
+        Some(Token::Bool(false)) => "False".to_owned(),
+        Some(Token::None) => "None".to_owned(),
         _ => "…".to_owned(),
     }
 }

@@ -4,9 +4,13 @@ use std::mem;
 
 use serde::ser::{self, Serialize};
 
-use super::error::{EncodeError, EncodeErrorKind};
-use super::path::path_at;
-use super::{MAX_WRITE_DEPTH, integer, tag};
+use super::{
+    MAX_WRITE_DEPTH,
+    error::{EncodeError, EncodeErrorKind},
+    integer,
+    path::path_at,
+    tag,
+};
 
 mod compound;
 
@@ -317,5 +321,6 @@ impl<'a> ser::Serializer for &'a mut Serializer {
 /// Returns a size as marshal has it.
 #[inline]
 pub(super) fn counted(size: usize) -> Result<i32, EncodeError> {
-    i32::try_from(size).map_err(|_| EncodeError::new(EncodeErrorKind::TooLong { len: size, max_len: i32::MAX as usize }))
+    i32::try_from(size)
+        .map_err(|_| EncodeError::new(EncodeErrorKind::TooLong { len: size, max_len: i32::MAX as usize }))
 }

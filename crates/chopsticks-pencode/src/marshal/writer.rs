@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use super::error::{EncodeError, EncodeErrorKind};
-use super::ser::{self, Serializer, counted};
-use super::{MAX_WRITE_DEPTH, tag};
+use super::{
+    MAX_WRITE_DEPTH,
+    error::{EncodeError, EncodeErrorKind},
+    ser::{self, Serializer, counted},
+    tag,
+};
 
 /// Composes one value part by part.
 ///

@@ -10,6 +10,8 @@ use super::{DecodeError, Deserializer};
 pub(super) struct Sequence<'a, 'de> {
     deserializer: &'a mut Deserializer<'de>,
     left: u32,
+    /// The number of members that memory may be reserved for.
+    hint: usize,
 }
 
 /// The pairs of a dict.
@@ -33,8 +35,8 @@ pub(super) struct UnitVariant<'de> {
 
 impl<'a, 'de> Sequence<'a, 'de> {
     #[inline]
-    pub(super) fn new(deserializer: &'a mut Deserializer<'de>, count: u32) -> Self {
-        Self { deserializer, left: count }
+    pub(super) fn new(deserializer: &'a mut Deserializer<'de>, count: u32, hint: usize) -> Self {
+        Self { deserializer, left: count, hint }
     }
 
     /// Returns the number of members that nobody asked for.
@@ -87,7 +89,7 @@ impl<'de> de::SeqAccess<'de> for &mut Sequence<'_, 'de> {
 
     #[inline]
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left as usize)
+        Some(self.hint.min(self.left as usize))
     }
 }
 
