@@ -36,9 +36,8 @@ pub(super) fn check(files: &[File], findings: &mut Vec<Finding>) {
             findings.push(rust.error(1, RULE, message));
         }
         // A name for a known code, such as the first of a range, is no new operation.
-        let is_known = |own: &&Operation| {
-            specified.iter().any(|found| found.name == own.name || found.code == own.code)
-        };
+        let is_known =
+            |own: &&Operation| specified.iter().any(|found| found.name == own.name || found.code == own.code);
         for operation in defined.iter().filter(|own| !is_known(own)) {
             let message = format!("{} is not in {SPECIFICATION}", operation.name);
             findings.push(rust.error(operation.line, RULE, message));
