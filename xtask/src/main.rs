@@ -1,6 +1,6 @@
 //! Automation of the chopsticks workspace: `cargo xtask --help`.
 //!
-//! One task, one file: [`test`] runs the test suites, [`check`] all that is known without running them,
+//! One task, one file: [`mod@test`] runs the test suites, [`check`] all that is known without running them,
 //! of which [`layers`], [`tidy`] and [`agent_size`] are tasks too. A task prints the commands
 //! that it runs, so that they can be repeated by hand, and ends the program with a status other than 0 when
 //! something is wrong. It never panics for what it finds in the work tree.
