@@ -1,0 +1,188 @@
+//! The knobs of a connection.
+
+use std::time::Duration;
+
+use crate::error::{TransportError, TransportErrorKind};
+
+/// Limits, sizes and deadlines of one connection.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use chopsticks_transport::TransportConfig;
+/// let config = TransportConfig::default()
+///     .max_message_len(64 << 20)
+///     .keepalive(Duration::from_secs(15), Duration::from_secs(30));
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TransportConfig {
+    pub(crate) frame_len: usize,
+    pub(crate) max_frame_len: usize,
+    pub(crate) max_message_len: usize,
+    pub(crate) max_request_len: usize,
+    pub(crate) max_buffered_len: usize,
+    pub(crate) max_peer_requests: usize,
+    pub(crate) max_untaken_notices: usize,
+    pub(crate) max_queued_len: usize,
+    pub(crate) max_noise: usize,
+    pub(crate) stream_window: u32,
+    pub(crate) handshake_timeout: Option<Duration>,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) cancel_grace: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Keepalive {
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+impl TransportConfig {
+    /// Sets the bytes of payload in the frames that we send; 128 KiB.
+    ///
+    /// Larger frames save a little work per byte, and make a small message wait longer behind a large one.
+    #[must_use]
+    pub fn frame_len(mut self, bytes: usize) -> Self {
+        self.frame_len = bytes;
+        self
+    }
+
+    /// Sets the bytes of payload in a frame that we accept; 1 MiB. A larger one ends the connection.
+    #[must_use]
+    pub fn max_frame_len(mut self, bytes: usize) -> Self {
+        self.max_frame_len = bytes;
+        self
+    }
+
+    /// Sets the bytes of a message that we send or accept in reply; 1 GiB.
+    ///
+    /// A longer one fails its request and leaves the connection usable. Replies are held in memory.
+    #[must_use]
+    pub fn max_message_len(mut self, bytes: usize) -> Self {
+        self.max_message_len = bytes;
+        self
+    }
+
+    /// Sets the bytes of a request or notice that the peer may make; 1 MiB.
+    ///
+    /// A longer request is answered with a failure; a longer notice ends the connection.
+    #[must_use]
+    pub fn max_request_len(mut self, bytes: usize) -> Self {
+        self.max_request_len = bytes;
+        self
+    }
+
+    /// Sets the bytes that all messages together may hold while they are incomplete, and again the bytes of notices
+    /// that have come and not been taken; 2 GiB.
+    ///
+    /// A message for which there is no room is treated as one that is too long.
+    #[must_use]
+    pub fn max_buffered_len(mut self, bytes: usize) -> Self {
+        self.max_buffered_len = bytes;
+        self
+    }
+
+    /// Sets how many requests of the peer may be open at once; 64. One more ends the connection.
+    ///
+    /// A request is open until its reply has left and its streams have ended.
+    #[must_use]
+    pub fn max_peer_requests(mut self, count: usize) -> Self {
+        self.max_peer_requests = count;
+        self
+    }
+
+    /// Sets how many notices may wait to be taken from [`Incoming`](crate::Incoming); 1024. One more ends the
+    /// connection.
+    #[must_use]
+    pub fn max_untaken_notices(mut self, count: usize) -> Self {
+        self.max_untaken_notices = count;
+        self
+    }
+
+    /// Sets the bytes of messages waiting to be sent above which [`Handle::notice`](crate::Handle::notice) waits;
+    /// 16 MiB.
+    #[must_use]
+    pub fn max_queued_len(mut self, bytes: usize) -> Self {
+        self.max_queued_len = bytes;
+        self
+    }
+
+    /// Sets the bytes that may come before the agent's nonce; 1 MiB. They are kept until the agent has answered.
+    #[must_use]
+    pub fn max_noise(mut self, bytes: usize) -> Self {
+        self.max_noise = bytes;
+        self
+    }
+
+    /// Sets the bytes that each stream may have under way; 4 MiB.
+    ///
+    /// It is the memory that a stream can take when its reader is slow. Throughput is at most this much in each
+    /// round trip: 4 MiB and 20 ms make 200 MB/s.
+    #[must_use]
+    pub fn stream_window(mut self, bytes: u32) -> Self {
+        self.stream_window = bytes;
+        self
+    }
+
+    /// Sets how long the peer may take to say its first word; 60 s. `None` waits without end.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.handshake_timeout = timeout.into();
+        self
+    }
+
+    /// Sends a ping after `interval` in which nothing came, and ends the connection when nothing has come
+    /// `timeout` later; by default nothing is sent and a silent peer is waited for.
+    #[must_use]
+    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keepalive = Some(Keepalive { interval, timeout });
+        self
+    }
+
+    /// Sets how long the peer may take to end a cancelled request; 5 s. Then the connection ends.
+    #[must_use]
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.cancel_grace = grace;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), TransportError> {
+        let problem = if self.frame_len == 0 {
+            "frame_len is 0"
+        } else if self.frame_len > self.max_frame_len {
+            "frame_len is larger than max_frame_len"
+        } else if u32::try_from(self.max_frame_len).is_err() {
+            "max_frame_len is 4 GiB or more"
+        } else if self.stream_window == 0 {
+            "stream_window is 0"
+        } else if u64::from(self.stream_window) > MAX_CREDIT {
+            "stream_window is 2 GiB or more"
+        } else {
+            return Ok(());
+        };
+        Err(TransportErrorKind::InvalidConfig { problem }.into())
+    }
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            // 64 KiB to 256 KiB are within a few per cent of each other on pipes; this is also what ssh likes.
+            frame_len: 128 << 10,
+            max_frame_len: 1 << 20,
+            max_message_len: 1 << 30,
+            max_request_len: 1 << 20,
+            max_buffered_len: 2 << 30,
+            max_peer_requests: 64,
+            max_untaken_notices: 1024,
+            max_queued_len: 16 << 20,
+            max_noise: 1 << 20,
+            stream_window: 4 << 20,
+            handshake_timeout: Some(Duration::from_secs(60)),
+            keepalive: None,
+            cancel_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The most credit that a stream may have: `docs/wire.md` §7.
+pub(crate) const MAX_CREDIT: u64 = (1 << 31) - 1;

@@ -1,0 +1,632 @@
+//! The state machine of one connection, without I/O and without a clock.
+
+mod event;
+mod exchange;
+mod handshake;
+mod receive;
+mod stream;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub use self::event::{Event, Hello, Message, Outcome, Refusal, Reply, Start};
+use self::exchange::{Assembly, Exchange, Phase};
+use self::handshake::Handshake;
+pub use self::handshake::{PROTOCOL_VERSION, StartOptions};
+use self::receive::Input;
+pub use self::stream::StreamRead;
+use self::stream::{Ending, IncomingState, OutgoingState};
+use self::transmit::{LaneItem, Turn};
+use crate::config::TransportConfig;
+use crate::error::{TransportError, TransportErrorKind};
+use crate::format::Format;
+use crate::operation::Operation;
+use crate::payload::{OutgoingMessage, Payload};
+use crate::request::{Numbers, RequestId, RequestMap, Side};
+
+/// One connection as a state machine: bytes and the time in, events and bytes out.
+///
+/// It does no I/O, knows no clock and wakes nobody. Whoever drives it
+///
+/// * hands all bytes that come to [`handle_input`](Self::handle_input), and tells of their end,
+/// * takes events from [`poll_event`](Self::poll_event) after that,
+/// * lets [`transmit`](Self::transmit) fill an [`Outbox`](crate::Outbox) whenever something was asked of the connection,
+///   and writes what it finds there,
+/// * calls [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout).
+///
+/// An error from any of the `handle_` methods is the end of the connection, and every later call returns it again.
+#[derive(Debug)]
+pub struct Connection {
+    side: Side,
+    config: TransportConfig,
+    now: Instant,
+    failed: Option<TransportError>,
+    handshake: Handshake,
+
+    numbers: Numbers,
+    exchanges: RequestMap<Exchange>,
+    peer_requests: usize,
+    peer_highest: u32,
+
+    input: Input,
+    notices: Vec<Assembly>,
+    /// Bytes held by incomplete messages.
+    buffered: usize,
+    events: VecDeque<Event>,
+
+    /// Answers to the peer that belong to no request's state.
+    control: Vec<u8>,
+    /// Requests with a small frame to send.
+    attention: VecDeque<RequestId>,
+    /// Who sends the next frame, and the next.
+    turns: VecDeque<Turn>,
+    /// Notices, and requests that are to follow them, one after the other.
+    lane: VecDeque<LaneItem>,
+    /// Bytes of messages that wait.
+    queued: usize,
+
+    pings: VecDeque<u64>,
+    next_ping: u64,
+    last_input: Instant,
+    keepalive_ping: Option<Instant>,
+    /// In the order of their deadlines.
+    cancels: VecDeque<(Instant, RequestId)>,
+}
+
+impl Connection {
+    /// Returns the controller's end of a new connection, which sends the preamble and `START` at once.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::InvalidConfig`], or [`TransportErrorKind::MessageTooLarge`] if the options do not fit
+    /// in a frame.
+    pub fn controller(
+        now: Instant,
+        start: StartOptions,
+        config: TransportConfig,
+    ) -> Result<Self, TransportError> {
+        let handshake = Handshake::controller(now, start, &config)?;
+        Self::new(now, Side::Controller, handshake, config)
+    }
+
+    /// Returns the agent's end of a new connection, which waits for `START`.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::InvalidConfig`].
+    pub fn agent(now: Instant, config: TransportConfig) -> Result<Self, TransportError> {
+        Self::new(now, Side::Agent, Handshake::agent(now, &config), config)
+    }
+
+    fn new(
+        now: Instant,
+        side: Side,
+        handshake: Handshake,
+        config: TransportConfig,
+    ) -> Result<Self, TransportError> {
+        config.check()?;
+        let input = match side {
+            Side::Agent => Input::start_of_frame(),
+            Side::Controller => Input::Scanning,
+        };
+        Ok(Self {
+            side,
+            config,
+            now,
+            failed: None,
+            handshake,
+            numbers: Numbers::new(side),
+            exchanges: RequestMap::default(),
+            peer_requests: 0,
+            peer_highest: 0,
+            input,
+            notices: Vec::new(),
+            buffered: 0,
+            events: VecDeque::new(),
+            control: Vec::new(),
+            attention: VecDeque::new(),
+            turns: VecDeque::new(),
+            lane: VecDeque::new(),
+            queued: 0,
+            pings: VecDeque::new(),
+            next_ping: 0,
+            last_input: now,
+            keepalive_ping: None,
+            cancels: VecDeque::new(),
+        })
+    }
+
+    /// Returns which end this is.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &TransportConfig {
+        &self.config
+    }
+
+    /// Returns what came before the nonce: all of it until the agent has answered, then its last 4 KiB.
+    pub fn noise(&self) -> &[u8] {
+        self.handshake.noise()
+    }
+
+    /// Returns the error that ended the connection, if one did.
+    pub fn error(&self) -> Option<&TransportError> {
+        self.failed.as_ref()
+    }
+
+    /// Returns the next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if self.failed.is_some() {
+            return None;
+        }
+        let keepalive = self.config.keepalive.filter(|_| self.handshake.is_done()).and_then(|keepalive| {
+            match self.keepalive_ping {
+                Some(sent) => sent.checked_add(keepalive.timeout),
+                None => self.last_input.checked_add(keepalive.interval),
+            }
+        });
+        let cancel = self.cancels.front().map(|(deadline, _)| *deadline);
+        [self.handshake.deadline(), keepalive, cancel].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    ///
+    /// A deadline that has passed ends the connection.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), TransportError> {
+        self.check_failed()?;
+        self.now = now;
+        let result = self.expire(now);
+        self.keep_failure(result)
+    }
+
+    /// Tells that no more bytes will come.
+    ///
+    /// # Errors
+    ///
+    /// Whether the end is an error depends on where it comes: for an agent, the end between two frames is the
+    /// order to go. A controller always gets an error, and knows itself whether it had closed its side.
+    pub fn handle_eof(&mut self) -> Result<(), TransportError> {
+        self.check_failed()?;
+        let kind = if !self.handshake.is_done() {
+            TransportErrorKind::NoHandshake
+        } else if !self.input.is_at_start_of_frame() || self.buffered > 0 {
+            TransportErrorKind::Truncated
+        } else if self.side == Side::Agent {
+            return Ok(());
+        } else {
+            TransportErrorKind::Disconnected
+        };
+        self.keep_failure(Err(kind.into()))
+    }
+
+    /// Sends the agent's first word; nothing else leaves an agent before it.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::MessageTooLarge`] if it does not fit in a frame.
+    pub fn send_hello(&mut self, format: Format, payload: Payload) -> Result<(), TransportError> {
+        self.handshake.send_hello(format, payload, &self.config)
+    }
+
+    /// Makes a request and returns its number.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::MessageTooLarge`] or [`TransportErrorKind::RequestsExhausted`]; nothing is sent then.
+    pub fn request(
+        &mut self,
+        operation: Operation,
+        format: Format,
+        payload: Payload,
+        order: Order,
+    ) -> Result<RequestId, TransportError> {
+        self.check_failed()?;
+        debug_assert!(operation.is_application(), "the transport's own operations are not requests");
+        self.check_len(&payload)?;
+        let exchanges = &self.exchanges;
+        let id = self
+            .numbers
+            .take(exchanges.len(), |id| exchanges.contains_key(&id))
+            .ok_or(TransportErrorKind::RequestsExhausted)?;
+        self.queued += payload.len();
+        let mut exchange = Exchange::new(Phase::Queued);
+        exchange.message = Some(OutgoingMessage::new(operation, format, payload));
+        self.exchanges.insert(id, exchange);
+        match order {
+            Order::AfterNotices if !self.lane.is_empty() => self.push_lane(LaneItem::Request(id)),
+            Order::AfterNotices | Order::Any => self.turns.push_back(Turn::Message(id)),
+        }
+        Ok(id)
+    }
+
+    /// Sends a message that has no answer. Notices leave in the order in which they are given.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::MessageTooLarge`]; nothing is sent then.
+    pub fn notice(
+        &mut self,
+        operation: Operation,
+        format: Format,
+        payload: Payload,
+    ) -> Result<(), TransportError> {
+        self.check_failed()?;
+        debug_assert!(operation.is_application(), "the transport's own operations are not notices");
+        self.check_len(&payload)?;
+        self.queued += payload.len();
+        self.push_lane(LaneItem::Notice(OutgoingMessage::new(operation, format, payload)));
+        Ok(())
+    }
+
+    /// Answers a request of the peer. Nothing happens if it has been answered or the number is unknown.
+    ///
+    /// After [`Outcome::Fail`] the request's streams are over.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::MessageTooLarge`]: the request is still to be answered.
+    pub fn reply(
+        &mut self,
+        request: RequestId,
+        outcome: Outcome,
+        format: Format,
+        payload: Payload,
+    ) -> Result<(), TransportError> {
+        self.check_failed()?;
+        self.check_len(&payload)?;
+        let Some(exchange) = self.exchanges.get_mut(&request) else { return Ok(()) };
+        if exchange.phase != Phase::Serving {
+            return Ok(());
+        }
+        let operation = match outcome {
+            Outcome::Reply => Operation::REPLY,
+            Outcome::Fail => Operation::FAIL,
+        };
+        if outcome == Outcome::Fail {
+            exchange.kill_streams();
+        }
+        self.queued += payload.len();
+        exchange.phase = Phase::Answering;
+        exchange.message = Some(OutgoingMessage::new(operation, format, payload));
+        self.turns.push_back(Turn::Message(request));
+        Ok(())
+    }
+
+    /// Answers a request of the peer with a failure that comes from the transport.
+    pub fn refuse(&mut self, request: RequestId, refusal: Refusal) {
+        let payload = Payload::from(Bytes::copy_from_slice(&[refusal.code()]));
+        // The one byte is over the limit only if nothing can be sent at all.
+        let _ = self.reply(request, Outcome::Fail, Format::None, payload);
+    }
+
+    /// Gives up a request of this side.
+    ///
+    /// If a part of it has left, the peer is told and has the configured grace to end it;
+    /// [`Event::CancelAcknowledged`] follows. If not, it is as if it had never been. After the answer has come,
+    /// only streams can be left to give up, and no event follows.
+    pub fn cancel(&mut self, now: Instant, request: RequestId) {
+        if self.failed.is_some() || request.side() != self.side {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get_mut(&request) else { return };
+        if exchange.cancelled {
+            return;
+        }
+        if let Some(message) = exchange.message.take() {
+            self.queued -= message.remaining;
+        }
+        if exchange.phase == Phase::Queued {
+            self.exchanges.remove(&request);
+            return;
+        }
+        let streams_are_over = exchange.is_over();
+        exchange.kill_streams();
+        exchange.cancelled = true;
+        if exchange.phase == Phase::Answered {
+            exchange.cancel_due = !streams_are_over;
+        } else {
+            exchange.phase = Phase::Awaiting;
+            exchange.cancel_due = true;
+            if let Some(assembly) = &mut exchange.assembly {
+                self.buffered -= assembly.discard();
+            }
+            if let Some(deadline) = now.checked_add(self.config.cancel_grace) {
+                exchange.cancel_deadline = Some(deadline);
+                self.cancels.push_back((deadline, request));
+            }
+        }
+        self.call_attention(request);
+        self.settle(request);
+    }
+
+    /// Asks the peer for a sign of life and returns what [`Event::Pong`] will carry.
+    pub fn ping(&mut self) -> u64 {
+        let token = self.next_ping;
+        self.next_ping = self.next_ping.wrapping_add(1);
+        self.pings.push_back(token);
+        self.push_control(Operation::PING, 0, &token.to_be_bytes());
+        token
+    }
+
+    /// Opens the stream from the peer by giving it the window as credit.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::StreamClosed`] if the request is over or the stream was opened before.
+    pub fn open_reader(&mut self, request: RequestId) -> Result<(), TransportError> {
+        let window = self.config.stream_window;
+        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
+        let exchange = self.exchanges.get_mut(&request).filter(|exchange| !exchange.cancelled);
+        let incoming = &mut exchange.ok_or_else(closed)?.streams().incoming;
+        if incoming.is_wanted {
+            return Err(closed());
+        }
+        incoming.is_wanted = true;
+        match incoming.state {
+            IncomingState::Idle => {
+                incoming.state = IncomingState::Open;
+                incoming.allowance = u64::from(window);
+                incoming.credit_due = window;
+            }
+            // An empty stream may end before anyone asked for it.
+            IncomingState::Ended(_) => return Ok(()),
+            IncomingState::Open | IncomingState::Done => return Err(closed()),
+        }
+        self.call_attention(request);
+        Ok(())
+    }
+
+    /// Takes up to `max` bytes from the stream from the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::StreamAborted`], or [`TransportErrorKind::StreamClosed`] if the request is over.
+    pub fn stream_read(&mut self, request: RequestId, max: usize) -> Result<StreamRead, TransportError> {
+        let window = self.config.stream_window;
+        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
+        let exchange = self.exchanges.get_mut(&request).ok_or_else(closed)?;
+        let incoming = &mut exchange.streams.as_mut().ok_or_else(closed)?.incoming;
+        if let Some(bytes) = incoming.buffer.pop(max) {
+            if incoming.state == IncomingState::Open {
+                // At most the window is allowed at once, so this fits.
+                incoming.owed += u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                if incoming.owed >= window.div_ceil(CREDIT_PARTS) {
+                    incoming.allowance += u64::from(incoming.owed);
+                    incoming.credit_due += incoming.owed;
+                    incoming.owed = 0;
+                    self.call_attention(request);
+                }
+            }
+            return Ok(StreamRead::Data(bytes));
+        }
+        let result = match incoming.state {
+            IncomingState::Open => return Ok(StreamRead::Pending),
+            IncomingState::Ended(Ending::Complete) => Ok(StreamRead::End),
+            IncomingState::Ended(Ending::Aborted(reason)) => {
+                Err(TransportError::of_request(request, TransportErrorKind::StreamAborted { reason }))
+            }
+            IncomingState::Idle | IncomingState::Done => return Err(closed()),
+        };
+        incoming.state = IncomingState::Done;
+        self.settle(request);
+        result
+    }
+
+    /// Tells the peer that the rest of its stream is not wanted. Nothing happens if it has ended.
+    pub fn stream_reset(&mut self, request: RequestId, reason: u32) {
+        let Some(exchange) = self.exchanges.get_mut(&request) else { return };
+        let Some(streams) = &mut exchange.streams else { return };
+        let was_open = streams.incoming.state == IncomingState::Open;
+        streams.incoming.kill();
+        if was_open {
+            streams.incoming.reset_due = Some(reason);
+            self.call_attention(request);
+        }
+        self.settle(request);
+    }
+
+    /// Opens the stream to the peer, which then must be ended.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::StreamClosed`] if the request is over or the stream was opened before.
+    pub fn open_writer(&mut self, request: RequestId) -> Result<(), TransportError> {
+        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
+        let exchange = self.exchanges.get_mut(&request).filter(|exchange| !exchange.cancelled);
+        let outgoing = &mut exchange.ok_or_else(closed)?.streams().outgoing;
+        if outgoing.state != OutgoingState::Idle {
+            return Err(closed());
+        }
+        outgoing.state = OutgoingState::Open;
+        Ok(())
+    }
+
+    /// Returns how many bytes [`stream_write`](Self::stream_write) should be given at most; after 0,
+    /// [`Event::Writable`] will tell.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::StreamReset`] if the peer wants no more, or [`TransportErrorKind::StreamClosed`].
+    pub fn stream_room(&mut self, request: RequestId) -> Result<usize, TransportError> {
+        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
+        let limit = self.stream_queue_len();
+        let exchange = self.exchanges.get_mut(&request).ok_or_else(closed)?;
+        let outgoing = &mut exchange.streams.as_mut().ok_or_else(closed)?.outgoing;
+        if let Some(reason) = outgoing.reset {
+            return Err(TransportError::of_request(request, TransportErrorKind::StreamReset { reason }));
+        }
+        if outgoing.state != OutgoingState::Open || outgoing.ending.is_some() {
+            return Err(closed());
+        }
+        let room = limit.saturating_sub(outgoing.queued);
+        outgoing.blocked = room == 0;
+        Ok(room)
+    }
+
+    /// Queues bytes for the stream to the peer, which leave as the peer's credit allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`stream_room`](Self::stream_room).
+    pub fn stream_write(&mut self, request: RequestId, bytes: Bytes) -> Result<(), TransportError> {
+        self.stream_room(request)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let Some(exchange) = self.exchanges.get_mut(&request) else { return Ok(()) };
+        let outgoing = &mut exchange.streams().outgoing;
+        outgoing.blocked = false;
+        outgoing.queued += bytes.len();
+        outgoing.queue.push_back(bytes);
+        self.schedule_stream(request);
+        Ok(())
+    }
+
+    /// Ends the stream to the peer after what is queued: it is complete.
+    ///
+    /// # Errors
+    ///
+    /// As [`stream_room`](Self::stream_room).
+    pub fn stream_finish(&mut self, request: RequestId) -> Result<(), TransportError> {
+        self.stream_room(request)?;
+        let Some(exchange) = self.exchanges.get_mut(&request) else { return Ok(()) };
+        exchange.streams().outgoing.ending = Some(Ending::Complete);
+        self.schedule_stream(request);
+        Ok(())
+    }
+
+    /// Breaks the stream to the peer off: what is queued is dropped, and the peer knows that it has not got all.
+    /// Nothing happens if it has ended.
+    pub fn stream_abort(&mut self, request: RequestId, reason: u32) {
+        if self.stream_room(request).is_err() {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get_mut(&request) else { return };
+        let outgoing = &mut exchange.streams().outgoing;
+        outgoing.discard();
+        outgoing.ending = Some(Ending::Aborted(reason));
+        self.schedule_stream(request);
+    }
+
+    /// Returns how many bytes of messages wait to be sent.
+    pub fn queued_len(&self) -> usize {
+        self.queued
+    }
+
+    /// Returns the time that the connection was last told.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn stream_queue_len(&self) -> usize {
+        self.config.frame_len.saturating_mul(2)
+    }
+
+    fn check_failed(&self) -> Result<(), TransportError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn keep_failure(&mut self, result: Result<(), TransportError>) -> Result<(), TransportError> {
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
+    }
+
+    fn check_len(&self, payload: &Payload) -> Result<(), TransportError> {
+        let limit = self.handshake.peer_limit().min(self.config.max_message_len);
+        if payload.len() > limit {
+            return Err(TransportErrorKind::MessageTooLarge { len: payload.len(), limit }.into());
+        }
+        Ok(())
+    }
+
+    fn expire(&mut self, now: Instant) -> Result<(), TransportError> {
+        if let (Some(deadline), Some(timeout)) = (self.handshake.deadline(), self.config.handshake_timeout)
+            && now >= deadline
+        {
+            return Err(TransportErrorKind::HandshakeTimeout { timeout }.into());
+        }
+        if let Some(keepalive) = self.config.keepalive
+            && self.handshake.is_done()
+        {
+            let is_past =
+                |start: Instant, wait: Duration| start.checked_add(wait).is_some_and(|due| now >= due);
+            match self.keepalive_ping {
+                Some(sent) if is_past(sent, keepalive.timeout) => {
+                    return Err(TransportErrorKind::KeepaliveTimeout { timeout: keepalive.timeout }.into());
+                }
+                None if is_past(self.last_input, keepalive.interval) => {
+                    self.keepalive_ping = Some(now);
+                    self.ping();
+                }
+                Some(_) | None => {}
+            }
+        }
+        while let Some((deadline, request)) = self.cancels.front().copied()
+            && now >= deadline
+        {
+            self.cancels.pop_front();
+            let exchange = self.exchanges.get(&request).filter(|exchange| exchange.cancelled);
+            match exchange.and_then(|exchange| exchange.cancel_deadline) {
+                None => {}
+                // Parts of its reply have come meanwhile: the work is over and only bytes are under way.
+                Some(later) if later > now => self.cancels.push_back((later, request)),
+                Some(_) => {
+                    let grace = self.config.cancel_grace;
+                    return Err(TransportError::of_request(
+                        request,
+                        TransportErrorKind::CancelTimeout { grace },
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the request if it is over.
+    fn settle(&mut self, request: RequestId) {
+        let Some(exchange) = self.exchanges.get_mut(&request) else { return };
+        if !exchange.is_over() {
+            return;
+        }
+        // The peer opened a stream that nobody here wrote to; without a word it would wait for ever.
+        let awaited = exchange.streams.as_ref().is_some_and(|streams| {
+            streams.outgoing.state == OutgoingState::Idle && streams.outgoing.credit > 0
+        });
+        self.exchanges.remove(&request);
+        if request.side() != self.side {
+            self.peer_requests -= 1;
+        }
+        if awaited {
+            self.push_control(Operation::END, request.number(), &0_u32.to_be_bytes());
+        }
+    }
+}
+
+/// When a request may leave.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Order {
+    /// At its turn.
+    #[default]
+    Any,
+    /// When all notices that were given before it have left, because the peer will need them first.
+    AfterNotices,
+}
+
+/// Credit is given again when this part of the window has been read: often enough that a sender does not
+/// run dry, seldom enough to cost nothing.
+const CREDIT_PARTS: u32 = 4;

@@ -1,0 +1,138 @@
+//! The state of one request.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::stream::{IncomingState, OutgoingState, Streams};
+use crate::format::Format;
+use crate::operation::Operation;
+use crate::payload::OutgoingMessage;
+
+/// One request, of either side, with its reply and its streams.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) phase: Phase,
+    /// Our message: the request itself or the answer to it.
+    pub(super) message: Option<OutgoingMessage>,
+    /// The peer's message, as far as it has come.
+    pub(super) assembly: Option<Assembly>,
+    /// Whether whoever made the request has cancelled it.
+    pub(super) cancelled: bool,
+    /// When a peer that has not ended our cancelled request is given up.
+    pub(super) cancel_deadline: Option<Instant>,
+    pub(super) cancel_due: bool,
+    /// Whether the request waits in the queue of those with a small frame to send.
+    pub(super) in_attention: bool,
+    /// Most requests have no streams.
+    pub(super) streams: Option<Box<Streams>>,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// Ours; no frame of it has left.
+    Queued,
+    /// Ours; a part of it has left.
+    Sending,
+    /// Ours; it has left and the answer has not come.
+    Awaiting,
+    /// The peer's; a part of it has come.
+    Arriving,
+    /// The peer's; it has come and is not answered.
+    Serving,
+    /// The peer's; the answer has not left entirely.
+    Answering,
+    /// Its answer has come or has left; streams may go on.
+    Answered,
+}
+
+impl Exchange {
+    pub(super) fn new(phase: Phase) -> Self {
+        Self {
+            phase,
+            message: None,
+            assembly: None,
+            cancelled: false,
+            cancel_deadline: None,
+            cancel_due: false,
+            in_attention: false,
+            streams: None,
+        }
+    }
+
+    pub(super) fn streams(&mut self) -> &mut Streams {
+        self.streams.get_or_insert_default()
+    }
+
+    /// Ends both streams without a word.
+    pub(super) fn kill_streams(&mut self) {
+        if let Some(streams) = &mut self.streams {
+            streams.outgoing.kill();
+            streams.incoming.kill();
+        }
+    }
+
+    /// Tells whether a `CANCEL`, `CREDIT` or `RESET` waits to be sent.
+    pub(super) fn has_attention(&self) -> bool {
+        self.cancel_due
+            || self.streams.as_ref().is_some_and(|streams| {
+                streams.incoming.credit_due > 0 || streams.incoming.reset_due.is_some()
+            })
+    }
+
+    /// Tells whether nothing more is to be sent or expected.
+    pub(super) fn is_over(&self) -> bool {
+        let streams_are_over = self.streams.as_ref().is_none_or(|streams| {
+            let incoming_is_over = match streams.incoming.state {
+                IncomingState::Idle | IncomingState::Done => true,
+                IncomingState::Ended(_) => !streams.incoming.is_wanted,
+                IncomingState::Open => false,
+            };
+            incoming_is_over && streams.outgoing.state != OutgoingState::Open
+        });
+        self.phase == Phase::Answered && streams_are_over && !self.has_attention()
+    }
+}
+
+/// A message of the peer that is being put together.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    pub(super) operation: Operation,
+    pub(super) format: Format,
+    buffer: Vec<u8>,
+    pub(super) oversize: bool,
+}
+
+impl Assembly {
+    pub(super) fn new(operation: Operation, format: Format) -> Self {
+        Self { operation, format, buffer: Vec::new(), oversize: false }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Drops what has come and all that will; returns how much it was.
+    pub(super) fn discard(&mut self) -> usize {
+        self.oversize = true;
+        std::mem::take(&mut self.buffer).len()
+    }
+
+    /// Appends bytes that really came; nothing is set aside for those that are only announced.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
+        if self.oversize {
+            return 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+        bytes.len()
+    }
+
+    pub(super) fn finish(mut self) -> Bytes {
+        // Doubling can leave as much unused as used, and the layer above may keep the message for long.
+        if self.buffer.capacity() - self.buffer.len() > self.buffer.len() / 4 {
+            self.buffer.shrink_to_fit();
+        }
+        Bytes::from(self.buffer)
+    }
+}

@@ -1,0 +1,551 @@
+//! Bytes that come, cut into frames and handed to the request they belong to.
+//!
+//! Payloads are taken piece by piece as they come, so that no frame has to be in memory whole before it is looked at,
+//! and nothing is set aside for bytes that are only announced.
+
+use std::time::Instant;
+
+use super::Connection;
+use super::event::{Event, Hello, Message, Outcome, Refusal, Reply};
+use super::exchange::{Assembly, Exchange, Phase};
+use super::stream::{Ending, IncomingState, OutgoingState};
+use crate::error::{PeerFault, TransportError};
+use crate::format::Format;
+use crate::frame::{FrameHeader, HEADER_LEN};
+use crate::operation::Operation;
+use crate::request::RequestId;
+
+/// What the next bytes are.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Noise, or the nonce.
+    Scanning,
+    Header {
+        bytes: [u8; HEADER_LEN],
+        filled: usize,
+    },
+    /// The payload of an operation that is small and taken whole.
+    Small {
+        header: FrameHeader,
+        bytes: [u8; MAX_SMALL],
+        filled: usize,
+    },
+    /// The payload of any other.
+    Body {
+        header: FrameHeader,
+        remaining: usize,
+    },
+}
+
+impl Input {
+    pub(super) fn start_of_frame() -> Self {
+        Self::Header { bytes: [0; HEADER_LEN], filled: 0 }
+    }
+
+    pub(super) fn is_at_start_of_frame(&self) -> bool {
+        matches!(self, Self::Header { filled: 0, .. })
+    }
+}
+
+impl Connection {
+    /// Takes bytes that have come from the peer, all of them.
+    ///
+    /// # Errors
+    ///
+    /// A peer that breaks the protocol ends the connection.
+    pub fn handle_input(&mut self, now: Instant, input: &[u8]) -> Result<(), TransportError> {
+        self.check_failed()?;
+        self.now = now;
+        self.last_input = now;
+        self.keepalive_ping = None;
+        let result = self.receive(input);
+        self.keep_failure(result)
+    }
+
+    fn receive(&mut self, mut input: &[u8]) -> Result<(), TransportError> {
+        while !input.is_empty() {
+            match &mut self.input {
+                Input::Scanning => {
+                    let Some(rest) = self.handshake.scan(input)? else { return Ok(()) };
+                    input = rest;
+                    self.input = Input::start_of_frame();
+                }
+                Input::Header { bytes, filled } => {
+                    let (piece, rest) = split(input, HEADER_LEN - *filled);
+                    bytes[*filled..*filled + piece.len()].copy_from_slice(piece);
+                    *filled += piece.len();
+                    input = rest;
+                    if *filled < HEADER_LEN {
+                        return Ok(());
+                    }
+                    let bytes = *bytes;
+                    let header =
+                        FrameHeader::decode(bytes).map_err(|fault| TransportError::of_peer(None, fault))?;
+                    self.begin_frame(header)?;
+                    let size = header.size as usize;
+                    if let Some((payload, rest)) = input.split_at_checked(size) {
+                        self.input = Input::start_of_frame();
+                        input = rest;
+                        self.handle_frame(header, payload)?;
+                    } else if is_small(header.operation) {
+                        self.input = Input::Small { header, bytes: [0; MAX_SMALL], filled: 0 };
+                    } else {
+                        self.input = Input::Body { header, remaining: size };
+                    }
+                }
+                Input::Small { header, bytes, filled } => {
+                    let size = header.size as usize;
+                    let (piece, rest) = split(input, size - *filled);
+                    bytes[*filled..*filled + piece.len()].copy_from_slice(piece);
+                    *filled += piece.len();
+                    input = rest;
+                    if *filled < size {
+                        return Ok(());
+                    }
+                    let (header, bytes) = (*header, *bytes);
+                    self.input = Input::start_of_frame();
+                    self.handle_frame(header, &bytes[..size])?;
+                }
+                Input::Body { header, remaining } => {
+                    let (piece, rest) = split(input, *remaining);
+                    *remaining -= piece.len();
+                    input = rest;
+                    let (header, is_last) = (*header, *remaining == 0);
+                    self.feed(header, piece);
+                    if is_last {
+                        self.input = Input::start_of_frame();
+                        self.finish_frame(header)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a header and makes ready for its payload.
+    fn begin_frame(&mut self, header: FrameHeader) -> Result<(), TransportError> {
+        let request = RequestId::new(header.request);
+        self.check_header(header).map_err(|fault| TransportError::of_peer(request, fault))
+    }
+
+    fn check_header(&mut self, header: FrameHeader) -> Result<(), PeerFault> {
+        let FrameHeader { size, operation, .. } = header;
+        if size as usize > self.config.max_frame_len {
+            return Err(PeerFault::FrameTooLarge { len: size, limit: self.config.max_frame_len });
+        }
+        if let Some(expected) = self.handshake.expected() {
+            if operation != expected || header.request != 0 {
+                return Err(PeerFault::HandshakeExpected { operation });
+            }
+            if header.more {
+                return Err(PeerFault::MoreUnexpected { operation });
+            }
+            self.notices.push(Assembly::new(operation, header.format));
+            return Ok(());
+        }
+        if operation.is_application() {
+            return match RequestId::new(header.request) {
+                None => self.begin_notice(header),
+                Some(id) => self.begin_request(header, id),
+            };
+        }
+        if matches!(operation, Operation::REPLY | Operation::FAIL) {
+            return self.begin_answer(header);
+        }
+        if header.more {
+            return Err(PeerFault::MoreUnexpected { operation });
+        }
+        if header.format != Format::None {
+            return Err(PeerFault::FormatUnexpected { operation });
+        }
+        let lens: &[u32] = match operation {
+            Operation::DATA => return self.begin_data(header),
+            Operation::CANCEL => &[0],
+            Operation::CREDIT | Operation::RESET => &[4],
+            Operation::END => &[0, 4],
+            Operation::PING | Operation::PONG if size as usize <= MAX_SMALL => return Ok(()),
+            Operation::PING | Operation::PONG => &[],
+            _ => return Err(PeerFault::OperationUnexpected { operation }),
+        };
+        if lens.contains(&size) { Ok(()) } else { Err(PeerFault::WrongLength { operation, len: size }) }
+    }
+
+    fn begin_notice(&mut self, header: FrameHeader) -> Result<(), PeerFault> {
+        let size = header.size as usize;
+        let limit = self.config.max_request_len;
+        let partial = self.notices.iter().find(|notice| notice.operation == header.operation);
+        let came = match partial {
+            Some(notice) if notice.format != header.format => return Err(PeerFault::FormatChanged),
+            Some(notice) => notice.len(),
+            None => 0,
+        };
+        if came + size > limit || self.buffered + size > self.config.max_buffered_len {
+            return Err(PeerFault::NoticeTooLarge { limit });
+        }
+        if partial.is_none() {
+            // Operations are one byte, so there are at most 224 of them at once.
+            self.notices.push(Assembly::new(header.operation, header.format));
+        }
+        Ok(())
+    }
+
+    fn begin_request(&mut self, header: FrameHeader, id: RequestId) -> Result<(), PeerFault> {
+        let FrameHeader { operation, request, .. } = header;
+        if id.side() == self.side {
+            return Err(PeerFault::WrongParity { operation, request });
+        }
+        if !self.exchanges.contains_key(&id) {
+            let limit = self.config.max_peer_requests;
+            if self.peer_requests >= limit {
+                return Err(PeerFault::TooManyRequests { limit });
+            }
+            self.peer_requests += 1;
+            self.peer_highest = self.peer_highest.max(request);
+            let mut exchange = Exchange::new(Phase::Arriving);
+            exchange.assembly = Some(Assembly::new(operation, header.format));
+            self.exchanges.insert(id, exchange);
+        }
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return Ok(()) };
+        let Some(assembly) = exchange.assembly.as_mut().filter(|_| exchange.phase == Phase::Arriving) else {
+            return Err(PeerFault::RequestReused { request });
+        };
+        if assembly.operation != operation {
+            return Err(PeerFault::MessageInterleaved { operation });
+        }
+        if assembly.format != header.format {
+            return Err(PeerFault::FormatChanged);
+        }
+        let size = header.size as usize;
+        let is_too_long = assembly.len() + size > self.config.max_request_len;
+        if is_too_long || self.buffered + size > self.config.max_buffered_len {
+            self.buffered -= assembly.discard();
+        }
+        Ok(())
+    }
+
+    fn begin_answer(&mut self, header: FrameHeader) -> Result<(), PeerFault> {
+        let FrameHeader { operation, request, .. } = header;
+        let unexpected = PeerFault::AnswerUnexpected { operation, request };
+        let Some(id) = RequestId::new(request) else { return Err(unexpected) };
+        if id.side() != self.side {
+            return Err(PeerFault::WrongParity { operation, request });
+        }
+        let Some(exchange) = self.exchanges.get_mut(&id).filter(|exchange| exchange.phase == Phase::Awaiting)
+        else {
+            return Err(unexpected);
+        };
+        // A peer may give up a reply and fail instead.
+        if let Some(partial) = &mut exchange.assembly
+            && partial.operation == Operation::REPLY
+            && operation == Operation::FAIL
+        {
+            self.buffered -= partial.discard();
+            exchange.assembly = None;
+        }
+        if let Some(deadline) = &mut exchange.cancel_deadline
+            && let Some(later) = self.now.checked_add(self.config.cancel_grace)
+        {
+            *deadline = later;
+        }
+        let is_cancelled = exchange.cancelled;
+        let assembly = exchange.assembly.get_or_insert_with(|| {
+            let mut assembly = Assembly::new(operation, header.format);
+            assembly.oversize = is_cancelled;
+            assembly
+        });
+        if assembly.operation != operation {
+            return Err(PeerFault::MessageInterleaved { operation });
+        }
+        if assembly.format != header.format {
+            return Err(PeerFault::FormatChanged);
+        }
+        let size = header.size as usize;
+        let is_too_long = assembly.len() + size > self.config.max_message_len;
+        if !assembly.oversize && (is_too_long || self.buffered + size > self.config.max_buffered_len) {
+            self.buffered -= assembly.discard();
+            self.events.push_back(Event::ReplyTooLarge { request: id });
+        }
+        Ok(())
+    }
+
+    fn begin_data(&mut self, header: FrameHeader) -> Result<(), PeerFault> {
+        let Some(exchange) = self.find_exchange(header)? else { return Ok(()) };
+        if exchange.cancelled {
+            return Ok(());
+        }
+        let incoming = &mut exchange.streams().incoming;
+        match incoming.state {
+            IncomingState::Done => Ok(()),
+            IncomingState::Ended(_) => Err(PeerFault::DataAfterEnd),
+            IncomingState::Idle | IncomingState::Open => {
+                let len = header.size;
+                let credit = incoming.allowance;
+                incoming.allowance =
+                    credit.checked_sub(u64::from(len)).ok_or(PeerFault::DataBeyondCredit { len, credit })?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds the request of a stream's frame; none if it is over here.
+    fn find_exchange(&mut self, header: FrameHeader) -> Result<Option<&mut Exchange>, PeerFault> {
+        let FrameHeader { operation, request, .. } = header;
+        let unknown = PeerFault::UnknownRequest { operation, request };
+        let Some(id) = RequestId::new(request) else { return Err(unknown) };
+        let was_open = if id.side() == self.side {
+            self.numbers.was_taken(id)
+        } else {
+            id.number() <= self.peer_highest
+        };
+        match self.exchanges.get_mut(&id) {
+            // The peer cannot know of it yet, or has not made it yet.
+            Some(exchange) if matches!(exchange.phase, Phase::Queued | Phase::Sending) => Err(unknown),
+            Some(exchange) if exchange.phase == Phase::Arriving => {
+                Err(PeerFault::MessageInterleaved { operation })
+            }
+            Some(exchange) => Ok(Some(exchange)),
+            None if was_open => Ok(None),
+            None => Err(unknown),
+        }
+    }
+
+    /// Takes a frame whose payload is all there.
+    fn handle_frame(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), TransportError> {
+        if !is_small(header.operation) {
+            self.feed(header, payload);
+            return self.finish_frame(header);
+        }
+        let request = RequestId::new(header.request);
+        let of_peer = |fault| TransportError::of_peer(request, fault);
+        let number = payload.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+        match header.operation {
+            Operation::PING | Operation::PONG if request.is_some() => {
+                let FrameHeader { operation, request, .. } = header;
+                Err(of_peer(PeerFault::UnknownRequest { operation, request }))
+            }
+            Operation::PING => self.push_answer(Operation::PONG, 0, payload),
+            Operation::PONG => self.handle_pong(payload).map_err(of_peer),
+            Operation::CANCEL => self.handle_cancel(header).map_err(of_peer),
+            Operation::CREDIT => self.handle_credit(header, number.unwrap_or(0)),
+            Operation::RESET => self.handle_reset(header, number.unwrap_or(0)).map_err(of_peer),
+            _ => self.handle_end(header, number).map_err(of_peer),
+        }
+    }
+
+    /// Takes a piece of a message or a stream, which [`begin_frame`](Self::begin_frame) has admitted.
+    fn feed(&mut self, header: FrameHeader, piece: &[u8]) {
+        let Some(id) = RequestId::new(header.request) else {
+            if let Some(notice) = self.notices.iter_mut().find(|notice| notice.operation == header.operation)
+            {
+                self.buffered += notice.push(piece);
+            }
+            return;
+        };
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        if header.operation != Operation::DATA {
+            if let Some(assembly) = &mut exchange.assembly {
+                self.buffered += assembly.push(piece);
+            }
+            return;
+        }
+        if let Some(streams) = &mut exchange.streams
+            && streams.incoming.state == IncomingState::Open
+            && !piece.is_empty()
+        {
+            if streams.incoming.buffer.is_empty() {
+                self.events.push_back(Event::Readable { request: id });
+            }
+            streams.incoming.buffer.push(piece);
+        }
+    }
+
+    /// Ends a frame, and its message if it is the last.
+    fn finish_frame(&mut self, header: FrameHeader) -> Result<(), TransportError> {
+        if header.more || header.operation == Operation::DATA {
+            return Ok(());
+        }
+        let Some(id) = RequestId::new(header.request) else {
+            let position = self.notices.iter().position(|notice| notice.operation == header.operation);
+            return match position.map(|position| self.notices.swap_remove(position)) {
+                Some(assembly) => self.finish_notice(assembly),
+                None => Ok(()),
+            };
+        };
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return Ok(()) };
+        let Some(assembly) = exchange.assembly.take() else { return Ok(()) };
+        self.buffered -= assembly.len();
+        if exchange.phase == Phase::Arriving {
+            exchange.phase = Phase::Serving;
+            if assembly.oversize {
+                self.refuse(id, Refusal::TooLarge);
+            } else {
+                self.events.push_back(Event::Request { request: id, message: message(assembly) });
+            }
+            return Ok(());
+        }
+        exchange.phase = Phase::Answered;
+        exchange.cancel_deadline = None;
+        let outcome = if assembly.operation == Operation::FAIL { Outcome::Fail } else { Outcome::Reply };
+        let is_cancelled = exchange.cancelled;
+        if outcome == Outcome::Fail {
+            exchange.kill_streams();
+        }
+        if is_cancelled {
+            self.events.push_back(Event::CancelAcknowledged { request: id });
+            self.forget_cancels();
+        } else if !assembly.oversize {
+            let reply = Reply { outcome, format: assembly.format, payload: assembly.finish() };
+            self.events.push_back(Event::Reply { request: id, reply });
+        }
+        self.settle(id);
+        Ok(())
+    }
+
+    fn finish_notice(&mut self, assembly: Assembly) -> Result<(), TransportError> {
+        self.buffered -= assembly.len();
+        match assembly.operation {
+            Operation::HELLO => {
+                let format = assembly.format;
+                let payload = self.handshake.handle_hello(&assembly.finish())?;
+                self.events.push_back(Event::Hello(Hello { format, payload }));
+            }
+            Operation::START => {
+                let start = self.handshake.handle_start(&assembly.finish(), &self.config)?;
+                self.events.push_back(Event::Started(start));
+            }
+            _ => self.events.push_back(Event::Notice(message(assembly))),
+        }
+        Ok(())
+    }
+
+    fn handle_pong(&mut self, payload: &[u8]) -> Result<(), PeerFault> {
+        let token = self.pings.pop_front().ok_or(PeerFault::PongUnexpected)?;
+        if payload != token.to_be_bytes() {
+            return Err(PeerFault::PongUnexpected);
+        }
+        self.events.push_back(Event::Pong { token });
+        Ok(())
+    }
+
+    fn handle_cancel(&mut self, header: FrameHeader) -> Result<(), PeerFault> {
+        let FrameHeader { operation, request, .. } = header;
+        let Some(id) = RequestId::new(request) else {
+            return Err(PeerFault::UnknownRequest { operation, request });
+        };
+        if id.side() == self.side {
+            return Err(PeerFault::WrongParity { operation, request });
+        }
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
+            // It may have been answered while the two crossed.
+            let was_open = request <= self.peer_highest;
+            return if was_open { Ok(()) } else { Err(PeerFault::UnknownRequest { operation, request }) };
+        };
+        if exchange.cancelled {
+            return Ok(());
+        }
+        exchange.cancelled = true;
+        exchange.kill_streams();
+        match exchange.phase {
+            Phase::Arriving => {
+                if let Some(assembly) = exchange.assembly.take() {
+                    self.buffered -= assembly.len();
+                }
+                exchange.phase = Phase::Serving;
+                self.refuse(id, Refusal::Cancelled);
+            }
+            Phase::Serving => self.events.push_back(Event::Cancelled { request: id }),
+            Phase::Answering => {
+                // Nobody reads the rest of the reply any more.
+                if let Some(message) = &exchange.message
+                    && message.operation == Operation::REPLY
+                {
+                    self.queued -= message.remaining;
+                    exchange.message = None;
+                    exchange.phase = Phase::Serving;
+                    self.refuse(id, Refusal::Cancelled);
+                }
+                self.events.push_back(Event::Cancelled { request: id });
+            }
+            Phase::Answered | Phase::Queued | Phase::Sending | Phase::Awaiting => {
+                self.events.push_back(Event::Cancelled { request: id });
+                self.settle(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_credit(&mut self, header: FrameHeader, bytes: u32) -> Result<(), TransportError> {
+        let id = RequestId::new(header.request);
+        let of_peer = |fault| TransportError::of_peer(id, fault);
+        match self.find_exchange(header).map_err(of_peer)? {
+            Some(exchange) if exchange.cancelled => {}
+            Some(exchange) => exchange.streams().outgoing.add_credit(bytes).map_err(of_peer)?,
+            // Whoever waits for that stream is to learn that nothing will come.
+            None => return self.push_answer(Operation::END, header.request, &0_u32.to_be_bytes()),
+        }
+        if let Some(id) = id {
+            self.schedule_stream(id);
+        }
+        Ok(())
+    }
+
+    fn handle_reset(&mut self, header: FrameHeader, reason: u32) -> Result<(), PeerFault> {
+        let Some(exchange) = self.find_exchange(header)? else { return Ok(()) };
+        let Some(streams) = &mut exchange.streams else { return Ok(()) };
+        let outgoing = &mut streams.outgoing;
+        let Some(id) = RequestId::new(header.request) else { return Ok(()) };
+        match outgoing.state {
+            // Its credit is not to be answered any more.
+            OutgoingState::Idle => outgoing.credit = 0,
+            OutgoingState::Open => {
+                outgoing.reset = Some(reason);
+                outgoing.discard();
+                outgoing.ending.get_or_insert(Ending::Complete);
+                self.events.push_back(Event::Writable { request: id });
+                self.schedule_stream(id);
+            }
+            OutgoingState::Ended => {}
+        }
+        Ok(())
+    }
+
+    fn handle_end(&mut self, header: FrameHeader, reason: Option<u32>) -> Result<(), PeerFault> {
+        let Some(exchange) = self.find_exchange(header)? else { return Ok(()) };
+        let incoming = &mut exchange.streams().incoming;
+        let Some(id) = RequestId::new(header.request) else { return Ok(()) };
+        if matches!(incoming.state, IncomingState::Ended(_) | IncomingState::Done) {
+            return Ok(());
+        }
+        incoming.state = IncomingState::Ended(reason.map_or(Ending::Complete, Ending::Aborted));
+        incoming.credit_due = 0;
+        self.events.push_back(Event::Readable { request: id });
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Drops deadlines at the front of the queue that no longer matter, so that no timer is set for them.
+    fn forget_cancels(&mut self) {
+        while let Some((_, request)) = self.cancels.front()
+            && self.exchanges.get(request).is_none_or(|exchange| exchange.cancel_deadline.is_none())
+        {
+            self.cancels.pop_front();
+        }
+    }
+}
+
+fn message(assembly: Assembly) -> Message {
+    let (operation, format) = (assembly.operation, assembly.format);
+    Message { operation, format, payload: assembly.finish() }
+}
+
+fn split(input: &[u8], len: usize) -> (&[u8], &[u8]) {
+    input.split_at(len.min(input.len()))
+}
+
+fn is_small(operation: Operation) -> bool {
+    (Operation::CANCEL..=Operation::PONG).contains(&operation)
+        || (Operation::END..=Operation::RESET).contains(&operation)
+}
+
+/// The longest payload of a ping, which is the longest of the small operations.
+const MAX_SMALL: usize = 64;

@@ -1,0 +1,190 @@
+//! The two directions of a request's byte streams: `docs/wire.md` §7.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::config::MAX_CREDIT;
+use crate::error::PeerFault;
+
+/// What [`Connection::stream_read`](crate::Connection::stream_read) finds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a reader has to handle each")]
+pub enum StreamRead {
+    /// The next bytes, at least one.
+    Data(Bytes),
+    /// The stream is complete.
+    End,
+    /// Nothing yet; [`Event::Readable`](crate::Event::Readable) will tell.
+    Pending,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ending {
+    Complete,
+    Aborted(u32),
+}
+
+/// Both directions.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) outgoing: Outgoing,
+    pub(super) incoming: Incoming,
+}
+
+/// The direction in which this side sends.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) state: OutgoingState,
+    /// Bytes that the peer still allows.
+    pub(super) credit: u64,
+    pub(super) queue: VecDeque<Bytes>,
+    /// Bytes in `queue`.
+    pub(super) queued: usize,
+    /// How to end when `queue` has left.
+    pub(super) ending: Option<Ending>,
+    /// The peer's reason for not wanting the rest.
+    pub(super) reset: Option<u32>,
+    /// Whether a turn of this stream waits.
+    pub(super) in_turns: bool,
+    /// Whether a writer was told to wait.
+    pub(super) blocked: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum OutgoingState {
+    /// Nobody here has asked for it.
+    #[default]
+    Idle,
+    Open,
+    /// `END` has left, or the request has ended.
+    Ended,
+}
+
+impl Outgoing {
+    /// Tells whether there is something to send now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.state == OutgoingState::Open
+            && if self.queued > 0 { self.credit > 0 } else { self.ending.is_some() }
+    }
+
+    pub(super) fn add_credit(&mut self, bytes: u32) -> Result<(), PeerFault> {
+        self.credit += u64::from(bytes);
+        if self.credit > MAX_CREDIT { Err(PeerFault::CreditOverflow) } else { Ok(()) }
+    }
+
+    /// Forgets what waits and ends the direction without a word.
+    pub(super) fn kill(&mut self) {
+        self.state = OutgoingState::Ended;
+        self.discard();
+    }
+
+    /// Forgets what waits.
+    pub(super) fn discard(&mut self) {
+        self.queue = VecDeque::new();
+        self.queued = 0;
+    }
+}
+
+/// The direction in which this side receives.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    pub(super) state: IncomingState,
+    /// Whether somebody here has opened it.
+    pub(super) is_wanted: bool,
+    /// Bytes that the peer may still send.
+    pub(super) allowance: u64,
+    /// Bytes that were read and are not allowed again yet.
+    pub(super) owed: u32,
+    /// Credit to be announced with the next `CREDIT`.
+    pub(super) credit_due: u32,
+    /// A `RESET` to be sent.
+    pub(super) reset_due: Option<u32>,
+    pub(super) buffer: StreamBuffer,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum IncomingState {
+    /// Nobody here has asked for it and nothing has come.
+    #[default]
+    Idle,
+    Open,
+    /// `END` has come; the buffer may still have bytes.
+    Ended(Ending),
+    /// Nobody here wants more; what comes is dropped.
+    Done,
+}
+
+impl Incoming {
+    pub(super) fn kill(&mut self) {
+        self.state = IncomingState::Done;
+        self.buffer = StreamBuffer::default();
+        self.credit_due = 0;
+        self.reset_due = None;
+    }
+}
+
+/// Bytes that have come and were not read.
+///
+/// Small pieces are joined, so that a peer that sends single bytes costs no more memory than one that does not.
+#[derive(Debug, Default)]
+pub(super) struct StreamBuffer {
+    chunks: VecDeque<Bytes>,
+    tail: BytesMut,
+}
+
+impl StreamBuffer {
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.tail.is_empty()
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let room = self.tail.capacity() - self.tail.len();
+        if room < bytes.len() && !self.tail.is_empty() {
+            let capacity = self.tail.len().saturating_mul(2).clamp(bytes.len(), CHUNK_LEN.max(bytes.len()));
+            self.chunks.push_back(self.tail.split().freeze());
+            self.tail = BytesMut::with_capacity(capacity);
+        }
+        self.tail.extend_from_slice(bytes);
+    }
+
+    /// Takes at most `max` bytes from the front.
+    pub(super) fn pop(&mut self, max: usize) -> Option<Bytes> {
+        let Some(front) = self.chunks.front_mut() else {
+            if self.tail.is_empty() {
+                return None;
+            }
+            let len = max.min(self.tail.len());
+            return Some(self.tail.split_to(len).freeze());
+        };
+        if front.len() > max {
+            return Some(front.split_to(max));
+        }
+        self.chunks.pop_front()
+    }
+}
+
+/// How far joined pieces grow: a frame of the usual length.
+const CHUNK_LEN: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK_LEN, StreamBuffer};
+
+    #[test]
+    fn single_bytes_are_joined() {
+        let mut buffer = StreamBuffer::default();
+        let expected: Vec<u8> = (0..3 * CHUNK_LEN).map(|number| (number % 251) as u8).collect();
+        for byte in &expected {
+            buffer.push(std::slice::from_ref(byte));
+        }
+        assert!(buffer.chunks.len() < 32, "{} chunks", buffer.chunks.len());
+        let mut read = Vec::new();
+        while let Some(bytes) = buffer.pop(1000) {
+            read.extend_from_slice(&bytes);
+        }
+        assert_eq!(read, expected);
+        assert!(buffer.is_empty());
+    }
+}

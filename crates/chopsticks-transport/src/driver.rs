@@ -1,0 +1,344 @@
+//! The tokio driver: one task that moves bytes between a connection and its reader and writer.
+
+mod handle;
+mod incoming;
+mod request;
+mod shared;
+mod stream;
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+pub use self::handle::Handle;
+pub use self::incoming::{Incoming, IncomingMessage, IncomingRequest, Responder};
+pub use self::request::Request;
+use self::shared::Shared;
+pub use self::stream::{StreamReader, StreamWriter};
+use crate::config::TransportConfig;
+use crate::connection::{Connection, StartOptions};
+use crate::error::{TransportError, TransportErrorKind};
+use crate::outbox::Outbox;
+use crate::request::Side;
+
+/// Makes connections over a reader and a writer.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Transport;
+
+impl Transport {
+    /// Connects as the controller.
+    ///
+    /// Requests may be made at once: they leave right behind the preamble and `START`, without waiting for the agent.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::InvalidConfig`], or [`TransportErrorKind::MessageTooLarge`] if the options do not fit
+    /// in a frame.
+    pub fn controller<R, W>(
+        reader: R,
+        writer: W,
+        start: StartOptions,
+        config: TransportConfig,
+    ) -> Result<(Handle, Incoming, Driver<R, W>), TransportError>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let now = Instant::now().into_std();
+        Ok(Self::over(Connection::controller(now, start, config)?, reader, writer))
+    }
+
+    /// Connects as the agent.
+    ///
+    /// Nothing is sent before the controller's `START` has come and [`Handle::send_hello`] was called.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportErrorKind::InvalidConfig`].
+    pub fn agent<R, W>(
+        reader: R,
+        writer: W,
+        config: TransportConfig,
+    ) -> Result<(Handle, Incoming, Driver<R, W>), TransportError>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let now = Instant::now().into_std();
+        Ok(Self::over(Connection::agent(now, config)?, reader, writer))
+    }
+
+    fn over<R, W>(connection: Connection, reader: R, writer: W) -> (Handle, Incoming, Driver<R, W>) {
+        let shared = Arc::new(Shared::new(connection));
+        let driver = Driver {
+            shared: Arc::clone(&shared),
+            reader,
+            writer: Some(writer),
+            input: vec![0; READ_LEN].into_boxed_slice(),
+            outbox: Outbox::new(),
+            needs_flush: false,
+            sleep: None,
+            wakers: Vec::new(),
+            is_finished: false,
+        };
+        (Handle::new(&shared), Incoming::new(shared), driver)
+    }
+}
+
+/// The task of one connection: all of its input and output happens while this future is polled.
+///
+/// It must be spawned, or polled beside whatever uses the connection. It is ready when the connection has ended: with
+/// `Ok` if this side had asked for that, or if this side is an agent whose controller has closed it, and with the cause
+/// otherwise, which everybody who waits for something on the connection gets too. Dropping it ends the connection.
+#[must_use = "nothing is sent or received unless the driver is polled"]
+pub struct Driver<R, W> {
+    shared: Arc<Shared>,
+    reader: R,
+    /// None when this side has said all that it will.
+    writer: Option<W>,
+    /// Bytes just read. It does not grow, so it stays in the cache, and pages that are not used cost nothing.
+    input: Box<[u8]>,
+    outbox: Outbox,
+    needs_flush: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Kept between polls for its allocation.
+    wakers: Vec<Waker>,
+    is_finished: bool,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Future for Driver<R, W> {
+    type Output = Result<(), TransportError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        match this.advance(context) {
+            Ok(Progress::Wait) => Poll::Pending,
+            Ok(Progress::End) => {
+                this.finish(Ok(()));
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                this.say_last_words(context);
+                this.finish(Err(error.clone()));
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
+    fn advance(&mut self, context: &mut Context<'_>) -> Result<Progress, TransportError> {
+        for round in 0..MAX_ROUNDS {
+            let read = self.read(context)?;
+            // After the first round nothing can have been asked of us without a wake that follows.
+            if round > 0 && read == Read::Nothing && self.outbox.is_empty() {
+                return self.wait(context);
+            }
+            let input = match read {
+                Read::Bytes(len) => self.input.get(..len),
+                Read::Nothing | Read::End => None,
+            };
+            let mut shared = self.shared.lock();
+            shared.register_driver(context.waker());
+            let result = match (read, input) {
+                (Read::Bytes(_), Some(input)) => shared.handle_input(now(), input, &mut self.wakers),
+                (Read::End, _) => shared.handle_eof(),
+                _ => Ok(()),
+            };
+            let may_write = self.writer.is_some();
+            if result.is_ok() && may_write && self.outbox.len() < TRANSMIT_LEN {
+                shared.transmit(&mut self.outbox, TRANSMIT_LEN, &mut self.wakers);
+            }
+            let is_full = self.outbox.len() >= TRANSMIT_LEN;
+            let wants_shutdown = shared.wants_shutdown() && self.outbox.is_empty();
+            drop(shared);
+            self.wakers.drain(..).for_each(Waker::wake);
+            result?;
+            if read == Read::End {
+                return Ok(Progress::End);
+            }
+            let is_written = self.write(context, wants_shutdown)?;
+            if read == Read::Nothing && !(is_full && is_written) {
+                return self.wait(context);
+            }
+        }
+        // Others on this thread are to have their turn.
+        context.waker().wake_by_ref();
+        self.wait(context)
+    }
+
+    fn read(&mut self, context: &mut Context<'_>) -> Result<Read, TransportError> {
+        let mut buffer = ReadBuf::new(&mut self.input);
+        match Pin::new(&mut self.reader).poll_read(context, &mut buffer) {
+            Poll::Pending => Ok(Read::Nothing),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Ok(Read::End),
+            Poll::Ready(Ok(())) => Ok(Read::Bytes(buffer.filled().len())),
+            Poll::Ready(Err(error)) => Err(TransportErrorKind::Read(Arc::new(error)).into()),
+        }
+    }
+
+    /// Writes what waits; returns whether all of it has gone.
+    fn write(&mut self, context: &mut Context<'_>, wants_shutdown: bool) -> Result<bool, TransportError> {
+        match self.poll_write_out(context, wants_shutdown) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(error)) => {
+                // What the peer said before it went tells more than that it went.
+                let is_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+                let error = TransportErrorKind::Write(Arc::new(error)).into();
+                Err(if is_pipe { self.read_rest(context).err().unwrap_or(error) } else { error })
+            }
+        }
+    }
+
+    fn poll_write_out(&mut self, context: &mut Context<'_>, wants_shutdown: bool) -> Poll<io::Result<()>> {
+        let Some(writer) = &mut self.writer else { return Poll::Ready(Ok(())) };
+        let mut writer = Pin::new(writer);
+        while !self.outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let filled = self.outbox.slices(&mut slices);
+            let offered = slices.get(..filled).unwrap_or_default();
+            let poll = if writer.is_write_vectored() {
+                writer.as_mut().poll_write_vectored(context, offered)
+            } else {
+                writer.as_mut().poll_write(context, offered.first().map_or(&[], |slice| slice))
+            };
+            match std::task::ready!(poll)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.outbox.advance(count),
+            }
+            self.needs_flush = true;
+        }
+        if self.needs_flush {
+            std::task::ready!(writer.as_mut().poll_flush(context))?;
+            self.needs_flush = false;
+        }
+        if wants_shutdown {
+            std::task::ready!(writer.as_mut().poll_shutdown(context))?;
+            // The shutdown of a pipe does nothing; it is closing it that the peer notices.
+            self.writer = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what has already come, and returns the error that it ends in, if it does.
+    fn read_rest(&mut self, context: &mut Context<'_>) -> Result<(), TransportError> {
+        for _ in 0..MAX_ROUNDS {
+            let read = self.read(context)?;
+            let mut shared = self.shared.lock();
+            let result = match read {
+                Read::Bytes(len) => {
+                    let input = self.input.get(..len).unwrap_or_default();
+                    shared.handle_input(now(), input, &mut self.wakers)
+                }
+                Read::End => shared.handle_eof(),
+                Read::Nothing => return Ok(()),
+            };
+            drop(shared);
+            self.wakers.drain(..).for_each(Waker::wake);
+            result?;
+            if read == Read::End {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to the timer.
+    fn wait(&mut self, context: &mut Context<'_>) -> Result<Progress, TransportError> {
+        loop {
+            let Some(deadline) = self.shared.lock().next_timeout() else {
+                self.sleep = None;
+                return Ok(Progress::Wait);
+            };
+            let deadline = Instant::from_std(deadline);
+            let sleep = match &mut self.sleep {
+                // A timer that fires early finds nothing due and is set again, which is cheaper than to move it
+                // with every byte that comes.
+                Some(sleep) if sleep.deadline() <= deadline => sleep,
+                Some(sleep) => {
+                    sleep.as_mut().reset(deadline);
+                    sleep
+                }
+                none => none.insert(Box::pin(tokio::time::sleep_until(deadline))),
+            };
+            if sleep.as_mut().poll(context).is_pending() {
+                return Ok(Progress::Wait);
+            }
+            self.sleep = None;
+            let mut shared = self.shared.lock();
+            shared.handle_timeout(now())?;
+            if shared.has_output() {
+                context.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// Tries to tell a peer of another version about ours.
+    fn say_last_words(&mut self, context: &mut Context<'_>) {
+        let mut shared = self.shared.lock();
+        if shared.side() == Side::Agent && shared.has_failed_in_handshake() {
+            shared.transmit(&mut self.outbox, TRANSMIT_LEN, &mut self.wakers);
+            drop(shared);
+            let _ = self.poll_write_out(context, false);
+        }
+    }
+}
+
+impl<R, W> Driver<R, W> {
+    fn finish(&mut self, result: Result<(), TransportError>) {
+        self.is_finished = true;
+        self.writer = None;
+        self.shared.finish(result);
+    }
+}
+
+impl<R, W> Drop for Driver<R, W> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.finish(Err(TransportErrorKind::DriverDropped.into()));
+        }
+    }
+}
+
+impl<R, W> fmt::Debug for Driver<R, W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Driver").field("is_finished", &self.is_finished).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Read {
+    Bytes(usize),
+    End,
+    Nothing,
+}
+
+enum Progress {
+    End,
+    Wait,
+}
+
+/// The clock of tokio, which tests can stop.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// Bytes read at once.
+const READ_LEN: usize = 256 << 10;
+
+/// Bytes handed to the writer at once. Small messages wait behind what has been handed over.
+const TRANSMIT_LEN: usize = 256 << 10;
+
+/// Slices in one vectored write: enough for the frames of `TRANSMIT_LEN`, and half a kilobyte of stack.
+const MAX_SLICES: usize = 32;
+
+/// Reads, and writes, in one poll, so that one busy connection does not starve the others.
+const MAX_ROUNDS: usize = 8;

@@ -1,0 +1,404 @@
+//! What can go wrong, and whose fault it is.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::operation::Operation;
+use crate::request::RequestId;
+
+/// A connection, or one request on it, has failed.
+///
+/// Errors are cheap to clone: all who wait for a connection get the same one when it ends.
+#[derive(Clone, Debug)]
+pub struct TransportError {
+    request: Option<RequestId>,
+    kind: TransportErrorKind,
+}
+
+impl TransportError {
+    pub(crate) fn of_request(request: RequestId, kind: TransportErrorKind) -> Self {
+        Self { request: Some(request), kind }
+    }
+
+    pub(crate) fn of_peer(request: Option<RequestId>, fault: PeerFault) -> Self {
+        Self { request, kind: TransportErrorKind::Peer(fault) }
+    }
+
+    /// Returns what happened.
+    pub fn kind(&self) -> &TransportErrorKind {
+        &self.kind
+    }
+
+    /// Returns the request that the error is about, if it is about one.
+    pub fn request(&self) -> Option<RequestId> {
+        self.request
+    }
+
+    /// Returns who is at fault, as far as can be known.
+    pub fn fault(&self) -> Fault {
+        match self.kind {
+            TransportErrorKind::Cancelled
+            | TransportErrorKind::Closed
+            | TransportErrorKind::DriverDropped
+            | TransportErrorKind::InvalidConfig { .. }
+            | TransportErrorKind::MessageTooLarge { .. }
+            | TransportErrorKind::RequestsExhausted
+            | TransportErrorKind::StreamClosed => Fault::Caller,
+            TransportErrorKind::Disconnected
+            | TransportErrorKind::HandshakeTimeout { .. }
+            | TransportErrorKind::KeepaliveTimeout { .. }
+            | TransportErrorKind::NoHandshake
+            | TransportErrorKind::Read(_)
+            | TransportErrorKind::TooMuchNoise { .. }
+            | TransportErrorKind::Truncated
+            | TransportErrorKind::Write(_) => Fault::Connection,
+            TransportErrorKind::CancelTimeout { .. }
+            | TransportErrorKind::Peer(_)
+            | TransportErrorKind::ReplyTooLarge { .. }
+            | TransportErrorKind::StreamAborted { .. }
+            | TransportErrorKind::StreamReset { .. }
+            | TransportErrorKind::VersionMismatch { .. } => Fault::Peer,
+        }
+    }
+
+    /// Tells whether a deadline has passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self.kind,
+            TransportErrorKind::CancelTimeout { .. }
+                | TransportErrorKind::HandshakeTimeout { .. }
+                | TransportErrorKind::KeepaliveTimeout { .. }
+        )
+    }
+
+    /// Tells whether the connection went away, as opposed to a request that failed on a usable one.
+    pub fn is_disconnected(&self) -> bool {
+        match self.kind {
+            TransportErrorKind::CancelTimeout { .. }
+            | TransportErrorKind::Closed
+            | TransportErrorKind::Disconnected
+            | TransportErrorKind::DriverDropped
+            | TransportErrorKind::HandshakeTimeout { .. }
+            | TransportErrorKind::KeepaliveTimeout { .. }
+            | TransportErrorKind::NoHandshake
+            | TransportErrorKind::Peer(_)
+            | TransportErrorKind::Read(_)
+            | TransportErrorKind::TooMuchNoise { .. }
+            | TransportErrorKind::Truncated
+            | TransportErrorKind::VersionMismatch { .. }
+            | TransportErrorKind::Write(_) => true,
+            TransportErrorKind::Cancelled
+            | TransportErrorKind::InvalidConfig { .. }
+            | TransportErrorKind::MessageTooLarge { .. }
+            | TransportErrorKind::ReplyTooLarge { .. }
+            | TransportErrorKind::RequestsExhausted
+            | TransportErrorKind::StreamAborted { .. }
+            | TransportErrorKind::StreamClosed
+            | TransportErrorKind::StreamReset { .. } => false,
+        }
+    }
+
+    /// Tells whether a message was longer than the limit.
+    pub fn is_too_large(&self) -> bool {
+        matches!(
+            self.kind,
+            TransportErrorKind::MessageTooLarge { .. } | TransportErrorKind::ReplyTooLarge { .. }
+        )
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.request {
+            Some(request) => write!(formatter, "request {request} on the connection failed"),
+            None => formatter.write_str("connection failed"),
+        }
+    }
+}
+
+impl std::error::Error for TransportError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.kind)
+    }
+}
+
+impl From<TransportErrorKind> for TransportError {
+    fn from(kind: TransportErrorKind) -> Self {
+        Self { request: None, kind }
+    }
+}
+
+impl From<TransportError> for io::Error {
+    fn from(error: TransportError) -> Self {
+        let kind = match error.kind {
+            TransportErrorKind::Cancelled | TransportErrorKind::StreamAborted { .. } => {
+                io::ErrorKind::ConnectionAborted
+            }
+            TransportErrorKind::Closed | TransportErrorKind::StreamClosed => io::ErrorKind::NotConnected,
+            TransportErrorKind::StreamReset { .. } => io::ErrorKind::BrokenPipe,
+            _ if error.is_timeout() => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// Who is at fault.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The program on this side: it closed, cancelled, or asked for what cannot be.
+    Caller,
+    /// What lies between the two sides, or the far side before it became a peer.
+    Connection,
+    /// The other side broke the protocol or its promises.
+    Peer,
+}
+
+/// What happened to a connection or a request.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The request was cancelled, and with it its streams.
+    #[error("request was cancelled")]
+    Cancelled,
+    /// The peer has not ended a cancelled request in time.
+    #[error("peer has not ended the cancelled request within {grace:?}")]
+    CancelTimeout {
+        /// How long it was waited for.
+        grace: Duration,
+    },
+    /// This side has closed the connection.
+    #[error("connection is closed")]
+    Closed,
+    /// The peer's bytes ended between two messages, without an order to end from here.
+    #[error("peer has closed the connection")]
+    Disconnected,
+    /// The driver was dropped while the connection was in use.
+    #[error("connection's driver was dropped")]
+    DriverDropped,
+    /// The peer did not say its first word in time.
+    #[error("no answer from the peer within {timeout:?}")]
+    HandshakeTimeout {
+        /// How long it was waited for.
+        timeout: Duration,
+    },
+    /// A knob has a value that cannot work.
+    #[error("invalid configuration: {problem}")]
+    InvalidConfig {
+        /// Which one and why.
+        problem: &'static str,
+    },
+    /// Nothing came from the peer, not even the answer to a ping.
+    #[error("nothing came from the peer in {timeout:?} after a ping")]
+    KeepaliveTimeout {
+        /// How long it was waited for.
+        timeout: Duration,
+    },
+    /// The message to be sent is longer than the limit; nothing of it was sent.
+    #[error("message of {len} bytes exceeds the limit of {limit}")]
+    MessageTooLarge {
+        /// Its length.
+        len: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The peer's bytes ended before its first word.
+    #[error("peer's output ended before it answered")]
+    NoHandshake,
+    /// The peer broke the protocol.
+    #[error("peer broke the protocol")]
+    Peer(#[source] PeerFault),
+    /// Reading failed.
+    #[error("reading failed")]
+    Read(#[source] Arc<io::Error>),
+    /// The reply is longer than the limit, and was not kept.
+    #[error("reply exceeds the limit of {limit} bytes")]
+    ReplyTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// Every request number is in use.
+    #[error("every request number is in use")]
+    RequestsExhausted,
+    /// The sender broke the stream off; what has come of it is not all.
+    #[error("peer broke the stream off with reason {reason}")]
+    StreamAborted {
+        /// The reason that the peer gave; 0 is none.
+        reason: u32,
+    },
+    /// The stream is not, or no longer, open on this side.
+    #[error("stream is closed")]
+    StreamClosed,
+    /// The receiver no longer wants the stream.
+    #[error("peer refused the rest of the stream with reason {reason}")]
+    StreamReset {
+        /// The reason that the peer gave; 0 is none.
+        reason: u32,
+    },
+    /// More than the limit came before the peer's first word.
+    #[error("more than {limit} bytes came before the peer's answer")]
+    TooMuchNoise {
+        /// The limit.
+        limit: usize,
+    },
+    /// The peer's bytes ended inside a frame or a message.
+    #[error("peer's bytes end in the middle of a message")]
+    Truncated,
+    /// The two sides speak different versions of the protocol.
+    #[error("peer speaks version {theirs} of the protocol, this side {ours}")]
+    VersionMismatch {
+        /// This side's version.
+        ours: u16,
+        /// The peer's version.
+        theirs: u16,
+    },
+    /// Writing failed.
+    #[error("writing failed")]
+    Write(#[source] Arc<io::Error>),
+}
+
+/// How a peer broke the protocol. Each ends the connection.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum PeerFault {
+    /// An answer to a request that waits for none.
+    #[error("{operation} for request {request}, which awaits none")]
+    AnswerUnexpected {
+        /// `REPLY` or `FAIL`.
+        operation: Operation,
+        /// The number in the frame.
+        request: u32,
+    },
+    /// More credit than a stream can have.
+    #[error("credit of a stream exceeds 2 GiB")]
+    CreditOverflow,
+    /// Stream data after the end of the stream.
+    #[error("stream data after the end of the stream")]
+    DataAfterEnd,
+    /// More stream data than was allowed.
+    #[error("{len} bytes of stream data exceed the credit of {credit}")]
+    DataBeyondCredit {
+        /// The bytes in the frame.
+        len: u32,
+        /// The bytes that were allowed.
+        credit: u64,
+    },
+    /// Frames of one message that differ in format.
+    #[error("format changes within a message")]
+    FormatChanged,
+    /// A format on an operation that has none.
+    #[error("{operation} has a format")]
+    FormatUnexpected {
+        /// The operation.
+        operation: Operation,
+    },
+    /// A frame over the limit.
+    #[error("frame of {len} bytes exceeds the limit of {limit}")]
+    FrameTooLarge {
+        /// The size in its header.
+        len: u32,
+        /// The limit.
+        limit: usize,
+    },
+    /// The first frame is something else than the handshake's.
+    #[error("first frame is {operation}")]
+    HandshakeExpected {
+        /// The operation that came.
+        operation: Operation,
+    },
+    /// Frames of a request before all of the message that makes it, or of two messages in turns.
+    #[error("{operation} inside another message of its request")]
+    MessageInterleaved {
+        /// The operation that came.
+        operation: Operation,
+    },
+    /// A continuation flag on an operation that is always one frame.
+    #[error("{operation} is continued")]
+    MoreUnexpected {
+        /// The operation.
+        operation: Operation,
+    },
+    /// A notice over the limit.
+    #[error("notice exceeds the limit of {limit} bytes")]
+    NoticeTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// An operation that this side does not take, or not at this time.
+    #[error("unexpected {operation}")]
+    OperationUnexpected {
+        /// The operation.
+        operation: Operation,
+    },
+    /// A pong without a ping.
+    #[error("answer to a ping that was not sent")]
+    PongUnexpected,
+    /// A new request with the number of one that is open.
+    #[error("request number {request} is in use")]
+    RequestReused {
+        /// The number.
+        request: u32,
+    },
+    /// A flag that has no meaning.
+    #[error("reserved flags in {flags:#04x}")]
+    ReservedFlags {
+        /// The byte of flags.
+        flags: u8,
+    },
+    /// More notices than this side has taken.
+    #[error("more than {limit} notices or their bytes wait to be taken")]
+    TooManyNotices {
+        /// The limit of their number.
+        limit: usize,
+    },
+    /// More questions than the peer reads answers to.
+    #[error("too many answers wait for the peer to read them")]
+    TooManyQuestions,
+    /// More open requests than are allowed.
+    #[error("more than {limit} requests are open")]
+    TooManyRequests {
+        /// The limit.
+        limit: usize,
+    },
+    /// A format that does not exist.
+    #[error("unknown format {code}")]
+    UnknownFormat {
+        /// Its number.
+        code: u8,
+    },
+    /// An operation that does not exist.
+    #[error("unknown operation {code:#04x}")]
+    UnknownOperation {
+        /// Its code.
+        code: u8,
+    },
+    /// A frame for a request that never was.
+    #[error("{operation} for unknown request {request}")]
+    UnknownRequest {
+        /// The operation.
+        operation: Operation,
+        /// The number in the frame.
+        request: u32,
+    },
+    /// A length that the operation cannot have.
+    #[error("{operation} of {len} bytes")]
+    WrongLength {
+        /// The operation.
+        operation: Operation,
+        /// The size in its header.
+        len: u32,
+    },
+    /// A request number that belongs to the other side.
+    #[error("{operation} with request number {request}, which is not the sender's to use")]
+    WrongParity {
+        /// The operation.
+        operation: Operation,
+        /// The number in the frame.
+        request: u32,
+    },
+}
