@@ -124,7 +124,8 @@ fn fuzz_run(workspace: &Workspace, target: &str, found: &Path, seconds: usize) -
     if workspace.root().join(&corpus).is_dir() {
         command.arg(workspace.root().join(corpus));
     }
-    command.args(["--", &format!("-max_total_time={seconds}")]);
+    // An input that takes longer than the timeout is a finding as well.
+    command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10"]);
     // The instrumentation is a flag of nightly compilers, which a stable one takes when told so.
     command.env("RUSTC_BOOTSTRAP", "1");
     Run { label: target.to_owned(), command, dialect: Dialect::LibFuzzer }
