@@ -1,1 +1,48 @@
 //! Tunnels: start a Python agent through a driver, and call functions in it.
+//!
+//! A [`Tunnel`] is one host: it knows how to start a Python interpreter there (its [`Driver`]), sends the agent to it,
+//! and calls functions in it. It connects when it is first used, and again after its connection was
+//! closed or lost.
+//!
+//! ```no_run
+//! use chopsticks_tunnel::{Local, Tunnel};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let tunnel = Tunnel::new(Local::new());
+//! let joined: String = tunnel.call("os.path:join", ("/srv", "www")).await?;
+//! assert_eq!(joined, "/srv/www");
+//! tunnel.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! * [`Tunnel`], [`Call`], [`Function`], [`Reply`]: calling.
+//! * [`Driver`], [`Link`], [`Local`]: starting an interpreter; write your own for other places.
+//! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
+//!   answers what agents import.
+//! * [`Error`], [`ErrorKind`], [`Phase`]: what went wrong, on which host, in which phase.
+//!
+//! Groups and queues are not here, and neither is where modules come from.
+
+mod call;
+mod config;
+mod connection;
+mod driver;
+mod error;
+mod host;
+mod interpreter;
+mod module;
+mod stderr;
+mod tunnel;
+
+pub use call::{Call, Function, Reply};
+pub use config::TunnelConfig;
+pub use driver::{AgentCommand, Driver, Link, Local};
+pub use error::{Error, ErrorKind, Phase, RemoteException};
+pub use host::{HostName, InvalidHostName};
+pub use interpreter::Interpreter;
+pub use module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource};
+pub use stderr::Stderr;
+pub use tunnel::{AgentInfo, Tunnel};

@@ -1,1 +1,57 @@
 //! Runs your own Python code elsewhere: in subprocesses, on hosts, in containers, all of them in parallel.
+//!
+//! A Rust program names a Python function of its own codebase. The function's source, and all that it imports, travels to
+//! an agent on demand, and the result comes back as data that cannot run code here. Nothing is installed at the far end but
+//! Python, 2.7 or 3.4 and later, and nothing stays behind.
+//!
+//! ```no_run
+//! use chopsticks::{Codebase, Local, Tunnel, TunnelConfig};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = TunnelConfig::default().modules(Codebase::folder("python"));
+//! let tunnel = Tunnel::with_config(Local::new(), config);
+//!
+//! // Calls load(5) of python/report.py.
+//! let load: f64 = tunnel.call("report:load", (5,)).await?;
+//! println!("load: {load}");
+//! tunnel.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! * [`Tunnel`]: one host, on which functions are called. [`Local`] is the driver for a subprocess; [`Driver`] is for your own.
+//! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
+//! * [`Codebase`]: the folders whose modules agents can import.
+//! * [`Error`]: what went wrong, on which host, in which phase.
+//! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
+//! * [`pencode`], [`transport`], [`importer`], [`tunnel`], [`agent`]: each layer as a module.
+//!
+//! This crate composes the layers and has no logic of its own.
+
+mod codebase;
+
+#[doc(inline)]
+pub use chopsticks_agent as agent;
+#[doc(inline)]
+pub use chopsticks_importer as importer;
+pub use chopsticks_pencode::{Graph, Value};
+#[doc(inline)]
+pub use chopsticks_pencode as pencode;
+#[doc(inline)]
+pub use chopsticks_transport as transport;
+pub use chopsticks_tunnel::{
+    AgentCommand, AgentInfo, Call, Driver, Error, ErrorKind, Function, HostName, Interpreter, Link, Local, Phase,
+    RemoteException, Reply, Stderr, Tunnel, TunnelConfig,
+};
+#[doc(inline)]
+pub use chopsticks_tunnel as tunnel;
+/// For implementations of [`Driver`].
+pub use async_trait::async_trait;
+
+pub use crate::codebase::Codebase;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -1,0 +1,299 @@
+//! What is called, with what, and what comes back.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chopsticks_pencode::{
+    Graph, GraphBuilder,
+    marshal::{self, EncodeError, Writer},
+};
+use chopsticks_transport::Format;
+use serde::{
+    Deserializer, Serialize,
+    de::{DeserializeOwned, Visitor, value::Error as ValueError, value::SeqDeserializer},
+    forward_to_deserialize_any,
+};
+
+use crate::{
+    error::{Error, ErrorKind, Phase},
+    host::HostName,
+};
+
+/// A Python function: by name, or as source text.
+///
+/// * `module:name`, or `module:Class.method`: the module is imported on the host, from its own standard library or else from the
+///   codebase.
+/// * `module.name`: the longest part that is a module is taken for it.
+/// * [`Function::source`]: a text that defines the function, and whatever that uses.
+#[derive(Clone, Debug)]
+pub struct Function(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Name(String),
+    Source { text: String, name: String, file: String, values: Values },
+}
+
+type Values = BTreeMap<String, Result<Vec<u8>, EncodeError>>;
+
+impl Function {
+    /// Names a function: `module:name` or `module.name`.
+    pub fn name(name: impl Into<String>) -> Self {
+        Self(Kind::Name(name.into()))
+    }
+
+    /// Gives a function as Python source text, of which `name` is called.
+    ///
+    /// The text is a module of its own: imports, constants and other functions in it are there, names of elsewhere
+    /// come by [`value`](Self::value). It runs once for each connection and text, and is kept for later calls.
+    ///
+    /// ```
+    /// use chopsticks_tunnel::Function;
+    ///
+    /// let area = Function::source("import math\ndef area(r): return math.pi * r * r * SCALE", "area").value("SCALE", 2);
+    /// # let _ = area;
+    /// ```
+    pub fn source(text: impl Into<String>, name: impl Into<String>) -> Self {
+        let name = name.into();
+        let file = format!("source:{name}");
+        Self(Kind::Source { text: text.into(), name, file, values: Values::new() })
+    }
+
+    /// Gives the source text a global name with a value. On a function given by name it has no effect.
+    #[must_use]
+    pub fn value(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        if let Kind::Source { values, .. } = &mut self.0 {
+            values.insert(name.into(), marshal::to_vec(&value));
+        }
+        self
+    }
+
+    /// Sets the file name that tracebacks show for a source text. By default `source:` and the function's name.
+    #[must_use]
+    pub fn file(mut self, name: impl Into<String>) -> Self {
+        if let Kind::Source { file, .. } = &mut self.0 {
+            *file = name.into();
+        }
+        self
+    }
+
+    /// Returns the module in which a named function is looked for first.
+    pub(crate) fn module(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Name(name) => {
+                name.split_once(':').or_else(|| name.rsplit_once('.')).map(|(module, _)| module)
+            }
+            Kind::Source { .. } => None,
+        }
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<(), EncodeError> {
+        match &self.0 {
+            Kind::Name(name) => {
+                writer.text(name);
+            }
+            Kind::Source { text, name, file, values } => {
+                writer.begin_tuple(4).text(text).text(name).begin_dict(values.len());
+                for (key, value) in values {
+                    writer.name(key).splice(value.as_ref().map_err(Clone::clone)?);
+                }
+                writer.text(file);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Into<String>> From<T> for Function {
+    fn from(name: T) -> Self {
+        Self::name(name)
+    }
+}
+
+/// A call: a function, its arguments, and how long it may take.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use chopsticks_tunnel::Call;
+///
+/// let call = Call::new("subprocess:check_output")
+///     .args(("supervisorctl restart uwsgi",))
+///     .kwarg("shell", true)
+///     .timeout(Duration::from_secs(30));
+/// # let _ = call;
+/// ```
+///
+/// Arguments are encoded when they are set; what cannot be encoded fails the call, not the setter. Cheap to clone, so one call
+/// can go to many tunnels.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub(crate) function: Arc<Function>,
+    args: Option<Arc<Result<Vec<u8>, EncodeError>>>,
+    kwargs: Arc<Values>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Call {
+    /// Creates a call without arguments.
+    pub fn new(function: impl Into<Function>) -> Self {
+        Self { function: Arc::new(function.into()), args: None, kwargs: Arc::default(), timeout: None }
+    }
+
+    /// Sets the positional arguments: a tuple or a sequence, `()` for none.
+    #[must_use]
+    pub fn args(mut self, args: impl Serialize) -> Self {
+        self.args = Some(Arc::new(marshal::to_vec(&args)));
+        self
+    }
+
+    /// Adds a keyword argument.
+    #[must_use]
+    pub fn kwarg(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        Arc::make_mut(&mut self.kwargs).insert(name.into(), marshal::to_vec(&value));
+        self
+    }
+
+    /// Sets the deadline. After it the call is cancelled on the host as if its future were dropped.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Composes the payload of CALL (`docs/wire.md`, section 6).
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, ErrorKind> {
+        let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
+        let args = match self.args.as_deref() {
+            None => None,
+            Some(Ok(args)) => match args.first() {
+                Some(b'(' | b'[') => Some(args),
+                // `()` is a unit, which is written as `None`.
+                Some(b'N') => None,
+                _ => return Err(ErrorKind::Argument(Arc::new(NotASequence))),
+            },
+            Some(Err(error)) => return Err(failed(error.clone())),
+        };
+        let room = args.map_or(0, Vec::len) + 128;
+        let mut writer = Writer::with_buffer(Vec::with_capacity(room));
+        writer.begin_tuple(3);
+        self.function.write(&mut writer).map_err(failed)?;
+        match args {
+            Some(args) => writer.splice(args),
+            None => writer.begin_tuple(0),
+        };
+        if self.kwargs.is_empty() {
+            writer.none();
+        } else {
+            writer.begin_dict(self.kwargs.len());
+            for (name, value) in self.kwargs.iter() {
+                writer.name(name).splice(value.as_ref().map_err(|error| failed(error.clone()))?);
+            }
+        }
+        writer.finish().map_err(failed)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("positional arguments are a tuple or a sequence: for one argument, write (argument,)")]
+struct NotASequence;
+
+/// What a function returned, still encoded.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    host: HostName,
+    format: Format,
+    payload: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn new(host: HostName, format: Format, payload: Bytes) -> Self {
+        Self { host, format, payload }
+    }
+
+    /// Returns the host that answered.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// Decodes the value.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Result`] if it is not a `T`, or was not well-formed.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        match self.format {
+            Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| failed(&self.host, error)),
+            Format::Pencode => chopsticks_pencode::from_slice(&self.payload).map_err(|error| failed(&self.host, error)),
+            Format::Bytes => T::deserialize(BytesDeserializer(&self.payload)).map_err(|error| failed(&self.host, error)),
+            _ => Err(failed(&self.host, UnknownFormat)),
+        }
+    }
+
+    /// Returns the content if the value is `bytes` and was sent as such, without copying it.
+    pub fn into_bytes(self) -> Option<Bytes> {
+        (self.format == Format::Bytes).then_some(self.payload)
+    }
+
+    /// Decodes the value as a graph, which keeps sharing and cycles.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Result`] if it was not well-formed.
+    pub fn graph(&self) -> Result<Graph<'_>, Error> {
+        match self.format {
+            Format::Marshal => marshal::decode_graph(&self.payload).map_err(|error| failed(&self.host, error)),
+            Format::Pencode => Graph::decode(&self.payload).map_err(|error| failed(&self.host, error)),
+            Format::Bytes => {
+                let mut builder = GraphBuilder::new();
+                let root = builder.borrowed_bytes(&self.payload);
+                builder.finish(root).map_err(|error| failed(&self.host, error))
+            }
+            _ => Err(failed(&self.host, UnknownFormat)),
+        }
+    }
+}
+
+fn failed(host: &HostName, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(host, Phase::Call, ErrorKind::Result(Arc::new(error)))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the result is in a format that is not known")]
+struct UnknownFormat;
+
+/// Gives a value that is the content of one bytes value.
+struct BytesDeserializer<'a>(&'a [u8]);
+
+impl<'de> Deserializer<'de> for BytesDeserializer<'de> {
+    type Error = ValueError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_seq(SeqDeserializer::new(self.0.iter().copied()))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, ValueError> {
+        self.deserialize_seq(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        tuple_struct map struct enum identifier ignored_any
+    }
+}

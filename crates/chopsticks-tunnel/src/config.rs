@@ -1,0 +1,138 @@
+//! The knobs of a tunnel.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use chopsticks_transport::TransportConfig;
+
+use crate::{module::ModuleSource, stderr::Stderr};
+
+/// Deadlines, limits and helpers of a tunnel.
+///
+/// Every phase of a connection has a deadline, so nothing waits for ever on a host that does not answer; only calls have none
+/// unless [`call_timeout`](Self::call_timeout) or [`Call::timeout`](crate::Call::timeout) sets one.
+#[derive(Clone)]
+pub struct TunnelConfig {
+    pub(crate) spawn_timeout: Duration,
+    pub(crate) call_timeout: Option<Duration>,
+    pub(crate) close_timeout: Duration,
+    pub(crate) transport: TransportConfig,
+    pub(crate) stderr: Stderr,
+    pub(crate) modules: Option<Arc<dyn ModuleSource>>,
+    pub(crate) path: Vec<String>,
+    pub(crate) site_packages: bool,
+}
+
+impl TunnelConfig {
+    /// Sets how long the driver may take to start the interpreter. Default: 30 s.
+    #[must_use]
+    pub fn spawn_timeout(mut self, timeout: Duration) -> Self {
+        self.spawn_timeout = timeout;
+        self
+    }
+
+    /// Sets how long the agent may take to answer once the interpreter was started. Default: 60 s.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.transport = self.transport.handshake_timeout(timeout);
+        self
+    }
+
+    /// Sets how long a call may take that sets no deadline of its own. Default: none.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.call_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how long the agent may take to end what it started and itself; after that it is killed. Default: 5 s.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a cancelled call may take to end; after that the connection is torn down, and the
+    /// next use makes another. Default: 5 s.
+    #[must_use]
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.transport = self.transport.cancel_grace(grace);
+        self
+    }
+
+    /// Sets the largest message in either direction, in bytes: arguments of a call, or its result. Default: 1 GiB.
+    ///
+    /// A larger one fails its call, and the tunnel stays usable. Messages are held in memory whole.
+    #[must_use]
+    pub fn max_message_len(mut self, bytes: usize) -> Self {
+        self.transport = self.transport.max_message_len(bytes);
+        self
+    }
+
+    /// Sends a probe when nothing was heard for `interval`, and takes the connection for lost when no answer comes within
+    /// `timeout`. Default: no probes.
+    ///
+    /// An agent cannot answer while a C function keeps the interpreter to itself, so be generous.
+    #[must_use]
+    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.transport = self.transport.keepalive(interval, timeout);
+        self
+    }
+
+    /// Sets where the agent's stderr goes. Default: [`Stderr::console`].
+    #[must_use]
+    pub fn stderr(mut self, stderr: Stderr) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
+    /// Sets what answers the agent's imports. Default: nothing, agents have only their own host's modules.
+    #[must_use]
+    pub fn modules(mut self, source: impl ModuleSource) -> Self {
+        self.modules = Some(Arc::new(source));
+        self
+    }
+
+    /// Adds a folder of the far side to its `sys.path`.
+    #[must_use]
+    pub fn python_path(mut self, folder: impl Into<String>) -> Self {
+        self.path.push(folder.into());
+        self
+    }
+
+    /// Makes the `site-packages` of the far side importable. By default only its standard library is.
+    #[must_use]
+    pub fn with_site_packages(mut self) -> Self {
+        self.site_packages = true;
+        self
+    }
+}
+
+impl Default for TunnelConfig {
+    fn default() -> Self {
+        Self {
+            spawn_timeout: Duration::from_secs(30),
+            call_timeout: None,
+            close_timeout: Duration::from_secs(5),
+            transport: TransportConfig::default().handshake_timeout(Duration::from_secs(60)),
+            stderr: Stderr::console(),
+            modules: None,
+            path: Vec::new(),
+            site_packages: false,
+        }
+    }
+}
+
+impl fmt::Debug for TunnelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TunnelConfig")
+            .field("spawn_timeout", &self.spawn_timeout)
+            .field("call_timeout", &self.call_timeout)
+            .field("close_timeout", &self.close_timeout)
+            .field("transport", &self.transport)
+            .field("stderr", &self.stderr)
+            .field("modules", &self.modules)
+            .field("path", &self.path)
+            .field("site_packages", &self.site_packages)
+            .finish()
+    }
+}

@@ -1,0 +1,113 @@
+//! A subprocess of the controller.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    sync::{PoisonError, RwLock},
+};
+
+use async_trait::async_trait;
+use tokio::process::Command;
+
+use crate::{
+    driver::{AgentCommand, Driver, Link},
+    host::HostName,
+    interpreter::Interpreter,
+};
+
+/// Runs the agent as a subprocess on the controller's own host.
+///
+/// ```
+/// use chopsticks_tunnel::{Interpreter, Local};
+///
+/// let worker = Local::new().name("worker-1").python("/opt/python3.13/bin/python3");
+/// let old = Local::new().name("old").python(Interpreter::python2());
+/// # let _ = (worker, old);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Local {
+    name: HostName,
+    interpreter: Option<Interpreter>,
+    current_dir: Option<PathBuf>,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Local {
+    /// Creates a driver named `localhost`, with `/usr/bin/python3` unless [`set_default_python`](Self::set_default_python)
+    /// said otherwise.
+    pub fn new() -> Self {
+        Self { name: HostName::lossy("localhost"), interpreter: None, current_dir: None, env: Vec::new() }
+    }
+
+    /// Sets the name, the key of its results.
+    #[must_use]
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = HostName::lossy(name.as_ref());
+        self
+    }
+
+    /// Sets the interpreter of this driver.
+    #[must_use]
+    pub fn python(mut self, interpreter: impl Into<Interpreter>) -> Self {
+        self.interpreter = Some(interpreter.into());
+        self
+    }
+
+    /// Sets the interpreter of all `Local` drivers of this program that set none of their own.
+    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
+        *DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = Some(interpreter.into());
+    }
+
+    /// Sets the working directory of the agent. By default it is the controller's.
+    #[must_use]
+    pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(folder.into());
+        self
+    }
+
+    /// Sets an environment variable of the agent, beside those of the controller.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    fn interpreter(&self) -> Interpreter {
+        let default = || DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.interpreter.clone().or_else(default).unwrap_or_default()
+    }
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Driver for Local {
+    fn host(&self) -> HostName {
+        self.name.clone()
+    }
+
+    fn program(&self) -> String {
+        self.interpreter().as_os_str().to_string_lossy().into_owned()
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let mut command = Command::new(self.interpreter().as_os_str());
+        command.args(agent.arguments()).envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &self.current_dir {
+            // Said here, because the error of the spawn would be taken for that of the program.
+            if !folder.is_dir() {
+                let text = format!("the working directory {} is not a folder", folder.display());
+                return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+            }
+            command.current_dir(folder);
+        }
+        Link::spawn(command)
+    }
+}
+
+static DEFAULT: RwLock<Option<Interpreter>> = RwLock::new(None);

@@ -1,0 +1,277 @@
+//! What goes wrong with tunnels.
+
+use std::{error::Error as StdError, fmt, io, process::ExitStatus, sync::Arc, time::Duration};
+
+use chopsticks_transport::TransportError;
+use thiserror::Error;
+
+use crate::host::HostName;
+
+/// Something went wrong on a host.
+///
+/// It says where ([`host`](Self::host), [`phase`](Self::phase)) and what ([`kind`](Self::kind)). [`fmt::Display`]
+/// leaves the sources out, [`report`](Self::report) has all in one line.
+#[derive(Clone, Debug)]
+pub struct Error {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    host: HostName,
+    phase: Phase,
+    kind: ErrorKind,
+}
+
+/// A phase in the life of a tunnel.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// A call was sent, or was about to be.
+    Call,
+    /// The tunnel was being closed.
+    Close,
+    /// The interpreter was started and the agent had not answered.
+    Handshake,
+    /// The interpreter was being started.
+    Spawn,
+}
+
+/// What went wrong on a host.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The arguments cannot be encoded.
+    #[error("the arguments cannot be sent")]
+    Argument(#[source] Arc<dyn StdError + Send + Sync>),
+    /// The tunnel was closed while the call was under way.
+    #[error("the tunnel was closed")]
+    Closed,
+    /// The [`ModuleSource`](crate::ModuleSource) failed.
+    #[error("the codebase cannot be served")]
+    Codebase(#[source] crate::module::ModuleError),
+    /// The agent went away.
+    #[error("{}", Gone("the connection was lost", status, stderr, ""))]
+    Disconnected {
+        /// How the program that the driver started has ended, if it has.
+        status: Option<ExitStatus>,
+        /// The last lines of stderr.
+        stderr: String,
+    },
+    /// The program that the driver started ended before an agent answered.
+    #[error("{}", Gone("no agent answered", status, stderr, noise))]
+    NoAgent {
+        /// How the program has ended, if it has.
+        status: Option<ExitStatus>,
+        /// The last lines of stderr.
+        stderr: String,
+        /// What was written to stdout instead of an answer.
+        noise: String,
+    },
+    /// The host has no such function, nor has the codebase.
+    #[error("no such function: {message}")]
+    NoFunction {
+        /// What is missing, and names like it.
+        message: String,
+    },
+    /// The agent broke the protocol.
+    #[error("{}", Gone("the connection failed", &None, stderr, noise))]
+    Protocol {
+        /// How.
+        #[source]
+        source: TransportError,
+        /// The last lines of stderr.
+        stderr: String,
+        /// What was written to stdout before the agent's answer.
+        noise: String,
+    },
+    /// The function raised an exception.
+    #[error("{0}")]
+    Raised(RemoteException),
+    /// The result is not of the type that was asked for.
+    #[error("the result is not what was asked for")]
+    Result(#[source] Arc<dyn StdError + Send + Sync>),
+    /// The interpreter could not be started.
+    #[error("cannot start {program}{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    Spawn {
+        /// What was to be run.
+        program: String,
+        /// Why it could not.
+        #[source]
+        source: Arc<io::Error>,
+        /// What to do about it, where that is known.
+        hint: Option<String>,
+    },
+    /// The deadline passed.
+    #[error("{}", Gone(&format!("timed out after {after:?}"), &None, stderr, noise))]
+    Timeout {
+        /// The deadline.
+        after: Duration,
+        /// The last lines of stderr, in phases before the call.
+        stderr: String,
+        /// What was written to stdout before the agent's answer.
+        noise: String,
+    },
+    /// A message is larger than [`TunnelConfig::max_message_len`](crate::TunnelConfig::max_message_len).
+    #[error("{message}")]
+    TooLarge {
+        /// Which, and by how much.
+        message: String,
+    },
+    /// The result is of a type that cannot be carried.
+    #[error("the result cannot be carried: {message}")]
+    UnfitResult {
+        /// Where in the result, and what.
+        message: String,
+    },
+}
+
+/// An exception that a remote function raised: data, as Python prints it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RemoteException {
+    /// The exception's type, with its module unless built in.
+    pub type_name: String,
+    /// The exception's text.
+    pub message: String,
+    /// The traceback as Python formats it, with the file names and lines of the codebase.
+    pub traceback: String,
+}
+
+impl Error {
+    pub(crate) fn new(host: &HostName, phase: Phase, kind: ErrorKind) -> Self {
+        Self { inner: Arc::new(Inner { host: host.clone(), phase, kind }) }
+    }
+
+    /// Returns the host on which it went wrong.
+    pub fn host(&self) -> &HostName {
+        &self.inner.host
+    }
+
+    /// Returns the phase in which it went wrong.
+    pub fn phase(&self) -> Phase {
+        self.inner.phase
+    }
+
+    /// Returns what went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.inner.kind
+    }
+
+    /// Returns the exception, if remote code raised one.
+    pub fn remote(&self) -> Option<&RemoteException> {
+        match &self.inner.kind {
+            ErrorKind::Raised(exception) => Some(exception),
+            _ => None,
+        }
+    }
+
+    /// Whether a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Timeout { .. })
+    }
+
+    /// Whether the agent went away, or broke the protocol. The next use of the tunnel connects again.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Disconnected { .. } | ErrorKind::Protocol { .. })
+    }
+
+    /// Whether remote code raised an exception.
+    pub fn is_remote(&self) -> bool {
+        self.remote().is_some()
+    }
+
+    /// Returns host, phase, what went wrong, and all sources, in one line.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.inner.host, self.inner.phase, self.inner.kind)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.kind.source()
+    }
+}
+
+impl ErrorKind {
+    /// Returns a short fixed name for programs to tell kinds apart, such as `timeout`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Argument(_) => "argument",
+            Self::Closed => "closed",
+            Self::Codebase(_) => "codebase",
+            Self::Disconnected { .. } => "disconnected",
+            Self::NoAgent { .. } => "no-agent",
+            Self::NoFunction { .. } => "no-function",
+            Self::Protocol { .. } => "protocol",
+            Self::Raised(_) => "raised",
+            Self::Result(_) => "result",
+            Self::Spawn { .. } => "spawn",
+            Self::Timeout { .. } => "timeout",
+            Self::TooLarge { .. } => "too-large",
+            Self::UnfitResult { .. } => "unfit-result",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "call",
+            Self::Close => "close",
+            Self::Handshake => "handshake",
+            Self::Spawn => "spawn",
+        })
+    }
+}
+
+impl fmt::Display for RemoteException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.type_name)?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// A sentence about a program that is gone: what, its exit status, the last line of its stderr, its stdout.
+struct Gone<'a>(&'a str, &'a Option<ExitStatus>, &'a str, &'a str);
+
+impl fmt::Display for Gone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(what, status, stderr, noise) = self;
+        f.write_str(what)?;
+        if let Some(status) = status {
+            // `ExitStatus` prints as "exit status: 1" or "signal: 9 (SIGKILL)".
+            write!(f, ", {}", status.to_string().replacen(": ", " ", 1))?;
+        }
+        let stderr = stderr.trim_end();
+        if !stderr.is_empty() {
+            // The last line of a traceback, or of what ssh and sudo say, is the one that tells.
+            write!(f, ": {}", stderr.lines().next_back().unwrap_or(stderr))?;
+        }
+        if !noise.trim().is_empty() {
+            let noise = noise.trim();
+            let cut = noise.floor_char_boundary(NOISE_SHOWN);
+            write!(f, "; stdout began with {:?}{}", &noise[..cut], if cut < noise.len() { "..." } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// Enough of the noise to recognise a banner by.
+const NOISE_SHOWN: usize = 200;

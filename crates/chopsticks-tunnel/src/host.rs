@@ -1,0 +1,75 @@
+//! Names of hosts.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use thiserror::Error;
+
+/// The name of a tunnel's host: the key of its results, and what its errors and output are labelled with.
+///
+/// Any text without control characters, 1 to 255 bytes. Cheap to clone.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HostName(Arc<str>);
+
+/// A text that cannot name a host.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{text:?} cannot name a host: 1 to 255 bytes without control characters are wanted")]
+pub struct InvalidHostName {
+    text: String,
+}
+
+impl HostName {
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Makes a name of any text, by replacing what a name cannot have.
+    pub fn lossy(text: &str) -> Self {
+        let mut name: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        name.truncate(name.floor_char_boundary(MAX_LEN));
+        if name.is_empty() {
+            name.push('?');
+        }
+        Self(name.into())
+    }
+}
+
+impl FromStr for HostName {
+    type Err = InvalidHostName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHostName> {
+        if text.is_empty() || text.len() > MAX_LEN || text.chars().any(char::is_control) {
+            return Err(InvalidHostName { text: text.chars().take(MAX_LEN).collect() });
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for HostName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// As DNS has it.
+const MAX_LEN: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_console() {
+        assert!("web\n1".parse::<HostName>().is_err());
+        assert!("".parse::<HostName>().is_err());
+        assert_eq!(HostName::lossy("web\x1b[1").as_str(), "web?[1");
+        assert_eq!(HostName::lossy("").as_str(), "?");
+        assert_eq!("web1.example".parse::<HostName>().unwrap().to_string(), "web1.example");
+    }
+}

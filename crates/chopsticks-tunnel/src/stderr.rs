@@ -1,0 +1,185 @@
+//! Where the stderr of agents goes.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    io::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::host::HostName;
+
+/// What is done with each line that an agent's side writes to stderr.
+///
+/// Lines may hold any bytes. A line longer than 64 KiB comes in pieces; the last one comes without its newline as it
+/// is. Whatever is chosen here, the last lines are kept for the errors of the tunnel.
+#[derive(Clone)]
+pub struct Stderr(Sink);
+
+#[derive(Clone)]
+enum Sink {
+    Callback(Arc<dyn Fn(&str, &[u8]) + Send + Sync>),
+    Console,
+    Off,
+    Tracing,
+}
+
+impl Stderr {
+    /// Writes `[host] line` to the controller's own stderr. The default.
+    pub fn console() -> Self {
+        Self(Sink::Console)
+    }
+
+    /// Drops the lines.
+    pub fn off() -> Self {
+        Self(Sink::Off)
+    }
+
+    /// Emits each line as a `tracing` event of level info with the field `host`, target `chopsticks::stderr`.
+    pub fn tracing() -> Self {
+        Self(Sink::Tracing)
+    }
+
+    /// Calls `sink` with the host's name and each line, without its newline.
+    ///
+    /// It is called on a task of the runtime: it should not block.
+    pub fn callback(sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
+        Self(Sink::Callback(Arc::new(sink)))
+    }
+
+    fn line(&self, host: &HostName, line: &[u8]) {
+        match &self.0 {
+            Sink::Callback(sink) => sink(host.as_str(), line),
+            Sink::Console => {
+                let mut text = Vec::with_capacity(host.as_str().len() + line.len() + 4);
+                text.push(b'[');
+                text.extend_from_slice(host.as_str().as_bytes());
+                text.extend_from_slice(b"] ");
+                text.extend_from_slice(line);
+                text.push(b'\n');
+                // One write under the lock of stderr, so that lines of many hosts do not mix. A console
+                // that is gone is no reason to fail a call.
+                let _ = std::io::stderr().lock().write_all(&text);
+            }
+            Sink::Off => {}
+            Sink::Tracing => {
+                tracing::info!(target: "chopsticks::stderr", host = %host, "{}", String::from_utf8_lossy(line));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Stderr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Sink::Callback(_) => "Stderr::callback(..)",
+            Sink::Console => "Stderr::console()",
+            Sink::Off => "Stderr::off()",
+            Sink::Tracing => "Stderr::tracing()",
+        })
+    }
+}
+
+/// The last lines of an agent's stderr.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tail(Arc<Mutex<VecDeque<Vec<u8>>>>);
+
+impl Tail {
+    fn push(&self, line: &[u8]) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TAIL_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line[..line.len().min(TAIL_LINE_LEN)].to_vec());
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
+        lines.join("\n")
+    }
+}
+
+/// Reads `stderr` to its end and passes each line on.
+pub(crate) async fn pump(mut stderr: impl AsyncRead + Unpin, host: HostName, sink: Stderr, tail: Tail) {
+    let take = |line: &[u8]| {
+        tail.push(line);
+        sink.line(&host, line);
+    };
+    let mut pending = Vec::new();
+    let mut buffer = vec![0; 8 << 10];
+    loop {
+        // An error ends the stream as its end does: nobody could be told more.
+        let Ok(count @ 1..) = stderr.read(&mut buffer).await else { break };
+        if count == buffer.len() && count < MAX_LINE_LEN {
+            buffer.resize(MAX_LINE_LEN, 0);
+        }
+        for piece in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
+            match piece.strip_suffix(b"\n") {
+                Some(line) if pending.is_empty() => take(line),
+                Some(line) => {
+                    pending.extend_from_slice(line);
+                    take(&pending);
+                    pending.clear();
+                }
+                None => pending.extend_from_slice(piece),
+            }
+        }
+        if pending.len() >= MAX_LINE_LEN {
+            take(&pending);
+            pending.clear();
+        }
+    }
+    if !pending.is_empty() {
+        take(&pending);
+    }
+}
+
+/// A longer line is passed on in pieces, so that a program that never writes a newline costs bounded memory.
+const MAX_LINE_LEN: usize = 64 << 10;
+/// A Python traceback of usual depth fits.
+const TAIL_LINES: usize = 20;
+const TAIL_LINE_LEN: usize = 1 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn lines(input: &'static [u8]) -> (Vec<Vec<u8>>, String) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Stderr::callback({
+            let seen = seen.clone();
+            move |host, line| {
+                assert_eq!(host, "web1");
+                seen.lock().unwrap().push(line.to_vec());
+            }
+        });
+        let tail = Tail::default();
+        pump(input, "web1".parse().unwrap(), sink, tail.clone()).await;
+        (Arc::try_unwrap(seen).unwrap().into_inner().unwrap(), tail.text())
+    }
+
+    #[tokio::test]
+    async fn any_bytes_pass_and_a_partial_last_line_is_not_lost() {
+        let (seen, tail) = lines(b"one\n\xff\xfe\n\npart").await;
+        assert_eq!(seen, [b"one".to_vec(), b"\xff\xfe".to_vec(), b"".to_vec(), b"part".to_vec()]);
+        assert_eq!(tail, "one\n\u{fffd}\u{fffd}\n\npart");
+    }
+
+    #[tokio::test]
+    async fn endless_line_comes_in_pieces() {
+        let (seen, tail) = lines(Box::leak(vec![b'x'; 300 << 10].into_boxed_slice())).await;
+        assert_eq!(seen.iter().map(Vec::len).sum::<usize>(), 300 << 10);
+        assert!(seen.iter().all(|piece| piece.len() <= 2 * MAX_LINE_LEN));
+        assert!(tail.len() <= TAIL_LINES * (TAIL_LINE_LEN + 1));
+    }
+
+    #[tokio::test]
+    async fn only_the_last_lines_are_kept() {
+        let text: String = (0..1000).map(|n| format!("{n}\n")).collect();
+        let (_, tail) = lines(Box::leak(text.into_bytes().into_boxed_slice())).await;
+        assert!(tail.starts_with("980\n") && tail.ends_with("\n999"));
+    }
+}

@@ -1,0 +1,222 @@
+//! A tunnel: one host, and the connection to it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chopsticks_pencode::marshal;
+use chopsticks_transport::{Format, Operation, Order, Outcome};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    call::{Call, Function, Reply},
+    config::TunnelConfig,
+    connection::Connection,
+    driver::Driver,
+    error::{Error, ErrorKind, Phase, RemoteException},
+    host::HostName,
+};
+
+/// A host on which functions can be called.
+///
+/// It connects when it is first used, and again when it is used after its connection was closed or lost; what
+/// remote code keeps in its modules goes with each connection. Clones share the connection; dropping the last one closes it, in
+/// the background.
+///
+/// Calls on one tunnel may overlap. Those that do not run one after another on the agent's main thread, those that do
+/// get threads of their own.
+#[derive(Clone)]
+pub struct Tunnel {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    host: HostName,
+    driver: Arc<dyn Driver>,
+    config: TunnelConfig,
+    current: Mutex<Option<Arc<Connection>>>,
+}
+
+/// What an agent says of itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct AgentInfo {
+    /// The Python version: major, minor, micro.
+    pub python: (u8, u8, u8),
+    /// The path of the interpreter, as it knows it.
+    pub executable: String,
+    /// The process id on its host.
+    pub pid: u32,
+    /// The name that its host gives itself.
+    pub hostname: String,
+    /// Python's `sys.platform`.
+    pub platform: String,
+}
+
+impl Tunnel {
+    /// Creates a tunnel with the default configuration. It does not connect yet.
+    pub fn new(driver: impl Driver) -> Self {
+        Self::with_config(driver, TunnelConfig::default())
+    }
+
+    /// Creates a tunnel. It does not connect yet.
+    pub fn with_config(driver: impl Driver, config: TunnelConfig) -> Self {
+        let driver: Arc<dyn Driver> = Arc::new(driver);
+        Self { shared: Arc::new(Shared { host: driver.host(), driver, config, current: Mutex::new(None) }) }
+    }
+
+    /// Returns the host's name.
+    pub fn host(&self) -> &HostName {
+        &self.shared.host
+    }
+
+    /// Connects unless connected, waits for the agent, and returns what it says of itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Phase::Spawn`] and [`Phase::Handshake`] tell how far it came.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the tunnel connecting; a later use takes up that connection.
+    pub async fn connect(&self) -> Result<AgentInfo, Error> {
+        self.connection().agent().await.cloned()
+    }
+
+    /// Calls `function` with positional arguments and returns its result.
+    ///
+    /// `args` is a tuple, `(argument,)` for one and `()` for none, or a sequence. [`call_with`](Self::call_with) takes keyword
+    /// arguments and a deadline too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Raised`] if the function raised an exception, [`ErrorKind::NoFunction`] if there is none, and the other kinds
+    /// as they say. After all of them the tunnel can be used again; it connects again if it has to.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the call: the agent interrupts the function and ends the processes that it started. If it has
+    /// not ended after [`TunnelConfig::cancel_grace`], the connection is torn down.
+    pub async fn call<R: DeserializeOwned>(
+        &self,
+        function: impl Into<Function>,
+        args: impl Serialize,
+    ) -> Result<R, Error> {
+        self.call_with(Call::new(function).args(args)).await?.decode()
+    }
+
+    /// Makes a call and returns its result still encoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call); the result is decoded, and can turn out to be something else, only by the methods of [`Reply`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_with(&self, call: Call) -> Result<Reply, Error> {
+        let payload = call.payload().map_err(|kind| self.error(Phase::Call, kind))?;
+        let connection = self.connection();
+        let answer = self.request(&connection, &call, payload);
+        match call.timeout.or(self.shared.config.call_timeout) {
+            None => answer.await,
+            Some(after) => match tokio::time::timeout(after, answer).await {
+                Ok(reply) => reply,
+                Err(_) => Err(self.timed_out(connection.phase(), after)),
+            },
+        }
+    }
+
+    /// Closes the connection, if there is one: calls under way fail, the agent ends everything that it started, and itself.
+    ///
+    /// The tunnel can be used again, and connects again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] in [`Phase::Close`] if the agent did not end within [`TunnelConfig::close_timeout`]
+    /// and was killed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop the closing.
+    pub async fn close(&self) -> Result<(), Error> {
+        let connection = self.current().take();
+        let Some(connection) = connection else { return Ok(()) };
+        connection.stop();
+        if connection.ended().await.forced {
+            return Err(self.timed_out(Phase::Close, self.shared.config.close_timeout));
+        }
+        Ok(())
+    }
+
+    async fn request(&self, connection: &Connection, call: &Call, payload: Vec<u8>) -> Result<Reply, Error> {
+        let handle = connection.handle().await?;
+        connection.send_ahead(&handle, call.function.module()).await?;
+        match handle.request_in_order(Operation::CALL, Format::Marshal, payload, Order::AfterNotices).await {
+            Ok(reply) if reply.outcome == Outcome::Reply => Ok(Reply::new(self.host().clone(), reply.format, reply.payload)),
+            Ok(reply) => Err(self.error(Phase::Call, failure(&reply.payload))),
+            Err(error) if error.is_too_large() => {
+                let message = error.kind().to_string();
+                Err(self.error(Phase::Call, ErrorKind::TooLarge { message }))
+            }
+            Err(_) => Err(connection.ended().await.error),
+        }
+    }
+
+    /// The connection, a new one if there is none that lives.
+    fn connection(&self) -> Arc<Connection> {
+        let mut current = self.current();
+        match &*current {
+            Some(connection) if !connection.has_ended() => connection.clone(),
+            _ => current.insert(Connection::open(self.shared.driver.clone(), self.shared.config.clone())).clone(),
+        }
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connection>>> {
+        self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, phase: Phase, kind: ErrorKind) -> Error {
+        Error::new(self.host(), phase, kind)
+    }
+
+    fn timed_out(&self, phase: Phase, after: Duration) -> Error {
+        self.error(phase, ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tunnel").field("host", &self.shared.host).field("driver", &self.shared.driver).finish_non_exhaustive()
+    }
+}
+
+impl<D: Driver> From<D> for Tunnel {
+    fn from(driver: D) -> Self {
+        Self::new(driver)
+    }
+}
+
+/// The payload of FAIL: `docs/wire.md`, section 6.
+#[derive(Deserialize)]
+struct Failure {
+    kind: String,
+    r#type: String,
+    message: String,
+    traceback: String,
+}
+
+fn failure(payload: &[u8]) -> ErrorKind {
+    let Failure { kind, r#type, message, traceback } = match marshal::from_slice(payload) {
+        Ok(failure) => failure,
+        Err(error) => return ErrorKind::Result(Arc::new(error)),
+    };
+    match kind.as_str() {
+        "function" => ErrorKind::NoFunction { message },
+        "result" => ErrorKind::UnfitResult { message },
+        "size" => ErrorKind::TooLarge { message },
+        _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback }),
+    }
+}
