@@ -50,6 +50,13 @@ impl DecodeError {
         Self(Box::new(Located::Object { object, kind }))
     }
 
+    /// Makes an error whose place is filled in further out.
+    #[cfg(feature = "serde")]
+    #[cold]
+    pub(crate) fn unplaced(kind: DecodeErrorKind) -> Self {
+        Self(Box::new(Located::Unknown { kind }))
+    }
+
     /// Fills in the offset if there is no place yet.
     #[cfg(feature = "serde")]
     #[cold]
@@ -75,12 +82,13 @@ impl DecodeError {
 impl serde::de::Error for DecodeError {
     #[cold]
     fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self(Box::new(Located::Unknown { kind: DecodeErrorKind::Message(message.to_string()) }))
+        Self::unplaced(DecodeErrorKind::Message(message.to_string()))
     }
 }
 
 /// A [`DecodeErrorKind`] and its place. Boxed, so that the `Result` of every value read is small.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only typed data has errors without an offset"))]
 enum Located {
     #[error("invalid value at byte {offset}")]
     Byte {

@@ -4,6 +4,8 @@ pub(crate) mod builder;
 mod decode;
 mod encode;
 mod format;
+#[cfg(feature = "serde")]
+mod typed;
 pub(crate) mod value;
 
 use crate::{

@@ -1,5 +1,8 @@
 //! Integers as decimal text, and [`BigInt`] for those of any size.
 
+#[cfg(feature = "serde")]
+mod typed;
+
 use std::{
     fmt,
     str::{self, FromStr},
@@ -70,7 +73,7 @@ impl FromStr for BigInt {
         match parse(text.as_bytes()).ok_or(ParseBigIntError(()))? {
             Parsed::Small(value) => Ok(value.into()),
             Parsed::Big(text) => Ok(Self::from_canonical(text)),
-            Parsed::Padded(text) => Ok(Self(text)),
+            Parsed::Padded(digits) => Ok(Self(format!("-{digits}"))),
         }
     }
 }
@@ -101,14 +104,14 @@ conversions!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 pub struct ParseBigIntError(());
 
 /// An integer that was read.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Parsed<'a> {
     /// One that fits.
     Small(i64),
     /// A larger one, in the only way that a writer writes it.
     Big(&'a str),
-    /// A larger one that had leading zeros between its sign and its digits.
-    Padded(String),
+    /// The digits of a larger one below zero that has zeros between its sign and them.
+    Padded(&'a str),
 }
 
 /// Reads `-?[0-9]+`. Leading zeros do not change the value, as in Python's `int()`; `-0` is 0.
@@ -139,7 +142,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     match (negative, significant.len() == digits.len()) {
         (_, true) => Some(Parsed::Big(text)),
         (false, false) => Some(Parsed::Big(significant)),
-        (true, false) => Some(Parsed::Padded(format!("-{significant}"))),
+        (true, false) => Some(Parsed::Padded(significant)),
     }
 }
 
@@ -164,7 +167,7 @@ mod tests {
         assert_eq!(parse(b"-0"), Some(Parsed::Small(0)));
         assert_eq!(parse(b"-0000000000000000000000000001"), Some(Parsed::Small(-1)));
         assert_eq!(parse(b"0000009223372036854775808"), Some(Parsed::Big("9223372036854775808")));
-        assert_eq!(parse(b"-009223372036854775809"), Some(Parsed::Padded("-9223372036854775809".to_owned())));
+        assert_eq!(parse(b"-009223372036854775809"), Some(Parsed::Padded("9223372036854775809")));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod reader;
 #[cfg(feature = "serde")]
 mod ser;
 #[cfg(feature = "serde")]
-mod set;
+mod sets;
 mod tag;
 mod writer;
 
@@ -35,5 +35,5 @@ pub use crate::{
 pub use crate::{
     de::{from_slice, from_slice_with},
     ser::{append_to_vec, append_to_vec_with, to_vec, to_vec_with},
-    set::{FrozenSet, Set, frozenset, set},
+    sets::{FrozenSet, Set, frozenset, set},
 };

@@ -13,7 +13,7 @@ use crate::{
 const QUOTE_LEN: usize = 40;
 
 /// One value without its children.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Token<'a> {
     None,
     Bool(bool),
@@ -72,23 +72,21 @@ impl<'a> Reader<'a> {
             tag::TRUE => Token::Bool(true),
             tag::FALSE => Token::Bool(false),
             tag::REFERENCE => Token::Reference(self.number()?),
-            tag::TEXT => Token::Text(self.text(start)?),
+            tag::TEXT => {
+                let payload = self.payload(start)?;
+                Token::Text(text(start, payload)?)
+            }
             tag::INT => {
                 let text = self.payload(start)?;
-                match int::parse(text) {
-                    Some(parsed) => Token::Int(parsed),
-                    None => return Err(invalid(start, text, DecodeErrorKind::InvalidInteger)),
-                }
+                Token::Int(int(start, text)?)
             }
             tag::FLOAT => {
                 let text = self.payload(start)?;
-                match float::parse(text) {
-                    Some(value) => Token::Float(value),
-                    None => return Err(invalid(start, text, DecodeErrorKind::InvalidFloat)),
-                }
+                Token::Float(float(start, text)?)
             }
             tag::NATIVE_TEXT => {
-                let text = self.text(start)?;
+                let payload = self.payload(start)?;
+                let text = text(start, payload)?;
                 if !text.is_ascii() {
                     return Err(DecodeError::new(start, DecodeErrorKind::NotAscii));
                 }
@@ -127,14 +125,6 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn text(&mut self, start: usize) -> Result<&'a str, DecodeError> {
-        match str::from_utf8(self.payload(start)?) {
-            Ok(text) => Ok(text),
-            Err(_) => Err(DecodeError::new(start, DecodeErrorKind::InvalidUtf8)),
-        }
-    }
-
-    #[inline]
     fn container(
         &mut self,
         start: usize,
@@ -155,6 +145,24 @@ impl<'a> Reader<'a> {
     fn ended(&self) -> DecodeError {
         DecodeError::new(self.input.len(), DecodeErrorKind::UnexpectedEnd)
     }
+}
+
+/// Reads the text of an integer.
+#[inline]
+pub(crate) fn int(start: usize, text: &[u8]) -> Result<Parsed<'_>, DecodeError> {
+    int::parse(text).ok_or_else(|| invalid(start, text, DecodeErrorKind::InvalidInteger))
+}
+
+/// Reads the text of a float.
+#[inline]
+pub(crate) fn float(start: usize, text: &[u8]) -> Result<f64, DecodeError> {
+    float::parse(text).ok_or_else(|| invalid(start, text, DecodeErrorKind::InvalidFloat))
+}
+
+/// Reads text.
+#[inline]
+pub(crate) fn text(start: usize, payload: &[u8]) -> Result<&str, DecodeError> {
+    str::from_utf8(payload).map_err(|_| DecodeError::new(start, DecodeErrorKind::InvalidUtf8))
 }
 
 /// Makes the error for a wrong number, with the beginning of its text.

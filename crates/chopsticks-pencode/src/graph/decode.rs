@@ -62,7 +62,8 @@ pub(super) fn decode<'a>(input: &'a [u8], config: &DecodeConfig) -> Result<Graph
             Token::NativeText(text) => graph.push(Node::NativeText(Chunk::Borrowed(text)), text.len()),
             Token::Bytes(bytes) => graph.push(Node::Bytes(Chunk::Borrowed(bytes)), bytes.len()),
             Token::Int(Parsed::Big(text)) => graph.push(Node::BigInt(Chunk::Borrowed(text)), text.len()),
-            Token::Int(Parsed::Padded(text)) => {
+            Token::Int(Parsed::Padded(digits)) => {
+                let text = format!("-{digits}");
                 let chunk = Chunk::Borrowed(text.as_str()).into_owned(&mut graph.text);
                 graph.push(Node::BigInt(chunk), text.len())
             }

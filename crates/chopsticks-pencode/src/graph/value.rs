@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Value<'g> {
     graph: &'g Graph<'g>,
-    id: u32,
+    pub(super) id: u32,
 }
 
 impl<'g> Value<'g> {
