@@ -2,8 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
+
+use chopsticks_support::processes;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::failure::Failure;
 
@@ -12,6 +16,14 @@ use crate::failure::Failure;
 enum Source {
     Stdout,
     Stderr,
+}
+
+/// How a watched command ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Exited(ExitStatus),
+    /// It was ended because it printed nothing for too long.
+    Silent,
 }
 
 /// Prints the command, runs it, and fails if it fails.
@@ -25,8 +37,12 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
 /// Prints the command, runs it, and hands each line of its output to `on_line` after passing it on.
 ///
 /// Lines are passed on as they come. Those of stdout and of stderr keep their order, but not towards each
-/// other.
-pub(crate) fn watch(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<ExitStatus, Failure> {
+/// other. A command that prints nothing for as long as `patience` is ended, with all that it started.
+pub(crate) fn watch(
+    command: &mut Command,
+    patience: Duration,
+    mut on_line: impl FnMut(&str),
+) -> Result<Ending, Failure> {
     announce(command);
     let mut child = command
         .stdin(Stdio::null())
@@ -35,27 +51,33 @@ pub(crate) fn watch(command: &mut Command, mut on_line: impl FnMut(&str)) -> Res
         .spawn()
         .map_err(|error| Failure::during(show(command), error))?;
     let (sender, lines) = mpsc::channel();
-    let mut readers = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         let sender = sender.clone();
-        readers.push(thread::spawn(move || forward(stdout, Source::Stdout, &sender)));
+        thread::spawn(move || forward(stdout, Source::Stdout, &sender));
     }
     if let Some(stderr) = child.stderr.take() {
-        readers.push(thread::spawn(move || forward(stderr, Source::Stderr, &sender)));
+        thread::spawn(move || forward(stderr, Source::Stderr, &sender));
     }
-    for (source, line) in lines {
-        let line = String::from_utf8_lossy(&line);
-        match source {
-            Source::Stdout => print!("{line}"),
-            Source::Stderr => eprint!("{line}"),
+    let is_silent = loop {
+        match lines.recv_timeout(patience) {
+            Ok((source, line)) => {
+                let line = String::from_utf8_lossy(&line);
+                match source {
+                    Source::Stdout => print!("{line}"),
+                    Source::Stderr => eprint!("{line}"),
+                }
+                on_line(without_colours(&line).trim());
+            }
+            // Both pipes were closed.
+            Err(RecvTimeoutError::Disconnected) => break false,
+            Err(RecvTimeoutError::Timeout) => {
+                kill_tree(child.id());
+                break true;
+            }
         }
-        on_line(without_colours(&line).trim());
-    }
-    for reader in readers {
-        // A reader ends with its pipe and has nothing to say.
-        let _ = reader.join();
-    }
-    child.wait().map_err(|error| Failure::during(show(command), error))
+    };
+    let status = child.wait().map_err(|error| Failure::during(show(command), error))?;
+    Ok(if is_silent { Ending::Silent } else { Ending::Exited(status) })
 }
 
 /// Runs a command silently and returns what it printed.
@@ -105,6 +127,22 @@ fn forward(pipe: impl Read, source: Source, sender: &mpsc::Sender<(Source, Vec<u
     }
 }
 
+/// Kills a process and its descendants, top down, so that none of them starts another.
+fn kill_tree(root: u32) {
+    let mut pids = vec![root];
+    let mut next = 0;
+    while let Some(&pid) = pids.get(next) {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        // One that takes no signal has ended already.
+        let _ = number.map(|pid| kill_process(pid, Signal::STOP));
+        pids.extend(processes::children_of(pid));
+        next += 1;
+    }
+    for number in pids.into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+        let _ = kill_process(number, Signal::KILL);
+    }
+}
+
 fn quote(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@+%".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
@@ -129,15 +167,28 @@ fn without_colours(line: &str) -> String {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     #[test]
     fn lines_of_both_outputs_are_watched() {
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", "echo one; echo two >&2; printf three; exit 3"]);
-        let status = watch(&mut command, |line| lines.push(line.to_owned())).unwrap();
+        let ending = watch(&mut command, PATIENCE, |line| lines.push(line.to_owned())).unwrap();
         lines.sort();
         assert_eq!(lines, ["one", "three", "two"]);
-        assert_eq!(status.code(), Some(3));
+        assert!(matches!(ending, Ending::Exited(status) if status.code() == Some(3)));
+    }
+
+    #[test]
+    fn silent_command_is_ended_with_what_it_started() {
+        // A number of seconds that nothing else on the machine sleeps for.
+        let canary = format!("3600.{}", std::process::id());
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo up; sleep \"$1\" & sleep \"$1\"; true", "sh", &canary]);
+        let ending = watch(&mut command, Duration::from_millis(300), |_| {}).unwrap();
+        assert!(matches!(ending, Ending::Silent));
+        processes::wait_until_gone(processes::with_argument(&canary), PATIENCE).unwrap();
     }
 
     #[test]

@@ -9,17 +9,22 @@ mod summary;
 
 use std::io::{self, Write};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use tempfile::TempDir;
 
-use crate::command;
+use crate::command::{self, Ending};
 use crate::failure::Failure;
 use crate::report::{self, Outcome, Strictness};
 use crate::workspace::Workspace;
 
 use self::suites::SUITES;
 use self::summary::{Counts, Dialect, Scanner};
+
+/// How long a runner may print nothing before it is ended: longer than the slowest crate compiles on a slow
+/// machine, shorter than anybody waits.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// A set of tests with one requirement.
 struct Suite {
@@ -108,20 +113,22 @@ fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
     for Run { label, mut command, dialect } in plan.runs {
         let label = if label.is_empty() { String::new() } else { format!("{label}: ") };
         let mut scanner = Scanner::new(dialect);
-        let status = command::watch(&mut command, |line| scanner.feed(line))?;
+        let ending = command::watch(&mut command, PATIENCE, |line| scanner.feed(line))?;
         let (mut counts, lines) = scanner.finish();
         report.closing_lines.extend(lines.into_iter().map(|line| format!("{label}{line}")));
-        if !status.success() {
-            troubles.push(format!("{label}{status}"));
-            // The runner may have failed before it ran a test; the total must not look like a success.
-            if counts.failed == 0 {
-                counts.failed = 1;
+        let trouble = match ending {
+            Ending::Silent => Some(format!("ended after {} s of silence", PATIENCE.as_secs())),
+            Ending::Exited(status) if !status.success() => Some(status.to_string()),
+            Ending::Exited(_) if counts.failed > 0 => {
+                Some("the runner counted failures and reported success".to_owned())
             }
-        } else if counts.failed > 0 {
-            troubles.push(format!("{label}the runner counted failures and reported success"));
-        } else if counts.passed == 0 {
-            troubles.push(format!("{label}no test was run"));
-            counts.failed = 1;
+            Ending::Exited(_) if counts.passed == 0 => Some("no test was run".to_owned()),
+            Ending::Exited(_) => None,
+        };
+        if let Some(trouble) = trouble {
+            troubles.push(format!("{label}{trouble}"));
+            // The runner may have failed before it counted a test; the total must not look like a success.
+            counts.failed = counts.failed.max(1);
         }
         report.counts += counts;
     }
