@@ -77,7 +77,8 @@ impl<'de> Cursor<'de> {
     }
 
     /// Reads the next item.
-    #[inline]
+    // Returned in memory it costs more than to read it, hence always.
+    #[inline(always)]
     pub(super) fn item(&mut self) -> Result<Item<'de>, DecodeError> {
         let start = self.position;
         let Some(&code) = self.data.get(start) else { return Err(self.truncated()) };

@@ -1,8 +1,11 @@
 //! Reads marshal into Rust types.
 
-use serde::de::{self, Deserialize, Unexpected, Visitor};
+use serde::{
+    de::{self, Deserialize, Unexpected, Visitor},
+    forward_to_deserialize_any,
+};
 
-use crate::config::DecodeConfig;
+use crate::{config::DecodeConfig, marker};
 
 use self::access::{Enum, Map, Sequence, UnitVariant};
 use super::{
@@ -38,6 +41,26 @@ pub(super) fn read<'de, T: Deserialize<'de>>(
         let path = path_at(data, error.offset());
         error.with_path(path)
     })
+}
+
+/// Returns the text that `bytes` begin with and the bytes that it takes, if it is in one of the
+/// forms that are frequent.
+#[inline(always)]
+fn plain_text(bytes: &[u8]) -> Option<(&str, usize)> {
+    match *bytes {
+        [code, size, ref rest @ ..]
+            if matches!(code & !tag::FLAG, tag::SHORT_ASCII | tag::SHORT_ASCII_INTERNED) =>
+        {
+            let text = std::str::from_utf8(rest.get(..size.into())?).ok()?;
+            text.is_ascii().then_some((text, 2 + text.len()))
+        }
+        [code, a, b, c, d, ref rest @ ..] if matches!(code & !tag::FLAG, tag::TEXT | tag::INTERNED) => {
+            let size = u32::from_le_bytes([a, b, c, d]) as usize;
+            let text = std::str::from_utf8(rest.get(..size)?).ok()?;
+            Some((text, 5 + text.len()))
+        }
+        _ => None,
+    }
 }
 
 /// Reads values one after the other.
@@ -87,7 +110,7 @@ impl<'de> Deserializer<'de> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn item(&mut self) -> Result<Item<'de>, DecodeError> {
         let item = match self.cursor.item() {
             Ok(item) => item,
@@ -100,6 +123,68 @@ impl<'de> Deserializer<'de> {
             self.objects.push(item.start as u32);
         }
         Ok(item)
+    }
+
+    /// Reads text that is next, if nothing is special about it.
+    ///
+    /// This and the others like it are for speed alone. Whatever they leave, [`item`](Self::item)
+    /// reads or finds fault with.
+    #[inline(always)]
+    fn quick_text(&mut self) -> Option<&'de str> {
+        if self.expanding.is_some() {
+            return None;
+        }
+        let rest = self.cursor.data.get(self.cursor.position..)?;
+        if let [tag::REFERENCE, a, b, c, d, ..] = *rest {
+            let object = *self.objects.get(u32::from_le_bytes([a, b, c, d]) as usize)?;
+            let (text, _) = plain_text(self.data.get(object as usize..)?)?;
+            self.cursor.position += 5;
+            return (text.len() <= FREE_LEN).then_some(text);
+        }
+        let (text, size) = plain_text(rest)?;
+        if rest[0] & tag::FLAG != 0 {
+            return None;
+        }
+        self.cursor.position += size;
+        Some(text)
+    }
+
+    #[inline(always)]
+    fn quick_int(&mut self) -> Option<i32> {
+        match *self.cursor.data.get(self.cursor.position..)? {
+            [tag::INT, a, b, c, d, ..] if self.expanding.is_none() => {
+                self.cursor.position += 5;
+                Some(i32::from_le_bytes([a, b, c, d]))
+            }
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn quick_float(&mut self) -> Option<f64> {
+        match *self.cursor.data.get(self.cursor.position..)? {
+            [tag::FLOAT, a, b, c, d, e, f, g, h, ..] if self.expanding.is_none() => {
+                self.cursor.position += 9;
+                Some(f64::from_le_bytes([a, b, c, d, e, f, g, h]))
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads the head of a tuple; returns its count and where it begins.
+    #[inline(always)]
+    fn quick_tuple(&mut self) -> Option<(u32, usize)> {
+        let start = self.cursor.position;
+        let (count, size) = match *self.cursor.data.get(start..)? {
+            [tag::SMALL_TUPLE, count, ..] => (count.into(), 2),
+            [tag::TUPLE, a, b, c, d, ..] => (u32::from_le_bytes([a, b, c, d]), 5),
+            _ => return None,
+        };
+        if self.expanding.is_some() || count as usize > self.data.len() - start - size {
+            return None;
+        }
+        self.cursor.position += size;
+        Some((count, start))
     }
 
     /// Tells a cycle from bytes that end.
@@ -194,52 +279,62 @@ impl<'de> Deserializer<'de> {
     }
 
     #[inline]
-    fn leave(&mut self) {
+    fn leave(&mut self, hint: usize) {
         self.depth += 1;
+        self.promised -= hint;
     }
 
     /// Gives `visitor` an item that has been read.
-    #[inline]
+    // Here and below results are built in place and returned from one place, because to move a
+    // large struct out of one `Result` into another is most of what reading it costs.
+    #[inline(always)]
     fn visit<V: Visitor<'de>>(&mut self, item: Item<'de>, visitor: V) -> Result<V::Value, DecodeError> {
-        let result = match item.token {
-            Token::None => visitor.visit_unit(),
-            Token::Bool(value) => visitor.visit_bool(value),
-            Token::Int(value) => visitor.visit_i64(value.into()),
-            Token::Long(digits) => return self.long(digits, item.start, visitor),
-            Token::Float(value) => visitor.visit_f64(value),
-            Token::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
-            Token::Text(text) => visitor.visit_borrowed_str(text),
+        match item.token {
             Token::Tuple(count) | Token::List(count) | Token::Set(count) | Token::FrozenSet(count) => {
                 self.sequence(count, item.start, visitor)
             }
             Token::Dict => self.dict(item.start, visitor),
-            Token::Reference(index) => {
-                return self.expand(index, item.start, |this, item| this.visit(item, visitor));
-            }
-            Token::Null => return Err(DecodeError::new(item.start, DecodeErrorKind::UnexpectedDictEnd)),
+            Token::Reference(index) => self.visit_reference(index, item.start, visitor),
+            _ => self.visit_scalar(item, visitor),
+        }
+    }
+
+    #[inline(always)]
+    fn visit_scalar<V: Visitor<'de>>(
+        &mut self,
+        item: Item<'de>,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        let mut result = match item.token {
+            Token::Text(text) => visitor.visit_borrowed_str(text),
+            Token::Int(value) => visit_int(value, visitor),
+            Token::Float(value) => visitor.visit_f64(value),
+            Token::None => visitor.visit_unit(),
+            Token::Bool(value) => visitor.visit_bool(value),
+            Token::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
+            Token::Long(digits) => visit_long(digits, visitor),
+            _ => Err(DecodeError::new(item.start, DecodeErrorKind::UnexpectedDictEnd)),
         };
-        result.map_err(|error: DecodeError| error.at(self.place(item.start)))
+        self.locate(&mut result, item.start);
+        result
     }
 
     #[inline(never)]
-    fn long<V: Visitor<'de>>(
+    fn visit_reference<V: Visitor<'de>>(
         &mut self,
-        digits: Digits<'de>,
+        index: u32,
         start: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        let result = if let Some(value) = digits.to_i64() {
-            visitor.visit_i64(value)
-        } else if let Some(value) = digits.to_u64() {
-            visitor.visit_u64(value)
-        } else if let Some(value) = digits.to_i128() {
-            visitor.visit_i128(value)
-        } else if let Some(value) = digits.to_u128() {
-            visitor.visit_u128(value)
-        } else {
-            Err(de::Error::invalid_type(Unexpected::Other("integer of more than 128 bits"), &visitor))
-        };
-        result.map_err(|error: DecodeError| error.at(self.place(start)))
+        self.expand(index, start, |this, item| this.visit(item, visitor))
+    }
+
+    /// Says where an error is that a visitor made.
+    #[inline(always)]
+    fn locate<T>(&self, result: &mut Result<T, DecodeError>, start: usize) {
+        if let Err(error) = result {
+            error.locate(self.place(start));
+        }
     }
 
     #[inline]
@@ -249,30 +344,37 @@ impl<'de> Deserializer<'de> {
         start: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.enter(start)?;
         // Nested sequences must not promise the same bytes to one visitor after the other.
         let hint = (count as usize).min(self.data.len() - self.promised);
-        self.promised += hint;
-        let mut members = Sequence::new(self, count, hint);
-        let value = visitor.visit_seq(&mut members)?;
-        let left = members.left();
-        self.promised -= hint;
-        self.leave();
-        if left != 0 {
-            let expected = format!("{} members", count - left);
-            return Err(de::Error::invalid_length(count as usize, &expected.as_str()));
-        }
-        Ok(value)
+        let mut result = match self.enter(start) {
+            Ok(()) => {
+                self.promised += hint;
+                let mut members = Sequence::new(self, count, hint);
+                let result = visitor.visit_seq(&mut members);
+                let left = members.left();
+                self.leave(hint);
+                if left == 0 || result.is_err() { result } else { Err(too_many()) }
+            }
+            Err(error) => Err(error),
+        };
+        self.locate(&mut result, start);
+        result
     }
 
     #[inline]
     fn dict<V: Visitor<'de>>(&mut self, start: usize, visitor: V) -> Result<V::Value, DecodeError> {
-        self.enter(start)?;
-        let mut pairs = Map::new(self);
-        let value = visitor.visit_map(&mut pairs)?;
-        pairs.finish()?;
-        self.leave();
-        Ok(value)
+        let mut result = match self.enter(start) {
+            Ok(()) => {
+                let mut pairs = Map::new(self);
+                let result = visitor.visit_map(&mut pairs);
+                let ended = pairs.ended();
+                self.leave(0);
+                if ended || result.is_err() || self.end_of_dict() { result } else { Err(too_many()) }
+            }
+            Err(error) => Err(error),
+        };
+        self.locate(&mut result, start);
+        result
     }
 
     /// Consumes the mark at the end of a dict, if it is next.
@@ -336,33 +438,6 @@ impl<'de> Deserializer<'de> {
         }
     }
 
-    /// Reads an item that has to be of a certain kind, through references.
-    #[inline]
-    fn expect<V: Visitor<'de>>(
-        &mut self,
-        visitor: V,
-        fits: impl Fn(&Token<'de>) -> bool,
-    ) -> Result<V::Value, DecodeError> {
-        let item = self.item()?;
-        if let Token::Reference(index) = item.token {
-            return self.expand(index, item.start, |this, item| this.expected(item, visitor, fits));
-        }
-        self.expected(item, visitor, fits)
-    }
-
-    #[inline]
-    fn expected<V: Visitor<'de>>(
-        &mut self,
-        item: Item<'de>,
-        visitor: V,
-        fits: impl Fn(&Token<'de>) -> bool,
-    ) -> Result<V::Value, DecodeError> {
-        if !fits(&item.token) {
-            return Err(self.mismatch(item, &visitor));
-        }
-        self.visit(item, visitor)
-    }
-
     /// Gives `visitor` an enum: text, or a dict of one pair.
     fn enumerator<V: Visitor<'de>>(&mut self, item: Item<'de>, visitor: V) -> Result<V::Value, DecodeError> {
         let start = item.start;
@@ -375,51 +450,101 @@ impl<'de> Deserializer<'de> {
                     let error: DecodeError = de::Error::custom("a dict of more than one pair is no variant");
                     return Err(error.at(self.place(start)));
                 }
-                self.leave();
+                self.leave(0);
                 Ok(value)
             }
             Token::Reference(index) => self.expand(index, start, |this, item| this.enumerator(item, visitor)),
-            _ => return Err(self.mismatch(item, &"text or a dict of one pair")),
+            Token::Null => Err(DecodeError::new(start, DecodeErrorKind::UnexpectedDictEnd)),
+            _ => Err(de::Error::custom("expected text or a dict of one pair, the variant and its content")),
         }
         .map_err(|error| error.at(self.place(start)))
     }
 
-    #[cold]
-    fn mismatch(&self, item: Item<'de>, expected: &dyn de::Expected) -> DecodeError {
-        let found = match item.token {
-            Token::Null => return DecodeError::new(item.start, DecodeErrorKind::UnexpectedDictEnd),
-            Token::None => Unexpected::Unit,
-            Token::Bool(value) => Unexpected::Bool(value),
-            Token::Int(value) => Unexpected::Signed(value.into()),
-            Token::Long(_) => Unexpected::Other("large integer"),
-            Token::Float(value) => Unexpected::Float(value),
-            Token::Bytes(bytes) => Unexpected::Bytes(bytes),
-            Token::Text(text) => Unexpected::Str(text),
-            Token::Tuple(_) | Token::List(_) | Token::Set(_) | Token::FrozenSet(_) => Unexpected::Seq,
-            Token::Dict => Unexpected::Map,
-            Token::Reference(_) => Unexpected::Other("reference"),
+    /// Gives `visitor` a float, or an integer that a float is equal to.
+    #[inline]
+    fn float<V: Visitor<'de>>(&mut self, item: Item<'de>, visitor: V) -> Result<V::Value, DecodeError> {
+        let value = match item.token {
+            Token::Int(value) => Some(value.into()),
+            Token::Long(digits) => digits.to_f64(),
+            Token::Reference(index) => {
+                return self.expand(index, item.start, |this, item| this.float(item, visitor));
+            }
+            _ => return self.visit(item, visitor),
         };
-        let error: DecodeError = de::Error::invalid_type(found, expected);
-        error.at(self.place(item.start))
+        let result = match value {
+            Some(value) => visitor.visit_f64(value),
+            None => {
+                let found = Unexpected::Other("integer that no float is equal to");
+                Err(de::Error::invalid_value(found, &visitor))
+            }
+        };
+        result.map_err(|error: DecodeError| error.at(self.place(item.start)))
+    }
+
+    /// Gives the visitor of a [`BigInt`](crate::BigInt) an integer.
+    fn big_int<V: Visitor<'de>>(&mut self, item: Item<'de>, visitor: V) -> Result<V::Value, DecodeError> {
+        match item.token {
+            Token::Long(digits) if digits.to_i64().is_none() => {
+                visitor.visit_string(digits.checked_decimal(self.place(item.start))?)
+            }
+            Token::Reference(index) => {
+                self.expand(index, item.start, |this, item| this.big_int(item, visitor))
+            }
+            _ => self.visit(item, visitor),
+        }
     }
 }
 
-/// Forwards to `deserialize_any`: the item says what it is, and the visitor whether it fits.
-macro_rules! any {
-    ($($method:ident)*) => {$(
-        #[inline]
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-            self.deserialize_any(visitor)
-        }
-    )*};
+#[cold]
+fn too_many() -> DecodeError {
+    de::Error::custom("more items than the type has room for")
 }
 
-/// Text only: visitors of text would take bytes as well.
+#[inline(never)]
+fn visit_long<'de, V: Visitor<'de>>(digits: Digits<'de>, visitor: V) -> Result<V::Value, DecodeError> {
+    if let Some(value) = digits.to_u64() {
+        visitor.visit_u64(value)
+    } else if let Some(value) = digits.to_i64() {
+        visitor.visit_i64(value)
+    } else if let Some(value) = digits.to_i128() {
+        visitor.visit_i128(value)
+    } else if let Some(value) = digits.to_u128() {
+        visitor.visit_u128(value)
+    } else {
+        Err(de::Error::invalid_type(Unexpected::Other("integer of more than 128 bits"), &visitor))
+    }
+}
+
+#[inline(always)]
+fn visit_int<'de, V: Visitor<'de>>(value: i32, visitor: V) -> Result<V::Value, DecodeError> {
+    match u32::try_from(value) {
+        Ok(value) => visitor.visit_u64(value.into()),
+        Err(_) => visitor.visit_i64(value.into()),
+    }
+}
+
 macro_rules! text {
     ($($method:ident)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-            self.expect(visitor, |token| matches!(token, Token::Text(_)))
+            let start = self.cursor.position;
+            let Some(text) = self.quick_text() else { return self.deserialize_any(visitor) };
+            let mut result = visitor.visit_borrowed_str(text);
+            self.locate(&mut result, start);
+            result
+        }
+    )*};
+}
+
+macro_rules! int {
+    ($($method:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            let start = self.cursor.position;
+            let Some(value) = self.quick_int() else { return self.deserialize_any(visitor) };
+            let mut result = visit_int(value, visitor);
+            self.locate(&mut result, start);
+            result
         }
     )*};
 }
@@ -427,31 +552,79 @@ macro_rules! text {
 impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     type Error = DecodeError;
 
-    any! {
-        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32
-        deserialize_f64 deserialize_unit deserialize_seq deserialize_map
+    forward_to_deserialize_any! {
+        bool i128 u128 char bytes byte_buf unit unit_struct seq
     }
 
-    text! { deserialize_char deserialize_str deserialize_string }
+    text! { deserialize_str deserialize_string deserialize_identifier }
+
+    int! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+    }
 
     #[inline]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let item = self.item()?;
-        self.visit(item, visitor)
+        match self.item() {
+            Ok(item) => self.visit(item, visitor),
+            Err(error) => Err(error),
+        }
     }
 
     #[inline]
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        self.deserialize_str(visitor)
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let start = self.cursor.position;
+        if self.cursor.data.get(start) == Some(&tag::DICT) && self.expanding.is_none() {
+            self.cursor.position += 1;
+            self.dict(start, visitor)
+        } else {
+            self.deserialize_any(visitor)
+        }
     }
 
-    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        self.expect(visitor, |token| !matches!(token, Token::Text(_)))
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_map(visitor)
     }
 
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        self.deserialize_bytes(visitor)
+    #[inline]
+    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.quick_tuple() {
+            Some((count, start)) => self.sequence(count, start, visitor),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    #[inline]
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_f64(visitor)
+    }
+
+    #[inline]
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let start = self.cursor.position;
+        let Some(value) = self.quick_float() else {
+            let item = self.item()?;
+            return self.float(item, visitor);
+        };
+        let mut result = visitor.visit_f64(value);
+        self.locate(&mut result, start);
+        result
     }
 
     #[inline]
@@ -463,44 +636,17 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        self.deserialize_unit(visitor)
-    }
-
+    #[inline]
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    #[inline]
-    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, DecodeError> {
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        _len: usize,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        self.deserialize_any(visitor)
-    }
-
-    #[inline]
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        _fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        self.deserialize_any(visitor)
+        if name != marker::BIG_INT {
+            return visitor.visit_newtype_struct(self);
+        }
+        let item = self.item()?;
+        self.big_int(item, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

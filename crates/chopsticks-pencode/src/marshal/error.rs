@@ -117,6 +117,14 @@ pub enum EncodeErrorKind {
     /// A value that was composed has other members than its containers announced.
     #[error("{0}")]
     Incomplete(&'static str),
+    /// An integer has more digits than are converted from decimal.
+    #[error("integer of {len} digits where at most {max_len} are allowed")]
+    LargeInteger {
+        /// How many digits it has.
+        len: usize,
+        /// The limit, which follows from [`MAX_INTEGER_DIGITS`](super::MAX_INTEGER_DIGITS).
+        max_len: usize,
+    },
     /// The value says of itself that it cannot be written.
     #[error("{0}")]
     Message(String),
@@ -173,8 +181,14 @@ impl DecodeError {
 
     /// Sets the offset unless a value further in has done so.
     #[cold]
-    pub(super) fn at(mut self, offset: usize) -> Self {
+    pub(super) fn locate(&mut self, offset: usize) {
         self.inner.offset.get_or_insert(offset);
+    }
+
+    /// Sets the offset unless a value further in has done so.
+    #[cold]
+    pub(super) fn at(mut self, offset: usize) -> Self {
+        self.locate(offset);
         self
     }
 

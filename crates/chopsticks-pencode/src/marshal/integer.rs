@@ -2,11 +2,20 @@
 
 use super::{
     MAX_INTEGER_DIGITS,
-    error::{DecodeError, DecodeErrorKind},
+    error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind},
 };
 
 /// Bits in one digit.
 const SHIFT: u32 = 15;
+
+/// The bits of one digit.
+const DIGIT: u16 = (1 << SHIFT) - 1;
+
+/// The bits of four digits.
+const LIMB: u64 = (1 << (4 * SHIFT)) - 1;
+
+/// The most decimal digits that are converted to [`MAX_INTEGER_DIGITS`] binary ones.
+const MAX_DECIMAL_LEN: usize = MAX_INTEGER_DIGITS * 4515 / 1000;
 
 /// The largest power of ten in 64 bits.
 const GROUP: u64 = 10_u64.pow(GROUP_LEN as u32);
@@ -54,6 +63,14 @@ impl<'de> Digits<'de> {
 
     pub(super) fn to_u128(self) -> Option<u128> {
         self.magnitude().filter(|&magnitude| !self.negative || magnitude == 0)
+    }
+
+    /// Returns the float that is equal, for integers of up to 128 bits.
+    pub(super) fn to_f64(self) -> Option<f64> {
+        let magnitude = self.magnitude()?;
+        let spread = (u128::BITS - magnitude.leading_zeros()).saturating_sub(magnitude.trailing_zeros());
+        let value = if self.negative { -(magnitude as f64) } else { magnitude as f64 };
+        (spread <= f64::MANTISSA_DIGITS).then_some(value)
     }
 
     /// Returns the integer in decimal, unless that would take too long.
@@ -135,11 +152,47 @@ pub(super) fn write(out: &mut Vec<u8>, negative: bool, mut magnitude: u128) {
     let mut digits = [0; 2 * 9];
     let mut count = 0;
     while magnitude != 0 {
-        digits[2 * count..][..2].copy_from_slice(&(magnitude as u16 & 0x7fff).to_le_bytes());
+        digits[2 * count..][..2].copy_from_slice(&(magnitude as u16 & DIGIT).to_le_bytes());
         magnitude >>= SHIFT;
         count += 1;
     }
     let size = if negative { -(count as i32) } else { count as i32 };
     out.extend_from_slice(&size.to_le_bytes());
     out.extend_from_slice(&digits[..2 * count]);
+}
+
+/// Appends the size and the digits of an integer in decimal, unless that would take too long.
+pub(super) fn write_decimal(out: &mut Vec<u8>, decimal: &str) -> Result<(), EncodeError> {
+    let (negative, text) = match decimal.strip_prefix('-') {
+        Some(text) => (true, text),
+        None => (false, decimal),
+    };
+    if text.len() > MAX_DECIMAL_LEN {
+        let kind = EncodeErrorKind::LargeInteger { len: text.len(), max_len: MAX_DECIMAL_LEN };
+        return Err(EncodeError::new(kind));
+    }
+    // Groups of 18 decimal digits go into limbs of four binary ones.
+    let mut limbs: Vec<u64> = Vec::with_capacity(text.len() / GROUP_LEN + 1);
+    for group in text.as_bytes().rchunks(GROUP_LEN - 1).rev() {
+        let mut carry =
+            group.iter().fold(0, |value, digit| value * 10 + u128::from(digit.wrapping_sub(b'0')));
+        let scale = 10_u128.pow(group.len() as u32);
+        for limb in &mut limbs {
+            let value = u128::from(*limb) * scale + carry;
+            *limb = value as u64 & LIMB;
+            carry = value >> LIMB.count_ones();
+        }
+        if carry != 0 {
+            limbs.push(carry as u64);
+        }
+    }
+    let mut digits: Vec<u16> = limbs
+        .iter()
+        .flat_map(|limb| [0, 1, 2, 3].map(|index| (limb >> (index * SHIFT)) as u16 & DIGIT))
+        .collect();
+    digits.truncate(digits.iter().rposition(|&digit| digit != 0).map_or(0, |last| last + 1));
+    let size = if negative { -(digits.len() as i32) } else { digits.len() as i32 };
+    out.extend_from_slice(&size.to_le_bytes());
+    out.extend(digits.into_iter().flat_map(u16::to_le_bytes));
+    Ok(())
 }

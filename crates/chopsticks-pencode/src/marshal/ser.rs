@@ -4,6 +4,8 @@ use std::mem;
 
 use serde::ser::{self, Serialize};
 
+use crate::marker;
+
 use super::{
     MAX_WRITE_DEPTH,
     error::{EncodeError, EncodeErrorKind},
@@ -36,13 +38,20 @@ pub(super) struct Serializer {
     pub(super) out: Vec<u8>,
     /// Containers that may still be opened within each other.
     depth: usize,
-    /// The type code of the next sequence.
-    sequence: u8,
+    marked: Option<Marked>,
+}
+
+/// What a newtype with a name of ours says of the value in it.
+#[derive(Clone, Copy, Debug)]
+enum Marked {
+    BigInt,
+    FrozenSet,
+    Set,
 }
 
 impl Serializer {
     pub(super) fn new(out: Vec<u8>) -> Self {
-        Self { out, depth: MAX_WRITE_DEPTH, sequence: tag::LIST }
+        Self { out, depth: MAX_WRITE_DEPTH, marked: None }
     }
 
     pub(super) fn int(&mut self, value: i32) {
@@ -69,6 +78,17 @@ impl Serializer {
     pub(super) fn long(&mut self, negative: bool, magnitude: u128) {
         self.out.push(tag::LONG);
         integer::write(&mut self.out, negative, magnitude);
+    }
+
+    /// Writes an integer that is given in decimal.
+    #[cold]
+    fn decimal(&mut self, value: &str) -> Result<(), EncodeError> {
+        if let Ok(value) = value.parse() {
+            self.signed(value);
+            return Ok(());
+        }
+        self.out.push(tag::LONG);
+        integer::write_decimal(&mut self.out, value)
     }
 
     pub(super) fn float(&mut self, value: f64) {
@@ -219,7 +239,12 @@ impl<'a> ser::Serializer for &'a mut Serializer {
         self.sized(tag::TEXT, value.encode_utf8(&mut [0; 4]).as_bytes())
     }
 
+    #[inline]
     fn serialize_str(self, value: &str) -> Result<(), EncodeError> {
+        if self.marked.is_some() {
+            self.marked = None;
+            return self.decimal(value);
+        }
         self.sized(tag::TEXT, value.as_bytes())
     }
 
@@ -255,9 +280,16 @@ impl<'a> ser::Serializer for &'a mut Serializer {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _name: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<(), EncodeError> {
+        // Only our own types use these names, and what they hold takes the mark at once.
+        self.marked = match name {
+            marker::BIG_INT => Some(Marked::BigInt),
+            marker::FROZEN_SET => Some(Marked::FrozenSet),
+            marker::SET => Some(Marked::Set),
+            _ => None,
+        };
         value.serialize(self)
     }
 
@@ -275,7 +307,11 @@ impl<'a> ser::Serializer for &'a mut Serializer {
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Sequence<'a>, EncodeError> {
-        let code = mem::replace(&mut self.sequence, tag::LIST);
+        let code = match self.marked.take() {
+            Some(Marked::FrozenSet) => tag::FROZEN_SET,
+            Some(Marked::Set) => tag::SET,
+            Some(Marked::BigInt) | None => tag::LIST,
+        };
         self.begin_sequence(code)
     }
 

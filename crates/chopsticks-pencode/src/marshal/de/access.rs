@@ -52,13 +52,10 @@ impl<'a, 'de> Map<'a, 'de> {
         Self { deserializer, ended: false }
     }
 
-    /// Checks that all pairs have been asked for.
+    /// Returns whether the end was read.
     #[inline]
-    pub(super) fn finish(self) -> Result<(), DecodeError> {
-        if self.ended || self.deserializer.end_of_dict() {
-            return Ok(());
-        }
-        Err(de::Error::custom("more pairs than expected"))
+    pub(super) fn ended(&self) -> bool {
+        self.ended
     }
 }
 
