@@ -156,10 +156,20 @@ impl<'e> Encoder<'e> {
         Ok(())
     }
 
+    /// Writes the head of a list or tuple, or of the set that it is marked as.
+    #[inline]
+    fn sequence<'c>(&'c mut self, kind: Container) -> Result<Compound<'c, 'e>, EncodeError> {
+        match self.marked {
+            Some(Marked::Container(set)) => self.container(set),
+            _ => self.container(kind),
+        }
+    }
+
     /// Writes the head of a container whose count will be known at its end.
     #[inline]
     fn container<'c>(&'c mut self, kind: Container) -> Result<Compound<'c, 'e>, EncodeError> {
         self.enter()?;
+        self.marked = None;
         writer::head(self.out, writer::container_tag(kind), 0);
         self.count_object();
         Ok(Compound::new(self, 1))
@@ -180,6 +190,7 @@ impl<'e> Encoder<'e> {
 
     fn open_variant(&mut self, variant: &'static str) -> Result<(), EncodeError> {
         self.enter()?;
+        self.marked = None;
         writer::head(self.out, tag::DICT, 1);
         self.count_object();
         self.name(variant);
@@ -320,14 +331,17 @@ impl<'c, 'e> Serializer for &'c mut Encoder<'e> {
         name: &'static str,
         value: &T,
     ) -> Result<(), EncodeError> {
-        // Only our own types use these names, and what they hold takes the mark at once.
-        self.marked = match name {
-            marker::BIG_INT => Some(Marked::BigInt),
-            marker::SET => Some(Marked::Container(Container::Set)),
-            marker::FROZEN_SET => Some(Marked::Container(Container::FrozenSet)),
-            _ => None,
+        let marked = match name {
+            marker::BIG_INT => Marked::BigInt,
+            marker::SET => Marked::Container(Container::Set),
+            marker::FROZEN_SET => Marked::Container(Container::FrozenSet),
+            // A newtype between a mark and its value does not come between them.
+            _ => return value.serialize(self),
         };
-        value.serialize(self)
+        self.marked = Some(marked);
+        value.serialize(&mut *self)?;
+        self.marked = None;
+        Ok(())
     }
 
     fn serialize_newtype_variant<T: ?Sized + Serialize>(
@@ -345,16 +359,12 @@ impl<'c, 'e> Serializer for &'c mut Encoder<'e> {
 
     #[inline]
     fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'c, 'e>, EncodeError> {
-        let kind = match self.marked.take() {
-            Some(Marked::Container(kind)) => kind,
-            _ => Container::List,
-        };
-        self.container(kind)
+        self.sequence(Container::List)
     }
 
     #[inline]
     fn serialize_tuple(self, _len: usize) -> Result<Compound<'c, 'e>, EncodeError> {
-        self.container(Container::Tuple)
+        self.sequence(Container::Tuple)
     }
 
     #[inline]

@@ -39,19 +39,13 @@ pub struct FrozenSet<T>(pub T);
 #[expect(clippy::exhaustive_structs, reason = "it is no more than a mark, and every value is valid")]
 pub struct Set<T>(pub T);
 
-impl<T> Serialize for FrozenSet<T>
-where
-    for<'a> &'a T: IntoIterator<Item: Serialize>,
-{
+impl<T: Serialize> Serialize for FrozenSet<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         frozenset::serialize(&self.0, serializer)
     }
 }
 
-impl<T> Serialize for Set<T>
-where
-    for<'a> &'a T: IntoIterator<Item: Serialize>,
-{
+impl<T: Serialize> Serialize for Set<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         set::serialize(&self.0, serializer)
     }
@@ -69,32 +63,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Set<T> {
     }
 }
 
-/// A sequence, whatever the collection says of itself.
-struct Members<'a, T>(&'a T);
-
-impl<T> Serialize for Members<'_, T>
-where
-    for<'a> &'a T: IntoIterator<Item: Serialize>,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0)
-    }
-}
-
 /// Makes a field a `frozenset`: `#[serde(with = "chopsticks_pencode::frozenset")]`.
 pub mod frozenset {
-    use super::{Deserialize, Deserializer, Members, Serialize, Serializer, marker};
+    use super::{Deserialize, Deserializer, Serialize, Serializer, marker};
 
-    /// Writes a collection as a frozenset.
+    /// Writes a collection as a frozenset, whether or not it is optional. What is no sequence is
+    /// written as it is.
     ///
     /// # Errors
     ///
     /// If a member cannot be written.
-    pub fn serialize<T, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error>
-    where
-        for<'a> &'a T: IntoIterator<Item: Serialize>,
-    {
-        serializer.serialize_newtype_struct(marker::FROZEN_SET, &Members(value))
+    pub fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(marker::FROZEN_SET, value)
     }
 
     /// Reads a collection.
@@ -121,18 +101,16 @@ pub mod frozenset {
 /// }
 /// ```
 pub mod set {
-    use super::{Deserialize, Deserializer, Members, Serialize, Serializer, marker};
+    use super::{Deserialize, Deserializer, Serialize, Serializer, marker};
 
-    /// Writes a collection as a set.
+    /// Writes a collection as a set, whether or not it is optional. What is no sequence is written
+    /// as it is.
     ///
     /// # Errors
     ///
     /// If a member cannot be written.
-    pub fn serialize<T, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error>
-    where
-        for<'a> &'a T: IntoIterator<Item: Serialize>,
-    {
-        serializer.serialize_newtype_struct(marker::SET, &Members(value))
+    pub fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(marker::SET, value)
     }
 
     /// Reads a collection.
