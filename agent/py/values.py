@@ -94,6 +94,7 @@ def pdecode(data):
     """Decodes what the controller wrote; it is trusted to be well-formed."""
     objects = [None, False, True]
     amends = []     # (container, key, number) of references to a tuple or frozenset that was still open
+    late = {}       # number -> places, parts of a tuple that holds such a reference: made at the end
     stack = []      # [number, tag, parts wanted, parts]
     pos = 0
     while 1:
@@ -124,6 +125,15 @@ def pdecode(data):
         while 1:
             if value is not stack:
                 if not stack:
+                    # Cycles pass through a list or dict, so there is a tuple that can be made.
+                    while late:
+                        for number in sorted(late):
+                            places, items = late[number]
+                            if all(objects[n] is not amends for _, n in places):
+                                for at, n in places:
+                                    items[at] = objects[n]
+                                objects[number] = tuple(items)
+                                del late[number]
                     for container, key, number in amends:
                         container[key] = objects[number]
                     return value
@@ -133,6 +143,8 @@ def pdecode(data):
                         amends.append((items, len(items), ref))
                     elif tag == b'd' and len(items) % 2:
                         amends.append((objects[number], items[-1], ref))
+                    elif tag == b't':
+                        late.setdefault(number, ([], items))[0].append((len(items), ref))
                     value = None
                 items.append(value)
             number, tag, wanted, items = stack[-1]
@@ -140,7 +152,8 @@ def pdecode(data):
                 break
             stack.pop()
             value = objects[number]
-            if tag == b't':
+            ref = number
+            if tag == b't' and number not in late:
                 value = objects[number] = tuple(items)
             elif tag == b'Q':
                 value = objects[number] = frozenset(items)
@@ -148,4 +161,3 @@ def pdecode(data):
                 value.update(items)
             elif tag == b'd':
                 value.update(zip(items[::2], items[1::2]))
-            ref = 0

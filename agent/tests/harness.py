@@ -5,6 +5,8 @@ import struct
 import subprocess
 import sys
 import threading
+import time
+import unittest
 import zlib
 
 PY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'py')
@@ -14,8 +16,10 @@ HEADER = struct.Struct('>LLBB')
 START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)
 CALL, MODULES, IMPORT = 0x20, 0x21, 0x22
 PENCODE, MARSHAL, BYTES, MORE = 1, 2, 3, 0x80
+OLD = sys.version_info < (3,)
 # No step of any test takes this long; it turns a hang into a failure.
 PATIENCE = 30
+PROGRAM = []
 
 
 def source(name):
@@ -32,38 +36,95 @@ def namespace(*names):
     return space
 
 
+def text(value):
+    """What the controller sends, which knows no native strings of 2.7."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(text(v) for v in value)
+    if isinstance(value, dict):
+        return dict((text(k), text(v)) for k, v in value.items())
+    return value.decode('utf-8') if OLD and isinstance(value, str) else value
+
+
+def function(body, name='f', values=None, file='source:f'):
+    """A call's function that is given as source text."""
+    return text((body, name, values or {}, file))
+
+
+def eventually(condition):
+    """Whether `condition` holds before patience ends."""
+    end = time.time() + PATIENCE
+    while time.time() < end:
+        if condition():
+            return True
+        time.sleep(.01)
+    return condition()
+
+
+def alive(pid):
+    """Whether a process runs; one that ended and was not reaped does not."""
+    try:
+        with open('/proc/%d/stat' % pid, 'rb') as f:
+            return f.read().rpartition(b')')[2].split()[0] not in b'ZX'
+    except (IOError, OSError):
+        return False
+
+
+def marked(mark):
+    """The processes that have `mark` in an argument."""
+    found = []
+    for name in os.listdir('/proc'):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open('/proc/%s/cmdline' % name, 'rb') as f:
+                    if mark.encode() in f.read() and alive(int(name)):
+                        found.append(int(name))
+            except (IOError, OSError):
+                pass
+    return found
+
+
+def program():
+    """The argument of `-c`, and the packed agent for it."""
+    if not PROGRAM:
+        packed = zlib.compress(b'\0'.join(source(n) for n in SENT), 9)
+        with open(os.path.join(PY, 'first_stage.py')) as f:
+            PROGRAM.extend((f.read().strip().replace('SIZE', str(len(packed))), packed))
+    return PROGRAM
+
+
 class Agent(object):
     """An agent in a subprocess, and the frames to and from it."""
 
-    def __init__(self, codebase=None, limit=1 << 30, step=None, env=None):
-        packed = zlib.compress(b'\0'.join(source(n) for n in SENT), 9)
-        with open(os.path.join(PY, 'first_stage.py')) as f:
-            first = f.read().strip().replace('SIZE', str(len(packed)))
+    def __init__(self, codebase=None, limit=1 << 30, step=None, env=None, options=None, slow=0, entries=()):
+        first, packed = program()
         self.process = subprocess.Popen(
             [sys.executable, '-s', '-S', '-c', first], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=env)
-        self.codebase, self.asked, self.errors = codebase or {}, [], []
+        self.codebase, self.asked, self.errors, self.slow = codebase or {}, [], [], slow
+        self.writing = threading.Lock()
         self.request = 0
         self.answers = {}
         self.partial = {}
         self.came = threading.Condition()
         self.hello = None
         self.eof = False
-        start = struct.pack('>H16sQ', 1, NONCE, limit) + marshal.dumps({u'host': u'test'}, 2)
+        start = struct.pack('>H16sQ', 1, NONCE, limit) + marshal.dumps(
+            dict({u'host': u'test'}, **(options or {})), 2)
         data = packed + HEADER.pack(len(start), 0, START, 0) + start
         for i in range(0, len(data), step or len(data)):
             self.write(data[i:i + (step or len(data))])
         names = sorted(set(n.partition('.')[0] for n in self.codebase))
         if names:
-            self.send(0, MODULES, MARSHAL, marshal.dumps([(u'', 2, None, None, [u'' + n for n in names])], 2))
-        for target in self.read, self.drain:
-            thread = threading.Thread(target=target)
+            self.send(0, MODULES, MARSHAL, marshal.dumps([(u'', 2, None, None, [text(n) for n in names])], 2))
+        self.threads = [threading.Thread(target=target) for target in (self.read, self.drain)]
+        for thread in self.threads:
             thread.daemon = True
             thread.start()
 
     def write(self, data):
-        self.process.stdin.write(data)
-        self.process.stdin.flush()
+        with self.writing:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
 
     def send(self, request, operation, form, payload):
         self.write(HEADER.pack(len(payload), request, operation, form) + payload)
@@ -107,6 +168,7 @@ class Agent(object):
             if name.startswith('.'):
                 entry = (name, 0, u'', source(name[1:]), [])
             else:
+                time.sleep(self.slow)
                 entry = self.entry(name)
             self.send(request, REPLY, MARSHAL, marshal.dumps(entry, 2))
             return
@@ -120,26 +182,24 @@ class Agent(object):
     def entry(self, name):
         if name not in self.codebase:
             return None
-        text = self.codebase[name]
+        source = self.codebase[name]
         below = sorted(set(n[len(name) + 1:].partition('.')[0] for n in self.codebase if n.startswith(name + '.')))
-        kind = 2 if text is None else 1 if below else 0
-        return (u'' + name, kind, u'/code/' + name.replace('.', '/') + (u'/__init__.py' if below else u'.py'),
-                text, [u'' + n for n in below])
+        kind = 2 if source is None else 1 if below else 0
+        file = u'/code/' + name.replace('.', '/') + (u'/__init__.py' if below else u'.py')
+        return text((name, kind, file)) + (source, text(below))
 
     def call_later(self, function, *args, **kwargs):
         self.request += 2
-        self.send(self.request, CALL, MARSHAL, marshal.dumps((function, args, kwargs or None), 2))
+        self.send(self.request, CALL, MARSHAL, marshal.dumps((text(function), args, text(kwargs) or None), 2))
         return self.request
 
     def wait(self, ready):
+        end = time.time() + PATIENCE
         with self.came:
-            while not ready():
-                before = self.eof
-                self.came.wait(PATIENCE)
-                if self.eof and (before or ready()):
-                    break
+            while not ready() and not self.eof and time.time() < end:
+                self.came.wait(1)
             if not ready():
-                raise AssertionError('the agent ended: %r' % (self.errors,))
+                raise AssertionError('the agent %s: %r' % ('ended' if self.eof else 'does not answer', self.errors))
 
     def answer(self, request):
         self.wait(lambda: request in self.answers)
@@ -158,12 +218,38 @@ class Agent(object):
     def call(self, function, *args, **kwargs):
         return self.result(self.call_later(function, *args, **kwargs))
 
+    def cancel(self, request):
+        self.send(request, CANCEL, 0, b'')
+
+    def failure(self, request):
+        """The dict of a request that fails."""
+        operation, _, payload = self.answer(request)
+        if operation != FAIL:
+            raise AssertionError('the call did not fail: %r' % (payload[:100],))
+        return marshal.loads(payload)
+
+    def fails(self, function, *args, **kwargs):
+        return self.failure(self.call_later(function, *args, **kwargs))
+
+    def kill(self):
+        """Ends the agent, whatever state it is in."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        try:
+            self.process.stdin.close()
+        except (IOError, OSError):
+            pass
+        for thread, pipe in zip(self.threads, (self.process.stdout, self.process.stderr)):
+            # Something may have been left behind that holds a pipe.
+            thread.join(5)
+            if not thread.is_alive():
+                pipe.close()
+
     def close(self):
         self.process.stdin.close()
-        code = self.process.wait()
         self.wait(lambda: self.eof)
-        self.process.stdout.close()
-        return code
+        return self.process.wait()
 
 
 class Failed(Exception):
@@ -171,3 +257,12 @@ class Failed(Exception):
     @property
     def info(self):
         return self.args[0]
+
+
+class Case(unittest.TestCase):
+    """A test with agents that end with it."""
+
+    def agent(self, *args, **kwargs):
+        agent = Agent(*args, **kwargs)
+        self.addCleanup(agent.kill)
+        return agent

@@ -1,0 +1,248 @@
+"""Values: what a call may return, what it may be given, and how the rest is refused."""
+import array
+import collections
+import marshal
+import os
+import sys
+import unittest
+
+from harness import BYTES, MARSHAL, OLD, PENCODE, Case, namespace
+
+SPACE = namespace('values')
+SPACE['compiled'].add('values')
+TEXT = b'\xc3\xa9\xe2\x82\xac\xf0\x9f\x8d\x9c'.decode('utf-8')
+
+
+def again(value):
+    return SPACE['pdecode'](SPACE['pencode'](value, 'result'))
+
+
+def refusal(value):
+    try:
+        SPACE['pencode'](value, 'result')
+    except SPACE['Unfit'] as e:
+        return str(e)
+    raise AssertionError('%r was taken' % type(value))
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+class Pencode(unittest.TestCase):
+    def test_plain_values_come_back_as_they_were(self):
+        for value in (None, True, False, 0, -1, 2 ** 31, -2 ** 63, 10 ** 300, 0.1, -0.0, 1e-300, float('inf'), u'', TEXT,
+                      b'' if not OLD else bytearray(), bytearray(b'\0\xff'), [], (), set(), frozenset(), {}, [1, (2, {3})],
+                      {u'a': [None], 1: (), (1, 2): u'x', None: 0.5}, frozenset([1, u'x', (2,)])):
+            got = again(value)
+            self.assertEqual(got, value)
+            if type(value) not in (bytearray, type(2 ** 63)):
+                self.assertIs(type(got), type(value))
+
+    def test_nan_stays_nan(self):
+        self.assertNotEqual(again(float('nan')), again(float('nan')))
+
+    def test_long_and_bool_keep_their_kind(self):
+        self.assertIs(again([True])[0], True)
+        self.assertEqual(type(again(1)), int)
+
+    def test_native_text_stays_native(self):
+        self.assertEqual(type(again('abc')), str)
+        self.assertEqual(type(again(u'abc')), type(u''))
+
+    @unittest.skipUnless(OLD, 'native strings are text')
+    def test_native_bytes_of_old_pythons_are_refused_unless_ascii(self):
+        self.assertEqual(refusal(['x', '\xff']),
+                         'result[1]: str with bytes that are not ASCII; make it unicode, or a bytearray')
+
+    def test_shared_parts_stay_shared(self):
+        part = [1]
+        got = again([part, part, {u'k': part}, (part,)])
+        self.assertIs(got[0], got[1])
+        self.assertIs(got[0], got[2][u'k'])
+        self.assertIs(got[0], got[3][0])
+
+    def test_cycles_come_back_as_cycles(self):
+        value = []
+        value.append(value)
+        got = again(value)
+        self.assertIs(got[0], got)
+        table = {}
+        table[u'self'] = table
+        got = again(table)
+        self.assertIs(got[u'self'], got)
+
+    def test_cycles_through_tuples_come_back(self):
+        inner = []
+        value = (inner, {u'k': inner})
+        inner.append(value)
+        value[1][u'self'] = value
+        got = again(value)
+        self.assertIs(got[0][0], got)
+        self.assertIs(got[1][u'self'], got)
+        self.assertIs(got[1][u'k'], got[0])
+
+    def test_cycle_through_two_tuples_comes_back(self):
+        inner = []
+        value = (inner, 1)
+        inner.append((value, 2))
+        got = again(value)
+        self.assertEqual(got[1], 1)
+        self.assertEqual(got[0][0][1], 2)
+        self.assertIs(got[0][0][0], got)
+
+    def test_cycles_through_many_tuples_come_back(self):
+        inner = []
+        value = (inner,)
+        chain = value
+        for n in range(50):
+            chain = (n, chain)
+            inner.append(chain)
+        inner.append((value, value, chain))
+        got = again(value)
+        self.assertEqual([pair[0] for pair in got[0][:-1]], list(range(50)))
+        self.assertIs(got[0][0][1], got)
+        for n in range(1, 50):
+            self.assertIs(got[0][n][1], got[0][n - 1])
+        self.assertEqual([part is whole for part, whole in zip(got[0][-1], (got, got, got[0][49]))], [True] * 3)
+
+    def test_deep_nesting_needs_no_stack(self):
+        got = again(nested(100000))
+        depth = 0
+        while got:
+            got, depth = got[0], depth + 1
+        self.assertEqual(depth, 100000)
+
+    def test_subclasses_of_dict_are_dicts(self):
+        got = again(collections.OrderedDict([(u'b', 1), (u'a', collections.defaultdict(list, x=2))]))
+        self.assertEqual((type(got), got), (dict, {u'b': 1, u'a': {u'x': 2}}))
+
+    def test_refusals_name_the_way_to_the_value(self):
+        thing = object()
+        why = 'object is not a primitive type'
+        self.assertEqual(refusal(thing), 'result: ' + why)
+        self.assertEqual(refusal([0, (1, thing)]), 'result[1][1]: ' + why)
+        self.assertEqual(refusal({'k': [thing]}), "result['k'][0]: " + why)
+        self.assertEqual(refusal({thing: 1}), 'result (a key): ' + why)
+        self.assertEqual(refusal({'k': set([thing])}), "result['k'] (a member): " + why)
+        loop = []
+        loop.extend((loop, thing))
+        self.assertEqual(refusal(loop), 'result[1]: ' + why)
+
+    def test_refusals_name_the_type(self):
+        Point = collections.namedtuple('Point', 'x y')
+        Number = type('Number', (int,), {})
+        Words = type('Words', (str,), {})
+        for value, name in ((Point(1, 2), __name__ + '.Point'), (Number(1), __name__ + '.Number'),
+                            (Words('x'), __name__ + '.Words'), (array.array('i', [1]), 'array.array'),
+                            (memoryview(b'x'), 'memoryview'), (1j, 'complex'), (Ellipsis, 'ellipsis'),
+                            (compile('1', 'f', 'eval'), 'code'), (ValueError, 'type'), (sys, 'module'),
+                            (collections.deque(), 'collections.deque')):
+            self.assertEqual(refusal([value]), 'result[0]: %s is not a primitive type' % name)
+
+    @unittest.skipIf(OLD, 'encodes them')
+    def test_lone_surrogates_are_refused(self):
+        self.assertEqual(refusal({'k': '\ud800'}), "result['k']: text with a lone surrogate")
+
+
+class Chosen(unittest.TestCase):
+    """Which values leave as marshal, and that what leaves is what they are."""
+
+    def encode(self, value):
+        return SPACE['encode'](value)
+
+    @unittest.skipIf(OLD, 'answers in pencode')
+    def test_plain_values_leave_as_marshal(self):
+        for value in (None, True, 1, 10 ** 300, 0.1, TEXT, [], (), {}, set(), [1, (2, {3: {4}}), frozenset([b'x'])],
+                      {'k': [None, 1.5, {}]}):
+            form, data = self.encode(value)
+            self.assertEqual((form, marshal.loads(data)), (MARSHAL, value))
+        self.assertEqual(self.encode(b'\0\xff'), (BYTES, b'\0\xff'))
+
+    @unittest.skipUnless(OLD, 'answers in marshal')
+    def test_old_pythons_answer_in_pencode(self):
+        for value in (None, 'abc', [1]):
+            self.assertEqual(self.encode(value)[0], PENCODE)
+
+    def test_what_marshal_would_take_wrongly_is_refused(self):
+        for value in (array.array('b', b'abc'), memoryview(b'abc'), 1j, Ellipsis, compile('1', 'f', 'eval'),
+                      StopIteration, collections.namedtuple('P', 'x')(1), type('I', (int,), {})(3)):
+            for whole in (value, [value], {'k': (1, [value])}, (value, [0] * 1000)):
+                self.assertRaises(SPACE['Unfit'], self.encode, whole)
+
+    def test_bytearray_and_dict_subclasses_are_carried(self):
+        for value, plain in ((bytearray(b'\0x'), b'\0x'), (collections.OrderedDict(a=1), {'a': 1})):
+            form, data = self.encode([value])
+            self.assertEqual((form, SPACE['pdecode'](data)), (PENCODE, [plain]))
+
+    def test_shared_and_cyclic_values_are_carried(self):
+        value = []
+        for _ in range(40):
+            value = [value, value]
+        form, data = self.encode(value)
+        self.assertLess(len(data), 10000)
+        loop = [1]
+        loop.append(loop)
+        form, data = self.encode(loop)
+        got = (marshal.loads if form == MARSHAL else SPACE['pdecode'])(data)
+        self.assertIs(got[1], got)
+
+    def test_what_hides_behind_shared_parts_is_found(self):
+        value = [object()]
+        for _ in range(40):
+            value = [value, value]
+        self.assertRaises(SPACE['Unfit'], self.encode, value)
+
+    def test_deep_nesting_is_carried(self):
+        form, data = self.encode(nested(100000))
+        self.assertEqual((form, len(data)), (PENCODE, 5 * 100001))
+
+
+class Carried(Case):
+    """The same through a whole agent."""
+
+    @classmethod
+    def setUpClass(cls):
+        from harness import Agent
+        cls.shared = Agent()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.shared.kill()
+
+    def test_arguments_and_results_are_as_they_were(self):
+        for value in (None, True, 1, -2 ** 70, 0.5, TEXT, [u'x', (1, {u'k': 2.5})], {u'k': [1]}):
+            got = self.shared.call('copy:copy', value)
+            self.assertEqual((type(got), got), (type(value), value))
+
+    def test_pencode_arguments_are_read(self):
+        self.shared.request += 2
+        part = [u'p']
+        payload = SPACE['pencode']((u'operator:is_', (part, part), None), 'call')
+        from harness import CALL
+        self.shared.send(self.shared.request, CALL, PENCODE, payload)
+        self.assertIs(self.shared.result(self.shared.request), True)
+
+    def test_unfit_result_says_where_and_what(self):
+        failure = self.shared.fails('types:SimpleNamespace' if not OLD else 'threading:Event')
+        self.assertEqual(failure['kind'], 'result')
+        self.assertIn('is not a primitive type', failure['message'])
+        self.assertEqual(failure['traceback'], '')
+
+    def test_path_of_unfit_results_is_in_the_message(self):
+        failure = self.shared.fails('os:uname') if not OLD else self.shared.fails('sys:exc_info')
+        if not OLD:
+            self.assertEqual((failure['kind'], failure['message']),
+                             ('result', 'result: posix.uname_result is not a primitive type'))
+
+    def test_undecodable_arguments_are_an_argument_failure(self):
+        from harness import CALL
+        self.shared.request += 2
+        self.shared.send(self.shared.request, CALL, MARSHAL, b'[\xff\xff')
+        self.assertEqual(self.shared.failure(self.shared.request)['kind'], 'argument')
+        self.assertEqual(self.shared.call('os:getpid'), self.shared.process.pid)
+
+
