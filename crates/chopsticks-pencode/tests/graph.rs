@@ -1,7 +1,5 @@
 //! The dynamic form.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
-
 use std::thread;
 
 use chopsticks_pencode::{
@@ -30,7 +28,7 @@ fn a_graph_is_walked_by_kind_key_and_index() {
     assert_eq!(root.get("size").unwrap().as_int().unwrap().to_i128(), Some(u64::MAX.into()));
     assert_eq!(root.get("size").unwrap().as_f64(), None);
     assert_eq!(root.pairs().unwrap().len(), 3);
-    assert_eq!(root.pairs().unwrap().rev().next().unwrap().0.as_str(), Some("size"));
+    assert_eq!(root.pairs().unwrap().next_back().unwrap().0.as_str(), Some("size"));
     assert_eq!(root.container(), Some(Container::Dict));
     assert!(matches!(root.kind(), Kind::Dict(_)) && root.items().is_none());
     assert_eq!(graph.value(root.id()).id(), root.id());
