@@ -7,6 +7,9 @@ mod receive;
 mod stream;
 mod transmit;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

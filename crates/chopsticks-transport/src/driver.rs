@@ -135,29 +135,28 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Future for Driver<R, W> {
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
     fn advance(&mut self, context: &mut Context<'_>) -> Result<Progress, TransportError> {
-        for round in 0..MAX_ROUNDS {
+        // Whether there may be something to send: a wake can mean that, later only what is found here does.
+        let mut may_send = true;
+        for _ in 0..MAX_ROUNDS {
             let read = self.read(context)?;
-            // After the first round nothing can have been asked of us without a wake that follows.
-            if round > 0 && read == Read::Nothing && self.outbox.is_empty() {
+            if read == Read::Nothing && !may_send {
                 return self.wait(context);
             }
-            let input = match read {
-                Read::Bytes(len) => self.input.get(..len),
-                Read::Nothing | Read::End => None,
-            };
             let mut shared = self.shared.lock();
             shared.register_driver(context.waker());
-            let result = match (read, input) {
-                (Read::Bytes(_), Some(input)) => shared.handle_input(now(), input, &mut self.wakers),
-                (Read::End, _) => shared.handle_eof(),
-                _ => Ok(()),
+            let result = match read {
+                Read::Bytes(len) => {
+                    let input = self.input.get(..len).unwrap_or_default();
+                    shared.handle_input(now(), input, &mut self.wakers)
+                }
+                Read::End => shared.handle_eof(),
+                Read::Nothing => Ok(()),
             };
-            let may_write = self.writer.is_some();
-            if result.is_ok() && may_write && self.outbox.len() < TRANSMIT_LEN {
+            if result.is_ok() && self.writer.is_some() && self.outbox.len() < TRANSMIT_LEN {
                 shared.transmit(&mut self.outbox, TRANSMIT_LEN, &mut self.wakers);
             }
             let is_full = self.outbox.len() >= TRANSMIT_LEN;
-            let wants_shutdown = shared.wants_shutdown() && self.outbox.is_empty();
+            let wants_shutdown = shared.wants_shutdown();
             drop(shared);
             self.wakers.drain(..).for_each(Waker::wake);
             result?;
@@ -165,9 +164,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 return Ok(Progress::End);
             }
             let is_written = self.write(context, wants_shutdown)?;
-            if read == Read::Nothing && !(is_full && is_written) {
-                return self.wait(context);
-            }
+            may_send = is_full && is_written;
         }
         // Others on this thread are to have their turn.
         context.waker().wake_by_ref();

@@ -40,14 +40,17 @@ impl Connection {
         if self.failed.is_some() || !self.handshake.may_follow() {
             return;
         }
-        outbox.push_slice(&self.control);
-        self.control.clear();
-        while let Some(request) = self.attention.pop_front() {
-            self.transmit_attention(request, outbox);
-        }
-        while outbox.len() < enough
-            && let Some(turn) = self.turns.pop_front()
-        {
+        loop {
+            // A turn can give rise to small frames, and they are not to wait for another occasion.
+            while let Some(request) = self.attention.pop_front() {
+                self.transmit_attention(request, outbox);
+            }
+            outbox.push_slice(&self.control);
+            self.control.clear();
+            if outbox.len() >= enough {
+                return;
+            }
+            let Some(turn) = self.turns.pop_front() else { return };
             match turn {
                 Turn::Lane => self.transmit_lane(outbox),
                 Turn::Message(request) => {

@@ -1,0 +1,224 @@
+//! Byte streams.
+
+use super::*;
+use crate::connection::StreamRead;
+
+fn config() -> TransportConfig {
+    TransportConfig::default().frame_len(4).stream_window(8)
+}
+
+fn data(bytes: &'static [u8]) -> StreamRead {
+    StreamRead::Data(Bytes::from_static(bytes))
+}
+
+#[test]
+fn reader_gives_credit_as_it_reads() {
+    let mut bench = Bench::controller(config());
+    let request = bench.call(b"call");
+    bench.connection.open_reader(request).unwrap();
+    assert!(bench.connection.open_reader(request).is_err());
+    let expected =
+        [frame(2, Operation::CALL, MARSHAL, b"call"), frame(2, Operation::CREDIT, 0, &[0, 0, 0, 8])];
+    assert_eq!(bench.sent(), expected.concat());
+    assert_eq!(bench.connection.stream_read(request, 99).unwrap(), StreamRead::Pending);
+    bench.take(2, Operation::DATA, 0, b"01234567");
+    assert_eq!(bench.events(), [Event::Readable { request }]);
+    assert_eq!(bench.connection.stream_read(request, 1).unwrap(), data(b"0"));
+    // A byte is not worth a frame; a quarter of the window is.
+    assert_eq!(bench.sent(), []);
+    assert_eq!(bench.connection.stream_read(request, 5).unwrap(), data(b"12345"));
+    assert_eq!(bench.sent(), frame(2, Operation::CREDIT, 0, &[0, 0, 0, 6]));
+    bench.take(2, Operation::DATA, 0, b"89abcd");
+    bench.take(2, Operation::REPLY, 0, b"");
+    bench.take(2, Operation::END, 0, b"");
+    let mut came = Vec::new();
+    while let StreamRead::Data(bytes) = bench.connection.stream_read(request, 99).unwrap() {
+        came.extend_from_slice(&bytes);
+    }
+    assert_eq!(came, b"6789abcd");
+    bench.assert_idle();
+}
+
+#[test]
+fn data_beyond_the_window_is_refused() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_reader(request).unwrap();
+    bench.take(2, Operation::DATA, 0, b"0123456");
+    let expected = PeerFault::DataBeyondCredit { len: 2, credit: 1 };
+    assert_eq!(bench.refuse(2, Operation::DATA, 0, b"78"), expected);
+}
+
+#[test]
+fn data_after_the_end_is_refused() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_reader(request).unwrap();
+    bench.take(2, Operation::END, 0, b"");
+    bench.take(2, Operation::END, 0, b"");
+    assert_eq!(bench.refuse(2, Operation::DATA, 0, b"x"), PeerFault::DataAfterEnd);
+}
+
+#[test]
+fn stream_broken_off_is_no_end() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_reader(request).unwrap();
+    bench.take(2, Operation::DATA, 0, b"part");
+    bench.take(2, Operation::END, 0, &[0, 0, 0, 7]);
+    assert_eq!(bench.connection.stream_read(request, 99).unwrap(), data(b"part"));
+    let error = bench.connection.stream_read(request, 99).unwrap_err();
+    assert!(matches!(error.kind(), TransportErrorKind::StreamAborted { reason: 7 }));
+}
+
+#[test]
+fn writer_keeps_to_its_credit() {
+    let mut bench = Bench::controller(config());
+    let request = bench.call(b"call");
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_write(request, Bytes::from_static(b"012345678")).unwrap();
+    assert_eq!(bench.connection.stream_room(request).unwrap(), 0);
+    assert_eq!(bench.sent(), frame(2, Operation::CALL, MARSHAL, b"call"));
+    bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 6]);
+    assert_eq!(
+        bench.sent(),
+        [frame(2, Operation::DATA, 0, b"0123"), frame(2, Operation::DATA, 0, b"45")].concat()
+    );
+    assert_eq!(bench.events(), [Event::Writable { request }]);
+    assert_eq!(bench.connection.stream_room(request).unwrap(), 5);
+    bench.connection.stream_finish(request).unwrap();
+    assert!(bench.connection.stream_write(request, Bytes::from_static(b"x")).is_err());
+    assert_eq!(bench.sent(), []);
+    bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 6]);
+    assert_eq!(
+        bench.sent(),
+        [frame(2, Operation::DATA, 0, b"678"), frame(2, Operation::END, 0, b"")].concat()
+    );
+    bench.take(2, Operation::REPLY, 0, b"");
+    bench.events();
+    bench.assert_idle();
+}
+
+#[test]
+fn small_writes_share_frames() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_writer(request).unwrap();
+    for piece in [b"0".as_slice(), b"12", b"3", b"45"] {
+        bench.connection.stream_write(request, Bytes::from_static(piece)).unwrap();
+    }
+    bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 9]);
+    assert_eq!(
+        bench.sent(),
+        [frame(2, Operation::DATA, 0, b"0123"), frame(2, Operation::DATA, 0, b"45")].concat()
+    );
+}
+
+#[test]
+fn credit_may_add_up_to_the_limit_and_no_further() {
+    let mut bench = Bench::controller(config());
+    bench.sent_call();
+    bench.take(2, Operation::CREDIT, 0, &[0x7f, 0xff, 0xff, 0xff]);
+    assert_eq!(bench.refuse(2, Operation::CREDIT, 0, &[0, 0, 0, 1]), PeerFault::CreditOverflow);
+}
+
+#[test]
+fn reset_stops_the_sender() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_write(request, Bytes::from_static(b"012345678")).unwrap();
+    bench.take(2, Operation::RESET, 0, &[0, 0, 0, 5]);
+    assert_eq!(bench.sent(), frame(2, Operation::END, 0, b""));
+    assert_eq!(bench.events(), [Event::Writable { request }]);
+    let error = bench.connection.stream_write(request, Bytes::from_static(b"x")).unwrap_err();
+    assert!(matches!(error.kind(), TransportErrorKind::StreamReset { reason: 5 }));
+    bench.take(2, Operation::RESET, 0, &[0, 0, 0, 5]);
+    bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 5]);
+    bench.take(2, Operation::REPLY, 0, b"");
+    bench.events();
+    bench.assert_idle();
+}
+
+#[test]
+fn reader_that_has_enough_resets() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_reader(request).unwrap();
+    bench.sent();
+    bench.take(2, Operation::DATA, 0, b"0123");
+    bench.connection.stream_reset(request, 3);
+    assert_eq!(bench.sent(), frame(2, Operation::RESET, 0, &[0, 0, 0, 3]));
+    bench.take(2, Operation::DATA, 0, b"4567");
+    bench.take(2, Operation::REPLY, 0, b"");
+    bench.events();
+    bench.take(2, Operation::END, 0, b"");
+    bench.assert_idle();
+}
+
+#[test]
+fn failure_ends_both_streams() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_reader(request).unwrap();
+    bench.connection.open_writer(request).unwrap();
+    bench.take(2, Operation::DATA, 0, b"part");
+    bench.take(2, Operation::FAIL, 0, b"why");
+    bench.events();
+    assert!(bench.connection.stream_read(request, 99).is_err());
+    assert!(bench.connection.stream_write(request, Bytes::from_static(b"x")).is_err());
+    bench.assert_idle();
+
+    let mut bench = Bench::controller(config());
+    let request = bench.served(1);
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_write(request, Bytes::from_static(b"part")).unwrap();
+    bench.take(1, Operation::CREDIT, 0, &[0, 0, 0, 9]);
+    bench.connection.reply(request, Outcome::Fail, Format::None, b"why".as_slice().into()).unwrap();
+    assert_eq!(bench.sent(), frame(1, Operation::FAIL, 0, b"why"));
+    bench.take(1, Operation::END, 0, b"");
+    bench.assert_idle();
+}
+
+#[test]
+fn credit_for_a_stream_that_will_not_come_is_answered() {
+    // Before the reply: the end goes with it.
+    let mut bench = Bench::controller(config());
+    let request = bench.served(1);
+    bench.take(1, Operation::CREDIT, 0, &[0, 0, 0, 9]);
+    bench.reply(request, b"");
+    let end = frame(1, Operation::END, 0, &[0; 4]);
+    assert_eq!(bench.sent(), [frame(1, Operation::REPLY, MARSHAL, b""), end.clone()].concat());
+    // After it.
+    bench.take(1, Operation::CREDIT, 0, &[0, 0, 0, 9]);
+    assert_eq!(bench.sent(), end);
+    let flood = frame(1, Operation::CREDIT, 0, &[0, 0, 0, 9]).repeat(10_000);
+    assert_eq!(fault(bench.feed(&flood)), PeerFault::TooManyQuestions);
+}
+
+#[test]
+fn writer_that_gives_up_says_so() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_write(request, Bytes::from_static(b"012345678")).unwrap();
+    bench.connection.stream_abort(request, 6);
+    bench.connection.stream_abort(request, 7);
+    assert_eq!(bench.sent(), frame(2, Operation::END, 0, &[0, 0, 0, 6]));
+}
+
+#[test]
+fn nothing_of_a_stream_leaves_before_its_request() {
+    let mut bench = Bench::controller(config());
+    let request = bench.call(b"0123456");
+    bench.connection.open_reader(request).unwrap();
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_finish(request).unwrap();
+    assert_eq!(bench.sent_once(), frame(2, Operation::CALL, MARSHAL | MORE, b"0123"));
+    let rest = [
+        frame(2, Operation::CALL, MARSHAL, b"456"),
+        frame(2, Operation::CREDIT, 0, &[0, 0, 0, 8]),
+        frame(2, Operation::END, 0, b""),
+    ];
+    assert_eq!(bench.sent(), rest.concat());
+}
