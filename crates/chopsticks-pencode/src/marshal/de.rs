@@ -239,8 +239,8 @@ impl<'de> Deserializer<'de> {
         visit: impl FnOnce(&mut Self, Item<'de>) -> Result<R, DecodeError>,
     ) -> Result<R, DecodeError> {
         let object = self.object(index, start)?;
-        let mut cursor = Cursor { data: &self.data[..start], position: object };
-        let mut item = cursor.item().map_err(|error| self.fault(error))?;
+        let mut cursor = Cursor { data: self.data, position: object };
+        let mut item = cursor.item()?;
         if let Some(len) = item.token.scalar_len() {
             // Nothing more is to be read there.
             item.start = start;
@@ -249,6 +249,7 @@ impl<'de> Deserializer<'de> {
             }
             return visit(self, item);
         }
+        cursor.data = &self.data[..start];
         self.expand_container(cursor, item, start, visit)
     }
 

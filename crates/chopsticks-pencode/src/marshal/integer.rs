@@ -15,7 +15,7 @@ const DIGIT: u16 = (1 << SHIFT) - 1;
 const LIMB: u64 = (1 << (4 * SHIFT)) - 1;
 
 /// The most decimal digits that are converted to [`MAX_INTEGER_DIGITS`] binary ones.
-const MAX_DECIMAL_LEN: usize = MAX_INTEGER_DIGITS * 4515 / 1000;
+const MAX_DECIMAL_LEN: usize = MAX_INTEGER_DIGITS * 4516 / 1000;
 
 /// The largest power of ten in 64 bits.
 const GROUP: u64 = 10_u64.pow(GROUP_LEN as u32);

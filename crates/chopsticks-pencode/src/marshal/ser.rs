@@ -121,6 +121,7 @@ impl Serializer {
             return Err(EncodeError::new(EncodeErrorKind::TooDeep { max_depth: MAX_WRITE_DEPTH }));
         };
         self.depth = depth;
+        self.marked = None;
         Ok(())
     }
 
@@ -129,7 +130,13 @@ impl Serializer {
         self.depth += 1;
     }
 
+    /// Begins a list or tuple, or the set that it is marked as.
     fn begin_sequence(&mut self, code: u8) -> Result<Sequence<'_>, EncodeError> {
+        let code = match self.marked {
+            Some(Marked::FrozenSet) => tag::FROZEN_SET,
+            Some(Marked::Set) => tag::SET,
+            Some(Marked::BigInt) | None => code,
+        };
         self.enter()?;
         Ok(Sequence::new(self, code))
     }
@@ -241,11 +248,10 @@ impl<'a> ser::Serializer for &'a mut Serializer {
 
     #[inline]
     fn serialize_str(self, value: &str) -> Result<(), EncodeError> {
-        if self.marked.is_some() {
-            self.marked = None;
-            return self.decimal(value);
+        match self.marked.take() {
+            Some(Marked::BigInt) => self.decimal(value),
+            _ => self.sized(tag::TEXT, value.as_bytes()),
         }
-        self.sized(tag::TEXT, value.as_bytes())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<(), EncodeError> {
@@ -283,14 +289,17 @@ impl<'a> ser::Serializer for &'a mut Serializer {
         name: &'static str,
         value: &T,
     ) -> Result<(), EncodeError> {
-        // Only our own types use these names, and what they hold takes the mark at once.
-        self.marked = match name {
-            marker::BIG_INT => Some(Marked::BigInt),
-            marker::FROZEN_SET => Some(Marked::FrozenSet),
-            marker::SET => Some(Marked::Set),
-            _ => None,
+        let marked = match name {
+            marker::BIG_INT => Marked::BigInt,
+            marker::FROZEN_SET => Marked::FrozenSet,
+            marker::SET => Marked::Set,
+            // A newtype between a mark and its value does not come between them.
+            _ => return value.serialize(self),
         };
-        value.serialize(self)
+        self.marked = Some(marked);
+        value.serialize(&mut *self)?;
+        self.marked = None;
+        Ok(())
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -307,12 +316,7 @@ impl<'a> ser::Serializer for &'a mut Serializer {
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Sequence<'a>, EncodeError> {
-        let code = match self.marked.take() {
-            Some(Marked::FrozenSet) => tag::FROZEN_SET,
-            Some(Marked::Set) => tag::SET,
-            Some(Marked::BigInt) | None => tag::LIST,
-        };
-        self.begin_sequence(code)
+        self.begin_sequence(tag::LIST)
     }
 
     fn serialize_tuple(self, _len: usize) -> Result<Sequence<'a>, EncodeError> {
