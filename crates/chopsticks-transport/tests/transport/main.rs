@@ -3,3 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like the tests themselves")]
 
 mod both_sides;
+mod peer;
+mod scripted;
