@@ -198,6 +198,8 @@ def next_call(slot=()):
             if request in calls:
                 part('ending')
                 cancel(request)
+            elif partial.pop((request, CALL), 0):
+                send(request, FAIL, 0, b'\2')
         elif operation == PING:
             send(0, PONG, 0, payload)
         elif operation == START:
@@ -239,10 +241,10 @@ class Finder(object):
 
 def lookup(function):
     """Returns the callable that `function` names; the usual `module:name` without the general rules."""
-    if function in known:
-        module, name = known[function]
-        return getattr(module, name)
     if type(function) is not tuple:
+        if function in known:
+            module, name = known[function]
+            return getattr(module, name)
         module, colon, name = function.partition(':')
         if name and '.' not in name:
             if module not in sys.modules:

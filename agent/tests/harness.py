@@ -130,7 +130,7 @@ class Agent(object):
         self.write(HEADER.pack(len(payload), request, operation, form) + payload)
 
     def drain(self):
-        for line in self.process.stderr:
+        for line in iter(self.process.stderr.readline, b''):
             self.errors.append(line)
 
     def read(self):
