@@ -15,8 +15,11 @@ import errno
 import marshal
 import os
 import sys
-from struct import Struct
 from time import sleep, time
+try:
+    from _struct import Struct
+except ImportError:
+    from struct import Struct
 try:
     from _thread import allocate_lock, get_ident, start_new_thread
     import _signal as signal
@@ -139,13 +142,20 @@ def send(request, operation, form, payload):
         with writing:
             flush()
             head = HEADER.pack(len(piece), request, operation, form if last else form | MORE)
-            write(head + (piece.tobytes() if OLD else piece))
+            done = 0
+            if not OLD:
+                try:
+                    done = os.writev(OUT, (head, piece))
+                except OSError as e:
+                    retry(e, (), (OUT,), ())
+            if done < len(head) + len(piece):
+                write((head + piece.tobytes())[done:])
 
 
-def read():
+def read(size=1 << 16):
     while 1:
         try:
-            return os.read(IN, 1 << 18) or gone()
+            return os.read(IN, size) or gone()
         except OSError as e:
             retry(e, (IN,), (), ())
 
@@ -157,17 +167,28 @@ def message():
         have = len(buf) - pos
         if have >= 10:
             size, request, operation, flags = HEADER.unpack_from(buf, pos)
+            start = pos + 10
+            pieces = [buf[start:start + size]]
             if have >= 10 + size:
-                start = pos + 10
                 pos = start + size
-                payload = buf[start:pos]
-                if flags & MORE:
-                    partial.setdefault((request, operation), []).append(payload)
-                    continue
-                if partial and (request, operation) in partial:
-                    partial[request, operation].append(payload)
-                    payload = b''.join(partial.pop((request, operation)))
-                return request, operation, flags, payload
+            elif have + 4096 < size:
+                # Most of a large frame is still to come: it is read to its end and joined once.
+                buf, pos = b'', 0
+                with writing:
+                    flush()
+                left = size - len(pieces[0])
+                while left:
+                    pieces.append(read(left))
+                    left -= len(pieces[-1])
+            else:
+                pieces = ()
+            if pieces:
+                if flags & MORE or partial and (request, operation) in partial:
+                    partial.setdefault((request, operation), []).extend(pieces)
+                    if flags & MORE:
+                        continue
+                    pieces = partial.pop((request, operation))
+                return request, operation, flags, b''.join(pieces) if len(pieces) > 1 else pieces[0]
         if out:
             with writing:
                 flush()
@@ -363,12 +384,23 @@ def ask(operation, form, payload):
         with lock:
             busy = job
             serial += 1
+            arm()
     else:
         slot[0].acquire()
     inside.update(mine)
     if cancelled.intersection(mine):
         raise KeyboardInterrupt
     return slot[1:]
+
+
+def arm():
+    """Wakes the helper, for the main thread is about to run user code; under `lock`."""
+    global armed
+    if armed < 1:
+        if armed < 0:
+            start_new_thread(watch, ())
+        armed = 1
+        alarm.release()
 
 
 def watch():
@@ -419,7 +451,7 @@ def at_fork():
 
 def main():
     """Takes stdin and stdout away from user code, then serves for ever."""
-    global IN, OUT, armed, busy, serial
+    global IN, OUT, busy, serial
     IN, OUT = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -447,11 +479,7 @@ def main():
         busy = call[0]
         if armed < 1:
             with lock:
-                if armed < 1:
-                    if armed < 0:
-                        start_new_thread(watch, ())
-                    armed = 1
-                    alarm.release()
+                arm()
         run(call[0], call[2], call[3])
         with lock:
             busy = 0

@@ -129,7 +129,7 @@ impl<T: Into<String>> From<T> for Function {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub(crate) function: Arc<Function>,
-    args: Option<Arc<Result<Vec<u8>, EncodeError>>>,
+    args: Option<Result<Bytes, EncodeError>>,
     kwargs: Arc<Values>,
     pub(crate) timeout: Option<Duration>,
 }
@@ -143,7 +143,7 @@ impl Call {
     /// Sets the positional arguments: a tuple or a sequence, `()` for none.
     #[must_use]
     pub fn args(mut self, args: impl Serialize) -> Self {
-        self.args = Some(Arc::new(marshal::to_vec(&args)));
+        self.args = Some(marshal::to_vec(&args).map(Bytes::from));
         self
     }
 
@@ -161,10 +161,10 @@ impl Call {
         self
     }
 
-    /// Composes the payload of CALL (`docs/wire.md`, section 6).
-    pub(crate) fn payload(&self) -> Result<Vec<u8>, ErrorKind> {
+    /// Composes the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not copied.
+    pub(crate) fn payload(&self) -> Result<Vec<Bytes>, ErrorKind> {
         let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
-        let args = match self.args.as_deref() {
+        let args = match &self.args {
             None => None,
             Some(Ok(args)) => match args.first() {
                 Some(b'(' | b'[') => Some(args),
@@ -174,25 +174,36 @@ impl Call {
             },
             Some(Err(error)) => return Err(failed(error.clone())),
         };
-        let room = args.map_or(0, Vec::len) + 128;
-        let mut writer = Writer::with_buffer(Vec::with_capacity(room));
-        writer.begin_tuple(3);
-        self.function.write(&mut writer).map_err(failed)?;
-        match args {
-            Some(args) => writer.splice(args),
-            None => writer.begin_tuple(0),
-        };
+        let mut function = Writer::with_buffer(TUPLE_OF_THREE.to_vec());
+        self.function.write(&mut function).map_err(failed)?;
+        let mut head = function.finish().map_err(failed)?;
+        let mut kwargs = Writer::new();
         if self.kwargs.is_empty() {
-            writer.none();
+            kwargs.none();
         } else {
-            writer.begin_dict(self.kwargs.len());
+            kwargs.begin_dict(self.kwargs.len());
             for (name, value) in self.kwargs.iter() {
-                writer.name(name).splice(value.as_ref().map_err(|error| failed(error.clone()))?);
+                kwargs.name(name).splice(value.as_ref().map_err(|error| failed(error.clone()))?);
             }
         }
-        writer.finish().map_err(failed)
+        let kwargs = kwargs.finish().map_err(failed)?;
+        match args {
+            Some(args) if args.len() > SPLICED_LEN => {
+                return Ok(vec![Bytes::from(head), args.clone(), Bytes::from(kwargs)]);
+            }
+            Some(args) => head.extend_from_slice(args),
+            None => head.extend_from_slice(EMPTY_TUPLE),
+        }
+        head.extend_from_slice(&kwargs);
+        Ok(vec![Bytes::from(head)])
     }
 }
+
+/// How `marshal` begins a tuple: a tag and a count, little-endian. A call is composed of parts that are encoded by themselves.
+const TUPLE_OF_THREE: &[u8] = b"(\x03\0\0\0";
+const EMPTY_TUPLE: &[u8] = b"(\0\0\0\0";
+/// Arguments up to this many bytes are copied behind the function: cheaper than another piece to send.
+const SPLICED_LEN: usize = 4 << 10;
 
 #[derive(Debug, thiserror::Error)]
 #[error("positional arguments are a tuple or a sequence: for one argument, write (argument,)")]

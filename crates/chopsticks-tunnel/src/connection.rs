@@ -13,7 +13,7 @@ use chopsticks_transport::{
     TransportErrorKind,
 };
 use tokio::{
-    sync::{OnceCell, mpsc, watch},
+    sync::{OnceCell, Semaphore, mpsc, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -386,6 +386,7 @@ fn module_answer(name: &str, modules: Option<&dyn ModuleSource>) -> Result<Vec<u
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, module::ModuleError> + Send + 'static,
 ) -> Result<T, module::ModuleError> {
+    let _turn = TURNS.acquire().await;
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(module::ModuleError::new(format!("the module source failed: {error}"))),
@@ -406,6 +407,9 @@ fn spawn_hint(error: &std::io::Error) -> Option<String> {
         _ => None,
     }
 }
+
+/// Reading modules is short work: a thread for each of a thousand connections that begin together would not be.
+static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// How long the last output of a program that has ended is waited for.
 const DRAIN: Duration = Duration::from_millis(500);

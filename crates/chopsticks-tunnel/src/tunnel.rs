@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Operation, Order, Outcome};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -151,7 +152,7 @@ impl Tunnel {
         Ok(())
     }
 
-    async fn request(&self, connection: &Connection, call: &Call, payload: Vec<u8>) -> Result<Reply, Error> {
+    async fn request(&self, connection: &Connection, call: &Call, payload: Vec<Bytes>) -> Result<Reply, Error> {
         let handle = connection.handle().await?;
         connection.send_ahead(&handle, call.function.module()).await?;
         match handle.request_in_order(Operation::CALL, Format::Marshal, payload, Order::AfterNotices).await {

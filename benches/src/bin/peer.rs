@@ -1,0 +1,250 @@
+//! Measures chopsticks by whole workloads, one JSON line for each run: see `benches/README.md`.
+//!
+//! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `fanout` or `wire`. The agents run under
+//! `$AGENT_PYTHON`, by default `/usr/bin/python3`.
+
+#![expect(clippy::print_stdout, reason = "the result is what it prints")]
+
+use std::{
+    collections::HashMap,
+    env, fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use chopsticks::{Call, Codebase, Local, Tunnel, TunnelConfig};
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+#[derive(Clone, Deserialize, Serialize)]
+struct Record {
+    id: u64,
+    name: String,
+    score: f64,
+    tags: (String, String),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let workload = args.next().unwrap_or_default();
+    let options: HashMap<String, String> =
+        args.filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))).collect();
+    if options.get("target").is_some_and(|target| target != "local") {
+        println!("{}", json!({"skip": "only local targets"}));
+        return Ok(());
+    }
+    let number = |key: &str, default: usize| options.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let result = match workload.as_str() {
+        "connect" => connect(number("n", 5)).await?,
+        "call" => call(number("n", 2000), number("warm", 50)).await?,
+        "pipeline" => pipeline(number("n", 2000)).await?,
+        "payload" => payload(options.get("kind").map_or("ret1m", String::as_str), number("n", 7)).await?,
+        "fanout" => fanout(number("n", 10)).await?,
+        "wire" => wire(options.get("ms").map_or("0", String::as_str)).await?,
+        _ => json!({"skip": format!("no workload {workload:?}")}),
+    };
+    println!("{result}");
+    Ok(())
+}
+
+fn tunnel(driver: Local) -> Tunnel {
+    let codebase = Codebase::folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("python"));
+    Tunnel::with_config(driver, TunnelConfig::default().modules(codebase))
+}
+
+fn local() -> Local {
+    Local::new().python(env::var("AGENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned()))
+}
+
+async fn noop(tunnel: &Tunnel) -> Result<u32, chopsticks::Error> {
+    tunnel.call("os:getpid", ()).await
+}
+
+/// From making the tunnel to the result of its first call.
+async fn connect(rounds: usize) -> Result<Value> {
+    let (mut opened, mut closed) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        let tunnel = tunnel(local());
+        noop(&tunnel).await?;
+        opened.push(millis(begin.elapsed()));
+        let begin = Instant::now();
+        tunnel.close().await?;
+        closed.push(millis(begin.elapsed()));
+    }
+    let rest = if opened.len() > 1 { opened[1..].to_vec() } else { opened.clone() };
+    Ok(json!({"first_ms": opened[0], "next_ms": quantile(rest, 0.5), "close_ms": quantile(closed, 0.5)}))
+}
+
+/// Calls one after another on a warm tunnel.
+async fn call(count: usize, warm: usize) -> Result<Value> {
+    let tunnel = tunnel(local());
+    for _ in 0..warm {
+        noop(&tunnel).await?;
+    }
+    let agent = tunnel.connect().await?.pid;
+    let (own, theirs) = (cpu_time(std::process::id()), cpu_time(agent));
+    let mut times = Vec::with_capacity(count);
+    let begin = Instant::now();
+    for _ in 0..count {
+        let begin = Instant::now();
+        noop(&tunnel).await?;
+        times.push(begin.elapsed().as_secs_f64() * 1e6);
+    }
+    let total = begin.elapsed().as_secs_f64();
+    let per_call = |before: f64, pid| (cpu_time(pid) - before) / count as f64 * 1e6;
+    let result = json!({
+        "calls_s": count as f64 / total,
+        "cpu_ctl_us": per_call(own, std::process::id()),
+        "cpu_agent_us": per_call(theirs, agent),
+        "median_us": quantile(times.clone(), 0.5),
+        "p99_us": quantile(times, 0.99),
+    });
+    tunnel.close().await?;
+    Ok(result)
+}
+
+/// Calls that are all under way together on one tunnel.
+async fn pipeline(count: usize) -> Result<Value> {
+    let tunnel = tunnel(local());
+    noop(&tunnel).await?;
+    let call = Call::new("os:getpid");
+    try_join_all((0..count.min(50)).map(|_| tunnel.call_with(call.clone()))).await?;
+    let begin = Instant::now();
+    for reply in try_join_all((0..count).map(|_| tunnel.call_with(call.clone()))).await? {
+        reply.decode::<u32>()?;
+    }
+    let total = begin.elapsed().as_secs_f64();
+    tunnel.close().await?;
+    Ok(json!({"calls_s": count as f64 / total, "total_ms": total * 1e3}))
+}
+
+/// Large arguments and results.
+async fn payload(kind: &str, rounds: usize) -> Result<Value> {
+    let tunnel = tunnel(local());
+    noop(&tunnel).await?;
+    let size = match kind {
+        "ret1m" | "send1m" => 1 << 20,
+        "ret16m" | "send16m" => 16 << 20,
+        _ => 0,
+    };
+    let bytes = serde_bytes::ByteBuf::from(vec![0xa5; size]);
+    let records: Vec<Record> = (0..10_000).map(record).collect();
+    let mut times = Vec::new();
+    for round in 0..=rounds {
+        let begin = Instant::now();
+        match kind {
+            "retlist" => {
+                let list: Vec<Record> = tunnel.call("workload:ret_list", (10_000,)).await?;
+                assert_eq!(list.len(), 10_000);
+            }
+            "sendlist" => assert_eq!(tunnel.call::<usize>("workload:take_list", (&records,)).await?, 10_000),
+            _ if kind.starts_with("ret") => {
+                let reply = tunnel.call_with(Call::new("workload:ret_bytes").args((size,))).await?;
+                assert_eq!(reply.into_bytes().map(|bytes| bytes.len()), Some(size));
+            }
+            _ => assert_eq!(tunnel.call::<usize>("workload:take_bytes", (&bytes,)).await?, size),
+        }
+        // The first round imports and prepares.
+        if round > 0 {
+            times.push(begin.elapsed().as_secs_f64());
+        }
+    }
+    tunnel.close().await?;
+    let median = quantile(times, 0.5);
+    let mut result = json!({"ms": median * 1e3, "maxrss_mb": peak_mb()});
+    if size > 0 {
+        result["mb_s"] = json!(size as f64 / 1e6 / median);
+    }
+    Ok(result)
+}
+
+fn record(i: u32) -> Record {
+    let tags = (format!("tag{}", i % 7), format!("grp{}", i % 101));
+    Record { id: i.into(), name: format!("item-{i:06}"), score: f64::from(i) * 0.37 + 0.125, tags }
+}
+
+/// Many agents at once.
+async fn fanout(count: usize) -> Result<Value> {
+    let begin = Instant::now();
+    let tunnels: Vec<Tunnel> = (0..count).map(|n| tunnel(local().name(format!("agent-{n}")))).collect();
+    let pids = try_join_all(tunnels.iter().map(noop)).await?;
+    let wall = begin.elapsed().as_secs_f64();
+    let begin = Instant::now();
+    try_join_all(tunnels.iter().map(noop)).await?;
+    let second = millis(begin.elapsed());
+    let threads = |pid: u32| fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let mut result = json!({
+        "wall_s": wall,
+        "second_call_ms": second,
+        "cpu_ctl_s": cpu_time(std::process::id()),
+        "cpu_kids_s": pids.iter().map(|&pid| cpu_time(pid)).sum::<f64>(),
+        "per_agent_pss_mb": pids.iter().map(|&pid| pss_mb(pid)).sum::<f64>() / count as f64,
+        "procs": pids.len(),
+        "ctl_maxrss_mb": peak_mb(),
+        "ctl_pss_mb": pss_mb(std::process::id()),
+        "ctl_threads": threads(std::process::id()),
+        "agent_threads": pids.iter().map(|&pid| threads(pid)).sum::<usize>() as f64 / count as f64,
+    });
+    let begin = Instant::now();
+    try_join_all(tunnels.iter().map(Tunnel::close)).await?;
+    result["close_s"] = json!(begin.elapsed().as_secs_f64());
+    Ok(result)
+}
+
+/// Bytes and round trips of a connection and one call, counted by an interpreter wrapper: `$LAB/target/release/wire`.
+async fn wire(delay: &str) -> Result<Value> {
+    let lab = PathBuf::from(env::var("LAB")?);
+    let log = lab.join(format!("wire-{}.log", std::process::id()));
+    let driver = Local::new()
+        .python(lab.join("target/release/wire"))
+        .env("LAB_WRAP_PY", env::var("AGENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned()))
+        .env("LAB_WRAP_MS", delay)
+        .env("LAB_WRAP_LOG", &log);
+    let begin = Instant::now();
+    let tunnel = tunnel(driver);
+    noop(&tunnel).await?;
+    let connected = millis(begin.elapsed());
+    tunnel.close().await?;
+    let mut result: Value = serde_json::from_str(&fs::read_to_string(&log)?)?;
+    fs::remove_file(&log)?;
+    result["connect_ms"] = json!(connected);
+    Ok(result)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn quantile(mut values: Vec<f64>, at: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * at) as usize]
+}
+
+/// Seconds of CPU time of all threads of a live process.
+fn cpu_time(pid: u32) -> f64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
+    let nanos = tasks.flatten().filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    });
+    nanos.sum::<f64>() / 1e9
+}
+
+fn pss_mb(pid: u32) -> f64 {
+    kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:") / 1024.0
+}
+
+fn peak_mb() -> f64 {
+    kilobytes("/proc/self/status", "VmHWM:") / 1024.0
+}
+
+fn kilobytes(file: &str, key: &str) -> f64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    line.trim().split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
