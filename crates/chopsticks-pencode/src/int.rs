@@ -4,6 +4,7 @@
 mod typed;
 
 use std::{
+    cmp::Ordering,
     fmt,
     str::{self, FromStr},
 };
@@ -44,6 +45,24 @@ impl BigInt {
 
     pub(crate) fn from_canonical(text: &str) -> Self {
         Self(text.to_owned())
+    }
+}
+
+impl Ord for BigInt {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let magnitudes = || self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0));
+        match (self.is_negative(), other.is_negative()) {
+            (false, false) => magnitudes(),
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+            (true, true) => magnitudes().reverse(),
+        }
+    }
+}
+
+impl PartialOrd for BigInt {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -188,6 +207,18 @@ mod tests {
         ] {
             assert_eq!(parse(wrong.as_bytes()), None, "{wrong:?}");
             assert_eq!(wrong.parse::<BigInt>(), Err(ParseBigIntError(())));
+        }
+    }
+
+    #[test]
+    fn big_integers_are_ordered_by_value() {
+        let sorted: Vec<BigInt> = ["-100", "-99", "-9", "-1", "0", "1", "2", "10", "99", "100"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        for (at, left) in sorted.iter().enumerate() {
+            for (other, right) in sorted.iter().enumerate() {
+                assert_eq!(left.cmp(right), at.cmp(&other), "{left} and {right}");
+            }
         }
     }
 
