@@ -1,6 +1,7 @@
 """What a call may name, beyond `module:name`."""
 
-sources = {}        # source text -> the module it became
+sources = {}        # source text -> a lock, the module it became, that one's name
+making = allocate_lock()
 
 
 class Loader(object):
@@ -14,17 +15,22 @@ class Loader(object):
 
 
 def from_source(source, name, values, file):
-    module = sources.get(source)
-    if not module:
-        title = '__chopsticks_source_%d__' % len(sources)
-        module = type(sys)(title)
-        module.__file__ = file
-        module.__loader__ = Loader(source)
-        code = compile(source.encode('utf-8') if OLD else source, file, 'exec', 0, 1)
-        sys.modules[title] = module
-        module.__dict__.update(values)
-        exec(code, module.__dict__)
-        sources[source] = module
+    key = source
+    if OLD:
+        source, file = source.encode('utf-8'), file.encode('utf-8')
+    with making:
+        made = sources.setdefault(key, [allocate_lock(), None, '__chopsticks_source_%d__' % len(sources)])
+    # Calls that overlap wait here: the text runs once.
+    with made[0]:
+        module = made[1]
+        if not module:
+            module = sys.modules[made[2]] = type(sys)(made[2])
+            module.__file__ = file
+            module.__loader__ = Loader(source)
+            module.__dict__.update(values)
+            # On 2.7 a byte order mark says what the bytes are.
+            exec(compile(b'\xef\xbb\xbf' + source if OLD else source, file, 'exec', 0, 1), module.__dict__)
+            made[1] = module
     module.__dict__.update(values)
     return attributes(module, name)
 

@@ -13,7 +13,7 @@ def described(error):
         return str(error)
     except UnicodeError:
         return unicode(error)
-    except Exception as e:
+    except BaseException as e:
         return '<its text cannot be had: %s>' % type(e).__name__
 
 
@@ -26,8 +26,9 @@ def near(error, trace):
         wanted, there = getattr(error, 'name', None) or str(error).split(' ')[-1], listing.get('', ())
     else:
         wanted = str(error).rsplit(' ', 1)[-1].strip("'\"")
-        module = sys.modules.get(function.partition(':')[0]) if type(function) is not tuple else None
-        there = dir(module) if module else ()
+        there, name = (), function.partition(':')[0] if type(function) is not tuple else ''
+        while name and not there:
+            there, name = dir(sys.modules[name]) if name in sys.modules else (), name.rpartition('.')[0]
     found = difflib.get_close_matches(wanted, list(there), 3)
     return ' (near: %s)' % ', '.join(found) if found else ''
 
@@ -55,10 +56,16 @@ def failure(stage, request):
     # Our own frames tell the user nothing.
     while trace and trace.tb_frame.f_globals is globals():
         trace = trace.tb_next
-    text = '' if stage in ('result', 'size', 'argument') or not kind else ''.join(
-        to_text(line) for line in traceback.format_exception(type(error), error, trace))
-    name = type(error).__name__
-    module = getattr(type(error), '__module__', '')
+    lines = []
+    if kind and stage not in ('result', 'size', 'argument'):
+        try:
+            lines = traceback.format_exception(kind, error, trace)
+        except BaseException:
+            lines = traceback.format_tb(trace)
+    text = u''.join(map(to_text, lines))
+    kind = error.__class__
+    name = kind.__name__
+    module = getattr(kind, '__module__', '')
     if module not in ('builtins', 'exceptions', '__builtin__'):
         name = '%s.%s' % (module, name)
     if len(text) > 1 << 18:
