@@ -1,4 +1,83 @@
 //! The pencode value format: Python's primitive values as bytes, with identity and cycles, read safely.
+//!
+//! `None`, booleans, integers of any size, floats, text, bytes, lists, tuples, sets, frozensets and
+//! dicts travel between Rust and Python, and nothing else can: no byte of a buffer names a class or
+//! a function. The crate does no I/O and can be used alone.
+//!
+//! # Two ways
+//!
+//! Typed, through serde: Rust data in, Rust data out, text and bytes borrowed from the buffer.
+//!
+//! ```
+//! # #[cfg(feature = "serde")] {
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Deserialize, PartialEq, Serialize)]
+//! struct Host<'a> {
+//!     name: &'a str,
+//!     load: (f64, f64, f64),
+//! }
+//!
+//! let hosts = [Host { name: "web1", load: (0.5, 0.25, 0.125) }, Host { name: "web2", load: (1.0, 1.0, 1e16) }];
+//! let bytes = chopsticks_pencode::to_vec(&hosts)?;
+//! assert_eq!(chopsticks_pencode::from_slice::<Vec<Host<'_>>>(&bytes)?, hosts);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Dynamic, as a [`Graph`]: whatever is in the buffer, with the identity of its objects, walked
+//! through [`Value`] and made by a [`GraphBuilder`].
+//!
+//! ```
+//! use chopsticks_pencode::{Graph, GraphBuilder, Kind};
+//!
+//! let mut builder = GraphBuilder::new();
+//! let shared = builder.text("shared");
+//! let list = builder.list([shared, shared]);
+//! let bytes = builder.finish(list)?.encode();
+//!
+//! let graph = Graph::decode(&bytes)?;
+//! let Kind::List(items) = graph.root().kind() else { panic!("it is a list") };
+//! let items: Vec<_> = items.collect();
+//! assert_eq!(items[0].as_str(), Some("shared"));
+//! assert!(items[0].is_same(items[1]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A graph becomes typed data by [`Graph::deserialize`], typed data a graph by
+//! [`Graph::from_serialize`]. Module [`marshal`] reads and writes Python's own format for the same
+//! values.
+//!
+//! # Untrusted bytes
+//!
+//! Reading never panics and has no recursion that the input controls: a graph may be nested a
+//! million deep, typed data as deep as [`DecodeConfig::max_depth`] says. It allocates no more than
+//! a small multiple of the buffer, and for typed data what
+//! [`DecodeConfig::expansion_budget`] allows for references on top. `tests/memory.rs` has the
+//! figures. Every [`DecodeError`] tells the offset and the reason.
+//!
+//! # What it does not do
+//!
+//! - Typed data is a tree. Objects that are shared are copied, a cycle is an error, and writing makes
+//!   no object shared except the names of fields and variants. Use [`Graph`] to keep identity.
+//! - `Some(None)` is read as `None`, as in JSON.
+//! - Integers beyond 128 bits need [`BigInt`]; reading them as anything else is an error. serde
+//!   buffers the content of flattened, untagged and internally tagged types, and does so for no
+//!   integer beyond 64 bits.
+//! - A NaN loses its sign and payload.
+//! - Whether keys and members are hashable, and differ, is not checked. [`Value::get`] takes the last
+//!   of equal keys.
+//! - The type may make more of a value than the buffer is long: a `Vec` of large structs takes the
+//!   size of the struct for each item, of which serde reserves at most 1 MiB ahead.
+//! - A buffer is at most `u32::MAX` bytes long.
+//!
+//! # Features
+//!
+//! `serde` (default): everything typed, and [`marshal`].
+#![cfg_attr(
+    not(feature = "serde"),
+    expect(rustdoc::broken_intra_doc_links, reason = "the documentation is made with all features")
+)]
 
 mod config;
 #[cfg(feature = "serde")]
@@ -37,3 +116,7 @@ pub use crate::{
     ser::{append_to_vec, append_to_vec_with, to_vec, to_vec_with},
     sets::{FrozenSet, Set, frozenset, set},
 };
+
+#[cfg(all(doctest, feature = "serde"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
