@@ -363,15 +363,16 @@ impl Connection {
         token
     }
 
-    /// Opens the stream from the peer by giving it the window as credit.
+    /// Opens the stream from the peer by giving it the window as credit, which has to happen before the request is
+    /// answered.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamClosed`] if the request is over or the stream was opened before.
+    /// [`TransportErrorKind::StreamClosed`] if it is too late or the stream was opened before.
     pub fn open_reader(&mut self, request: RequestId) -> Result<(), TransportError> {
         let window = self.config.stream_window;
         let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
-        let exchange = self.exchanges.get_mut(&request).filter(|exchange| !exchange.cancelled);
+        let exchange = self.exchanges.get_mut(&request).filter(|exchange| exchange.may_open_streams());
         let incoming = &mut exchange.ok_or_else(closed)?.streams().incoming;
         if incoming.is_wanted {
             return Err(closed());
@@ -440,15 +441,19 @@ impl Connection {
         self.settle(request);
     }
 
-    /// Opens the stream to the peer, which then must be ended.
+    /// Opens the stream to the peer, which then must be ended, before the request is answered.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamClosed`] if the request is over or the stream was opened before.
+    /// [`TransportErrorKind::StreamReset`] if the peer does not want it, or [`TransportErrorKind::StreamClosed`] if
+    /// it is too late or the stream was opened before.
     pub fn open_writer(&mut self, request: RequestId) -> Result<(), TransportError> {
         let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
-        let exchange = self.exchanges.get_mut(&request).filter(|exchange| !exchange.cancelled);
+        let exchange = self.exchanges.get_mut(&request).filter(|exchange| exchange.may_open_streams());
         let outgoing = &mut exchange.ok_or_else(closed)?.streams().outgoing;
+        if let Some(reason) = outgoing.reset {
+            return Err(TransportError::of_request(request, TransportErrorKind::StreamReset { reason }));
+        }
         if outgoing.state != OutgoingState::Idle {
             return Err(closed());
         }
@@ -528,6 +533,11 @@ impl Connection {
         self.queued
     }
 
+    /// Returns how many requests of either side are open.
+    pub fn open_requests(&self) -> usize {
+        self.exchanges.len()
+    }
+
     /// Returns the time that the connection was last told.
     pub(crate) fn now(&self) -> Instant {
         self.now
@@ -605,16 +615,9 @@ impl Connection {
         if !exchange.is_over() {
             return;
         }
-        // The peer opened a stream that nobody here wrote to; without a word it would wait for ever.
-        let awaited = exchange.streams.as_ref().is_some_and(|streams| {
-            streams.outgoing.state == OutgoingState::Idle && streams.outgoing.credit > 0
-        });
         self.exchanges.remove(&request);
         if request.side() != self.side {
             self.peer_requests -= 1;
-        }
-        if awaited {
-            self.push_control(Operation::END, request.number(), &0_u32.to_be_bytes());
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep};
 
 pub use self::handle::Handle;
 pub use self::incoming::{Incoming, IncomingMessage, IncomingRequest, Responder};
-pub use self::request::Request;
+pub use self::request::{Request, RequestOptions};
 use self::shared::Shared;
 pub use self::stream::{StreamReader, StreamWriter};
 use crate::config::TransportConfig;

@@ -18,8 +18,8 @@ pub use crate::connection::{
     StreamRead,
 };
 pub use crate::driver::{
-    Driver, Handle, Incoming, IncomingMessage, IncomingRequest, Request, Responder, StreamReader,
-    StreamWriter, Transport,
+    Driver, Handle, Incoming, IncomingMessage, IncomingRequest, Request, RequestOptions, Responder,
+    StreamReader, StreamWriter, Transport,
 };
 pub use crate::error::{Fault, PeerFault, TransportError, TransportErrorKind};
 pub use crate::format::Format;

@@ -61,8 +61,25 @@ impl Exchange {
         }
     }
 
+    /// Tells whether streams can still be opened on this side.
+    pub(super) fn may_open_streams(&self) -> bool {
+        !self.cancelled && !matches!(self.phase, Phase::Answering | Phase::Answered)
+    }
+
     pub(super) fn streams(&mut self) -> &mut Streams {
         self.streams.get_or_insert_default()
+    }
+
+    /// Gives up the stream to the peer if the peer waits for it and nobody here has opened it; returns whether the
+    /// peer is to be told. This comes with the answer, after which nobody can open it any more.
+    pub(super) fn decline_stream(&mut self) -> bool {
+        let Some(streams) = &mut self.streams else { return false };
+        let outgoing = &mut streams.outgoing;
+        let is_awaited = outgoing.state == OutgoingState::Idle && outgoing.credit > 0;
+        if is_awaited {
+            outgoing.state = OutgoingState::Ended;
+        }
+        is_awaited
     }
 
     /// Ends both streams without a word.

@@ -9,6 +9,7 @@ use super::Connection;
 use super::event::{Event, Hello, Message, Outcome, Refusal, Reply};
 use super::exchange::{Assembly, Exchange, Phase};
 use super::stream::{Ending, IncomingState, OutgoingState};
+use super::transmit::DECLINED;
 use crate::error::{PeerFault, TransportError};
 use crate::format::Format;
 use crate::frame::{FrameHeader, HEADER_LEN};
@@ -269,10 +270,9 @@ impl Connection {
     }
 
     fn begin_data(&mut self, header: FrameHeader) -> Result<(), PeerFault> {
-        let Some(exchange) = self.find_exchange(header)? else { return Ok(()) };
-        if exchange.cancelled {
+        let Some(exchange) = self.find_exchange(header)?.filter(|exchange| !exchange.cancelled) else {
             return Ok(());
-        }
+        };
         let incoming = &mut exchange.streams().incoming;
         match incoming.state {
             IncomingState::Done => Ok(()),
@@ -361,7 +361,10 @@ impl Connection {
 
     /// Ends a frame, and its message if it is the last.
     fn finish_frame(&mut self, header: FrameHeader) -> Result<(), TransportError> {
-        if header.more || header.operation == Operation::DATA {
+        if header.operation == Operation::DATA {
+            return self.finish_data(header);
+        }
+        if header.more {
             return Ok(());
         }
         let Some(id) = RequestId::new(header.request) else {
@@ -389,6 +392,19 @@ impl Connection {
         let is_cancelled = exchange.cancelled;
         if outcome == Outcome::Fail {
             exchange.kill_streams();
+        } else if let Some(streams) = &mut exchange.streams {
+            // Whoever answers gives its first credit before, or never.
+            if !streams.outgoing.was_credited && streams.outgoing.state == OutgoingState::Open {
+                streams.outgoing.reset(0);
+                self.events.push_back(Event::Writable { request: id });
+            }
+            if !streams.incoming.is_wanted {
+                streams.incoming.kill();
+            }
+            if exchange.decline_stream() {
+                self.push_control(Operation::END, header.request, &DECLINED);
+            }
+            self.schedule_stream(id);
         }
         if is_cancelled {
             self.events.push_back(Event::CancelAcknowledged { request: id });
@@ -399,6 +415,19 @@ impl Connection {
         }
         self.settle(id);
         Ok(())
+    }
+
+    fn finish_data(&mut self, header: FrameHeader) -> Result<(), TransportError> {
+        let Some(id) = RequestId::new(header.request).filter(|_| header.size == 0) else { return Ok(()) };
+        // An empty frame asks whether anybody wants the stream.
+        let is_wanted = self.exchanges.get(&id).is_some_and(|exchange| {
+            let state = exchange.streams.as_ref().map(|streams| streams.incoming.state);
+            !matches!(state, None | Some(IncomingState::Done))
+        });
+        if is_wanted {
+            return Ok(());
+        }
+        self.push_answer(Operation::RESET, header.request, &DECLINED)
     }
 
     fn finish_notice(&mut self, assembly: Assembly) -> Result<(), TransportError> {
@@ -479,9 +508,14 @@ impl Connection {
         let of_peer = |fault| TransportError::of_peer(id, fault);
         match self.find_exchange(header).map_err(of_peer)? {
             Some(exchange) if exchange.cancelled => {}
-            Some(exchange) => exchange.streams().outgoing.add_credit(bytes).map_err(of_peer)?,
+            Some(exchange) => {
+                exchange.streams().outgoing.add_credit(bytes).map_err(of_peer)?;
+                if exchange.phase == Phase::Answered && exchange.decline_stream() {
+                    return self.push_answer(Operation::END, header.request, &DECLINED);
+                }
+            }
             // Whoever waits for that stream is to learn that nothing will come.
-            None => return self.push_answer(Operation::END, header.request, &0_u32.to_be_bytes()),
+            None => return self.push_answer(Operation::END, header.request, &DECLINED),
         }
         if let Some(id) = id {
             self.schedule_stream(id);
@@ -495,12 +529,13 @@ impl Connection {
         let outgoing = &mut streams.outgoing;
         let Some(id) = RequestId::new(header.request) else { return Ok(()) };
         match outgoing.state {
-            // Its credit is not to be answered any more.
-            OutgoingState::Idle => outgoing.credit = 0,
-            OutgoingState::Open => {
+            // Nobody here needs to open it any more.
+            OutgoingState::Idle => {
                 outgoing.reset = Some(reason);
-                outgoing.discard();
-                outgoing.ending.get_or_insert(Ending::Complete);
+                outgoing.state = OutgoingState::Ended;
+            }
+            OutgoingState::Open => {
+                outgoing.reset(reason);
                 self.events.push_back(Event::Writable { request: id });
                 self.schedule_stream(id);
             }

@@ -39,6 +39,8 @@ pub(super) struct Outgoing {
     pub(super) state: OutgoingState,
     /// Bytes that the peer still allows.
     pub(super) credit: u64,
+    /// Whether the peer has ever allowed any.
+    pub(super) was_credited: bool,
     pub(super) queue: VecDeque<Bytes>,
     /// Bytes in `queue`.
     pub(super) queued: usize,
@@ -70,8 +72,16 @@ impl Outgoing {
     }
 
     pub(super) fn add_credit(&mut self, bytes: u32) -> Result<(), PeerFault> {
+        self.was_credited = true;
         self.credit += u64::from(bytes);
         if self.credit > MAX_CREDIT { Err(PeerFault::CreditOverflow) } else { Ok(()) }
+    }
+
+    /// The peer does not want it: forgets what waits, and ends it.
+    pub(super) fn reset(&mut self, reason: u32) {
+        self.reset = Some(reason);
+        self.discard();
+        self.ending.get_or_insert(Ending::Complete);
     }
 
     /// Forgets what waits and ends the direction without a word.

@@ -190,6 +190,17 @@ impl Connection {
             }
         } else {
             exchange.phase = Phase::Answered;
+            let declined = exchange.decline_stream();
+            let is_unasked = exchange.streams.as_ref().is_some_and(|streams| {
+                streams.outgoing.state == OutgoingState::Open && !streams.outgoing.was_credited
+            });
+            if is_unasked {
+                // It would wait for ever if nobody wants it.
+                put_frame(outbox, Operation::DATA, request.number(), &[]);
+            }
+            if declined {
+                self.push_control(Operation::END, request.number(), &DECLINED);
+            }
             self.settle(request);
         }
         false
@@ -268,6 +279,9 @@ fn put_message_frame(outbox: &mut Outbox, request: u32, message: &mut OutgoingMe
     outbox.push_slice(&header.encode());
     message.take(len, outbox);
 }
+
+/// The payload of an `END` that breaks off, or a `RESET` that refuses, a stream without a reason.
+pub(super) const DECLINED: [u8; 4] = [0; 4];
 
 /// What answers to pings may take up: a peer that is answered reads them sooner or later.
 const MAX_CONTROL_LEN: usize = 64 << 10;

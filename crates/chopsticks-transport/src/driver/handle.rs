@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::now;
-use super::request::Request;
+use super::request::{Request, RequestOptions};
 use super::shared::Shared;
 use crate::connection::{Hello, Order, Start};
 use crate::error::{TransportError, TransportErrorKind};
@@ -34,7 +34,18 @@ impl Handle {
     /// The request is queued before this returns, and leaves whether or not the [`Request`] is polled. An error, such
     /// as a payload over the limit, is what the request resolves to.
     pub fn request(&self, operation: Operation, format: Format, payload: impl Into<Payload>) -> Request {
-        self.request_in_order(operation, format, payload, Order::Any)
+        self.request_with(operation, format, payload, RequestOptions::new())
+    }
+
+    /// Asks the peer for something, with streams or at a place in the order.
+    pub fn request_with(
+        &self,
+        operation: Operation,
+        format: Format,
+        payload: impl Into<Payload>,
+        options: RequestOptions,
+    ) -> Request {
+        Request::new(&self.shared, operation, format, payload.into(), options)
     }
 
     /// Asks the peer for something, at the place in the order that is given.
@@ -45,7 +56,7 @@ impl Handle {
         payload: impl Into<Payload>,
         order: Order,
     ) -> Request {
-        Request::new(&self.shared, operation, format, payload.into(), order)
+        self.request_with(operation, format, payload, RequestOptions::new().order(order))
     }
 
     /// Tells the peer something that has no answer, as soon as there is room in the queue.

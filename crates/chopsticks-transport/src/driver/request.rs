@@ -1,9 +1,10 @@
 //! A request of this side.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::now;
 use super::shared::{Shared, Slot, State};
@@ -24,6 +25,9 @@ use crate::request::RequestId;
 pub struct Request {
     shared: Arc<Shared>,
     state: RequestState,
+    /// Whether there is a stream from the peer that nobody has taken.
+    has_reader: bool,
+    has_writer: bool,
 }
 
 #[derive(Debug)]
@@ -40,13 +44,15 @@ impl Request {
         operation: Operation,
         format: Format,
         payload: Payload,
-        order: Order,
+        options: RequestOptions,
     ) -> Self {
         let mut state = shared.lock();
         state.add_user();
         // The guard exists before the request does, so nothing can come between the two.
-        let mut request = Self { shared: Arc::clone(shared), state: RequestState::Done };
-        request.state = match submit(&mut state, operation, format, payload, order) {
+        let (has_reader, has_writer) = (options.has_reader, options.has_writer);
+        let mut request =
+            Self { shared: Arc::clone(shared), state: RequestState::Done, has_reader, has_writer };
+        request.state = match submit(&mut state, operation, format, payload, options) {
             Ok(id) => RequestState::Open(id),
             Err(error) => RequestState::Refused(error),
         };
@@ -62,23 +68,37 @@ impl Request {
         }
     }
 
-    /// Returns the stream from the peer, whose first bytes may come from now on. It can be taken once, and before the
-    /// answer has been taken.
+    /// Returns the stream from the peer, which [`RequestOptions::with_reader`] has opened. It can be taken once, and
+    /// before the answer is taken.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamClosed`] if it is too late or was taken, or why the request could not be made.
+    /// [`TransportErrorKind::StreamClosed`] if it was not opened or was taken, or why the request could not be made.
     pub fn reader(&mut self) -> Result<StreamReader, TransportError> {
-        StreamReader::open(&self.shared, self.open_id()?)
+        let id = self.open_id()?;
+        if !mem::take(&mut self.has_reader) {
+            return Err(TransportError::of_request(id, TransportErrorKind::StreamClosed));
+        }
+        Ok(StreamReader::new(&self.shared, id))
     }
 
-    /// Returns the stream to the peer. It can be taken once, and before the answer has been taken.
+    /// Returns the stream to the peer, which [`RequestOptions::with_writer`] has opened. It can be taken once, and
+    /// before the answer is taken.
     ///
     /// # Errors
     ///
     /// As [`reader`](Self::reader).
     pub fn writer(&mut self) -> Result<StreamWriter, TransportError> {
-        StreamWriter::open(&self.shared, self.open_id()?)
+        let id = self.open_id()?;
+        if !mem::take(&mut self.has_writer) {
+            return Err(TransportError::of_request(id, TransportErrorKind::StreamClosed));
+        }
+        Ok(StreamWriter::new(&self.shared, id))
+    }
+
+    /// Drops the streams that nobody has taken.
+    fn drop_streams(&mut self) {
+        drop((self.reader(), self.writer()));
     }
 
     fn open_id(&self) -> Result<RequestId, TransportError> {
@@ -114,6 +134,8 @@ impl Future for Request {
                 };
                 slot.has_main = false;
                 shared.release(id);
+                drop(shared);
+                this.drop_streams();
                 outcome
             }
             RequestState::Refused(error) => Err(error.clone()),
@@ -126,7 +148,8 @@ impl Future for Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let mut shared = self.shared.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut shared = shared.lock();
         if let RequestState::Open(id) = self.state {
             let mut wakers = Vec::new();
             if let Some(slot) = shared.slots.get_mut(&id) {
@@ -139,7 +162,10 @@ impl Drop for Request {
                 }
             }
             shared.release(id);
-            wakers.into_iter().for_each(std::task::Waker::wake);
+            drop(shared);
+            wakers.into_iter().for_each(Waker::wake);
+            self.drop_streams();
+            shared = self.shared.lock();
         }
         shared.remove_user();
     }
@@ -150,11 +176,54 @@ fn submit(
     operation: Operation,
     format: Format,
     payload: Payload,
-    order: Order,
+    options: RequestOptions,
 ) -> Result<RequestId, TransportError> {
     state.check_usable()?;
-    let id = state.connection.request(operation, format, payload, order)?;
-    state.slots.insert(id, Slot { has_main: true, ..Slot::default() });
+    let id = state.connection.request(operation, format, payload, options.order)?;
+    if options.has_reader {
+        state.connection.open_reader(id)?;
+    }
+    if options.has_writer {
+        state.connection.open_writer(id)?;
+    }
+    let RequestOptions { has_reader, has_writer, .. } = options;
+    state.slots.insert(id, Slot { has_main: true, has_reader, has_writer, ..Slot::default() });
     state.wake_driver();
     Ok(id)
+}
+
+/// How a request is made.
+#[derive(Clone, Debug, Default)]
+pub struct RequestOptions {
+    order: Order,
+    has_reader: bool,
+    has_writer: bool,
+}
+
+impl RequestOptions {
+    /// Returns options without streams, at no place in particular.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets when the request may leave.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Opens the stream from the peer: [`Request::reader`].
+    #[must_use]
+    pub fn with_reader(mut self) -> Self {
+        self.has_reader = true;
+        self
+    }
+
+    /// Opens the stream to the peer: [`Request::writer`].
+    #[must_use]
+    pub fn with_writer(mut self) -> Self {
+        self.has_writer = true;
+        self
+    }
 }

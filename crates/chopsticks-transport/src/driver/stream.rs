@@ -36,9 +36,15 @@ impl StreamReader {
         if let Some(slot) = state.slots.get_mut(&id) {
             slot.has_reader = true;
         }
-        state.add_user();
         state.wake_driver();
-        Ok(Self { shared: Arc::clone(shared), id, chunk: Bytes::new(), is_ended: false })
+        drop(state);
+        Ok(Self::new(shared, id))
+    }
+
+    /// Returns the half of a stream that has been opened.
+    pub(super) fn new(shared: &Arc<Shared>, id: RequestId) -> Self {
+        shared.lock().add_user();
+        Self { shared: Arc::clone(shared), id, chunk: Bytes::new(), is_ended: false }
     }
 
     /// Returns the next bytes, however many there are, without a copy; `None` at the end of the stream.
@@ -151,8 +157,14 @@ impl StreamWriter {
         if let Some(slot) = state.slots.get_mut(&id) {
             slot.has_writer = true;
         }
-        state.add_user();
-        Ok(Self { shared: Arc::clone(shared), id, is_finished: false })
+        drop(state);
+        Ok(Self::new(shared, id))
+    }
+
+    /// Returns the half of a stream that has been opened.
+    pub(super) fn new(shared: &Arc<Shared>, id: RequestId) -> Self {
+        shared.lock().add_user();
+        Self { shared: Arc::clone(shared), id, is_finished: false }
     }
 
     /// Sends bytes without a copy, when there is room in the stream's queue.

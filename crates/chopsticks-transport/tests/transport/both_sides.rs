@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use chopsticks_transport::{
-    Format, Handle, Incoming, IncomingMessage, Operation, Outcome, StartOptions, Transport, TransportConfig,
+    Format, Handle, Incoming, IncomingMessage, Operation, Outcome, RequestOptions, StartOptions, Transport,
+    TransportConfig,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -71,7 +72,9 @@ async fn large_message_and_small_ones_share_the_connection() {
 async fn streams_carry_more_than_their_window_both_ways() {
     let (controller, _controller_incoming, _agent, incoming) = pair().await;
     tokio::spawn(echo(incoming));
-    let mut request = controller.request(Operation::CALL, Format::Bytes, Bytes::from_static(b"stream"));
+    let options = RequestOptions::new().with_reader().with_writer();
+    let payload = Bytes::from_static(b"stream");
+    let mut request = controller.request_with(Operation::CALL, Format::Bytes, payload, options);
     let mut reader = request.reader().unwrap();
     let mut writer = request.writer().unwrap();
     let expected: Vec<u8> = (0..10_000_000_u32).map(|number| (number % 253) as u8).collect();

@@ -4,4 +4,6 @@
 
 mod both_sides;
 mod peer;
+mod property;
 mod scripted;
+mod world;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chopsticks_transport::{
-    Format, Handle, Incoming, IncomingMessage, IncomingRequest, Nonce, Operation, Order, Outcome,
-    StartOptions, Transport, TransportConfig, TransportError, TransportErrorKind,
+    Format, Handle, Incoming, IncomingMessage, IncomingRequest, Nonce, Operation, Order, Outcome, Request,
+    RequestOptions, StartOptions, Transport, TransportConfig, TransportError, TransportErrorKind,
 };
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
@@ -36,8 +36,13 @@ impl Bench {
         bench
     }
 
-    fn call(&self, payload: &'static [u8]) -> chopsticks_transport::Request {
+    fn call(&self, payload: &'static [u8]) -> Request {
         self.handle.request(Operation::CALL, Format::Marshal, payload)
+    }
+
+    fn streaming_call(&self) -> Request {
+        let options = RequestOptions::new().with_reader().with_writer();
+        self.handle.request_with(Operation::CALL, Format::Marshal, b"call".as_slice(), options)
     }
 
     async fn next_request(&mut self) -> IncomingRequest {
@@ -298,7 +303,7 @@ async fn driver_that_is_dropped_fails_everybody() {
 #[tokio::test(start_paused = true)]
 async fn streams_end_as_their_halves_do() {
     let mut bench = Bench::new(TransportConfig::default().stream_window(8)).await;
-    let mut call = bench.call(b"call");
+    let mut call = bench.streaming_call();
     let mut reader = call.reader().unwrap();
     let mut writer = call.writer().unwrap();
     assert!(call.reader().is_err() && call.writer().is_err());
@@ -322,7 +327,7 @@ async fn streams_end_as_their_halves_do() {
 #[tokio::test(start_paused = true)]
 async fn dropped_halves_tell_the_peer() {
     let mut bench = Bench::new(TransportConfig::default().stream_window(8)).await;
-    let mut call = bench.call(b"call");
+    let mut call = bench.streaming_call();
     let (reader, writer) = (call.reader().unwrap(), call.writer().unwrap());
     bench.peer.expect_frame(2, CALL, 2, b"call").await;
     bench.peer.expect_frame(2, CREDIT, 0, &[0, 0, 0, 8]).await;
@@ -338,8 +343,10 @@ async fn dropped_halves_tell_the_peer() {
 #[tokio::test(start_paused = true)]
 async fn writer_learns_that_the_peer_has_enough() {
     let mut bench = Bench::new(TransportConfig::default().frame_len(4)).await;
-    let mut call = bench.call(b"call");
+    let options = RequestOptions::new().with_writer();
+    let mut call = bench.handle.request_with(Operation::CALL, Format::Marshal, b"call".as_slice(), options);
     let mut writer = call.writer().unwrap();
+    assert!(call.reader().is_err());
     writer.send(b"0123456789".as_slice()).await.unwrap();
     bench.peer.expect_frame(2, CALL, 2, b"call").await;
     let sending = tokio::spawn(async move { writer.send(b"x".as_slice()).await });
@@ -360,4 +367,20 @@ async fn agent_tells_a_controller_of_another_version_its_own() {
     peer.expect_frame(0, HELLO, 0, &[0, 1]).await;
     let error = driver.await.unwrap().unwrap_err();
     assert!(matches!(error.kind(), TransportErrorKind::VersionMismatch { ours: 1, theirs: 7 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_nobody_takes_are_ended() {
+    let mut bench = Bench::new(TransportConfig::default().stream_window(8)).await;
+    let call = bench.streaming_call();
+    bench.peer.expect_frame(2, CALL, 2, b"call").await;
+    bench.peer.expect_frame(2, CREDIT, 0, &[0, 0, 0, 8]).await;
+    bench.peer.send_frame(2, CREDIT, 0, &[0, 0, 0, 8]).await;
+    bench.peer.send_frame(2, REPLY, 0, b"").await;
+    call.await.unwrap();
+    bench.peer.expect_frame(2, RESET, 0, &[0; 4]).await;
+    bench.peer.expect_frame(2, END, 0, &[0; 4]).await;
+    drop(bench.streaming_call());
+    let _call = bench.call(b"call");
+    bench.peer.expect_frame(6, CALL, 2, b"call").await;
 }

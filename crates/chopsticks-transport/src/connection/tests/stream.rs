@@ -197,6 +197,44 @@ fn credit_for_a_stream_that_will_not_come_is_answered() {
 }
 
 #[test]
+fn stream_that_the_peer_does_not_want_is_over_with_the_reply() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_write(request, Bytes::from_static(b"never")).unwrap();
+    bench.take(2, Operation::REPLY, 0, b"");
+    assert_eq!(bench.events().len(), 2);
+    assert_eq!(bench.sent(), frame(2, Operation::END, 0, b""));
+    assert!(bench.connection.stream_write(request, Bytes::from_static(b"x")).is_err());
+    bench.assert_idle();
+}
+
+#[test]
+fn whoever_answers_asks_whether_its_stream_is_wanted() {
+    let mut bench = Bench::controller(config());
+    let request = bench.served(1);
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_write(request, Bytes::from_static(b"bytes")).unwrap();
+    bench.reply(request, b"");
+    assert!(bench.connection.open_reader(request).is_err());
+    let expected = [frame(1, Operation::REPLY, MARSHAL, b""), frame(1, Operation::DATA, 0, b"")];
+    assert_eq!(bench.sent(), expected.concat());
+    bench.take(1, Operation::RESET, 0, &[0; 4]);
+    assert_eq!(bench.sent(), frame(1, Operation::END, 0, b""));
+    bench.events();
+    bench.assert_idle();
+
+    let mut bench = Bench::controller(config());
+    bench.sent_call();
+    bench.take(2, Operation::REPLY, 0, b"");
+    bench.take(2, Operation::DATA, 0, b"");
+    assert_eq!(bench.sent(), frame(2, Operation::RESET, 0, &[0; 4]));
+    bench.take(2, Operation::END, 0, b"");
+    bench.events();
+    bench.assert_idle();
+}
+
+#[test]
 fn writer_that_gives_up_says_so() {
     let mut bench = Bench::controller(config());
     let request = bench.sent_call();
