@@ -1,2 +1,25 @@
-//! The chopsticks program: call a Python function of your codebase on many targets.
-fn main() {}
+//! The program `chopsticks`: calls a Python function of a codebase on many targets at once.
+
+mod args;
+mod argument;
+mod call;
+mod codebase;
+mod function;
+mod outcome;
+mod output;
+mod signals;
+mod target;
+mod walk;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let Args { command } = Args::parse();
+    match command {
+        Command::Call(args) => call::run(args),
+    }
+}

@@ -1,0 +1,112 @@
+//! What is printed: results on stdout, everything else on stderr.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use chopsticks::Error;
+
+use crate::{
+    outcome::Outcome,
+    output::{human::Human, paint::Paint},
+};
+
+mod human;
+mod json;
+mod paint;
+mod python;
+
+/// Prints outcomes as they come, and keeps count.
+#[derive(Debug)]
+pub(crate) struct Output {
+    form: Form,
+    tally: Tally,
+    stderr: Paint,
+}
+
+#[derive(Debug)]
+enum Form {
+    Human(Human),
+    Json,
+}
+
+/// How many targets there were of each kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) ok: usize,
+    pub(crate) failed: usize,
+    pub(crate) interrupted: usize,
+}
+
+/// What is to be written where.
+#[derive(Debug, Default)]
+struct Text {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Creates an output of text for people.
+    pub(crate) fn human() -> Self {
+        let (stdout, stderr) = (Paint::for_stream(&io::stdout()), Paint::for_stream(&io::stderr()));
+        Self { form: Form::Human(Human::new(stdout, stderr)), tally: Tally::default(), stderr }
+    }
+
+    /// Creates an output of one JSON object for each target.
+    pub(crate) fn json() -> Self {
+        Self { form: Form::Json, tally: Tally::default(), stderr: Paint::for_stream(&io::stderr()) }
+    }
+
+    /// Prints an outcome. Blocks as long as stdout does.
+    pub(crate) fn print(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let (text, failure) = match &self.form {
+            Form::Human(human) => human.outcome(outcome),
+            Form::Json => json::outcome(outcome),
+        };
+        match failure {
+            None => self.tally.ok += 1,
+            Some(failure) if failure.is_interrupted() => self.tally.interrupted += 1,
+            Some(_) => self.tally.failed += 1,
+        }
+        text.write()
+    }
+
+    /// Prints how it went, if that is for people.
+    pub(crate) fn summarise(&self, took: Duration) {
+        if let Form::Human(human) = &self.form {
+            eprint(&human.summary(self.tally, took));
+        }
+    }
+
+    /// Prints that a tunnel could not be closed in order.
+    pub(crate) fn warn(&self, error: &Error) {
+        eprint(&self.stderr.line(paint::WARNING, &format!("{}; the agent was killed", error.report())));
+    }
+
+    /// Prints that the program cannot go on.
+    pub(crate) fn complain(&self, what: &str) {
+        eprint(&self.stderr.line(paint::ERROR, &format!("chopsticks: {what}")));
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+impl Text {
+    fn write(&self) -> io::Result<()> {
+        if !self.stdout.is_empty() {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&self.stdout)?;
+            stdout.flush()?;
+        }
+        eprint(&self.stderr);
+        Ok(())
+    }
+}
+
+/// Writes to stderr at once, so that lines of others do not mix in. If it is gone, there is nobody to tell.
+fn eprint(text: &[u8]) {
+    let _ = io::stderr().lock().write_all(text);
+}

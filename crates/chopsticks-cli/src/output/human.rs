@@ -1,0 +1,158 @@
+//! Text for people.
+
+use std::time::Duration;
+
+use chopsticks::Reply;
+
+use crate::{
+    outcome::{Failure, Outcome},
+    output::{
+        Tally, Text,
+        paint::{self, Paint, harmless},
+        python,
+    },
+    walk::BUDGET,
+};
+
+/// Composes text for people.
+#[derive(Debug)]
+pub(super) struct Human {
+    stdout: Paint,
+    stderr: Paint,
+}
+
+impl Human {
+    pub(super) fn new(stdout: Paint, stderr: Paint) -> Self {
+        Self { stdout, stderr }
+    }
+
+    /// Composes the lines of an outcome; a result that cannot be shown is a failure.
+    pub(super) fn outcome(&self, outcome: &Outcome) -> (Text, Option<Failure>) {
+        let host = outcome.host.as_str();
+        match outcome.result.as_ref().map_err(Clone::clone).and_then(shown) {
+            Ok(value) => (Text { stdout: self.value(host, &value).into_bytes(), ..Text::default() }, None),
+            Err(failure) => {
+                let stderr = self.failure(host, &failure).into_bytes();
+                (Text { stderr, ..Text::default() }, Some(failure))
+            }
+        }
+    }
+
+    /// Composes the last line.
+    pub(super) fn summary(&self, tally: Tally, took: Duration) -> Vec<u8> {
+        let Tally { ok, failed, interrupted } = tally;
+        let hosts = ok + failed + interrupted;
+        let counts = [
+            (ok, "ok", paint::HOST),
+            (failed, "failed", paint::ERROR),
+            (interrupted, "interrupted", paint::WARNING),
+        ];
+        let mut out = format!("{hosts} {}: ", if hosts == 1 { "host" } else { "hosts" });
+        let mut separator = "";
+        for (count, what, style) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+            out.push_str(separator);
+            self.stderr.push(&mut out, style, &format!("{count} {what}"));
+            separator = ", ";
+        }
+        out.push_str(&format!(" in {:.2} s\n", took.as_secs_f64()));
+        out.into_bytes()
+    }
+
+    fn value(&self, host: &str, value: &Shown) -> String {
+        let mut out = String::new();
+        self.stdout.push(&mut out, paint::HOST, host);
+        out.push(':');
+        match value {
+            Shown::Line(line) => {
+                out.push(' ');
+                out.push_str(line);
+                out.push('\n');
+            }
+            Shown::Block(block) => {
+                out.push('\n');
+                indent(&mut out, block);
+            }
+        }
+        out
+    }
+
+    fn failure(&self, host: &str, failure: &Failure) -> String {
+        let Failure { phase, message, traceback, .. } = failure;
+        let message = harmless(message);
+        let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+        let style = if failure.is_interrupted() { paint::WARNING } else { paint::ERROR };
+        let mut out = String::new();
+        self.stderr.push(&mut out, style, &format!("{host}: {phase}: {first}"));
+        out.push('\n');
+        indent(&mut out, rest);
+        indent(&mut out, &harmless(traceback.as_deref().unwrap_or_default()));
+        out
+    }
+}
+
+/// A value as it is shown.
+#[derive(Debug)]
+enum Shown {
+    Block(String),
+    Line(String),
+}
+
+fn shown(reply: &Reply) -> Result<Shown, Failure> {
+    let graph = reply.graph()?;
+    match graph.root().as_str() {
+        Some(text) if text.contains('\n') => Ok(Shown::Block(harmless(text))),
+        _ => Ok(Shown::Line(python::repr(&graph, BUDGET)?)),
+    }
+}
+
+/// Appends lines, each indented.
+fn indent(out: &mut String, text: &str) {
+    for line in text.lines() {
+        if !line.is_empty() {
+            out.push_str(INDENT);
+            out.push_str(line);
+        }
+        out.push('\n');
+    }
+}
+
+const INDENT: &str = "    ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn human() -> Human {
+        Human::new(Paint::new(false), Paint::new(false))
+    }
+
+    #[test]
+    fn values_of_one_line_stand_behind_the_host_and_others_below() {
+        assert_eq!(human().value("a", &Shown::Line("5".to_owned())), "a: 5\n");
+        let block = Shown::Block("one\n\n  two\n".to_owned());
+        assert_eq!(human().value("a", &block), "a:\n    one\n\n      two\n");
+    }
+
+    #[test]
+    fn failure_has_host_phase_message_and_traceback() {
+        let failure = Failure {
+            kind: "raised",
+            phase: "call".to_owned(),
+            message: "ValueError: no\x1b[2J\nreally".to_owned(),
+            traceback: Some("Traceback:\n  File\x07\n".to_owned()),
+        };
+        let expected = "a: call: ValueError: no\\x1b[2J\n    really\n    Traceback:\n      File\\x07\n";
+        assert_eq!(human().failure("a", &failure), expected);
+    }
+
+    #[test]
+    fn summary_counts_what_there_was() {
+        let summary = |ok, failed, interrupted| {
+            let tally = Tally { ok, failed, interrupted };
+            String::from_utf8(human().summary(tally, Duration::from_millis(123))).unwrap()
+        };
+        assert_eq!(summary(1, 0, 0), "1 host: 1 ok in 0.12 s\n");
+        assert_eq!(summary(2, 1, 0), "3 hosts: 2 ok, 1 failed in 0.12 s\n");
+        assert_eq!(summary(0, 1, 2), "3 hosts: 1 failed, 2 interrupted in 0.12 s\n");
+    }
+}

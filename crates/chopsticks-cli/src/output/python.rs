@@ -1,0 +1,204 @@
+//! Values as Python would print them.
+
+use std::fmt::Write as _;
+
+use chopsticks::{
+    Graph, Value,
+    pencode::{Container, Kind},
+};
+
+use crate::walk::{Event, Step, TooManyCopies, Walk};
+
+/// Returns what Python's `repr` would say of a value, all of it, with at most `budget` bytes of copies.
+///
+/// The `Display` of graphs is for messages: it stops after a screenful.
+pub(super) fn repr(graph: &Graph<'_>, budget: usize) -> Result<String, TooManyCopies> {
+    let mut out = String::new();
+    let mut walk = Walk::new(graph, budget);
+    while let Some(Step { within, event }) = walk.step()? {
+        if let Event::Close(container, count) = event {
+            out.push_str(match (container, count) {
+                (Container::List, _) => "]",
+                (Container::Tuple, 1) => ",)",
+                (Container::Tuple, _) | (Container::FrozenSet | Container::Set, 0) => ")",
+                (Container::Dict | Container::Set, _) => "}",
+                (Container::FrozenSet, _) => "})",
+            });
+            continue;
+        }
+        out.push_str(match within {
+            None | Some((_, 0)) => "",
+            Some((Container::Dict, position)) if position % 2 == 1 => ": ",
+            Some(_) => ", ",
+        });
+        match event {
+            Event::Open(value, container) => out.push_str(match container {
+                Container::List => "[",
+                Container::Tuple => "(",
+                Container::Dict => "{",
+                Container::Set if is_empty(value) => "set(",
+                Container::Set => "{",
+                Container::FrozenSet if is_empty(value) => "frozenset(",
+                Container::FrozenSet => "frozenset({",
+            }),
+            Event::Cycle(_, container) => out.push_str(match container {
+                Container::List => "[...]",
+                Container::Tuple => "(...)",
+                Container::Dict => "{...}",
+                Container::Set => "set(...)",
+                Container::FrozenSet => "frozenset({...})",
+            }),
+            Event::Scalar(value) => scalar(&mut out, value),
+            Event::Close(..) => {}
+        }
+    }
+    Ok(out)
+}
+
+fn is_empty(value: Value<'_>) -> bool {
+    value.items().is_none_or(|items| items.len() == 0)
+}
+
+fn scalar(out: &mut String, value: Value<'_>) {
+    // Writing to a string does not fail.
+    let _ = match value.kind() {
+        Kind::Text(text) => {
+            let quote = quote(text.contains('\''), text.contains('"'));
+            out.push(quote);
+            text.chars().for_each(|character| escape(out, character, quote));
+            out.push(quote);
+            Ok(())
+        }
+        Kind::Bytes(bytes) => {
+            let quote = quote(bytes.contains(&b'\''), bytes.contains(&b'"'));
+            out.push('b');
+            out.push(quote);
+            for &byte in bytes {
+                match byte {
+                    b' '..=b'~' | b'\n' | b'\r' | b'\t' => escape(out, byte.into(), quote),
+                    _ => {
+                        let _ = write!(out, "\\x{byte:02x}");
+                    }
+                }
+            }
+            out.push(quote);
+            Ok(())
+        }
+        // Short, so it is not cut.
+        Kind::None | Kind::Bool(_) | Kind::Float(_) => write!(out, "{value}"),
+        Kind::Int(int) => write!(out, "{int}"),
+        kind => write!(out, "{kind:?}"),
+    };
+}
+
+/// Python takes double quotes only where they spare escapes.
+fn quote(has_single: bool, has_double: bool) -> char {
+    if has_single && !has_double { '"' } else { '\'' }
+}
+
+fn escape(out: &mut String, character: char, quote: char) {
+    let code = u32::from(character);
+    let _ = match character {
+        '\\' => write!(out, "\\\\"),
+        '\n' => write!(out, "\\n"),
+        '\r' => write!(out, "\\r"),
+        '\t' => write!(out, "\\t"),
+        _ if character == quote => write!(out, "\\{quote}"),
+        ' '..='~' => {
+            out.push(character);
+            Ok(())
+        }
+        // Rust and Python agree on what is printable, nearly: Rust escapes a combining mark as well.
+        _ if character.escape_debug().len() > 1 => match code {
+            0..=0xff => write!(out, "\\x{code:02x}"),
+            0x100..=0xffff => write!(out, "\\u{code:04x}"),
+            _ => write!(out, "\\U{code:08x}"),
+        },
+        _ => {
+            out.push(character);
+            Ok(())
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use chopsticks::pencode::GraphBuilder;
+
+    use super::*;
+
+    #[test]
+    fn scalars_look_as_in_python() {
+        let mut b = GraphBuilder::new();
+        let texts = [
+            "a",
+            "it's",
+            "\"",
+            "'\"",
+            "\\",
+            "\n\r\t",
+            "\0\x1b\x7f",
+            "é€",
+            "\u{a0}\u{ad}",
+            "\u{2028}",
+            "😀\u{e0001}",
+        ];
+        let texts: Vec<_> = texts.iter().map(|text| b.text(text)).collect();
+        let floats: Vec<_> =
+            [1.0, 1e16, 1e-5, f64::NAN, f64::NEG_INFINITY].iter().map(|&float| b.float(float)).collect();
+        let others = [b.none(), b.bool(true), b.int(-7), b.int(i128::MAX), b.bytes(b"a\x00\xff'\n")];
+        let root = b.list(texts.into_iter().chain(floats).chain(others));
+        let expected = r#"['a', "it's", '"', '\'"', '\\', '\n\r\t', '\x00\x1b\x7f', 'é€', '\xa0\xad', '\u2028', '😀\U000e0001', 1.0, 1e+16, 1e-05, nan, -inf, None, True, -7, 170141183460469231731687303715884105727, b"a\x00\xff'\n"]"#;
+        assert_eq!(repr(&b.finish(root).unwrap(), 0).unwrap(), expected);
+    }
+
+    #[test]
+    fn containers_look_as_in_python() {
+        let mut b = GraphBuilder::new();
+        let (one, two) = (b.int(1), b.int(2));
+        let items = [
+            b.list([]),
+            b.tuple([]),
+            b.tuple([one]),
+            b.tuple([one, two]),
+            b.set([]),
+            b.set([one, two]),
+            b.frozen_set([]),
+            b.frozen_set([one]),
+            b.dict([]),
+            b.dict([(one, two), (two, one)]),
+        ];
+        let root = b.list(items);
+        let expected = "[[], (), (1,), (1, 2), set(), {1, 2}, frozenset(), frozenset({1}), {}, {1: 2, 2: 1}]";
+        assert_eq!(repr(&b.finish(root).unwrap(), 0).unwrap(), expected);
+    }
+
+    #[test]
+    fn cycles_are_dots_and_shared_objects_are_not() {
+        let mut b = GraphBuilder::new();
+        let list = b.reserve(Container::List);
+        let dict = b.reserve(Container::Dict);
+        let key = b.text("k");
+        b.fill(dict, [key, list]);
+        let shared = b.list([]);
+        b.fill(list, [dict, shared, shared, list]);
+        assert_eq!(repr(&b.finish(list).unwrap(), 1 << 10).unwrap(), "[{'k': [...]}, [], [], [...]]");
+    }
+
+    #[test]
+    fn long_value_is_not_cut() {
+        let mut b = GraphBuilder::new();
+        let text = b.text(&"x".repeat(100_000));
+        assert_eq!(repr(&b.finish(text).unwrap(), 0).unwrap().len(), 100_002);
+    }
+
+    #[test]
+    fn depth_of_a_million_does_not_recurse() {
+        let mut b = GraphBuilder::new();
+        let mut value = b.list([]);
+        for _ in 0..1_000_000 {
+            value = b.list([value]);
+        }
+        assert_eq!(repr(&b.finish(value).unwrap(), 0).unwrap().len(), 2 * 1_000_001);
+    }
+}
