@@ -3,6 +3,8 @@
 //! Every format carries the same 10,000 records. "Typed" is from and to structs, "dynamic" from
 //! and to the format's own tree or graph.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails may panic")]
+
 use std::hint::black_box;
 
 use chopsticks_pencode::{self as pencode, Graph, marshal};
