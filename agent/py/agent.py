@@ -65,7 +65,7 @@ writing = allocate_lock()
 lock = allocate_lock()      # guards the four below, `armed` and `serial`
 busy = 0            # the request that the main thread runs
 taken = 0           # the helper reads, not the main thread
-handed = []         # a call that the helper left for the main thread, with the role of reader
+handed = []         # a call that the helper left for the main thread; with the role of reader, if that was not busy
 number = -1         # the newest request of our own
 gate = allocate_lock()      # the main thread sleeps here while the helper reads
 alarm = allocate_lock()     # the helper sleeps here while nothing runs
@@ -73,6 +73,7 @@ gate.acquire()
 alarm.acquire()
 armed = -1          # the helper is awake; -1: not started yet
 serial = 0          # counts calls of the main thread
+tids = {MAIN: PID}  # thread -> its number in /proc
 calls = {}          # request -> (thread, start time), of calls that run
 inside = set()      # those that are in user code, where alone an interrupt may strike; entries leave under `lock`
 cancelled = set()
@@ -318,15 +319,13 @@ def leave(request):
 
 def run(request, form, payload):
     """Runs a call and sends what came of it. Never raises."""
-    calls[request] = get_ident(), time()
     try:
         try:
             stage = 'argument'
-            if form & 15 == PENCODE:
+            function, args, kwargs = marshal.loads(payload)
+            if type(args) is bytes:
                 part('values')
-                function, args, kwargs = pdecode(payload)
-            else:
-                function, args, kwargs = marshal.loads(payload)
+                args = pdecode(args)
             stage = 'function'
             inside.add(request)
             function = lookup(function)
@@ -364,9 +363,12 @@ def ask(operation, form, payload):
     slot = [allocate_lock()]
     slot[0].acquire()
     me = get_ident()
+    while me != MAIN and len(pending) > 50:
+        # The controller allows 64 requests at a time.
+        sleep(TICK)
     with lock:
         # An interrupt in the middle of a frame would lose our place in the stream: it waits.
-        mine = [r for r in inside if calls[r][0] == me]
+        mine = [r for r, c in list(calls.items()) if c[0] == me and r in inside]
         inside.difference_update(mine)
         number += 2
         request = number
@@ -429,7 +431,7 @@ def watch():
 
 def on_interrupt(signum, frame):
     for request in cancelled & inside:
-        if calls[request][0] == MAIN:
+        if calls.get(request, '?')[0] == MAIN:
             raise KeyboardInterrupt
 
 
@@ -476,14 +478,16 @@ def main():
     while 1:
         call = handed.pop() if handed else next_call()
         serial += 1
+        # In this order: a call that is busy and not among the calls has come to its end.
+        calls[call[0]] = MAIN, time()
         busy = call[0]
         if armed < 1:
             with lock:
                 arm()
         run(call[0], call[2], call[3])
         with lock:
-            busy = 0
-            wait = taken
+            busy = handed[0][0] if handed else 0
+            wait = taken and not busy
         if wait:
             with writing:
                 flush()

@@ -52,9 +52,10 @@ def find(name):
     entry = modules.pop(name, None)
     if not entry:
         operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps(name if not OLD else unicode(name), 2))
-        answer = marshal.loads(payload)
         if operation == FAIL:
-            raise ImportError('%s: %s' % (name, answer['message']))
+            # Without a format it comes from the transport: nobody answered, or the module is over the limit.
+            raise ImportError('%s: %s' % (name, marshal.loads(payload)['message'] if form & 15 else 'cannot be sent'))
+        answer = marshal.loads(payload)
         if not answer:
             return None
         entry = answer[1:]

@@ -1,12 +1,15 @@
 """pencode in Python: for values that share or contain themselves, for Python 2.7, and to say what is amiss."""
-from struct import pack, unpack_from
 
+# An import up here could wait, with the lock of `part`, for one that waits for that.
+pack = Struct('>cL').pack
+unpack_from = Struct('>L').unpack_from
 CONTAINERS = {list: b'l', tuple: b't', set: b'q', frozenset: b'Q', dict: b'd'}
 SINGLE = {id(None): b'n', id(True): b'T', id(False): b'F'}
 
 
 class Unfit(TypeError):
     """A value that cannot be carried."""
+    __slots__ = ()
 
 
 def parts_of(value):
@@ -51,13 +54,13 @@ def pencode(root, name):
                 made.append(tag)
                 continue
             if id(v) in numbers:
-                made.append(pack('>cL', b'R', numbers[id(v)]))
+                made.append(pack(b'R', numbers[id(v)]))
                 continue
             numbers[id(v)] = len(numbers) + 3
             kind = type(v)
             tag = CONTAINERS.get(dict if isinstance(v, dict) else kind)
             if tag:
-                made.append(pack('>cL', tag, len(v)))
+                made.append(pack(tag, len(v)))
                 stack.append(parts_of(v))
                 break
             if kind is float:
@@ -84,7 +87,7 @@ def pencode(root, name):
                 module = kind.__module__
                 refuse(root, name, v, '%s%s is not a primitive type' % (
                     '' if module in ('builtins', '__builtin__') else module + '.', kind.__name__))
-            made.append(pack('>cL', tag, len(data)) + data)
+            made.append(pack(tag, len(data)) + data)
         else:
             stack.pop()
     return b''.join(made)
@@ -104,7 +107,7 @@ def pdecode(data):
         if tag in b'nFT':
             value = objects[b'nFT'.index(tag)]
         else:
-            size, = unpack_from('>L', data, pos)
+            size, = unpack_from(data, pos)
             pos += 4
             if tag == b'R':
                 ref = size

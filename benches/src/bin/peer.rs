@@ -31,13 +31,15 @@ struct Record {
 async fn main() -> Result<()> {
     let mut args = env::args().skip(1);
     let workload = args.next().unwrap_or_default();
-    let options: HashMap<String, String> =
-        args.filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))).collect();
+    let options: HashMap<String, String> = args
+        .filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect();
     if options.get("target").is_some_and(|target| target != "local") {
         println!("{}", json!({"skip": "only local targets"}));
         return Ok(());
     }
-    let number = |key: &str, default: usize| options.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number =
+        |key: &str, default: usize| options.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
     let result = match workload.as_str() {
         "connect" => connect(number("n", 5)).await?,
         "call" => call(number("n", 2000), number("warm", 50)).await?,

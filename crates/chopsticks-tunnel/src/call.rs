@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chopsticks_pencode::{
-    Graph, GraphBuilder,
+    Container, Graph, GraphBuilder,
     marshal::{self, EncodeError, Writer},
 };
 use chopsticks_transport::Format;
@@ -129,21 +129,50 @@ impl<T: Into<String>> From<T> for Function {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub(crate) function: Arc<Function>,
-    args: Option<Result<Bytes, EncodeError>>,
+    args: Args,
     kwargs: Arc<Values>,
     pub(crate) timeout: Option<Duration>,
+}
+
+/// Positional arguments.
+#[derive(Clone, Debug)]
+enum Args {
+    /// A tuple or a list in `marshal`, or bytes with the pencode of one.
+    Encoded(Result<Bytes, EncodeError>),
+    None,
+    Unfit,
 }
 
 impl Call {
     /// Creates a call without arguments.
     pub fn new(function: impl Into<Function>) -> Self {
-        Self { function: Arc::new(function.into()), args: None, kwargs: Arc::default(), timeout: None }
+        Self { function: Arc::new(function.into()), args: Args::None, kwargs: Arc::default(), timeout: None }
     }
 
     /// Sets the positional arguments: a tuple or a sequence, `()` for none.
     #[must_use]
     pub fn args(mut self, args: impl Serialize) -> Self {
-        self.args = Some(marshal::to_vec(&args).map(Bytes::from));
+        self.args = match marshal::to_vec(&args).map(Bytes::from) {
+            // `()` is a unit, which is written as `None`.
+            Ok(args) if args.first() == Some(&b'N') => Args::None,
+            Ok(args) if !matches!(args.first(), Some(b'(' | b'[')) => Args::Unfit,
+            args => Args::Encoded(args),
+        };
+        self
+    }
+
+    /// Sets the positional arguments to a graph whose root is a tuple or a list: they keep what they share, and may
+    /// contain themselves.
+    #[must_use]
+    pub fn args_graph(mut self, args: &Graph<'_>) -> Self {
+        self.args = match args.root().container() {
+            Some(Container::List | Container::Tuple) => {
+                let mut writer = Writer::new();
+                writer.bytes(&args.encode());
+                Args::Encoded(writer.finish().map(Bytes::from))
+            }
+            _ => Args::Unfit,
+        };
         self
     }
 
@@ -165,14 +194,9 @@ impl Call {
     pub(crate) fn payload(&self) -> Result<Vec<Bytes>, ErrorKind> {
         let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
         let args = match &self.args {
-            None => None,
-            Some(Ok(args)) => match args.first() {
-                Some(b'(' | b'[') => Some(args),
-                // `()` is a unit, which is written as `None`.
-                Some(b'N') => None,
-                _ => return Err(ErrorKind::Argument(Arc::new(NotASequence))),
-            },
-            Some(Err(error)) => return Err(failed(error.clone())),
+            Args::None => None,
+            Args::Encoded(args) => Some(args.as_ref().map_err(|error| failed(error.clone()))?),
+            Args::Unfit => return Err(ErrorKind::Argument(Arc::new(NotASequence))),
         };
         let mut function = Writer::with_buffer(TUPLE_OF_THREE.to_vec());
         self.function.write(&mut function).map_err(failed)?;
@@ -235,8 +259,12 @@ impl Reply {
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match self.format {
             Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| failed(&self.host, error)),
-            Format::Pencode => chopsticks_pencode::from_slice(&self.payload).map_err(|error| failed(&self.host, error)),
-            Format::Bytes => T::deserialize(BytesDeserializer(&self.payload)).map_err(|error| failed(&self.host, error)),
+            Format::Pencode => {
+                chopsticks_pencode::from_slice(&self.payload).map_err(|error| failed(&self.host, error))
+            }
+            Format::Bytes => {
+                T::deserialize(BytesDeserializer(&self.payload)).map_err(|error| failed(&self.host, error))
+            }
             _ => Err(failed(&self.host, UnknownFormat)),
         }
     }
@@ -253,7 +281,9 @@ impl Reply {
     /// [`ErrorKind::Result`] if it was not well-formed.
     pub fn graph(&self) -> Result<Graph<'_>, Error> {
         match self.format {
-            Format::Marshal => marshal::decode_graph(&self.payload).map_err(|error| failed(&self.host, error)),
+            Format::Marshal => {
+                marshal::decode_graph(&self.payload).map_err(|error| failed(&self.host, error))
+            }
             Format::Pencode => Graph::decode(&self.payload).map_err(|error| failed(&self.host, error)),
             Format::Bytes => {
                 let mut builder = GraphBuilder::new();

@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use chopsticks_pencode::marshal::{self, Writer};
 use chopsticks_transport::{
-    Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation, StartOptions, Transport, TransportError,
-    TransportErrorKind,
+    Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation, StartOptions, Transport,
+    TransportError, TransportErrorKind,
 };
 use tokio::{
     sync::{OnceCell, Semaphore, mpsc, watch},
@@ -121,9 +121,8 @@ impl Connection {
             Ok(hello) => hello,
             Err(_) => return Err(self.ended().await.error),
         };
-        let agent = marshal::from_slice(&hello.payload).map_err(|error| {
-            Error::new(&self.host, Phase::Handshake, ErrorKind::Result(Arc::new(error)))
-        })?;
+        let agent = marshal::from_slice(&hello.payload)
+            .map_err(|error| Error::new(&self.host, Phase::Handshake, ErrorKind::Result(Arc::new(error))))?;
         Ok(self.agent.get_or_init(|| agent))
     }
 
@@ -144,7 +143,8 @@ impl Connection {
             .get_or_try_init(|| async {
                 let source = source.clone();
                 let names = blocking(move || source.top_level()).await.map_err(failed)?;
-                let listing = module::listing(&names).map_err(|error| failed(module::ModuleError::new(error.to_string())))?;
+                let listing = module::listing(&names)
+                    .map_err(|error| failed(module::ModuleError::new(error.to_string())))?;
                 // A lost connection is told by the request that follows.
                 let _ = handle.notice(Operation::MODULES, Format::Marshal, listing).await;
                 Ok::<(), Error>(())
@@ -195,10 +195,15 @@ impl Keeper {
             Err(error) => return Ended { error, forced: false },
         };
         let Link { stdin, stdout, stderr, mut process } = link;
-        let mut pump =
-            tokio::spawn(stderr::pump(stderr, self.host.clone(), self.config.stderr.clone(), self.tail.clone()));
-        let start =
-            StartOptions::new().preamble(Bytes::from_static(chopsticks_agent::PACKED)).options(self.options());
+        let mut pump = tokio::spawn(stderr::pump(
+            stderr,
+            self.host.clone(),
+            self.config.stderr.clone(),
+            self.tail.clone(),
+        ));
+        let start = StartOptions::new()
+            .preamble(Bytes::from_static(chopsticks_agent::PACKED))
+            .options(self.options());
         let transport = Transport::controller(stdout, stdin, start, self.config.transport.clone());
         let (handle, incoming, io) = match transport {
             Ok(transport) => transport,
@@ -278,7 +283,9 @@ impl Keeper {
         let established = handle.is_established();
         let phase = if established { Phase::Call } else { Phase::Handshake };
         let stderr = self.tail.text();
-        let noise = || if established { String::new() } else { String::from_utf8_lossy(&handle.noise()).into_owned() };
+        let noise = || {
+            if established { String::new() } else { String::from_utf8_lossy(&handle.noise()).into_owned() }
+        };
         let kind = match cause {
             Cause::Stopped { .. } => ErrorKind::Closed,
             Cause::Lost if established => ErrorKind::Disconnected { status, stderr },
@@ -400,7 +407,9 @@ fn spawn_hint(error: &std::io::Error) -> Option<String> {
         Errno::MFILE => {
             let limit = process::getrlimit(process::Resource::Nofile).current;
             let limit = limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
-            Some(format!("this process may open {limit} files: raise `ulimit -n`, or connect to fewer hosts at once"))
+            Some(format!(
+                "this process may open {limit} files: raise `ulimit -n`, or connect to fewer hosts at once"
+            ))
         }
         Errno::NFILE => Some("the system is out of open files".to_owned()),
         Errno::AGAIN => Some("this user may start no more processes: see `ulimit -u`".to_owned()),

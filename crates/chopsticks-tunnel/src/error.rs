@@ -267,7 +267,12 @@ impl fmt::Display for Gone<'_> {
         if !noise.trim().is_empty() {
             let noise = noise.trim();
             let cut = noise.floor_char_boundary(NOISE_SHOWN);
-            write!(f, "; stdout began with {:?}{}", &noise[..cut], if cut < noise.len() { "..." } else { "" })?;
+            write!(
+                f,
+                "; stdout began with {:?}{}",
+                &noise[..cut],
+                if cut < noise.len() { "..." } else { "" }
+            )?;
         }
         Ok(())
     }

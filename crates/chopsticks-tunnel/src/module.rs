@@ -124,7 +124,11 @@ impl Ahead {
     }
 
     /// Composes the notice of what `entries` has new, and marks it as sent; `None` if that is nothing.
-    pub(crate) fn notice(&self, module: &str, entries: &[ModuleEntry]) -> Option<Result<Vec<u8>, EncodeError>> {
+    pub(crate) fn notice(
+        &self,
+        module: &str,
+        entries: &[ModuleEntry],
+    ) -> Option<Result<Vec<u8>, EncodeError>> {
         let mut sent = self.modules.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let new: Vec<_> = entries.iter().filter(|entry| sent.insert(entry.name.clone())).collect();
         drop(sent);
@@ -146,6 +150,8 @@ impl Ahead {
 pub(crate) fn listing(names: &[String]) -> Result<Vec<u8>, EncodeError> {
     let mut writer = Writer::new();
     writer.begin_list(1);
-    ModuleEntry::new("", ModuleEntryKind::Namespace, "", "").submodules(names.iter().cloned()).write(&mut writer);
+    ModuleEntry::new("", ModuleEntryKind::Namespace, "", "")
+        .submodules(names.iter().cloned())
+        .write(&mut writer);
     writer.finish()
 }

@@ -20,11 +20,13 @@ pub struct Stderr(Sink);
 
 #[derive(Clone)]
 enum Sink {
-    Callback(Arc<dyn Fn(&str, &[u8]) + Send + Sync>),
+    Callback(Arc<Callback>),
     Console,
     Off,
     Tracing,
 }
+
+type Callback = dyn Fn(&str, &[u8]) + Send + Sync;
 
 impl Stderr {
     /// Writes `[host] line` to the controller's own stderr. The default.
@@ -110,9 +112,8 @@ pub(crate) async fn pump(mut stderr: impl AsyncRead + Unpin, host: HostName, sin
     };
     let mut pending = Vec::new();
     let mut buffer = vec![0; 8 << 10];
-    loop {
-        // An error ends the stream as its end does: nobody could be told more.
-        let Ok(count @ 1..) = stderr.read(&mut buffer).await else { break };
+    // An error ends the stream as its end does: nobody could be told more.
+    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
         if count == buffer.len() && count < MAX_LINE_LEN {
             buffer.resize(MAX_LINE_LEN, 0);
         }

@@ -152,11 +152,18 @@ impl Tunnel {
         Ok(())
     }
 
-    async fn request(&self, connection: &Connection, call: &Call, payload: Vec<Bytes>) -> Result<Reply, Error> {
+    async fn request(
+        &self,
+        connection: &Connection,
+        call: &Call,
+        payload: Vec<Bytes>,
+    ) -> Result<Reply, Error> {
         let handle = connection.handle().await?;
         connection.send_ahead(&handle, call.function.module()).await?;
         match handle.request_in_order(Operation::CALL, Format::Marshal, payload, Order::AfterNotices).await {
-            Ok(reply) if reply.outcome == Outcome::Reply => Ok(Reply::new(self.host().clone(), reply.format, reply.payload)),
+            Ok(reply) if reply.outcome == Outcome::Reply => {
+                Ok(Reply::new(self.host().clone(), reply.format, reply.payload))
+            }
             Ok(reply) => Err(self.error(Phase::Call, failure(&reply.payload))),
             Err(error) if error.is_too_large() => {
                 let message = error.kind().to_string();
@@ -171,7 +178,9 @@ impl Tunnel {
         let mut current = self.current();
         match &*current {
             Some(connection) if !connection.has_ended() => connection.clone(),
-            _ => current.insert(Connection::open(self.shared.driver.clone(), self.shared.config.clone())).clone(),
+            _ => current
+                .insert(Connection::open(self.shared.driver.clone(), self.shared.config.clone()))
+                .clone(),
         }
     }
 
@@ -190,7 +199,10 @@ impl Tunnel {
 
 impl fmt::Debug for Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tunnel").field("host", &self.shared.host).field("driver", &self.shared.driver).finish_non_exhaustive()
+        f.debug_struct("Tunnel")
+            .field("host", &self.shared.host)
+            .field("driver", &self.shared.driver)
+            .finish_non_exhaustive()
     }
 }
 

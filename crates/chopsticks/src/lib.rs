@@ -32,23 +32,23 @@
 
 mod codebase;
 
+/// For implementations of [`Driver`].
+pub use async_trait::async_trait;
 #[doc(inline)]
 pub use chopsticks_agent as agent;
 #[doc(inline)]
 pub use chopsticks_importer as importer;
-pub use chopsticks_pencode::{Graph, Value};
 #[doc(inline)]
 pub use chopsticks_pencode as pencode;
+pub use chopsticks_pencode::{Graph, Value};
 #[doc(inline)]
 pub use chopsticks_transport as transport;
-pub use chopsticks_tunnel::{
-    AgentCommand, AgentInfo, Call, Driver, Error, ErrorKind, Function, HostName, Interpreter, Link, Local, Phase,
-    RemoteException, Reply, Stderr, Tunnel, TunnelConfig,
-};
 #[doc(inline)]
 pub use chopsticks_tunnel as tunnel;
-/// For implementations of [`Driver`].
-pub use async_trait::async_trait;
+pub use chopsticks_tunnel::{
+    AgentCommand, AgentInfo, Call, Driver, Error, ErrorKind, Function, HostName, Interpreter, Link, Local,
+    Phase, RemoteException, Reply, Stderr, Tunnel, TunnelConfig,
+};
 
 pub use crate::codebase::Codebase;
 
