@@ -75,7 +75,8 @@ impl Codebase {
     /// of the root.
     pub fn find(&self, name: &ModuleName) -> Result<Option<Module>, CodebaseError> {
         // Where the next part may be: a place and the root it belongs to.
-        let mut places: Vec<(PathBuf, &Path)> = self.roots.iter().map(|root| (root.clone(), root.as_path())).collect();
+        let mut places: Vec<(PathBuf, &Path)> =
+            self.roots.iter().map(|root| (root.clone(), root.as_path())).collect();
         let mut parts = name.parts().peekable();
         while let Some(part) = parts.next() {
             let Some(found) = Found::search(&places, part)? else { return Ok(None) };
@@ -241,7 +242,12 @@ mod tests {
 
     #[test]
     fn packages_modules_and_submodules_are_found() {
-        let folder = tree(&[("ops/__init__.py", "A"), ("ops/deploy.py", "B"), ("ops/sub/__init__.py", ""), ("top.py", "C")]);
+        let folder = tree(&[
+            ("ops/__init__.py", "A"),
+            ("ops/deploy.py", "B"),
+            ("ops/sub/__init__.py", ""),
+            ("top.py", "C"),
+        ]);
         let codebase = Codebase::folder(folder.path());
         let ops = find(&codebase, "ops").unwrap();
         assert_eq!((ops.kind(), ops.source()), (ModuleKind::Package, b"A".as_slice()));

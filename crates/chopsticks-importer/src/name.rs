@@ -75,7 +75,9 @@ mod tests {
 
     #[test]
     fn names_that_are_paths_are_refused() {
-        for bad in ["", ".", "a.", ".a", "a..b", "../x", "a/b", "/etc/passwd", "a\\b", "1a", "a b", "a\0", "a.~"] {
+        for bad in
+            ["", ".", "a.", ".a", "a..b", "../x", "a/b", "/etc/passwd", "a\\b", "1a", "a b", "a\0", "a.~"]
+        {
             assert!(bad.parse::<ModuleName>().is_err(), "{bad:?}");
         }
         assert!("a".repeat(MAX_LEN + 1).parse::<ModuleName>().is_err());
