@@ -72,7 +72,7 @@ def stop(request):
     """Interrupts a call, again and again until it ends, and ends the processes that it started."""
     if request not in calls:
         return
-    began = calls[request][1]
+    began = calls.get(request, (0, time()))[1]
 
     def started():
         """Processes younger than the call that no other call's thread has started."""
@@ -95,7 +95,7 @@ def stop(request):
     interrupt(request)
     if os.path.exists('/proc/uptime'):
         kill(started)
-    while request in calls and calls[request][1] == began:
+    while request in calls:
         sleep(.1)
         interrupt(request)
 

@@ -1,9 +1,14 @@
 """Calls that overlap: threads of their own, and the helper's turn at reading."""
 
 
-def overlap(m):
+def overlap(m, apart=OLD):
     """Runs the call `m` on a thread of its own."""
     try:
+        calls[m[0]] = 0, time()
+        if apart:
+            # An import of 2.7 waits for all others, and one of these may wait for what this thread is to read.
+            start_new_thread(overlap, (m, 0))
+            return
         import threading
         # Whichever thread imports `threading` first passes for the main thread in older versions.
         for me in threading._active.values():
@@ -11,8 +16,7 @@ def overlap(m):
                 threading._active[MAIN] = threading._active.pop(me.ident)
                 setattr(me, '_Thread__ident' if OLD else '_ident', MAIN)
                 break
-        calls[m[0]] = 0, time()
-        thread = threading.Thread(target=run, args=(m[0], m[2], m[3]), name='chopsticks-call-%d' % m[0])
+        thread = threading.Thread(target=threaded, args=(m[0], m[2], m[3]), name='chopsticks-call-%d' % m[0])
         thread.daemon = True
         thread.start()
     except Exception:
@@ -21,15 +25,29 @@ def overlap(m):
         send(m[0], FAIL, MARSHAL, failure('raised', m[0]))
 
 
+def threaded(*call):
+    try:
+        tids[get_ident()] = int(os.readlink('/proc/thread-self').rpartition('/')[2])
+    except OSError:
+        pass
+    calls[call[0]] = get_ident(), time()
+    run(*call)
+
+
 def read_on():
     """Reads in place of the main thread, until that is free when a call comes: it gets both."""
     global taken
     while 1:
         m = next_call()
         with lock:
-            if not busy:
-                taken = 0
+            # One that only has its reply to send still is free: to the controller, which may have that, it is.
+            free = busy not in calls and not handed
+            if free:
+                calls[m[0]] = MAIN, time()
                 handed.append(m)
-                gate.release()
-                return
-        overlap(m)
+                if not busy:
+                    taken = 0
+                    gate.release()
+                    return
+        if not free:
+            overlap(m)

@@ -218,14 +218,6 @@ class Carried(Case):
             got = self.shared.call('copy:copy', value)
             self.assertEqual((type(got), got), (type(value), value))
 
-    def test_pencode_arguments_are_read(self):
-        self.shared.request += 2
-        part = [u'p']
-        payload = SPACE['pencode']((u'operator:is_', (part, part), None), 'call')
-        from harness import CALL
-        self.shared.send(self.shared.request, CALL, PENCODE, payload)
-        self.assertIs(self.shared.result(self.shared.request), True)
-
     def test_unfit_result_says_where_and_what(self):
         failure = self.shared.fails('types:SimpleNamespace' if not OLD else 'threading:Event')
         self.assertEqual(failure['kind'], 'result')
