@@ -260,13 +260,15 @@ impl<'de> Decoder<'de, '_> {
         self.open.push(taken.start as u32);
         self.promised += len as usize;
         let mut access = Access::new(self, len);
-        let value = visit(&mut access)?;
-        access.finish()?;
-        self.open.pop();
-        if let Some(resume) = taken.resume {
-            self.reader.position = resume;
+        let result = visit(&mut access);
+        if result.is_ok() {
+            access.finish().map_err(|error| error.or_offset(taken.start))?;
+            self.open.pop();
+            if let Some(resume) = taken.resume {
+                self.reader.position = resume;
+            }
         }
-        Ok(value)
+        placed(result, taken.start)
     }
 
     /// Shows a value to a visitor.
@@ -288,8 +290,18 @@ impl<'de> Decoder<'de, '_> {
             Token::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
             Token::Int(parsed) => number::visit_big(parsed, visitor),
         };
-        result.map_err(|error| error.or_offset(taken.start))
+        placed(result, taken.start)
     }
+}
+
+/// Fills in the offset of an error that has no place yet. The value, which may be large, is not
+/// moved for it.
+#[inline(always)]
+fn placed<T>(mut result: Result<T, DecodeError>, start: usize) -> Result<T, DecodeError> {
+    if let Err(error) = &mut result {
+        error.place(start);
+    }
+    result
 }
 
 /// Integers of up to 64 bits.
@@ -308,7 +320,7 @@ macro_rules! integers {
                 },
                 parsed => number::visit_big(parsed, visitor),
             };
-            result.map_err(|error| error.or_offset(start))
+            placed(result, start)
         }
     )*};
 }
@@ -344,8 +356,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
         }
         let taken = self.take()?;
         match taken.token {
-            Token::Int(parsed) => number::visit_float(parsed, visitor)
-                .map_err(|error: DecodeError| error.or_offset(taken.start)),
+            Token::Int(parsed) => placed(number::visit_float(parsed, visitor), taken.start),
             _ => self.visit(taken, visitor),
         }
     }
@@ -354,9 +365,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let start = self.reader.position;
         if let Some(text) = self.expected(tag::TEXT) {
-            return visitor
-                .visit_borrowed_str(reader::text(start, text)?)
-                .map_err(|error: DecodeError| error.or_offset(start));
+            return placed(visitor.visit_borrowed_str(reader::text(start, text)?), start);
         }
         self.deserialize_any(visitor)
     }
@@ -370,9 +379,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let start = self.reader.position;
         match self.known_name() {
-            Some(name) => {
-                visitor.visit_borrowed_str(name).map_err(|error: DecodeError| error.or_offset(start))
-            }
+            Some(name) => placed(visitor.visit_borrowed_str(name), start),
             None => self.deserialize_any(visitor),
         }
     }
@@ -380,9 +387,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.expected_container([tag::LIST, tag::TUPLE], Container::List) {
-            Some((taken, len)) => self
-                .container(taken, len, |items| visitor.visit_seq(items))
-                .map_err(|error| error.or_offset(taken.start)),
+            Some((taken, len)) => self.container(taken, len, |items| visitor.visit_seq(items)),
             None => self.deserialize_any(visitor),
         }
     }
@@ -405,9 +410,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.expected_container([tag::DICT; 2], Container::Dict) {
-            Some((taken, len)) => self
-                .container(taken, len, |pairs| visitor.visit_map(pairs))
-                .map_err(|error| error.or_offset(taken.start)),
+            Some((taken, len)) => self.container(taken, len, |pairs| visitor.visit_map(pairs)),
             None => self.deserialize_any(visitor),
         }
     }
@@ -466,7 +469,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de, '_> {
                 Err(DecodeError::custom("expected a text or a dict of one pair, the variant and its content"))
             }
         };
-        result.map_err(|error| error.or_offset(taken.start))
+        placed(result, taken.start)
     }
 
     #[inline]

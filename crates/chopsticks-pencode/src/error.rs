@@ -60,10 +60,17 @@ impl DecodeError {
     /// Fills in the offset if there is no place yet.
     #[cfg(feature = "serde")]
     #[cold]
-    pub(crate) fn or_offset(self, offset: usize) -> Self {
-        match *self.0 {
-            Located::Unknown { kind } => Self::new(offset, kind),
-            _ => self,
+    pub(crate) fn or_offset(mut self, offset: usize) -> Self {
+        self.place(offset);
+        self
+    }
+
+    /// Fills in the offset if there is no place yet.
+    #[cfg(feature = "serde")]
+    #[cold]
+    pub(crate) fn place(&mut self, offset: usize) {
+        if let Located::Unknown { kind } = &*self.0 {
+            *self.0 = Located::Byte { offset, kind: kind.clone() };
         }
     }
 
@@ -88,7 +95,10 @@ impl serde::de::Error for DecodeError {
 
 /// A [`DecodeErrorKind`] and its place. Boxed, so that the `Result` of every value read is small.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only typed data has errors without an offset"))]
+#[cfg_attr(
+    not(feature = "serde"),
+    expect(dead_code, reason = "only typed data has errors without an offset")
+)]
 enum Located {
     #[error("invalid value at byte {offset}")]
     Byte {

@@ -64,6 +64,7 @@
 //! - Integers beyond 128 bits need [`BigInt`]; reading them as anything else is an error. serde
 //!   buffers the content of flattened, untagged and internally tagged types, and does so for no
 //!   integer beyond 64 bits.
+//! - Types that have a text form take it: an `IpAddr` is `'10.0.0.1'` to Python.
 //! - A NaN loses its sign and payload.
 //! - Whether keys and members are hashable, and differ, is not checked. [`Value::get`] takes the last
 //!   of equal keys.

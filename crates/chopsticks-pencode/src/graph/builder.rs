@@ -30,6 +30,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct GraphBuilder<'a> {
     graph: Graph<'a>,
+    /// The length of all text and bytes, borrowed or owned.
+    payload: usize,
     error: Option<EncodeErrorKind>,
 }
 
@@ -37,7 +39,7 @@ impl<'a> GraphBuilder<'a> {
     /// Makes a builder of an empty graph.
     #[must_use]
     pub fn new() -> Self {
-        Self { graph: Graph::empty(), error: None }
+        Self { graph: Graph::empty(), payload: 0, error: None }
     }
 
     /// Returns `None`, of which there is one.
@@ -85,7 +87,6 @@ impl<'a> GraphBuilder<'a> {
 
     /// Makes text that the graph borrows.
     pub fn borrowed_text(&mut self, value: &'a str) -> NodeId {
-        self.check_len(value.len());
         self.push(Node::Text(Chunk::Borrowed(value)), value.len())
     }
 
@@ -99,7 +100,6 @@ impl<'a> GraphBuilder<'a> {
     /// Makes text that is `str` to Python 2 and that the graph borrows. It must be ASCII.
     pub fn borrowed_native_text(&mut self, value: &'a str) -> NodeId {
         self.check_ascii(value);
-        self.check_len(value.len());
         self.push(Node::NativeText(Chunk::Borrowed(value)), value.len())
     }
 
@@ -116,7 +116,6 @@ impl<'a> GraphBuilder<'a> {
 
     /// Makes bytes that the graph borrows.
     pub fn borrowed_bytes(&mut self, value: &'a [u8]) -> NodeId {
-        self.check_len(value.len());
         self.push(Node::Bytes(Chunk::Borrowed(value)), value.len())
     }
 
@@ -183,7 +182,7 @@ impl<'a> GraphBuilder<'a> {
     /// # Errors
     ///
     /// [`EncodeErrorKind::NotAscii`] if a native text was not ASCII, [`EncodeErrorKind::TooLong`]
-    /// if all text, all bytes or the number of objects is beyond 32 bits.
+    /// if the length of all text and bytes or the number of objects is beyond 32 bits.
     ///
     /// # Panics
     ///
@@ -206,6 +205,8 @@ impl<'a> GraphBuilder<'a> {
     fn push(&mut self, node: Node<'a>, len: usize) -> NodeId {
         let index = self.graph.nodes.len();
         self.check_len(index);
+        self.payload = self.payload.saturating_add(len);
+        self.check_len(self.payload);
         if self.error.is_some() {
             return NodeId::NONE;
         }
