@@ -85,7 +85,11 @@ impl Human {
         self.stderr.push(&mut out, style, &format!("{host}: {phase}: {first}"));
         out.push('\n');
         indent(&mut out, rest);
-        indent(&mut out, &harmless(traceback.as_deref().unwrap_or_default()));
+        // Without lines of the codebase in it, a traceback is the message once more.
+        let traceback = harmless(traceback.as_deref().unwrap_or_default());
+        if traceback.trim_end() != message.trim_end() {
+            indent(&mut out, &traceback);
+        }
         out
     }
 }
@@ -143,6 +147,13 @@ mod tests {
         };
         let expected = "a: call: ValueError: no\\x1b[2J\n    really\n    Traceback:\n      File\\x07\n";
         assert_eq!(human().failure("a", &failure), expected);
+
+        let bare = Failure {
+            message: "SystemExit: 3".to_owned(),
+            traceback: Some("SystemExit: 3\n".to_owned()),
+            ..failure
+        };
+        assert_eq!(human().failure("a", &bare), "a: call: SystemExit: 3\n");
     }
 
     #[test]
