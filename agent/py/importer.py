@@ -5,7 +5,7 @@ class CodebaseLoader(object):
     """Runs one module of the codebase (PEP 302 and 451)."""
 
     def __init__(self, name, kind, file, source, submodules):
-        self.name, self.kind, self.file, self.source = name, kind, file, source
+        self.name, self.kind, self.file, self.source = name, kind, file.encode('utf-8') if OLD and file else file, source
 
     def create_module(self, spec):
         return None
@@ -31,7 +31,8 @@ class CodebaseLoader(object):
         return module
 
     def place(self):
-        return os.path.dirname(self.file) if self.file else 'chopsticks:' + self.name
+        # No folder: one of that name, with other files, may be on this host.
+        return 'chopsticks:' + self.name
 
     def is_package(self, name):
         return self.kind > 0
@@ -49,17 +50,28 @@ class CodebaseLoader(object):
 
 def find(name):
     """Returns the spec (on 2.7 the loader) of a module; `None` when the codebase has it not."""
+    if OLD and '.' not in name:
+        # Here `sys.meta_path` comes before what the host has.
+        import imp
+        try:
+            found = imp.find_module(name)[0]
+            return found and found.close()
+        except ImportError:
+            pass
     entry = modules.pop(name, None)
     if not entry:
         operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps(name if not OLD else unicode(name), 2))
         if operation == FAIL:
-            # Without a format it comes from the transport: nobody answered, or the module is over the limit.
-            raise ImportError('%s: %s' % (name, marshal.loads(payload)['message'] if form & 15 else 'cannot be sent'))
-        answer = marshal.loads(payload)
-        if not answer:
-            return None
-        entry = answer[1:]
-        listing[name] = entry[3]
+            # Without a format it comes from the transport: nobody answered, or the module is over the limit. What is
+            # raised here 2.7 takes for a module that is not there.
+            why = marshal.loads(payload)['message'] if form & 15 else u'cannot be sent'
+            entry = 0, u'codebase', (u'raise ImportError(%r)' % (name + ': ' + why)).encode('utf-8'), ()
+        else:
+            answer = marshal.loads(payload)
+            if not answer:
+                return None
+            entry = answer[1:]
+            listing[name] = entry[3]
     loader = CodebaseLoader(name, *entry)
     if OLD:
         return loader

@@ -170,7 +170,7 @@ class Agent(object):
             else:
                 time.sleep(self.slow)
                 entry = self.entry(name)
-            self.send(request, REPLY, MARSHAL, marshal.dumps(entry, 2))
+            self.send(request, FAIL if type(entry) is dict else REPLY, MARSHAL, marshal.dumps(entry, 2))
             return
         with self.came:
             if operation == HELLO:
