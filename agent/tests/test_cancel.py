@@ -1,0 +1,196 @@
+"""Cancelled calls: how they end, what ends with them, and what does not."""
+import os
+import time
+import unittest
+
+from harness import Case, alive, eventually, function, marked
+
+STUBBORN = '''
+import os, signal, subprocess, sys, time
+def f(mark):
+    # A child that ignores TERM, and one that also leaves the session.
+    for before in None, os.setsid:
+        subprocess.Popen(['sh', '-c', 'trap "" TERM; while :; do sleep .1; done', mark], preexec_fn=before)
+    subprocess.call(['sh', '-c', 'sleep 600; :', mark])
+'''
+
+
+@unittest.skipUnless(os.path.isdir('/proc/self'), 'processes are looked for in /proc')
+class Cancel(Case):
+    counter = 0
+
+    def mark(self):
+        Cancel.counter += 1
+        return 'cancel-canary-%d-%d' % (os.getpid(), Cancel.counter)
+
+    def cancelled(self, agent, request):
+        failure = agent.failure(request)
+        self.assertEqual((failure['kind'], failure['type']), ('cancelled', 'KeyboardInterrupt'), failure)
+
+    def usable(self, agent):
+        self.assertEqual(agent.call('operator:neg', 1), -1)
+        self.assertTrue(agent.call(function(
+            'import threading\ndef f(): return type(threading.current_thread()).__name__ == "_MainThread"')))
+
+    def test_sleeping_call_ends_at_once(self):
+        agent = self.agent()
+        request = agent.call_later('time:sleep', 600)
+        begin = time.time()
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertLess(time.time() - begin, 10)
+        self.usable(agent)
+
+    def test_busy_loop_ends(self):
+        agent = self.agent()
+        request = agent.call_later(function('def f():\n  while 1: pass'))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.usable(agent)
+
+    def test_busy_loop_on_a_thread_ends(self):
+        agent = self.agent()
+        blocker = agent.call_later('time:sleep', 600)
+        request = agent.call_later(function('def f():\n  while 1: pass'))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertNotIn(blocker, agent.answers)
+        agent.cancel(blocker)
+        self.cancelled(agent, blocker)
+        self.usable(agent)
+
+    def test_call_cancelled_in_the_same_breath_ends(self):
+        for others in 0, 1:
+            agent = self.agent()
+            if others:
+                agent.call_later('time:sleep', 600)
+                self.assertEqual(agent.call('operator:neg', 1), -1)
+            requests = []
+            for n in range(10):
+                requests.append(agent.call_later(function('def f():\n  while 1: pass')))
+                agent.cancel(requests[-1])
+            for request in requests:
+                self.cancelled(agent, request)
+            self.assertEqual(agent.call('operator:neg', 1), -1)
+
+    def test_children_end_with_the_call_whatever_they_ignore(self):
+        agent, mark = self.agent(), self.mark()
+        request = agent.call_later(function(STUBBORN), mark)
+        self.assertTrue(eventually(lambda: len(marked(mark)) == 3))
+        agent.cancel(request)
+        agent.answer(request)
+        self.assertTrue(eventually(lambda: not marked(mark)), marked(mark))
+        self.usable(agent)
+
+    def test_children_of_a_call_on_a_thread_end_with_it(self):
+        agent, mark, other = self.agent(), self.mark(), self.mark()
+        body = 'import subprocess\ndef f(mark): return subprocess.call(["sh", "-c", "sleep 600; :", mark])'
+        first = agent.call_later(function(body), other)
+        self.assertTrue(eventually(lambda: marked(other)))
+        request = agent.call_later(function(body), mark)
+        self.assertTrue(eventually(lambda: marked(mark)))
+        agent.cancel(request)
+        self.assertTrue(eventually(lambda: not marked(mark)))
+        agent.answer(request)
+        # The other call is not touched, although its child is as young.
+        self.assertTrue(marked(other))
+        self.assertNotIn(first, agent.answers)
+        agent.cancel(first)
+        agent.answer(first)
+        self.assertTrue(eventually(lambda: not marked(other)))
+
+    def test_cancel_of_the_older_call_spares_the_younger_ones_children(self):
+        agent, old, young = self.agent(), self.mark(), self.mark()
+        body = 'import subprocess\ndef f(mark): return subprocess.call(["sh", "-c", "sleep 600; :", mark])'
+        first = agent.call_later(function(body), old)
+        self.assertTrue(eventually(lambda: marked(old)))
+        second = agent.call_later(function(body), young)
+        self.assertTrue(eventually(lambda: marked(young)))
+        agent.cancel(first)
+        agent.answer(first)
+        self.assertTrue(eventually(lambda: not marked(old)))
+        self.assertTrue(marked(young))
+        self.assertNotIn(second, agent.answers)
+
+    def test_children_of_earlier_calls_are_spared(self):
+        agent, mark = self.agent(), self.mark()
+        agent.call(function('import subprocess, time\ndef f(mark):\n'
+                            '  subprocess.Popen(["sh", "-c", "sleep 600; :", mark]); time.sleep(.1)'), mark)
+        request = agent.call_later('time:sleep', 600)
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        time.sleep(.3)
+        self.assertTrue(marked(mark))
+
+    def test_call_after_a_cancelled_one_is_not_struck(self):
+        agent = self.agent()
+        for n in range(30):
+            request = agent.call_later('time:sleep', n % 5 * .001)
+            agent.cancel(request)
+            follower = agent.call_later(function('import time\ndef f(n): time.sleep(.002); return n'), n)
+            agent.answer(request)
+            self.assertEqual(agent.result(follower), n)
+        self.usable(agent)
+
+    def test_repeated_cancels_are_one(self):
+        agent = self.agent()
+        request = agent.call_later('time:sleep', 600)
+        for _ in range(20):
+            agent.cancel(request)
+        self.cancelled(agent, request)
+        for _ in range(20):
+            agent.cancel(request)
+        self.usable(agent)
+        self.assertNotIn(request, agent.answers)
+
+    def test_function_that_swallows_an_interrupt_is_interrupted_again(self):
+        agent = self.agent()
+        request = agent.call_later(function(
+            'import time\ndef f():\n  try: time.sleep(600)\n  except KeyboardInterrupt: pass\n  time.sleep(600)'))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.usable(agent)
+
+    def test_result_of_a_function_that_ends_by_itself_is_given(self):
+        agent = self.agent()
+        request = agent.call_later(function(
+            'import time\ndef f():\n  try: time.sleep(600)\n  except KeyboardInterrupt: return 5'))
+        agent.cancel(request)
+        agent.answer(request)
+        self.usable(agent)
+
+    def test_clean_up_runs(self):
+        agent = self.agent()
+        body = ('import os, time\nseen = []\ndef f():\n  try:\n    os.write(2, b"in\\n"); time.sleep(600)\n'
+                '  finally: seen.append(1)\ndef g(): return len(seen)')
+        request = agent.call_later(function(body))
+        self.assertTrue(eventually(lambda: agent.errors))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertEqual(agent.call(function(body, 'g')), 1)
+
+    def test_call_that_waits_for_a_module_ends_when_it_came(self):
+        agent = self.agent({'late': b'import time\ntime.sleep(600)\ndef f(): pass'}, slow=.2)
+        request = agent.call_later('late:f')
+        self.assertTrue(eventually(lambda: 'late' in agent.asked))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.usable(agent)
+
+    def test_imports_that_were_interrupted_can_be_made_again(self):
+        agent = self.agent({'slow': b'import os, time\nif os.environ.get("SLOW") is None: os.environ["SLOW"] = "1"; '
+                                    b'time.sleep(600)\ndef f(): return 3'})
+        request = agent.call_later('slow:f')
+        self.assertTrue(eventually(lambda: 'slow' in agent.asked))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertEqual(agent.call('slow:f'), 3)
+
+    def test_interrupts_by_others_do_not_strike(self):
+        agent = self.agent()
+        self.usable(agent)
+        os.kill(agent.process.pid, 2)
+        request = agent.call_later(function('import os, time\ndef f():\n  os.kill(os.getpid(), 2); time.sleep(.1); return 1'))
+        self.assertEqual(agent.result(request), 1)
+        self.assertTrue(alive(agent.process.pid))
+        self.assertEqual(agent.errors, [])
