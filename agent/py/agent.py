@@ -466,6 +466,9 @@ def main():
     elif hasattr(os, 'register_at_fork'):
         os.register_at_fork(after_in_child=at_fork)
     try:
+        # Where we lead a group, which kept a terminal's signals away until now, we cannot lead a session: leave it first.
+        if os.getpgrp() == PID:
+            os.setpgid(0, os.getpgid(os.getppid()))
         os.setsid()
     except OSError:
         pass

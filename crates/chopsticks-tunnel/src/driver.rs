@@ -107,6 +107,9 @@ impl Link {
     pub fn spawn(mut command: Command) -> io::Result<Self> {
         use std::process::Stdio;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C on the controller's terminal is the controller's affair.
+        #[cfg(unix)]
+        command.process_group(0);
         let mut child = command.spawn()?;
         let missing = || io::Error::other("the process was started without a pipe that was asked for");
         let stdin = child.stdin.take().ok_or_else(missing)?;

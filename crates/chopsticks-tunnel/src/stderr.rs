@@ -3,11 +3,10 @@
 use std::{
     collections::VecDeque,
     fmt,
-    io::Write as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::host::HostName;
 
@@ -51,19 +50,16 @@ impl Stderr {
         Self(Sink::Callback(Arc::new(sink)))
     }
 
-    fn line(&self, host: &HostName, line: &[u8]) {
+    /// Passes a line on, or adds it to `console`.
+    fn line(&self, host: &HostName, line: &[u8], console: &mut Vec<u8>) {
         match &self.0 {
             Sink::Callback(sink) => sink(host.as_str(), line),
             Sink::Console => {
-                let mut text = Vec::with_capacity(host.as_str().len() + line.len() + 4);
-                text.push(b'[');
-                text.extend_from_slice(host.as_str().as_bytes());
-                text.extend_from_slice(b"] ");
-                text.extend_from_slice(line);
-                text.push(b'\n');
-                // One write under the lock of stderr, so that lines of many hosts do not mix. A console
-                // that is gone is no reason to fail a call.
-                let _ = std::io::stderr().lock().write_all(&text);
+                console.push(b'[');
+                console.extend_from_slice(host.as_str().as_bytes());
+                console.extend_from_slice(b"] ");
+                console.extend_from_slice(line);
+                console.push(b'\n');
             }
             Sink::Off => {}
             Sink::Tracing => {
@@ -106,37 +102,55 @@ impl Tail {
 
 /// Reads `stderr` to its end and passes each line on.
 pub(crate) async fn pump(mut stderr: impl AsyncRead + Unpin, host: HostName, sink: Stderr, tail: Tail) {
-    let take = |line: &[u8]| {
+    let mut console = Vec::new();
+    let take = |line: &[u8], console: &mut Vec<u8>| {
         tail.push(line);
-        sink.line(&host, line);
+        sink.line(&host, line, console);
     };
     let mut pending = Vec::new();
     let mut buffer = vec![0; 8 << 10];
     // An error ends the stream as its end does: nobody could be told more.
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-        if count == buffer.len() && count < MAX_LINE_LEN {
-            buffer.resize(MAX_LINE_LEN, 0);
-        }
         for piece in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
             match piece.strip_suffix(b"\n") {
-                Some(line) if pending.is_empty() => take(line),
+                Some(line) if pending.is_empty() => take(line, &mut console),
                 Some(line) => {
                     pending.extend_from_slice(line);
-                    take(&pending);
+                    take(&pending, &mut console);
                     pending.clear();
                 }
                 None => pending.extend_from_slice(piece),
             }
         }
         if pending.len() >= MAX_LINE_LEN {
-            take(&pending);
+            take(&pending, &mut console);
             pending.clear();
+        }
+        print(&mut console).await;
+        if count == buffer.len() && count < MAX_LINE_LEN {
+            buffer.resize(MAX_LINE_LEN, 0);
         }
     }
     if !pending.is_empty() {
-        take(&pending);
+        take(&pending, &mut console);
+        print(&mut console).await;
     }
 }
+
+/// Writes to the controller's stderr, one host at a time: whole lines, and no more than one thread that a slow console
+/// can block.
+async fn print(text: &mut Vec<u8>) {
+    if !text.is_empty() {
+        let _turn = CONSOLE.lock().await;
+        let mut stderr = tokio::io::stderr();
+        // A console that is gone is no reason to fail a call.
+        let _ = stderr.write_all(text).await;
+        let _ = stderr.flush().await;
+        text.clear();
+    }
+}
+
+static CONSOLE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A longer line is passed on in pieces, so that a program that never writes a newline costs bounded memory.
 const MAX_LINE_LEN: usize = 64 << 10;
