@@ -5,6 +5,7 @@ mod exchange;
 mod handshake;
 mod receive;
 mod stream;
+mod streaming;
 mod transmit;
 
 #[cfg(test)]
@@ -21,7 +22,6 @@ use self::handshake::Handshake;
 pub use self::handshake::{PROTOCOL_VERSION, StartOptions};
 use self::receive::Input;
 pub use self::stream::StreamRead;
-use self::stream::{Ending, IncomingState, OutgoingState};
 use self::transmit::{LaneItem, Turn};
 use crate::config::TransportConfig;
 use crate::error::{TransportError, TransportErrorKind};
@@ -363,171 +363,6 @@ impl Connection {
         token
     }
 
-    /// Opens the stream from the peer by giving it the window as credit, which has to happen before the request is
-    /// answered.
-    ///
-    /// # Errors
-    ///
-    /// [`TransportErrorKind::StreamClosed`] if it is too late or the stream was opened before.
-    pub fn open_reader(&mut self, request: RequestId) -> Result<(), TransportError> {
-        let window = self.config.stream_window;
-        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
-        let exchange = self.exchanges.get_mut(&request).filter(|exchange| exchange.may_open_streams());
-        let incoming = &mut exchange.ok_or_else(closed)?.streams().incoming;
-        if incoming.is_wanted {
-            return Err(closed());
-        }
-        incoming.is_wanted = true;
-        match incoming.state {
-            IncomingState::Idle => {
-                incoming.state = IncomingState::Open;
-                incoming.allowance = u64::from(window);
-                incoming.credit_due = window;
-            }
-            // An empty stream may end before anyone asked for it.
-            IncomingState::Ended(_) => return Ok(()),
-            IncomingState::Open | IncomingState::Done => return Err(closed()),
-        }
-        self.call_attention(request);
-        Ok(())
-    }
-
-    /// Takes up to `max` bytes from the stream from the peer.
-    ///
-    /// # Errors
-    ///
-    /// [`TransportErrorKind::StreamAborted`], or [`TransportErrorKind::StreamClosed`] if the request is over.
-    pub fn stream_read(&mut self, request: RequestId, max: usize) -> Result<StreamRead, TransportError> {
-        let window = self.config.stream_window;
-        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
-        let exchange = self.exchanges.get_mut(&request).ok_or_else(closed)?;
-        let incoming = &mut exchange.streams.as_mut().ok_or_else(closed)?.incoming;
-        if let Some(bytes) = incoming.buffer.pop(max) {
-            if incoming.state == IncomingState::Open {
-                // At most the window is allowed at once, so this fits.
-                incoming.owed += u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                if incoming.owed >= window.div_ceil(CREDIT_PARTS) {
-                    incoming.allowance += u64::from(incoming.owed);
-                    incoming.credit_due += incoming.owed;
-                    incoming.owed = 0;
-                    self.call_attention(request);
-                }
-            }
-            return Ok(StreamRead::Data(bytes));
-        }
-        let result = match incoming.state {
-            IncomingState::Open => return Ok(StreamRead::Pending),
-            IncomingState::Ended(Ending::Complete) => Ok(StreamRead::End),
-            IncomingState::Ended(Ending::Aborted(reason)) => {
-                Err(TransportError::of_request(request, TransportErrorKind::StreamAborted { reason }))
-            }
-            IncomingState::Idle | IncomingState::Done => return Err(closed()),
-        };
-        incoming.state = IncomingState::Done;
-        self.settle(request);
-        result
-    }
-
-    /// Tells the peer that the rest of its stream is not wanted. Nothing happens if it has ended.
-    pub fn stream_reset(&mut self, request: RequestId, reason: u32) {
-        let Some(exchange) = self.exchanges.get_mut(&request) else { return };
-        let Some(streams) = &mut exchange.streams else { return };
-        let was_open = streams.incoming.state == IncomingState::Open;
-        streams.incoming.kill();
-        if was_open {
-            streams.incoming.reset_due = Some(reason);
-            self.call_attention(request);
-        }
-        self.settle(request);
-    }
-
-    /// Opens the stream to the peer, which then must be ended, before the request is answered.
-    ///
-    /// # Errors
-    ///
-    /// [`TransportErrorKind::StreamReset`] if the peer does not want it, or [`TransportErrorKind::StreamClosed`] if
-    /// it is too late or the stream was opened before.
-    pub fn open_writer(&mut self, request: RequestId) -> Result<(), TransportError> {
-        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
-        let exchange = self.exchanges.get_mut(&request).filter(|exchange| exchange.may_open_streams());
-        let outgoing = &mut exchange.ok_or_else(closed)?.streams().outgoing;
-        if let Some(reason) = outgoing.reset {
-            return Err(TransportError::of_request(request, TransportErrorKind::StreamReset { reason }));
-        }
-        if outgoing.state != OutgoingState::Idle {
-            return Err(closed());
-        }
-        outgoing.state = OutgoingState::Open;
-        Ok(())
-    }
-
-    /// Returns how many bytes [`stream_write`](Self::stream_write) should be given at most; after 0,
-    /// [`Event::Writable`] will tell.
-    ///
-    /// # Errors
-    ///
-    /// [`TransportErrorKind::StreamReset`] if the peer wants no more, or [`TransportErrorKind::StreamClosed`].
-    pub fn stream_room(&mut self, request: RequestId) -> Result<usize, TransportError> {
-        let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
-        let limit = self.stream_queue_len();
-        let exchange = self.exchanges.get_mut(&request).ok_or_else(closed)?;
-        let outgoing = &mut exchange.streams.as_mut().ok_or_else(closed)?.outgoing;
-        if let Some(reason) = outgoing.reset {
-            return Err(TransportError::of_request(request, TransportErrorKind::StreamReset { reason }));
-        }
-        if outgoing.state != OutgoingState::Open || outgoing.ending.is_some() {
-            return Err(closed());
-        }
-        let room = limit.saturating_sub(outgoing.queued);
-        outgoing.blocked = room == 0;
-        Ok(room)
-    }
-
-    /// Queues bytes for the stream to the peer, which leave as the peer's credit allows.
-    ///
-    /// # Errors
-    ///
-    /// As [`stream_room`](Self::stream_room).
-    pub fn stream_write(&mut self, request: RequestId, bytes: Bytes) -> Result<(), TransportError> {
-        self.stream_room(request)?;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let Some(exchange) = self.exchanges.get_mut(&request) else { return Ok(()) };
-        let outgoing = &mut exchange.streams().outgoing;
-        outgoing.blocked = false;
-        outgoing.queued += bytes.len();
-        outgoing.queue.push_back(bytes);
-        self.schedule_stream(request);
-        Ok(())
-    }
-
-    /// Ends the stream to the peer after what is queued: it is complete.
-    ///
-    /// # Errors
-    ///
-    /// As [`stream_room`](Self::stream_room).
-    pub fn stream_finish(&mut self, request: RequestId) -> Result<(), TransportError> {
-        self.stream_room(request)?;
-        let Some(exchange) = self.exchanges.get_mut(&request) else { return Ok(()) };
-        exchange.streams().outgoing.ending = Some(Ending::Complete);
-        self.schedule_stream(request);
-        Ok(())
-    }
-
-    /// Breaks the stream to the peer off: what is queued is dropped, and the peer knows that it has not got all.
-    /// Nothing happens if it has ended.
-    pub fn stream_abort(&mut self, request: RequestId, reason: u32) {
-        if self.stream_room(request).is_err() {
-            return;
-        }
-        let Some(exchange) = self.exchanges.get_mut(&request) else { return };
-        let outgoing = &mut exchange.streams().outgoing;
-        outgoing.discard();
-        outgoing.ending = Some(Ending::Aborted(reason));
-        self.schedule_stream(request);
-    }
-
     /// Returns how many bytes of messages wait to be sent.
     pub fn queued_len(&self) -> usize {
         self.queued
@@ -541,10 +376,6 @@ impl Connection {
     /// Returns the time that the connection was last told.
     pub(crate) fn now(&self) -> Instant {
         self.now
-    }
-
-    fn stream_queue_len(&self) -> usize {
-        self.config.frame_len.saturating_mul(2)
     }
 
     fn check_failed(&self) -> Result<(), TransportError> {
@@ -632,7 +463,3 @@ pub enum Order {
     /// When all notices that were given before it have left, because the peer will need them first.
     AfterNotices,
 }
-
-/// Credit is given again when this part of the window has been read: often enough that a sender does not
-/// run dry, seldom enough to cost nothing.
-const CREDIT_PARTS: u32 = 4;

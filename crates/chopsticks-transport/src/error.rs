@@ -1,5 +1,8 @@
 //! What can go wrong, and whose fault it is.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -11,6 +14,8 @@ use crate::operation::Operation;
 use crate::request::RequestId;
 
 /// A connection, or one request on it, has failed.
+///
+/// It says where; [`kind`](Self::kind) and the chain of sources say what.
 ///
 /// Errors are cheap to clone: all who wait for a connection get the same one when it ends.
 #[derive(Clone, Debug)]

@@ -1,4 +1,65 @@
 //! Framed messages, requests and byte streams with credit over any byte stream, as a sans-I/O core and a tokio driver.
+//!
+//! Two programs that share a pair of pipes, a socket or anything else that carries bytes both ways make requests of each
+//! other: many at once, each with one reply, with two byte streams if wanted, and with cancellation. One of them, the
+//! controller, has started the other, the agent. `docs/wire.md` in the repository is the protocol, byte by byte.
+//!
+//! ```
+//! use chopsticks_transport::{
+//!     Format, IncomingMessage, Operation, StartOptions, Transport, TransportConfig,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (near, far) = tokio::io::duplex(64 << 10);
+//! let config = TransportConfig::default();
+//!
+//! // The agent greets, and answers each request with the length of its payload.
+//! let (reader, writer) = tokio::io::split(far);
+//! let (agent, mut incoming, driver) = Transport::agent(reader, writer, config.clone())?;
+//! tokio::spawn(driver);
+//! agent.send_hello(Format::None, "it is me".as_bytes())?;
+//! tokio::spawn(async move {
+//!     while let Some(message) = incoming.next().await {
+//!         if let IncomingMessage::Request(request) = message {
+//!             let len = request.payload.len().to_string();
+//!             request.responder.reply(Format::Bytes, len.into_bytes())?;
+//!         }
+//!     }
+//!     Ok::<_, chopsticks_transport::TransportError>(())
+//! });
+//!
+//! // The controller need not wait for the greeting: its call leaves at once.
+//! let (reader, writer) = tokio::io::split(near);
+//! let (controller, _incoming, driver) =
+//!     Transport::controller(reader, writer, StartOptions::new(), config)?;
+//! tokio::spawn(driver);
+//! let reply = controller.request(Operation::CALL, Format::Bytes, "hello".as_bytes()).await?;
+//! assert_eq!(reply.payload, "5");
+//! assert_eq!(controller.hello().await?.payload, "it is me");
+//!
+//! controller.close();
+//! controller.closed().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! * [`Transport`], [`Driver`], [`Handle`], [`Request`], [`Incoming`], [`StreamReader`] and [`StreamWriter`] are what programs
+//!   use: the driver is one task that owns the reader and the writer, everything else is a way to ask it for something.
+//! * [`Connection`] is all of the protocol as a state machine without I/O and without a clock, for tests, fuzzers and other
+//!   drivers.
+//!
+//! # Limits
+//!
+//! The peer is not trusted. Whatever it sends ends in a reply, or in a [`TransportError`] that says what it did, and in
+//! memory that [`TransportConfig`] bounds; nothing is set aside for bytes that are only announced. A message that is too long
+//! fails its request and nothing else. A request that is dropped is cancelled, and a peer that does not end it in time
+//! loses the connection.
+//!
+//! There are no deadlines for requests here, as `tokio::time::timeout` around a [`Request`] does the same, no encryption,
+//! no compression, and no second attempt: a connection that has ended is replaced by a new one.
 
 mod config;
 mod connection;

@@ -31,8 +31,7 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// The peer asks for something: [`Connection::reply`](crate::Connection::reply) or
-    /// [`Connection::fail`](crate::Connection::fail) must follow.
+    /// The peer asks for something: [`Connection::reply`](crate::Connection::reply) must follow.
     Request {
         /// The request.
         request: RequestId,
