@@ -100,6 +100,10 @@ fn tracked_files(workspace: &Workspace) -> Result<Vec<File>, Failure> {
     let list = command::output(workspace.program("git").args(["ls-files", "-z"]))?;
     let paths = list.split_terminator('\0').map(str::to_owned);
     let read = |path: String| {
+        // A link is checked where it leads to: from its own place, relative links in the text lead elsewhere.
+        if workspace.root().join(&path).is_symlink() {
+            return None;
+        }
         let content = String::from_utf8(fs::read(workspace.root().join(&path)).ok()?).ok()?;
         Some(File { path, content })
     };
