@@ -5,6 +5,8 @@ mod incoming;
 mod request;
 mod shared;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::future::Future;

@@ -21,7 +21,7 @@ use crate::request::RequestId;
 /// connection. If it is dropped, requests are refused and notices are dropped.
 #[derive(Debug)]
 pub struct Incoming {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Incoming {

@@ -171,8 +171,10 @@ impl State {
     }
 
     pub(super) fn register_driver(&mut self, waker: &Waker) {
-        if self.driver.is_none() {
-            self.driver = Some(waker.clone());
+        // The driver may have moved to another task since it was last polled.
+        match &mut self.driver {
+            Some(driver) => driver.clone_from(waker),
+            none => *none = Some(waker.clone()),
         }
     }
 
