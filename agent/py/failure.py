@@ -62,7 +62,9 @@ def failure(stage, request):
             lines = traceback.format_exception(kind, error, trace)
         except BaseException:
             lines = traceback.format_tb(trace)
-    text = u''.join(map(to_text, lines))
+    # Nor do those of the import system, where they are not left out already: as with a syntax error.
+    text = u''.join(to_text(line) for line in lines
+                    if not line.startswith(('  File "chopsticks/', '  File "<frozen importlib.')))
     kind = error.__class__
     name = kind.__name__
     module = getattr(kind, '__module__', '')
