@@ -52,6 +52,8 @@ def find(name):
     """Returns the spec (on 2.7 the loader) of a module; `None` when the codebase has it not."""
     if OLD and '.' not in name:
         # Here `sys.meta_path` comes before what the host has.
+        if name in sys.builtin_module_names:
+            return
         import imp
         try:
             found = imp.find_module(name)[0]
