@@ -204,7 +204,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let filled = self.outbox.slices(&mut slices);
             let offered = slices.get(..filled).unwrap_or_default();
-            let poll = if writer.is_write_vectored() {
+            let poll = if filled > 1 && writer.is_write_vectored() {
                 writer.as_mut().poll_write_vectored(context, offered)
             } else {
                 writer.as_mut().poll_write(context, offered.first().map_or(&[], |slice| slice))
