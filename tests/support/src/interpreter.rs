@@ -43,7 +43,7 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// Returns the program's absolute path, behind wrappers such as pyenv's.
+    /// Returns the program's absolute path, behind wrappers such as pyenv's, links and virtual environments.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -96,7 +96,7 @@ impl Interpreter {
         let mut numbers = lines.next()?.split('.').map(str::parse);
         let mut next = || numbers.next()?.ok();
         let version: (u8, u8, u8) = (next()?, next()?, next()?);
-        let path = PathBuf::from(lines.next()?);
+        let path = real(Path::new(lines.next()?));
         let is_supported = matches!(version, (2, 7, _) | (3, 4.., _) | (4.., _, _));
         (is_supported && path.is_absolute()).then_some(Self { path, version, implementation })
     }
@@ -160,7 +160,7 @@ pub fn find_interpreters() -> Result<Vec<Interpreter>, FindError> {
             outcome => return Err(FindError { name: path.display().to_string(), source: outcome.err() }),
         };
         let is_known = found.iter().any(|other| {
-            real(&other.path) == real(&interpreter.path)
+            other.path == interpreter.path
                 || (other.version, other.implementation) == (interpreter.version, interpreter.implementation)
         });
         if !is_known {
@@ -213,7 +213,7 @@ pub fn python3() -> &'static Interpreter {
     let default = on_path("python3").map(|path| real(&path));
     let candidates = || interpreters().iter().filter(|interpreter| !interpreter.is_python2());
     candidates()
-        .find(|interpreter| Some(real(&interpreter.path)) == default)
+        .find(|interpreter| Some(&interpreter.path) == default.as_ref())
         .or_else(|| candidates().next_back())
         .unwrap_or_else(|| {
             panic!("the test needs a Python 3: install it or name it in {INTERPRETERS_VARIABLE}")

@@ -32,9 +32,9 @@ fn newest_is_the_last_and_python3_is_a_python_3() {
 
 #[test]
 fn report_of_a_supported_interpreter_is_parsed() {
-    let found = Interpreter::parse("CPython\n3.11.7\n/usr/bin/python3\n").unwrap();
+    let found = Interpreter::parse("CPython\n3.11.7\n/nonexistent/python3\n").unwrap();
     assert_eq!(found.version(), (3, 11, 7));
-    assert_eq!(found.path(), Path::new("/usr/bin/python3"));
+    assert_eq!(found.path(), Path::new("/nonexistent/python3"));
     assert_eq!(found.to_string(), "3.11.7");
     let found = Interpreter::parse("PyPy\n2.7.18\n/usr/bin/pypy\n").unwrap();
     assert_eq!(found.implementation(), Implementation::PyPy);
