@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::failure::Failure;
 
+/// How long to wait for the rest of the output of a command that was killed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Where a line of output came from.
 #[derive(Clone, Copy)]
 enum Source {
@@ -36,10 +39,11 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
 
 /// Prints the command, runs it, and hands each line of its output to `on_line` after passing it on.
 ///
-/// Lines are passed on as they come. Those of stdout and of stderr keep their order, but not towards each
+/// Lines are passed on as they come, behind `prefix`. Those of stdout and of stderr keep their order, but not towards each
 /// other. A command that prints nothing for as long as `patience` is ended, with all that it started.
 pub(crate) fn watch(
     command: &mut Command,
+    prefix: &str,
     patience: Duration,
     mut on_line: impl FnMut(&str),
 ) -> Result<Ending, Failure> {
@@ -58,24 +62,26 @@ pub(crate) fn watch(
     if let Some(stderr) = child.stderr.take() {
         thread::spawn(move || forward(stderr, Source::Stderr, &sender));
     }
-    let is_silent = loop {
-        match lines.recv_timeout(patience) {
+    let mut is_silent = false;
+    loop {
+        match lines.recv_timeout(if is_silent { LAST_WORDS } else { patience }) {
             Ok((source, line)) => {
                 let line = String::from_utf8_lossy(&line);
                 match source {
-                    Source::Stdout => print!("{line}"),
-                    Source::Stderr => eprint!("{line}"),
+                    Source::Stdout => print!("{prefix}{line}"),
+                    Source::Stderr => eprint!("{prefix}{line}"),
                 }
                 on_line(without_colours(&line).trim());
             }
-            // Both pipes were closed.
-            Err(RecvTimeoutError::Disconnected) => break false,
-            Err(RecvTimeoutError::Timeout) => {
+            Err(RecvTimeoutError::Timeout) if !is_silent => {
                 kill_tree(child.id());
-                break true;
+                // What it had begun to print often tells what it was about.
+                is_silent = true;
             }
+            // Both pipes were closed, or are held open by a process that got away.
+            Err(_) => break,
         }
-    };
+    }
     let status = child.wait().map_err(|error| Failure::during(show(command), error))?;
     Ok(if is_silent { Ending::Silent } else { Ending::Exited(status) })
 }
@@ -174,7 +180,7 @@ mod tests {
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", "echo one; echo two >&2; printf three; exit 3"]);
-        let ending = watch(&mut command, PATIENCE, |line| lines.push(line.to_owned())).unwrap();
+        let ending = watch(&mut command, "", PATIENCE, |line| lines.push(line.to_owned())).unwrap();
         lines.sort();
         assert_eq!(lines, ["one", "three", "two"]);
         assert!(matches!(ending, Ending::Exited(status) if status.code() == Some(3)));
@@ -185,9 +191,13 @@ mod tests {
         // A number of seconds that nothing else on the machine sleeps for.
         let canary = format!("3600.{}", std::process::id());
         let mut command = Command::new("sh");
-        command.args(["-c", "echo up; sleep \"$1\" & sleep \"$1\"; true", "sh", &canary]);
-        let ending = watch(&mut command, Duration::from_millis(300), |_| {}).unwrap();
+        command.args(["-c", "printf begun; sleep \"$1\" & sleep \"$1\"; true", "sh", &canary]);
+        let mut lines = Vec::new();
+        let ending =
+            watch(&mut command, "> ", Duration::from_millis(300), |line| lines.push(line.to_owned()))
+                .unwrap();
         assert!(matches!(ending, Ending::Silent));
+        assert_eq!(lines, ["begun"]);
         processes::wait_until_gone(processes::with_argument(&canary), PATIENCE).unwrap();
     }
 

@@ -9,6 +9,8 @@ mod summary;
 
 use std::io::{self, Write};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -39,8 +41,17 @@ struct Plan {
     runs: Vec<Run>,
     /// What to say of it in the table, such as the interpreters that were found.
     note: String,
+    at_once: AtOnce,
     /// Where the runs leave what nobody needs.
     scratch: Option<TempDir>,
+}
+
+/// How many runs of a suite go side by side.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum AtOnce {
+    One,
+    /// For runners that wait more than they work. Their lines are told apart by the label.
+    OnePerCore,
 }
 
 /// One call of a test runner.
@@ -49,6 +60,16 @@ struct Run {
     label: String,
     command: Command,
     dialect: Dialect,
+}
+
+/// How one call of a test runner went.
+struct Finished {
+    /// The label as a prefix.
+    label: String,
+    counts: Counts,
+    closing_lines: Vec<String>,
+    /// What was wrong, if anything.
+    trouble: Option<String>,
 }
 
 /// Why a suite has nothing to run.
@@ -110,27 +131,11 @@ fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
     };
     let mut report = report(Outcome::Ran, String::new());
     let mut troubles = Vec::new();
-    for Run { label, mut command, dialect } in plan.runs {
-        let label = if label.is_empty() { String::new() } else { format!("{label}: ") };
-        let mut scanner = Scanner::new(dialect);
-        let ending = command::watch(&mut command, PATIENCE, |line| scanner.feed(line))?;
-        let (mut counts, lines) = scanner.finish();
-        report.closing_lines.extend(lines.into_iter().map(|line| format!("{label}{line}")));
-        let trouble = match ending {
-            Ending::Silent => Some(format!("ended after {} s of silence", PATIENCE.as_secs())),
-            Ending::Exited(status) if !status.success() => Some(status.to_string()),
-            Ending::Exited(_) if counts.failed > 0 => {
-                Some("the runner counted failures and reported success".to_owned())
-            }
-            Ending::Exited(_) if counts.passed == 0 => Some("no test was run".to_owned()),
-            Ending::Exited(_) => None,
-        };
-        if let Some(trouble) = trouble {
-            troubles.push(format!("{label}{trouble}"));
-            // The runner may have failed before it counted a test; the total must not look like a success.
-            counts.failed = counts.failed.max(1);
-        }
+    for result in perform_all(plan.runs, plan.at_once) {
+        let Finished { label, counts, closing_lines, trouble } = result?;
+        report.closing_lines.extend(closing_lines.into_iter().map(|line| format!("{label}{line}")));
         report.counts += counts;
+        troubles.extend(trouble.map(|trouble| format!("{label}{trouble}")));
     }
     drop(plan.scratch);
     report.remark = if troubles.is_empty() { plan.note } else { troubles.join("; ") };
@@ -138,6 +143,55 @@ fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
         report.outcome = Outcome::Failed;
     }
     Ok(report)
+}
+
+/// Calls the runners, some of them side by side, and returns how they went in the order given.
+fn perform_all(runs: Vec<Run>, at_once: AtOnce) -> Vec<Result<Finished, Failure>> {
+    let workers = match at_once {
+        AtOnce::One => 1,
+        AtOnce::OnePerCore => thread::available_parallelism().map_or(1, usize::from),
+    };
+    let queue = Mutex::new(runs.into_iter().enumerate());
+    let finished = Mutex::new(Vec::new());
+    let work = || {
+        // The queue and the list are whole whatever happens to a thread that holds them.
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some((number, run)) = next() {
+            let result = perform(run, at_once);
+            finished.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let mut finished = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
+    finished.sort_by_key(|(number, _)| *number);
+    finished.into_iter().map(|(_, result)| result).collect()
+}
+
+fn perform(run: Run, at_once: AtOnce) -> Result<Finished, Failure> {
+    let Run { label, mut command, dialect } = run;
+    let label = if label.is_empty() { label } else { format!("{label}: ") };
+    let prefix = if at_once == AtOnce::One { "" } else { &label };
+    let mut scanner = Scanner::new(dialect);
+    let ending = command::watch(&mut command, prefix, PATIENCE, |line| scanner.feed(line))?;
+    let (mut counts, closing_lines) = scanner.finish();
+    let trouble = match ending {
+        Ending::Silent => Some(format!("ended after {} s of silence", PATIENCE.as_secs())),
+        Ending::Exited(status) if !status.success() => Some(status.to_string()),
+        Ending::Exited(_) if counts.failed > 0 => {
+            Some("the runner counted failures and reported success".to_owned())
+        }
+        Ending::Exited(_) if counts.passed == 0 => Some("no test was run".to_owned()),
+        Ending::Exited(_) => None,
+    };
+    if trouble.is_some() {
+        // The runner may have failed before it counted a test; the total must not look like a success.
+        counts.failed = counts.failed.max(1);
+    }
+    Ok(Finished { label, counts, closing_lines, trouble })
 }
 
 /// Prints the table, the runners' closing lines, and the total as the very last line.
@@ -193,7 +247,12 @@ mod tests {
     }
 
     fn plan(script: &str) -> Result<Plan, Obstacle> {
-        Ok(Plan { runs: vec![shell(script)], note: "as planned".to_owned(), scratch: None })
+        Ok(Plan {
+            runs: vec![shell(script)],
+            note: "as planned".to_owned(),
+            at_once: AtOnce::One,
+            scratch: None,
+        })
     }
 
     #[test]
@@ -226,6 +285,24 @@ mod tests {
         let report = report(|_| plan("echo 'test result: FAILED. 5 passed; 2 failed; 0 ignored'"));
         assert_eq!(report.outcome, Outcome::Failed);
         assert_eq!(report.counts.failed, 2);
+    }
+
+    #[test]
+    fn runs_side_by_side_are_reported_in_order() {
+        let report = report(|_| {
+            let run = |label: &str, script: &str| Run { label: label.to_owned(), ..shell(script) };
+            let runs = vec![
+                run("slow", "sleep 0.1; echo 'test result: ok. 1 passed; 0 failed; 0 ignored'"),
+                run("broken", "exit 3"),
+                run("quick", "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'"),
+            ];
+            Ok(Plan { runs, note: String::new(), at_once: AtOnce::OnePerCore, scratch: None })
+        });
+        assert_eq!(report.counts, Counts { passed: 3, failed: 1, skipped: 0 });
+        assert_eq!(report.remark, "broken: exit status: 3");
+        let starts: Vec<_> =
+            report.closing_lines.iter().map(|line| line.split(':').next().unwrap()).collect();
+        assert_eq!(starts, ["slow", "quick"]);
     }
 
     #[test]

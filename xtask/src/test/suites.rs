@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use chopsticks_support::{INTERPRETERS_VARIABLE, Interpreter, find_interpreters};
 use tempfile::TempDir;
 
-use super::{Dialect, Obstacle, Plan, Run, Suite};
+use super::{AtOnce, Dialect, Obstacle, Plan, Run, Suite};
 use crate::command;
 use crate::workspace::Workspace;
 
@@ -61,10 +61,12 @@ fn agent(workspace: &Workspace) -> Result<Plan, Obstacle> {
     }
     let runs = found.iter().map(|interpreter| {
         let mut command = interpreter.command();
-        command.args(["-m", "unittest", "discover", "-s", "tests"]).current_dir(&folder);
+        // Verbose, so that a test that hangs is named.
+        command.args(["-m", "unittest", "discover", "-v", "-s", "tests"]).current_dir(&folder);
         Run { label: format!("Python {interpreter}"), command, dialect: Dialect::Unittest }
     });
-    Ok(Plan { note: format!("under {}", list(found)), ..Plan::of(runs.collect()) })
+    let note = format!("under {}", list(found));
+    Ok(Plan { note, at_once: AtOnce::OnePerCore, ..Plan::of(runs.collect()) })
 }
 
 fn interpreters(_: &Workspace) -> Result<Plan, Obstacle> {
@@ -116,7 +118,7 @@ fn fuzz(workspace: &Workspace) -> Result<Plan, Obstacle> {
         runs.push(fuzz_run(workspace, target, &found, seconds));
     }
     let note = format!("{} targets, {seconds} s each", runs.len());
-    Ok(Plan { runs, note, scratch: Some(scratch) })
+    Ok(Plan { note, scratch: Some(scratch), ..Plan::of(runs) })
 }
 
 fn fuzz_run(workspace: &Workspace, target: &str, found: &Path, seconds: usize) -> Run {
@@ -150,6 +152,6 @@ fn list(interpreters: &[Interpreter]) -> String {
 
 impl Plan {
     fn of(runs: Vec<Run>) -> Self {
-        Self { runs, note: String::new(), scratch: None }
+        Self { runs, note: String::new(), at_once: AtOnce::One, scratch: None }
     }
 }
