@@ -235,6 +235,12 @@ def start(payload):
     options = marshal.loads(payload[26:])
     host = options.get('host')
     nonce = ''.join('%02x' % b for b in bytearray(token))
+    try:
+        # A child that runs no other program has the environment that we were started with, but our name.
+        with open('/proc/self/comm', 'w') as f:
+            f.write('chop-' + nonce[:10])
+    except IOError:
+        pass
     os.environ['CHOPSTICKS_AGENT'] = ':'.join(filter(None, (os.environ.get('CHOPSTICKS_AGENT'), nonce)))
     for entry in options.get('path', ()):
         sys.path.append(entry)

@@ -8,7 +8,7 @@ def processes():
     table = {}
     try:
         names = os.listdir('/proc')
-        if str(PID) not in names:
+        if str(os.getpid()) not in names:
             raise OSError
     except OSError:
         from subprocess import Popen
@@ -29,12 +29,14 @@ def processes():
 
 
 def marked(pid):
-    """Whether the process has our mark in its environment, which descendants keep whatever their session."""
-    try:
-        with open('/proc/%d/environ' % pid, 'rb') as f:
-            return nonce.encode() in f.read()
-    except (IOError, OSError):
-        return False
+    """Whether a process has our mark, whatever its session: in its environment, or as the name of our threads."""
+    for file in 'environ', 'comm':
+        try:
+            with open('/proc/%d/%s' % (pid, file), 'rb') as f:
+                if nonce[:10].encode() in f.read():
+                    return True
+        except (IOError, OSError):
+            pass
 
 
 def below(table, roots):
@@ -125,39 +127,45 @@ def end():
     if not ended.acquire(0):
         while 1:
             sleep(60)
-    idle = get_ident() == MAIN and not busy
-    try:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    except ValueError:
-        pass
-    signal.alarm(10)
-    try:
-        if idle and 'atexit' in sys.modules:
-            sys.modules['atexit']._run_exitfuncs()
-        sys.stderr.flush()
-    except BaseException:
-        pass
     if bore():
         # Whatever a call does meanwhile, it ends with this process now; a child, which holds the pipe until it has
         # finished, clears up behind it. Our children's parent is then another: so look first.
-        family = dict((p, t[2]) for p, t in processes().items() if t)
-        family = dict((p, family[p]) for p in below(processes(), [PID]) if p in family)
+        table = processes()
+        family = dict((p, table[p][2]) for p in below(table, [PID]))
         hold = os.dup(OUT)
         try:
             child = os.fork()
         except OSError:
             child = 0
         if not child:
-            signal.alarm(0)
             me = os.getpid()
 
             def left():
                 table = processes()
-                roots = [p for p in family if p in table and table[p][2] == family[p]]
-                return [p for p in set(roots) | below(table, roots) | set(
-                    p for p in table if table[p][1] == PID or marked(p)) if p not in (me, PID) and p in table]
+                roots = set(p for p in family if p in table and table[p][2] == family[p])
+                return (roots | below(table, roots) | set(
+                    p for p in table if p == PID or table[p][1] == PID or marked(p))) - set([me])
+            if me != PID:
+                # Not with the group, which the controller kills when it takes long; and after the exit functions.
+                os.setsid()
+                for i in range(150):
+                    if os.getppid() == PID:
+                        sleep(.02)
             kill(left)
             os.close(hold)
+            if me != PID:
+                os._exit(0)
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    except ValueError:
+        pass
+    signal.alarm(3)
+    try:
+        if get_ident() == MAIN and not busy and 'atexit' in sys.modules:
+            sys.modules['atexit']._run_exitfuncs()
+        sys.stderr.flush()
+    except BaseException:
+        pass
     os._exit(0)
 
 

@@ -11,14 +11,13 @@ import zlib
 
 PY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'py')
 SENT = ('agent', 'overlap', 'importer', 'ending')
-NONCE = bytes(bytearray(range(16)))
 HEADER = struct.Struct('>LLBB')
 START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)
 CALL, MODULES, IMPORT = 0x20, 0x21, 0x22
 PENCODE, MARSHAL, BYTES, MORE = 1, 2, 3, 0x80
 OLD = sys.version_info < (3,)
 # No step of any test takes this long; it turns a hang into a failure.
-PATIENCE = 30
+PATIENCE = 15
 PROGRAM = []
 
 
@@ -103,12 +102,14 @@ class Agent(object):
         self.codebase, self.asked, self.errors, self.slow = codebase or {}, [], [], slow
         self.writing = threading.Lock()
         self.request = 0
+        # An agent ends whatever has its nonce in the environment, so no two may have the same.
+        self.nonce = os.urandom(16)
         self.answers = {}
         self.partial = {}
         self.came = threading.Condition()
         self.hello = None
         self.eof = False
-        start = struct.pack('>H16sQ', 1, NONCE, limit) + marshal.dumps(
+        start = struct.pack('>H16sQ', 1, self.nonce, limit) + marshal.dumps(
             dict({u'host': u'test'}, **(options or {})), 2)
         data = packed + HEADER.pack(len(start), 0, START, 0) + start
         for i in range(0, len(data), step or len(data)):
@@ -123,8 +124,11 @@ class Agent(object):
 
     def write(self, data):
         with self.writing:
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
+            try:
+                self.process.stdin.write(data)
+                self.process.stdin.flush()
+            except ValueError:
+                raise IOError('the input of the agent is closed')
 
     def send(self, request, operation, form, payload):
         self.write(HEADER.pack(len(payload), request, operation, form) + payload)
@@ -136,12 +140,12 @@ class Agent(object):
     def read(self):
         fd = self.process.stdout.fileno()
         data = b''
-        while NONCE not in data:
+        while self.nonce not in data:
             more = os.read(fd, 65536)
             if not more:
                 break
             data += more
-        data = data.partition(NONCE)[2]
+        data = data.partition(self.nonce)[2]
         while 1:
             while len(data) >= 10:
                 size, request, operation, flags = HEADER.unpack(data[:10])
@@ -170,7 +174,10 @@ class Agent(object):
             else:
                 time.sleep(self.slow)
                 entry = self.entry(name)
-            self.send(request, FAIL if type(entry) is dict else REPLY, MARSHAL, marshal.dumps(entry, 2))
+            try:
+                self.send(request, FAIL if type(entry) is dict else REPLY, MARSHAL, marshal.dumps(entry, 2))
+            except (IOError, OSError):
+                pass
             return
         with self.came:
             if operation == HELLO:

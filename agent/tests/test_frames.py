@@ -8,8 +8,10 @@ import threading
 import unittest
 
 from harness import (
-    CALL, CANCEL, FAIL, HEADER, MARSHAL, MODULES, MORE, NONCE, OLD, PENCODE, PING, PONG, REPLY, START, Case, eventually,
+    CALL, CANCEL, FAIL, HEADER, MARSHAL, MODULES, MORE, OLD, PENCODE, PING, PONG, REPLY, START, Case, eventually,
     function, program, text)
+
+NONCE = os.urandom(16)
 
 
 def frame(request, operation, flags, payload):
