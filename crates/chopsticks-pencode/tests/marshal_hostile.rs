@@ -301,6 +301,9 @@ fn long_text_named_again_counts_and_short_text_does_not() {
         bytes.extend(b"r\0\0\0\0".repeat(100));
         bytes
     };
+    for len in [64, 65, 300] {
+        assert_eq!(marshal::from_slice::<Vec<String>>(&shared(len)).unwrap(), vec!["x".repeat(len); 101]);
+    }
     let config = DecodeConfig::default().expansion_budget(1000);
     assert_eq!(marshal::from_slice_with::<Vec<&str>>(&shared(64), &config).unwrap().len(), 101);
     let error = marshal::from_slice_with::<Vec<&str>>(&shared(65), &config).unwrap_err();

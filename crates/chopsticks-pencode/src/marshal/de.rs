@@ -18,9 +18,8 @@ use super::{
 };
 
 mod access;
-
-/// What reading a value once more counts in the expansion budget, besides its text or bytes.
-const VALUE_WEIGHT: usize = 16;
+mod quick;
+mod reference;
 
 /// Bytes of a scalar that a reference may name without counting, so that field names do not.
 const FREE_LEN: usize = 64;
@@ -41,26 +40,6 @@ pub(super) fn read<'de, T: Deserialize<'de>>(
         let path = path_at(data, error.offset());
         error.with_path(path)
     })
-}
-
-/// Returns the text that `bytes` begin with and the bytes that it takes, if it is in one of the
-/// forms that are frequent.
-#[inline(always)]
-fn plain_text(bytes: &[u8]) -> Option<(&str, usize)> {
-    match *bytes {
-        [code, size, ref rest @ ..]
-            if matches!(code & !tag::FLAG, tag::SHORT_ASCII | tag::SHORT_ASCII_INTERNED) =>
-        {
-            let text = std::str::from_utf8(rest.get(..size.into())?).ok()?;
-            text.is_ascii().then_some((text, 2 + text.len()))
-        }
-        [code, a, b, c, d, ref rest @ ..] if matches!(code & !tag::FLAG, tag::TEXT | tag::INTERNED) => {
-            let size = u32::from_le_bytes([a, b, c, d]) as usize;
-            let text = std::str::from_utf8(rest.get(..size)?).ok()?;
-            Some((text, 5 + text.len()))
-        }
-        _ => None,
-    }
 }
 
 /// Reads values one after the other.
@@ -123,150 +102,6 @@ impl<'de> Deserializer<'de> {
             self.objects.push(item.start as u32);
         }
         Ok(item)
-    }
-
-    /// Reads text that is next, if nothing is special about it.
-    ///
-    /// This and the others like it are for speed alone. Whatever they leave, [`item`](Self::item)
-    /// reads or finds fault with.
-    #[inline(always)]
-    fn quick_text(&mut self) -> Option<&'de str> {
-        if self.expanding.is_some() {
-            return None;
-        }
-        let rest = self.cursor.data.get(self.cursor.position..)?;
-        if let [tag::REFERENCE, a, b, c, d, ..] = *rest {
-            let object = *self.objects.get(u32::from_le_bytes([a, b, c, d]) as usize)?;
-            let (text, _) = plain_text(self.data.get(object as usize..)?)?;
-            self.cursor.position += 5;
-            return (text.len() <= FREE_LEN).then_some(text);
-        }
-        let (text, size) = plain_text(rest)?;
-        if rest[0] & tag::FLAG != 0 {
-            return None;
-        }
-        self.cursor.position += size;
-        Some(text)
-    }
-
-    #[inline(always)]
-    fn quick_int(&mut self) -> Option<i32> {
-        match *self.cursor.data.get(self.cursor.position..)? {
-            [tag::INT, a, b, c, d, ..] if self.expanding.is_none() => {
-                self.cursor.position += 5;
-                Some(i32::from_le_bytes([a, b, c, d]))
-            }
-            _ => None,
-        }
-    }
-
-    #[inline(always)]
-    fn quick_float(&mut self) -> Option<f64> {
-        match *self.cursor.data.get(self.cursor.position..)? {
-            [tag::FLOAT, a, b, c, d, e, f, g, h, ..] if self.expanding.is_none() => {
-                self.cursor.position += 9;
-                Some(f64::from_le_bytes([a, b, c, d, e, f, g, h]))
-            }
-            _ => None,
-        }
-    }
-
-    /// Reads the head of a tuple; returns its count and where it begins.
-    #[inline(always)]
-    fn quick_tuple(&mut self) -> Option<(u32, usize)> {
-        let start = self.cursor.position;
-        let (count, size) = match *self.cursor.data.get(start..)? {
-            [tag::SMALL_TUPLE, count, ..] => (count.into(), 2),
-            [tag::TUPLE, a, b, c, d, ..] => (u32::from_le_bytes([a, b, c, d]), 5),
-            _ => return None,
-        };
-        if self.expanding.is_some() || count as usize > self.data.len() - start - size {
-            return None;
-        }
-        self.cursor.position += size;
-        Some((count, start))
-    }
-
-    /// Tells a cycle from bytes that end.
-    #[cold]
-    fn fault(&self, error: DecodeError) -> DecodeError {
-        match (self.expanding, error.kind()) {
-            (Some(reference), DecodeErrorKind::UnexpectedEnd | DecodeErrorKind::CountBeyondEnd { .. }) => {
-                DecodeError::new(reference, DecodeErrorKind::Cycle)
-            }
-            _ => error,
-        }
-    }
-
-    #[inline]
-    fn spend(&mut self, len: usize) -> Result<(), DecodeError> {
-        match self.budget.checked_sub(VALUE_WEIGHT + len) {
-            Some(left) => {
-                self.budget = left;
-                Ok(())
-            }
-            None => {
-                let budget = self.max_budget;
-                let offset = self.place(self.cursor.position);
-                Err(DecodeError::new(offset, DecodeErrorKind::ExpansionBudget { budget }))
-            }
-        }
-    }
-
-    /// Returns where an item stands in the tree: what is expanded stands at its reference.
-    fn place(&self, start: usize) -> usize {
-        self.expanding.unwrap_or(start)
-    }
-
-    #[inline]
-    fn object(&self, index: u32, start: usize) -> Result<usize, DecodeError> {
-        match self.objects.get(index as usize) {
-            Some(&offset) => Ok(offset as usize),
-            None => {
-                let known = self.objects.len();
-                Err(DecodeError::new(start, DecodeErrorKind::UnknownReference { index, known }))
-            }
-        }
-    }
-
-    /// Reads object `index` in the place of the reference to it at `start`, and gives it to
-    /// `visit`.
-    #[inline]
-    fn expand<R>(
-        &mut self,
-        index: u32,
-        start: usize,
-        visit: impl FnOnce(&mut Self, Item<'de>) -> Result<R, DecodeError>,
-    ) -> Result<R, DecodeError> {
-        let object = self.object(index, start)?;
-        let mut cursor = Cursor { data: self.data, position: object };
-        let mut item = cursor.item()?;
-        if let Some(len) = item.token.scalar_len() {
-            // Nothing more is to be read there.
-            item.start = start;
-            if len > FREE_LEN {
-                self.spend(len)?;
-            }
-            return visit(self, item);
-        }
-        cursor.data = &self.data[..start];
-        self.expand_container(cursor, item, start, visit)
-    }
-
-    fn expand_container<R>(
-        &mut self,
-        cursor: Cursor<'de>,
-        item: Item<'de>,
-        start: usize,
-        visit: impl FnOnce(&mut Self, Item<'de>) -> Result<R, DecodeError>,
-    ) -> Result<R, DecodeError> {
-        self.spend(0)?;
-        let saved = (self.cursor, self.expanding);
-        self.expanding = Some(self.place(start));
-        self.cursor = cursor;
-        let result = visit(self, item);
-        (self.cursor, self.expanding) = saved;
-        result
     }
 
     #[inline]
