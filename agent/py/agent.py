@@ -48,7 +48,7 @@ MORE = 0x80
 FRAME = 1 << 17
 # A main thread that runs one call for longer than this, twice, is left behind as reader. Shorter costs
 # wake-ups during quick calls, longer delays the first call that overlaps.
-TICK = 0.002
+TICK = 0.004
 
 OLD = sys.version_info < (3,)
 SCALARS = frozenset((int, float, bool, bytes, type(u''), type(None)))

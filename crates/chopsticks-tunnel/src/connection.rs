@@ -78,8 +78,13 @@ impl Connection {
         Arc::new(connection)
     }
 
+    /// Whether nothing can be asked of the agent any more, though its process may still be on its way out.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(*self.stage.borrow(), Stage::Ended(_))
+        match &*self.stage.borrow() {
+            Stage::Opening => false,
+            Stage::Open(handle) => handle.is_closed(),
+            Stage::Ended(_) => true,
+        }
     }
 
     /// Waits until requests can be made.

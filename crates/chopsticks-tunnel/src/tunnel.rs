@@ -145,8 +145,10 @@ impl Tunnel {
     pub async fn close(&self) -> Result<(), Error> {
         let connection = self.current().take();
         let Some(connection) = connection else { return Ok(()) };
+        // One that has ended by itself is not closed here, however it went; what is left of it is waited for.
+        let lived = !connection.has_ended();
         connection.stop();
-        if connection.ended().await.forced {
+        if connection.ended().await.forced && lived {
             return Err(self.timed_out(Phase::Close, self.shared.config.close_timeout));
         }
         Ok(())
