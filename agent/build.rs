@@ -43,7 +43,9 @@ fn main() {
     let joined = sent.join("\0");
     zopfli::compress(zopfli::Options::default(), zopfli::Format::Zlib, joined.as_bytes(), &mut packed)
         .expect("writing to a vector cannot fail");
-    fs::File::create(out.join("agent.z")).and_then(|mut f| f.write_all(&packed)).expect("OUT_DIR is writable");
+    fs::File::create(out.join("agent.z"))
+        .and_then(|mut f| f.write_all(&packed))
+        .expect("OUT_DIR is writable");
 
     let first = fs::read_to_string("py/first_stage.py").expect("the file is part of the package");
     fs::write(out.join("first_stage.py"), first.trim_end().replace("SIZE", &packed.len().to_string()))

@@ -472,7 +472,7 @@ def main():
     elif hasattr(os, 'register_at_fork'):
         os.register_at_fork(after_in_child=at_fork)
     try:
-        # Where we lead a group, which kept a terminal's signals away until now, we cannot lead a session: leave it first.
+        # The leader of a group, which kept a terminal's signals away until now, cannot lead a session: leave it.
         if os.getpgrp() == PID:
             os.setpgid(0, os.getpgid(os.getppid()))
         os.setsid()

@@ -148,7 +148,7 @@ def end():
             if me != PID:
                 # Not with the group, which the controller kills when it takes long; and after the exit functions.
                 os.setsid()
-                for i in range(150):
+                for _ in range(150):
                     if os.getppid() == PID:
                         sleep(.02)
             kill(left)

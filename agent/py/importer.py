@@ -5,7 +5,8 @@ class CodebaseLoader(object):
     """Runs one module of the codebase (PEP 302 and 451)."""
 
     def __init__(self, name, kind, file, source, submodules):
-        self.name, self.kind, self.file, self.source = name, kind, file.encode('utf-8') if OLD and file else file, source
+        self.name, self.kind, self.source = name, kind, source
+        self.file = file.encode('utf-8') if OLD and file else file
 
     def create_module(self, spec):
         return None

@@ -11,11 +11,11 @@ def overlap(m, apart=OLD):
             return
         import threading
         # Whichever thread imports `threading` first passes for the main thread in older versions.
-        for me in threading._active.values():
-            if type(me).__name__ == '_MainThread' and me.ident != MAIN:
-                threading._active[MAIN] = threading._active.pop(me.ident)
-                setattr(me, '_Thread__ident' if OLD else '_ident', MAIN)
-                break
+        with lock:
+            for me in list(threading._active.values()):
+                if type(me).__name__ == '_MainThread' and me.ident != MAIN:
+                    threading._active[MAIN] = threading._active.pop(me.ident)
+                    setattr(me, '_Thread__ident' if OLD else '_ident', MAIN)
         thread = threading.Thread(target=threaded, args=(m[0], m[2], m[3]), name='chopsticks-call-%d' % m[0])
         thread.daemon = True
         thread.start()

@@ -116,7 +116,8 @@ def pdecode(data):
                 number = len(objects)
                 objects.append(None)
                 if tag in b'ltqQd':
-                    value = objects[number] = [] if tag == b'l' else {} if tag == b'd' else set() if tag == b'q' else amends
+                    value = [] if tag == b'l' else {} if tag == b'd' else set() if tag == b'q' else amends
+                    objects[number] = value
                     stack.append([number, tag, size * 2 if tag == b'd' else size, value if tag == b'l' else []])
                     value = stack
                 else:

@@ -190,7 +190,8 @@ class Cancel(Case):
         agent = self.agent()
         self.usable(agent)
         os.kill(agent.process.pid, 2)
-        request = agent.call_later(function('import os, time\ndef f():\n  os.kill(os.getpid(), 2); time.sleep(.1); return 1'))
+        request = agent.call_later(function(
+            'import os, time\ndef f():\n  os.kill(os.getpid(), 2); time.sleep(.1); return 1'))
         self.assertEqual(agent.result(request), 1)
         self.assertTrue(alive(agent.process.pid))
         self.assertEqual(agent.errors, [])

@@ -102,7 +102,8 @@ class End(Case):
 
     def test_busy_loop_on_the_main_thread_ends(self):
         agent = self.agent()
-        agent.call_later(function('def f():\n  while 1:\n    try:\n      while 1: pass\n    except BaseException: pass'))
+        agent.call_later(function(
+            'def f():\n  while 1:\n    try:\n      while 1: pass\n    except BaseException: pass'))
         self.assertEqual(agent.call('operator:neg', 1), -1)
         self.assertEqual(agent.close(), 0)
 
@@ -112,7 +113,8 @@ class End(Case):
                 '  with open(file, "a") as out: out.write("%d " % os.getpid())\n'
                 '  time.sleep(600)\n'
                 'def f(file):\n'
-                '  m = multiprocessing.get_context("fork") if hasattr(multiprocessing, "get_context") else multiprocessing\n'
+                '  m = multiprocessing\n'
+                '  m = m.get_context("fork") if hasattr(m, "get_context") else m\n'
                 '  p = m.Process(target=work, args=(file,)); p.start()\n'
                 '  if file.endswith("wait"): p.join()\n')
         for suffix in '', 'wait':
@@ -132,7 +134,8 @@ class End(Case):
         agent = self.agent()
         body = ('import multiprocessing\ndef double(n): return n * 2\n'
                 'def f():\n'
-                '  m = multiprocessing.get_context("fork") if hasattr(multiprocessing, "get_context") else multiprocessing\n'
+                '  m = multiprocessing\n'
+                '  m = m.get_context("fork") if hasattr(m, "get_context") else m\n'
                 '  pool = m.Pool(2)\n'
                 '  try: return pool.map(double, range(5))\n'
                 '  finally: pool.terminate(); pool.join()')

@@ -44,7 +44,8 @@ def f(): return found
     'flaky': b'import os\nif "FLAKY" not in os.environ:\n  os.environ["FLAKY"] = "1"\n  raise ValueError("once")\n'
              b'def f(): return 1\n',
     'doc': b'"""Says what it is."""\nimport inspect\ndef f():\n    """Its own."""\n'
-           b'    return [__doc__, f.__doc__, inspect.getsource(f).count(chr(10)), __spec__.origin if "__spec__" in globals() '
+            b'    return [__doc__, f.__doc__, inspect.getsource(f).count(chr(10)), '
+            b'__spec__.origin if "__spec__" in globals() '
            b'and __spec__ else __file__]\n',
 }
 
@@ -52,7 +53,8 @@ def f(): return found
 class Imports(Case):
     def test_packages_and_relative_imports(self):
         agent = self.agent(CODE)
-        self.assertEqual(agent.call(function('import pkg\ndef f(): return list(pkg.top) + [pkg.N, pkg.side.M, pkg.side.L]')),
+        text = 'import pkg\ndef f(): return list(pkg.top) + [pkg.N, pkg.side.M, pkg.side.L]'
+        self.assertEqual(agent.call(function(text)),
                          ['pkg', 'pkg', '/code/pkg/__init__.py', 1, 1, 2])
         self.assertEqual(agent.call('pkg.deep.leaf:f'), 2)
         self.assertEqual([agent.asked.count(name) for name in set(agent.asked)], [1] * len(set(agent.asked)))
@@ -118,7 +120,8 @@ class Imports(Case):
         agent = self.agent()
         name = u'/code/\xe9t\xe9.py'
         agent.send(0, MODULES, MARSHAL, marshal_of([
-            (u'', 2, None, None, [u'summer']), (u'summer', 0, name, b'def f(): return 1\ndef g(): return 1 // 0\n', [])]))
+            (u'', 2, None, None, [u'summer']),
+            (u'summer', 0, name, b'def f(): return 1\ndef g(): return 1 // 0\n', [])]))
         self.assertEqual(agent.call('summer:f'), 1)
         self.assertIn(u'File "%s", line 2, in g' % name, agent.fails('summer:g')['traceback'])
 
@@ -155,7 +158,8 @@ class Imports(Case):
         if not OLD:
             agent = self.agent(CODE)
             agent.call('pkg.deep.leaf:f')
-            self.assertEqual(agent.call(function('import importlib, ring_b\ndef f(): return importlib.reload(ring_b).B')), 2)
+            text = 'import importlib, ring_b\ndef f(): return importlib.reload(ring_b).B'
+            self.assertEqual(agent.call(function(text)), 2)
 
 
 def marshal_of(entries):

@@ -2,7 +2,6 @@
 import array
 import collections
 import marshal
-import os
 import sys
 import unittest
 
@@ -34,8 +33,10 @@ def nested(depth):
 
 class Pencode(unittest.TestCase):
     def test_plain_values_come_back_as_they_were(self):
-        for value in (None, True, False, 0, -1, 2 ** 31, -2 ** 63, 10 ** 300, 0.1, -0.0, 1e-300, float('inf'), u'', TEXT,
-                      b'' if not OLD else bytearray(), bytearray(b'\0\xff'), [], (), set(), frozenset(), {}, [1, (2, {3})],
+        for value in (None, True, False, 0, -1, 2 ** 31, -2 ** 63, 10 ** 300, 0.1, -0.0, 1e-300, float('inf'), u'',
+                      TEXT,
+                      b'' if not OLD else bytearray(), bytearray(b'\0\xff'), [], (), set(), frozenset(), {},
+                      [1, (2, {3})],
                       {u'a': [None], 1: (), (1, 2): u'x', None: 0.5}, frozenset([1, u'x', (2,)])):
             got = again(value)
             self.assertEqual(got, value)
