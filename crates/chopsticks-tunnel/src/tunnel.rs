@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use chopsticks_pencode::marshal;
-use chopsticks_transport::{Format, Operation, Order, Outcome};
+use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -162,7 +162,8 @@ impl Tunnel {
     ) -> Result<Reply, Error> {
         let handle = connection.handle().await?;
         connection.send_ahead(&handle, call.function.module()).await?;
-        match handle.request_in_order(Operation::CALL, Format::Marshal, payload, Order::AfterNotices).await {
+        let options = RequestOptions::new().order(Order::AfterNotices);
+        match handle.request_with(Operation::CALL, Format::Marshal, payload, options).await {
             Ok(reply) if reply.outcome == Outcome::Reply => {
                 Ok(Reply::new(self.host().clone(), reply.format, reply.payload))
             }

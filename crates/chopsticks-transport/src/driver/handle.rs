@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::now;
 use super::request::{Request, RequestOptions};
 use super::shared::Shared;
-use crate::connection::{Hello, Order, Start};
+use crate::connection::{Hello, Start};
 use crate::error::{TransportError, TransportErrorKind};
 use crate::format::Format;
 use crate::operation::Operation;
@@ -46,17 +46,6 @@ impl Handle {
         options: RequestOptions,
     ) -> Request {
         Request::new(&self.shared, operation, format, payload.into(), options)
-    }
-
-    /// Asks the peer for something, at the place in the order that is given.
-    pub fn request_in_order(
-        &self,
-        operation: Operation,
-        format: Format,
-        payload: impl Into<Payload>,
-        order: Order,
-    ) -> Request {
-        self.request_with(operation, format, payload, RequestOptions::new().order(order))
     }
 
     /// Tells the peer something that has no answer, as soon as there is room in the queue.

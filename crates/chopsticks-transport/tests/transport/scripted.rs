@@ -62,8 +62,8 @@ async fn everything_leaves_before_the_agent_has_answered() {
         Transport::controller(reader, writer, start, TransportConfig::default()).unwrap();
     let driver = tokio::spawn(driver);
     handle.notice(Operation::MODULES, Format::Marshal, Bytes::from_static(b"modules")).await.unwrap();
-    let call =
-        handle.request_in_order(Operation::CALL, Format::Marshal, b"call".as_slice(), Order::AfterNotices);
+    let options = RequestOptions::new().order(Order::AfterNotices);
+    let call = handle.request_with(Operation::CALL, Format::Marshal, b"call".as_slice(), options);
     peer.expect(b"agent").await;
     peer.expect_frame(0, START, 0, b"\0\x010123456789abcdef\0\0\0\0\x40\0\0\0options").await;
     peer.expect_frame(0, MODULES, 2, b"modules").await;
