@@ -280,3 +280,109 @@ impl fmt::Display for Gone<'_> {
 
 /// Enough of the noise to recognise a banner by.
 const NOISE_SHOWN: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use chopsticks_transport::TransportErrorKind;
+
+    use super::*;
+
+    fn io() -> Arc<io::Error> {
+        Arc::new(io::Error::other("gone"))
+    }
+
+    #[test]
+    fn each_kind_says_what_it_is_and_leaves_out_its_source() {
+        let none = String::new;
+        let status = Some(ExitStatus::from_raw(255 << 8));
+        let key = "\nHost key verification failed.\n".to_owned();
+        let raised = RemoteException {
+            type_name: "KeyError".to_owned(),
+            message: "'x'".to_owned(),
+            traceback: "Traceback".to_owned(),
+        };
+        let table = [
+            (ErrorKind::Argument(io()), "argument", "the arguments cannot be sent", true),
+            (ErrorKind::Closed, "closed", "the tunnel was closed", false),
+            (
+                ErrorKind::Codebase(crate::module::ModuleError::new("no folder")),
+                "codebase",
+                "the codebase cannot be served",
+                true,
+            ),
+            (
+                ErrorKind::Disconnected { status: Some(ExitStatus::from_raw(9)), stderr: none() },
+                "disconnected",
+                "the connection was lost, signal 9 (SIGKILL)",
+                false,
+            ),
+            (
+                ErrorKind::NoAgent { status, stderr: key, noise: "Welcome!\n".to_owned() },
+                "no-agent",
+                "no agent answered, exit status 255: Host key verification failed.; stdout began with \"Welcome!\"",
+                false,
+            ),
+            (
+                ErrorKind::NoFunction { message: "module 'a' has no attribute 'b'".to_owned() },
+                "no-function",
+                "no such function: module 'a' has no attribute 'b'",
+                false,
+            ),
+            (
+                ErrorKind::Protocol {
+                    source: TransportErrorKind::Closed.into(),
+                    stderr: none(),
+                    noise: none(),
+                },
+                "protocol",
+                "the connection failed",
+                true,
+            ),
+            (ErrorKind::Raised(raised), "raised", "KeyError: 'x'", false),
+            (ErrorKind::Result(io()), "result", "the result is not what was asked for", true),
+            (
+                ErrorKind::Spawn {
+                    program: "ssh".to_owned(),
+                    source: io(),
+                    hint: Some("install it".to_owned()),
+                },
+                "spawn",
+                "cannot start ssh (install it)",
+                true,
+            ),
+            (
+                ErrorKind::Timeout {
+                    after: Duration::from_secs(3),
+                    stderr: "waiting".to_owned(),
+                    noise: none(),
+                },
+                "timeout",
+                "timed out after 3s: waiting",
+                false,
+            ),
+            (ErrorKind::TooLarge { message: "9 bytes".to_owned() }, "too-large", "9 bytes", false),
+            (
+                ErrorKind::UnfitResult { message: "result[0]: set".to_owned() },
+                "unfit-result",
+                "the result cannot be carried: result[0]: set",
+                false,
+            ),
+        ];
+        for (kind, name, text, has_source) in table {
+            assert_eq!(kind.name(), name);
+            assert_eq!(kind.to_string(), text);
+            assert_eq!(kind.source().is_some(), has_source, "{name}");
+        }
+    }
+
+    #[test]
+    fn report_has_host_phase_and_all_sources() {
+        let kind = ErrorKind::Spawn { program: "ssh".to_owned(), source: io(), hint: None };
+        let error = Error::new(&HostName::lossy("web3"), Phase::Spawn, kind);
+        assert_eq!(error.to_string(), "web3: spawn: cannot start ssh");
+        assert_eq!(error.report(), "web3: spawn: cannot start ssh: gone");
+        assert!(!error.is_timeout() && !error.is_disconnected() && !error.is_remote());
+    }
+}
