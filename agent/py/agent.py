@@ -275,8 +275,8 @@ def lookup(function):
             return getattr(module, name)
         module, colon, name = function.partition(':')
         if name and '.' not in name:
-            if module not in sys.modules:
-                __import__(module)
+            # One that is there may still be on its way in, by another call: this waits for it.
+            __import__(module)
             target = getattr(sys.modules[module], name)
             if callable(target):
                 known[function] = sys.modules[module], name

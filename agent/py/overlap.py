@@ -1,12 +1,13 @@
 """Calls that overlap: threads of their own, and the helper's turn at reading."""
 
 
-def overlap(m, apart=OLD):
+def overlap(m, apart=1):
     """Runs the call `m` on a thread of its own."""
+    global threading
     try:
         calls[m[0]] = 0, time()
-        if apart:
-            # An import of 2.7 waits for all others, and one of these may wait for what this thread is to read.
+        if apart and (OLD or 'threading' not in globals()):
+            # An import waits for others (later the first time, on 2.7 always), and these for what we are to read.
             start_new_thread(overlap, (m, 0))
             return
         import threading

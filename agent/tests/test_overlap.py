@@ -1,7 +1,8 @@
 """Calls that overlap, and those that do not."""
+import marshal
 import time
 
-from harness import OLD, Case, eventually, function
+from harness import CALL, HEADER, MARSHAL, MODULES, OLD, Case, eventually, function, text
 
 NOW = '''
 import sys, threading, time
@@ -111,6 +112,17 @@ class Overlap(Case):
         others = [agent.call_later('operator:neg', n) for n in range(3)]
         self.assertEqual(agent.result(first), 5)
         self.assertEqual([agent.result(r) for r in others], [0, -1, -2])
+
+    def test_calls_at_once_wait_for_their_module(self):
+        # While the main thread imports it, others neither take it for complete, nor keep its parts from coming.
+        code = {'shop': b'', 'shop.ops': b'import time\nfrom shop.stock import LEFT\nfrom . import helpers\n'
+                b'def nap(n):\n  time.sleep(.01); return n\n', 'shop.stock': b'LEFT = 10\n', 'shop.helpers': b''}
+        for _ in range(5):
+            agent = self.agent(code, slow=.02)
+            agent.send(0, MODULES, MARSHAL, marshal.dumps([agent.entry(name) for name in ('shop', 'shop.ops')], 2))
+            calls = [(2 * n, marshal.dumps((text('shop.ops:nap'), (n,), None), 2)) for n in range(1, 51)]
+            agent.write(b''.join(HEADER.pack(len(call), request, CALL, MARSHAL) + call for request, call in calls))
+            self.assertEqual([agent.result(request) for request, _ in calls], list(range(1, 51)))
 
     def test_imports_in_threads_at_once(self):
         code = dict(('m%d' % n, b'import time\nimport common\ntime.sleep(.01)\ndef f(): return common.N')
