@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use chopsticks::{Call, Error, Tunnel, TunnelConfig};
+use chopsticks::{Call, Codebase, Error, Tunnel, TunnelConfig};
 use tokio::{
     runtime,
     task::{self, JoinError, JoinSet},
@@ -15,7 +15,6 @@ use tokio::{
 
 use crate::{
     args::CallArgs,
-    codebase::ReadOnce,
     outcome::{Failure, Outcome},
     output::Output,
     signals::{Signal, Signals},
@@ -109,7 +108,9 @@ impl Calls {
         if let Some(timeout) = timeout {
             call = call.timeout(timeout);
         }
-        let config = TunnelConfig::default().modules(ReadOnce::folders(roots));
+        // Of several folders that have a module the first wins. Shared by all tunnels, so that each file is read and parsed once.
+        let codebase = roots.into_iter().fold(Codebase::default(), Codebase::and_folder);
+        let config = TunnelConfig::default().modules(codebase);
         let tunnels: Vec<_> =
             targets.iter().map(|target| target.tunnel(python.as_deref(), config.clone())).collect();
         let mut under_way = JoinSet::new();

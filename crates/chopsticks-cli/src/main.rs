@@ -3,7 +3,6 @@
 mod args;
 mod argument;
 mod call;
-mod codebase;
 mod function;
 mod outcome;
 mod output;

@@ -2,24 +2,32 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
+    cache::{Cache, Text},
+    closure::Closure,
     error::CodebaseError,
-    name::{ModuleName, is_identifier},
+    imports::Imports,
+    look::Look,
+    name::ModuleName,
 };
 
 /// An ordered list of folders from which modules are served.
 ///
 /// The first folder that has a module wins, except that a namespace package (a folder without
 /// `__init__.py`) is made of all folders of its name, and gives way to a module or package further down the list (PEP 420).
-/// Cheap to clone.
-#[derive(Clone, Debug, Default)]
+///
+/// What was read is kept in memory, up to 64 MiB, and read again when a file's time or size has changed. Cheap to clone; clones share
+/// what was read.
+#[derive(Clone, Debug)]
 pub struct Codebase {
     roots: Arc<Vec<PathBuf>>,
+    cache: Arc<Cache>,
+    max_ahead_len: usize,
+    max_ahead_modules: usize,
 }
 
 /// A module as it is in a codebase.
@@ -28,8 +36,8 @@ pub struct Module {
     name: ModuleName,
     kind: ModuleKind,
     file: Option<PathBuf>,
-    source: Vec<u8>,
-    submodules: Vec<String>,
+    text: Option<Arc<Text>>,
+    submodules: Arc<[String]>,
 }
 
 /// What a module is to Python's import system.
@@ -62,6 +70,22 @@ impl Codebase {
         self
     }
 
+    /// Limits the source that [`needed`](Self::needed) returns, in bytes; 8 MiB unless set.
+    ///
+    /// All of it travels before the first call, whether it comes to be used or not: lower it for slow links.
+    #[must_use]
+    pub fn max_ahead_len(mut self, bytes: usize) -> Self {
+        self.max_ahead_len = bytes;
+        self
+    }
+
+    /// Limits how many modules [`needed`](Self::needed) returns; 1,000 unless set. With 0 each module waits until it is asked for.
+    #[must_use]
+    pub fn max_ahead_modules(mut self, count: usize) -> Self {
+        self.max_ahead_modules = count;
+        self
+    }
+
     /// Returns the folders in the order in which they are searched.
     pub fn roots(&self) -> &[PathBuf] {
         &self.roots
@@ -74,14 +98,56 @@ impl Codebase {
     /// [`CodebaseError::Read`] if the file is there and cannot be read, [`CodebaseError::Outside`] if a symbolic link leads out
     /// of the root.
     pub fn find(&self, name: &ModuleName) -> Result<Option<Module>, CodebaseError> {
+        self.find_in(name, &mut self.look())
+    }
+
+    /// Returns the module called `name` and all of the codebase that it imports, and what that imports, and so on: wherever in a source an
+    /// import stands, for a function may run it.
+    ///
+    /// Each module comes once, packages before what is in them, and otherwise what is imported before what imports it, as
+    /// far as imports do not run in circles. What is over the limits ([`max_ahead_len`](Self::max_ahead_len),
+    /// [`max_ahead_modules`](Self::max_ahead_modules)) is left out, the most remote first; so is what cannot be read or may not be served,
+    /// and what has the outermost name of a module in the standard library of every Python 3, which wins on any host. Files that
+    /// are not reached are not read.
+    pub fn needed(&self, name: &ModuleName) -> Vec<Module> {
+        Closure::of(self, name)
+    }
+
+    /// Returns the names of the outermost modules and packages, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`CodebaseError::NotAFolder`] if a root is not one, [`CodebaseError::Read`] if it cannot be listed.
+    pub fn top_level(&self) -> Result<Vec<String>, CodebaseError> {
+        let mut look = self.look();
+        let mut names = BTreeSet::new();
+        for root in self.roots.iter() {
+            if !look.is_folder(root) {
+                return Err(CodebaseError::NotAFolder { root: root.clone() });
+            }
+            names.extend(look.names(root)?.iter().cloned());
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// Begins a question that looks at each file once.
+    pub(crate) fn look(&self) -> Look<'_> {
+        Look::new(&self.cache)
+    }
+
+    pub(crate) fn find_in(
+        &self,
+        name: &ModuleName,
+        look: &mut Look<'_>,
+    ) -> Result<Option<Module>, CodebaseError> {
         // Where the next part may be: a place and the root it belongs to.
         let mut places: Vec<(PathBuf, &Path)> =
             self.roots.iter().map(|root| (root.clone(), root.as_path())).collect();
         let mut parts = name.parts().peekable();
         while let Some(part) = parts.next() {
-            let Some(found) = Found::search(&places, part)? else { return Ok(None) };
+            let Some(found) = Found::search(&places, part, look)? else { return Ok(None) };
             if parts.peek().is_none() {
-                return found.read(name).map(Some);
+                return found.read(name, look).map(Some);
             }
             match found {
                 Found::Module { .. } => return Ok(None),
@@ -92,20 +158,20 @@ impl Codebase {
         Ok(None)
     }
 
-    /// Returns the names of the outermost modules and packages, sorted.
-    ///
-    /// # Errors
-    ///
-    /// [`CodebaseError::NotAFolder`] if a root is not one, [`CodebaseError::Read`] if it cannot be listed.
-    pub fn top_level(&self) -> Result<Vec<String>, CodebaseError> {
-        let mut names = BTreeSet::new();
-        for root in self.roots.iter() {
-            if !root.is_dir() {
-                return Err(CodebaseError::NotAFolder { root: root.clone() });
-            }
-            list(root, &mut names)?;
+    /// The limits of what is sent ahead: modules and bytes.
+    pub(crate) fn max_ahead(&self) -> (usize, usize) {
+        (self.max_ahead_modules, self.max_ahead_len)
+    }
+}
+
+impl Default for Codebase {
+    fn default() -> Self {
+        Self {
+            roots: Arc::default(),
+            cache: Arc::default(),
+            max_ahead_len: MAX_AHEAD_LEN,
+            max_ahead_modules: MAX_AHEAD_MODULES,
         }
-        Ok(names.into_iter().collect())
     }
 }
 
@@ -127,12 +193,17 @@ impl Module {
 
     /// Returns the source as it is in the file, in whatever encoding it declares.
     pub fn source(&self) -> &[u8] {
-        &self.source
+        self.text.as_ref().map_or(&[], |text| &text.source)
     }
 
     /// Returns the names directly below a package, sorted; none for a plain module.
     pub fn submodules(&self) -> &[String] {
         &self.submodules
+    }
+
+    /// What the source imports.
+    pub(crate) fn imports(&self) -> Option<&Imports> {
+        self.text.as_ref().map(|text| text.imports())
     }
 }
 
@@ -144,86 +215,68 @@ enum Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn search(places: &[(PathBuf, &'a Path)], part: &str) -> Result<Option<Self>, CodebaseError> {
+    fn search(
+        places: &[(PathBuf, &'a Path)],
+        part: &str,
+        look: &mut Look<'_>,
+    ) -> Result<Option<Self>, CodebaseError> {
         let mut folders = Vec::new();
         for (place, root) in places {
             let folder = place.join(part);
+            // Most names are those of plain modules, so whether there is a folder at all is looked at first.
+            let is_folder = look.is_folder(&folder);
             let file = folder.join("__init__.py");
-            if file.is_file() {
+            if is_folder && look.is_file(&file) {
                 return Ok(Some(Self::Package { folder, file, root }));
             }
             let file = place.join(format!("{part}.py"));
-            if file.is_file() {
+            if look.is_file(&file) {
                 return Ok(Some(Self::Module { file, root }));
             }
-            if folder.is_dir() {
-                within(&folder, root)?;
+            if is_folder {
+                look.check_within(&folder, root)?;
                 folders.push((folder, *root));
             }
         }
         Ok((!folders.is_empty()).then_some(Self::Namespace { folders }))
     }
 
-    fn read(self, name: &ModuleName) -> Result<Module, CodebaseError> {
-        let mut below = BTreeSet::new();
-        let (kind, file) = match self {
-            Self::Module { file, root } => (ModuleKind::Module, Some((file, root))),
+    fn read(self, name: &ModuleName, look: &mut Look<'_>) -> Result<Module, CodebaseError> {
+        let (kind, file, submodules) = match self {
+            Self::Module { file, root } => (ModuleKind::Module, Some((file, root)), Arc::default()),
             Self::Package { folder, file, root } => {
-                within(&folder, root)?;
-                list(&folder, &mut below)?;
-                (ModuleKind::Package, Some((file, root)))
+                look.check_within(&folder, root)?;
+                (ModuleKind::Package, Some((file, root)), look.names(&folder)?)
             }
             Self::Namespace { folders } => {
+                let mut below = BTreeSet::new();
                 for (folder, _) in folders {
-                    list(&folder, &mut below)?;
+                    below.extend(look.names(&folder)?.iter().cloned());
                 }
-                (ModuleKind::Namespace, None)
+                (ModuleKind::Namespace, None, below.into_iter().collect())
             }
         };
-        let (file, source) = match file {
+        let (file, text) = match file {
             Some((file, root)) => {
-                within(&file, root)?;
-                let source = fs::read(&file).map_err(|error| CodebaseError::read(&file, error))?;
-                (Some(std::path::absolute(&file).unwrap_or(file)), source)
+                look.check_within(&file, root)?;
+                let text = look.text(&file)?;
+                (Some(std::path::absolute(&file).unwrap_or(file)), Some(text))
             }
-            None => (None, Vec::new()),
+            None => (None, None),
         };
-        Ok(Module { name: name.clone(), kind, file, source, submodules: below.into_iter().collect() })
+        Ok(Module { name: name.clone(), kind, file, text, submodules })
     }
 }
 
-/// Adds the importable names of `folder`.
-fn list(folder: &Path, names: &mut BTreeSet<String>) -> Result<(), CodebaseError> {
-    let failed = |error: io::Error| CodebaseError::read(folder, error);
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let stem = match name.strip_suffix(".py") {
-            Some(stem) => stem,
-            None if name != "__pycache__" && entry.path().is_dir() => name,
-            None => continue,
-        };
-        if is_identifier(stem) && stem != "__init__" {
-            names.insert(stem.to_owned());
-        }
-    }
-    Ok(())
-}
-
-/// Checks that `path`, all links followed, is below `root`.
-fn within(path: &Path, root: &Path) -> Result<(), CodebaseError> {
-    let real = path.canonicalize().map_err(|error| CodebaseError::read(path, error))?;
-    let real_root = root.canonicalize().map_err(|error| CodebaseError::read(root, error))?;
-    if real.starts_with(&real_root) {
-        Ok(())
-    } else {
-        Err(CodebaseError::Outside { path: real, root: root.to_owned() })
-    }
-}
+/// The whole of most codebases.
+const MAX_AHEAD_MODULES: usize = 1000;
+/// Takes a second to parse, once, and most of one on a link of 100 Mbit/s, for each connection.
+const MAX_AHEAD_LEN: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -23,11 +23,23 @@
 //! symbolic link that leads out of its root is refused. Extension modules (`.so`, `.pyd`) and byte code are not
 //! served, nor is package data.
 //!
-//! This crate reads files when it is asked for a module and keeps nothing: no transport, no tunnels, no caches.
+//! # What is needed ahead
+//!
+//! A module that imports fifty others would cost fifty questions over the line. So [`Codebase::needed`] reads the imports out of the
+//! sources, with a real parser that takes Python 2 and 3 and passes over what is neither, and returns a module with
+//! all that it leads to. What it cannot see, such as a name that is put together when the code runs, is
+//! asked for then.
+//!
+//! No transport, no tunnels. Files are read when somebody asks for them, and kept in memory while they do not change.
 
+mod cache;
+mod closure;
 mod codebase;
 mod error;
+mod imports;
+mod look;
 mod name;
+mod stdlib;
 
 pub use codebase::{Codebase, Module, ModuleKind};
 pub use error::CodebaseError;

@@ -34,6 +34,16 @@ impl ModuleName {
         let ends = self.0.match_indices('.').map(|(at, _)| at).chain([self.0.len()]);
         ends.map(|end| Self(self.0[..end].to_owned()))
     }
+
+    /// The name of what is below this one as `path`, which may have dots.
+    pub(crate) fn below(&self, path: &str) -> Option<Self> {
+        format!("{self}.{path}").parse().ok()
+    }
+
+    /// The name of the package around; an outermost module has none.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        self.0.rsplit_once('.').map(|(parent, _)| Self(parent.to_owned()))
+    }
 }
 
 impl FromStr for ModuleName {

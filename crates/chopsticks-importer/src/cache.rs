@@ -1,0 +1,230 @@
+//! What was read of a codebase, kept for as long as it does not change.
+
+use std::{
+    collections::HashMap,
+    fs::Metadata,
+    mem,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use crate::imports::Imports;
+
+/// Files and folders by their paths, shared by the clones of a codebase.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    generations: Mutex<Generations>,
+}
+
+/// A file's text, and what it imports once somebody has asked.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) source: Vec<u8>,
+    imports: OnceLock<Imports>,
+}
+
+/// What tells two states of a file or folder apart without reading it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Stamp {
+    changed: Option<SystemTime>,
+    len: u64,
+    /// On Unix the inode and the time of its last change, which catch a file that another with the same time was moved over.
+    inode: (u64, i64, i64),
+}
+
+/// What is kept. The old half goes when the young one is full; what is used moves from the old to the young.
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<PathBuf, Entry>,
+    young_len: usize,
+    old: HashMap<PathBuf, Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    stamp: Stamp,
+    /// Whether a later change is sure to change the stamp.
+    is_settled: bool,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    File(Arc<Text>),
+    Folder(Arc<[String]>),
+}
+
+impl Cache {
+    /// Returns the text of a file that has this stamp now, by `read` unless it is known.
+    pub(crate) fn file<E>(
+        &self,
+        path: &Path,
+        stamp: Stamp,
+        read: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Arc<Text>, E> {
+        let known = match self.get(path, stamp) {
+            Some(Entry { content: Content::File(text), is_settled: true, .. }) => return Ok(text),
+            Some(Entry { content: Content::File(text), .. }) => Some(text),
+            _ => None,
+        };
+        let is_settled = stamp.is_settled();
+        let source = read()?;
+        // What is the same need not be parsed again.
+        let text = known
+            .filter(|known| known.source == source)
+            .unwrap_or_else(|| Arc::new(Text { source, imports: OnceLock::new() }));
+        self.insert(path, Entry { stamp, is_settled, content: Content::File(text.clone()) });
+        Ok(text)
+    }
+
+    /// Returns the names in a folder that has this stamp now, by `list` unless they are known. `list` also says whether
+    /// the stamp covers all that it looked at.
+    pub(crate) fn folder<E>(
+        &self,
+        path: &Path,
+        stamp: Stamp,
+        list: impl FnOnce() -> Result<(Vec<String>, Covered), E>,
+    ) -> Result<Arc<[String]>, E> {
+        if let Some(Entry { content: Content::Folder(names), is_settled: true, .. }) = self.get(path, stamp) {
+            return Ok(names);
+        }
+        let is_settled = stamp.is_settled();
+        let (names, covered) = list()?;
+        let names: Arc<[String]> = names.into();
+        if covered == Covered::Yes {
+            self.insert(path, Entry { stamp, is_settled, content: Content::Folder(names.clone()) });
+        }
+        Ok(names)
+    }
+
+    fn get(&self, path: &Path, stamp: Stamp) -> Option<Entry> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = match generations.young.get(path) {
+            Some(entry) => entry.clone(),
+            None => {
+                let entry = generations.old.remove(path)?;
+                generations.insert(path, entry.clone());
+                entry
+            }
+        };
+        (entry.stamp == stamp).then_some(entry)
+    }
+
+    fn insert(&self, path: &Path, entry: Entry) {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).insert(path, entry);
+    }
+}
+
+/// Whether a folder's stamp covers all that its list of names depends on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Covered {
+    No,
+    Yes,
+}
+
+impl Generations {
+    fn insert(&mut self, path: &Path, entry: Entry) {
+        self.young_len += entry.len();
+        if self.young_len > GENERATION_LEN {
+            self.young_len = entry.len();
+            self.old = mem::take(&mut self.young);
+        }
+        if let Some(before) = self.young.insert(path.to_owned(), entry) {
+            self.young_len = self.young_len.saturating_sub(before.len());
+        }
+    }
+}
+
+impl Entry {
+    /// About how many bytes it takes.
+    fn len(&self) -> usize {
+        let content = match &self.content {
+            Content::File(text) => text.source.len(),
+            Content::Folder(names) => names.iter().map(|name| name.len() + size_of::<String>()).sum(),
+        };
+        content + ENTRY_LEN
+    }
+}
+
+impl Text {
+    pub(crate) fn imports(&self) -> &Imports {
+        self.imports.get_or_init(|| Imports::read(&self.source))
+    }
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = {
+            use std::os::unix::fs::MetadataExt as _;
+            (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let inode = (0, 0, 0);
+        Self { changed: metadata.modified().ok(), len: metadata.len(), inode }
+    }
+
+    /// Whether the last change is so long ago that another one now would have another time.
+    fn is_settled(&self) -> bool {
+        let age = self.changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+        age.is_some_and(|age| age > RESOLUTION)
+    }
+}
+
+/// The coarsest time stamps in use are FAT's.
+const RESOLUTION: Duration = Duration::from_secs(2);
+/// Half of what is kept at most, in bytes: a few times the largest closure that is sent ahead.
+const GENERATION_LEN: usize = 32 << 20;
+/// About what a path, a stamp and a few imports take.
+const ENTRY_LEN: usize = 1 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, convert::Infallible};
+
+    use super::*;
+
+    fn stamp(age: Duration) -> Stamp {
+        Stamp { changed: Some(SystemTime::now() - age), len: 1, inode: (0, 0, 0) }
+    }
+
+    #[test]
+    fn file_is_read_again_when_its_stamp_changes_or_is_too_young() {
+        let (cache, path, reads) = (Cache::default(), Path::new("a"), Cell::new(0));
+        let read = |stamp| {
+            let read = || {
+                reads.set(reads.get() + 1);
+                Ok::<_, Infallible>(b"import x".to_vec())
+            };
+            cache.file(path, stamp, read).unwrap()
+        };
+        let settled = stamp(Duration::from_secs(60));
+        let first = read(settled);
+        assert!(Arc::ptr_eq(&first, &read(settled)));
+        assert_eq!(reads.get(), 1);
+        let longer = Stamp { len: 2, ..settled };
+        assert!(!Arc::ptr_eq(&first, &read(longer)));
+        assert_eq!(reads.get(), 2);
+        // Read twice, for it may have changed within the resolution; parsed once, for it has not.
+        let young = stamp(Duration::ZERO);
+        assert!(Arc::ptr_eq(&read(young), &read(young)));
+        assert_eq!(reads.get(), 4);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_what_is_used_stays() {
+        let (cache, old) = (Cache::default(), stamp(Duration::from_secs(60)));
+        let used = || cache.file(Path::new("used"), old, || Err(())).is_ok();
+        cache.file(Path::new("used"), old, || Ok::<_, ()>(vec![0; 10])).unwrap();
+        for n in 0..300 {
+            let path = PathBuf::from(n.to_string());
+            cache.file(&path, old, || Ok::<_, ()>(vec![0; 1 << 20])).unwrap();
+            assert!(used());
+            let generations = cache.generations.lock().unwrap();
+            assert!(generations.young_len <= GENERATION_LEN);
+            assert!(generations.young.len() + generations.old.len() <= 2 * (GENERATION_LEN >> 20) + 2);
+        }
+        assert!(cache.file(Path::new("0"), old, || Err(())).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! What goes ahead of a call, with an agent in a process of its own.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex},
+};
+
+use chopsticks::{
+    Codebase, Local, Tunnel, TunnelConfig,
+    tunnel::{ModuleEntry, ModuleError, ModuleSource},
+};
+use chopsticks_support::{Interpreter, Scratch, interpreters};
+
+/// A codebase that notes what agents ask for.
+#[derive(Clone, Debug)]
+struct Noted {
+    inner: Codebase,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Noted {
+    fn new(scratch: &Scratch) -> Self {
+        Self { inner: Codebase::folder(scratch.path()), asked: Arc::default() }
+    }
+
+    fn tunnel(&self, python: &Interpreter) -> Tunnel {
+        Tunnel::with_config(Local::new().python(python.path()), TunnelConfig::default().modules(self.clone()))
+    }
+
+    fn take_asked(&self) -> Vec<String> {
+        mem::take(&mut self.asked.lock().expect("nobody panics with it"))
+    }
+}
+
+impl ModuleSource for Noted {
+    fn top_level(&self) -> Result<Vec<String>, ModuleError> {
+        self.inner.top_level()
+    }
+
+    fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError> {
+        self.asked.lock().expect("nobody panics with it").push(name.to_owned());
+        self.inner.module(name)
+    }
+
+    fn needed(&self, name: &str) -> Vec<ModuleEntry> {
+        self.inner.needed(name)
+    }
+}
+
+/// A package of fifty modules of which each imports the next and the seventh next, at its top or in its function.
+fn package() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("pkg/__init__.py", "");
+    for n in 0..50 {
+        let next = [n + 1, n + 7]
+            .map(|to| if to < 50 { format!("from pkg.m{to} import f as f{to}") } else { "pass".into() });
+        let sum =
+            [n + 1, n + 7].map(|to| if to < 50 { format!(" + f{to}(seen)") } else { String::new() }).concat();
+        // Each is counted once, for the number of ways through the package is large.
+        let guard = format!("    if {n} in seen:\n        return 0\n    seen.add({n})\n");
+        let source = format!("{}\n{}\ndef f(seen):\n{guard}    return {n}{sum}\n", next[0], next[1]);
+        scratch.write(format!("pkg/m{n}.py"), &source);
+        let lazy = next.map(|line| line.replace("pkg.m", "pkg.lazy"));
+        let source = format!("def f(seen):\n{guard}    {}\n    {}\n    return {n}{sum}\n", lazy[0], lazy[1]);
+        scratch.write(format!("pkg/lazy{n}.py"), &source);
+    }
+    scratch.write("pkg/main.py", "from . import m0\ndef run():\n    return m0.f(set())\n");
+    scratch.write("lazy.py", "def run():\n    from pkg.lazy0 import f\n    return f(set())\n");
+    scratch
+}
+
+#[tokio::test]
+async fn package_of_fifty_modules_travels_with_the_call() {
+    let scratch = package();
+    for python in interpreters() {
+        for function in ["pkg.main:run", "lazy:run"] {
+            let noted = Noted::new(&scratch);
+            let tunnel = noted.tunnel(python);
+            let sum: u32 = tunnel.call(function, ()).await.unwrap();
+            assert_eq!(sum, (0..50).sum(), "{function} {python}");
+            assert_eq!(noted.take_asked(), [""; 0], "{function} {python}");
+            tunnel.close().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_the_limits_is_asked_for() {
+    let scratch = package();
+    for python in interpreters() {
+        let mut noted = Noted::new(&scratch);
+        noted.inner = noted.inner.max_ahead_modules(20);
+        let tunnel = noted.tunnel(python);
+        assert_eq!(tunnel.call::<u32>("pkg.main:run", ()).await.unwrap(), (0..50).sum(), "{python}");
+        // The package, its main module, and 18 of the fifty have gone ahead.
+        assert_eq!(noted.take_asked().len(), 32, "{python}");
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn changed_file_reaches_the_next_connection() {
+    let scratch = Scratch::new();
+    scratch.write("main.py", "import part\ndef run():\n    return part.X\n");
+    scratch.write("part.py", "X = 1\n");
+    let python = chopsticks_support::python3();
+    let noted = Noted::new(&scratch);
+    let tunnel = noted.tunnel(python);
+    assert_eq!(tunnel.call::<u32>("main:run", ()).await.unwrap(), 1);
+    scratch.write("part.py", "X = 2\n");
+    assert_eq!(tunnel.call::<u32>("main:run", ()).await.unwrap(), 1);
+    tunnel.close().await.unwrap();
+    assert_eq!(tunnel.call::<u32>("main:run", ()).await.unwrap(), 2);
+    tunnel.close().await.unwrap();
+    assert_eq!(noted.take_asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn names_that_only_the_running_code_knows_are_asked_for() {
+    let scratch = Scratch::new();
+    scratch.write("main.py", "def run(n):\n    return __import__('part' + n).X\n");
+    scratch.write("part1.py", "import json, part2\nX = part2.X\n");
+    scratch.write("part2.py", "X = 7\n");
+    // Shadows a standard module, which wins on the host.
+    scratch.write("json.py", "raise Exception('not this one')\n");
+    for python in interpreters() {
+        let noted = Noted::new(&scratch);
+        let tunnel = noted.tunnel(python);
+        assert_eq!(tunnel.call::<u32>("main:run", ("1",)).await.unwrap(), 7, "{python}");
+        assert_eq!(noted.take_asked(), ["part1", "part2"], "{python}");
+        tunnel.close().await.unwrap();
+    }
+}
