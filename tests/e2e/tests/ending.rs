@@ -76,13 +76,16 @@ fn tunnel(interpreter: &Interpreter, scratch: &Scratch) -> Tunnel {
 async fn appeared(canary: &str, count: usize) {
     let name = canary.to_owned();
     let there = move || eventually(PATIENCE, || processes::with_argument(&name).len() >= count);
-    assert!(tokio::task::spawn_blocking(there).await.unwrap(), "{canary}: the children did not start");
+    assert!(
+        tokio::task::spawn_blocking(there).await.expect("it does not panic"),
+        "{canary}: the children did not start"
+    );
 }
 
 /// Waits until no process has the canary, while the runtime goes on.
 async fn gone(canary: &str) {
     let name = canary.to_owned();
-    tokio::task::spawn_blocking(move || wait_until_gone(&name)).await.unwrap();
+    tokio::task::spawn_blocking(move || wait_until_gone(&name)).await.expect("nothing is left");
 }
 
 fn wait_until_gone(canary: &str) {
@@ -119,13 +122,20 @@ async fn deadline_ends_what_the_call_started_and_the_tunnel_stays_usable() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         for function in ["ops:hang", "ops:spin"] {
             let canary = canary(&format!("deadline-{:?}", interpreter.version()).replace(' ', ""));
-            let call = Call::new(function).args((&canary,)).timeout(Duration::from_secs(2));
+            let call = Call::new(function).args((&canary,)).timeout(Duration::from_secs(1));
             let error = tunnel.call_with(call).await.unwrap_err();
             assert!(error.is_timeout() && error.phase() == Phase::Call, "{}", error.report());
             gone(&canary).await;
         }
-        assert_eq!(tunnel.call::<u32>("os:getpid", ()).await.unwrap(), pid, "{interpreter:?}: not the same agent");
-        assert!(processes::with_argument(&kept).len() >= 3, "{interpreter:?}: an earlier call's children are gone");
+        assert_eq!(
+            tunnel.call::<u32>("os:getpid", ()).await.unwrap(),
+            pid,
+            "{interpreter:?}: not the same agent"
+        );
+        assert!(
+            processes::with_argument(&kept).len() >= 3,
+            "{interpreter:?}: an earlier call's children are gone"
+        );
         tunnel.close().await.unwrap();
         gone(&kept).await;
     }
@@ -189,7 +199,9 @@ async fn killed_agent_fails_the_call_with_its_status_and_the_next_one_connects()
         let scratch = scratch();
         let tunnel = tunnel(interpreter, &scratch);
         let error = tunnel.call::<()>("os:kill", (tunnel.connect().await.unwrap().pid, 9)).await.unwrap_err();
-        let ErrorKind::Disconnected { status: Some(status), .. } = error.kind() else { panic!("{}", error.report()) };
+        let ErrorKind::Disconnected { status: Some(status), .. } = error.kind() else {
+            panic!("{}", error.report())
+        };
         assert!(status.to_string().contains("signal: 9"), "{status}");
         assert!(error.is_disconnected());
         tunnel.call::<u32>("os:getpid", ()).await.unwrap();

@@ -16,14 +16,16 @@ fn config() -> TunnelConfig {
 fn program(scratch: &Scratch, text: &str) -> PathBuf {
     let text = text.replace("$PYTHON", &python3().path().display().to_string());
     let path = scratch.write("python", format!("#!/bin/sh\n{text}\n"));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+        .expect("a file of ours can be made executable");
     path
 }
 
 async fn pid_by(text: &str, config: TunnelConfig) -> Result<u32, Error> {
     let scratch = Scratch::new();
     let tunnel = Tunnel::with_config(Local::new().name("web1").python(program(&scratch, text)), config);
-    let pid = tokio::time::timeout(PATIENCE, tunnel.call("os:getpid", ())).await.expect("the call has a deadline");
+    let pid =
+        tokio::time::timeout(PATIENCE, tunnel.call("os:getpid", ())).await.expect("the call has a deadline");
     tunnel.close().await?;
     pid
 }
@@ -38,7 +40,8 @@ async fn failure_of(text: &str) -> Error {
 async fn every_interpreter_found_answers_and_says_what_it_is() {
     for interpreter in interpreters() {
         let tunnel = Tunnel::with_config(Local::new().python(interpreter.path()), config());
-        let agent = tunnel.connect().await.unwrap_or_else(|error| panic!("{interpreter:?}: {}", error.report()));
+        let agent =
+            tunnel.connect().await.unwrap_or_else(|error| panic!("{interpreter:?}: {}", error.report()));
         assert_eq!(agent.python, interpreter.version(), "{interpreter:?}");
         assert_eq!(tunnel.call::<u32>("os:getpid", ()).await.unwrap(), agent.pid);
         assert!(!agent.hostname.is_empty() && !agent.platform.is_empty());
@@ -82,7 +85,10 @@ async fn interpreter_that_crashes_is_told_with_the_end_of_its_traceback() {
     let error = failure_of("exec $PYTHON -c 'raise SyntaxError(\"too old for this\")'").await;
     let ErrorKind::NoAgent { stderr, .. } = error.kind() else { panic!("{}", error.report()) };
     assert!(stderr.contains("Traceback"), "{stderr}");
-    assert_eq!(error.report(), "web1: handshake: no agent answered, exit status 1: SyntaxError: too old for this");
+    assert_eq!(
+        error.report(),
+        "web1: handshake: no agent answered, exit status 1: SyntaxError: too old for this"
+    );
     let error = failure_of("kill -SEGV $$").await;
     assert!(error.report().contains("signal 11"), "{}", error.report());
 }
@@ -146,7 +152,8 @@ async fn codebase_that_is_not_there_fails_the_call_and_is_named() {
 async fn folder_environment_and_path_are_the_agents_own() {
     let scratch = Scratch::new();
     scratch.write("lib/there.py", "ANSWER = 42\ndef answer(): return ANSWER\n");
-    let driver = Local::new().python(python3().path()).current_dir(scratch.path()).env("CHOPSTICKS_TEST", "ü 1");
+    let driver =
+        Local::new().python(python3().path()).current_dir(scratch.path()).env("CHOPSTICKS_TEST", "ü 1");
     let lib = scratch.path().join("lib").display().to_string();
     let tunnel = Tunnel::with_config(driver, config().python_path(lib));
     let folder: PathBuf = tunnel.call("os:getcwd", ()).await.unwrap();
