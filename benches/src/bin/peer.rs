@@ -1,7 +1,7 @@
 //! Measures chopsticks by whole workloads, one JSON line for each run: see `benches/README.md`.
 //!
-//! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `fanout` or `wire`. The agents run under
-//! `$AGENT_PYTHON`, by default `/usr/bin/python3`.
+//! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `fanout`, `wire` or
+//! `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
 
 #![expect(clippy::print_stdout, reason = "the result is what it prints")]
 
@@ -40,13 +40,15 @@ async fn main() -> Result<()> {
     }
     let number =
         |key: &str, default: usize| options.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let text = |key: &str, default| options.get(key).map_or(default, String::as_str);
     let result = match workload.as_str() {
         "connect" => connect(number("n", 5)).await?,
         "call" => call(number("n", 2000), number("warm", 50)).await?,
         "pipeline" => pipeline(number("n", 2000)).await?,
-        "payload" => payload(options.get("kind").map_or("ret1m", String::as_str), number("n", 7)).await?,
+        "payload" => payload(text("kind", "ret1m"), number("n", 7)).await?,
         "fanout" => fanout(number("n", 10)).await?,
-        "wire" => wire(options.get("ms").map_or("0", String::as_str)).await?,
+        "wire" => wire(text("ms", "0")).await?,
+        "import" => import(text("how", "imported"), text("ms", "10")).await?,
         _ => json!({"skip": format!("no workload {workload:?}")}),
     };
     println!("{result}");
@@ -198,24 +200,102 @@ async fn fanout(count: usize) -> Result<Value> {
     Ok(result)
 }
 
-/// Bytes and round trips of a connection and one call, counted by an interpreter wrapper: `$LAB/target/release/wire`.
+/// Bytes and round trips of a connection and one call.
 async fn wire(delay: &str) -> Result<Value> {
-    let lab = PathBuf::from(env::var("LAB")?);
-    let log = lab.join(format!("wire-{}.log", std::process::id()));
-    let driver = Local::new()
-        .python(lab.join("target/release/wire"))
-        .env("LAB_WRAP_PY", env::var("AGENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned()))
-        .env("LAB_WRAP_MS", delay)
-        .env("LAB_WRAP_LOG", &log);
+    let wire = Wire::new()?;
     let begin = Instant::now();
-    let tunnel = tunnel(driver);
+    let tunnel = tunnel(wire.driver(delay));
     noop(&tunnel).await?;
     let connected = millis(begin.elapsed());
     tunnel.close().await?;
-    let mut result: Value = serde_json::from_str(&fs::read_to_string(&log)?)?;
-    fs::remove_file(&log)?;
+    let mut result = wire.counts()?;
     result["connect_ms"] = json!(connected);
     Ok(result)
+}
+
+/// The first call of a function that needs a package of fifty modules: imported around it, or in its body.
+async fn import(how: &str, delay: &str) -> Result<Value> {
+    let folder = env::temp_dir().join(format!("chopsticks-import-{}", std::process::id()));
+    package(&folder.join("pkg50"))?;
+    fs::write(folder.join("lazy.py"), "def run():\n    from pkg50 import main\n    return main.run()\n")?;
+    let function = if how == "lazy" { "lazy:run" } else { "pkg50.main:run" };
+    let wire = Wire::new()?;
+    let config = TunnelConfig::default().modules(Codebase::folder(&folder));
+    let tunnel = Tunnel::with_config(wire.driver(delay), config);
+    noop(&tunnel).await?;
+    let mut times = Vec::new();
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let sum: usize = tunnel.call(function, ()).await?;
+        times.push(millis(begin.elapsed()));
+        assert_eq!(sum, (0..50).sum::<usize>());
+    }
+    tunnel.close().await?;
+    fs::remove_dir_all(&folder)?;
+    let counts = wire.counts()?;
+    Ok(json!({"import_ms": times[0], "again_ms": times[1], "turns": counts["turns"], "up": counts["up"]}))
+}
+
+/// Writes a package of a main module and fifty that import the next and the seventh next, with some ordinary code in each.
+fn package(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let helpers: String = (0..6)
+        .map(|k| {
+            format!(
+                "\n\ndef helper_{k}(value, scale={}):\n    \"\"\"Scales a value and adds an offset (number {k}).\"\"\"\n    \
+                 # A comment, as ordinary code has them.\n    result = value * scale + {k}\n    return result\n",
+                k + 1
+            )
+        })
+        .collect();
+    for n in 0..50 {
+        let mut imports = String::new();
+        if n + 1 < 50 {
+            imports += &format!("from pkg50 import m{:02}\n", n + 1);
+        }
+        if n + 7 < 50 {
+            imports += &format!("from pkg50.m{0:02} import value as value_{0}\n", n + 7);
+        }
+        let source = format!(
+            "\"\"\"Module {n}.\"\"\"\nimport os\nimport json\n{imports}\n\ndef value():\n    return {n}\n{helpers}"
+        );
+        fs::write(folder.join(format!("m{n:02}.py")), source)?;
+    }
+    fs::write(folder.join("__init__.py"), "\"\"\"Fifty modules.\"\"\"\n")?;
+    let main = "from pkg50 import m00\nimport sys\n\n\ndef run():\n    names = ['pkg50.m%02d' % n for n in range(50)]\n    \
+                return sum(sys.modules[name].value() for name in names)\n";
+    fs::write(folder.join("main.py"), main)?;
+    Ok(())
+}
+
+/// An interpreter wrapper that counts and delays bytes: `$LAB/target/release/wire`.
+struct Wire {
+    program: PathBuf,
+    log: PathBuf,
+}
+
+impl Wire {
+    fn new() -> Result<Self> {
+        let lab = PathBuf::from(env::var("LAB")?);
+        let log = lab.join(format!("wire-{}.log", std::process::id()));
+        Ok(Self { program: lab.join("target/release/wire"), log })
+    }
+
+    /// Each byte is under way for `delay` milliseconds.
+    fn driver(&self, delay: &str) -> Local {
+        Local::new()
+            .python(self.program.clone())
+            .env("LAB_WRAP_PY", env::var("AGENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned()))
+            .env("LAB_WRAP_MS", delay)
+            .env("LAB_WRAP_LOG", &self.log)
+    }
+
+    /// What it counted, once the tunnel is closed.
+    fn counts(&self) -> Result<Value> {
+        let counts = serde_json::from_str(&fs::read_to_string(&self.log)?)?;
+        fs::remove_file(&self.log)?;
+        Ok(counts)
+    }
 }
 
 fn millis(time: Duration) -> f64 {

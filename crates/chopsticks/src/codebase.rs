@@ -29,8 +29,8 @@ impl Codebase {
 
     /// Limits the source that goes ahead of a call, in bytes; 8 MiB unless set. The host asks for the rest when it imports it.
     ///
-    /// All of it travels before the first call, whether it comes to be used or not: lower it for slow links. It has to fit into the transport's
-    /// [`max_message_len`](chopsticks_transport::TransportConfig::max_message_len) as well, else all of it is left to be asked for.
+    /// All of it travels before the first call, whether it comes to be used or not: lower it for slow links. It has to fit into
+    /// [`max_message_len`](crate::TunnelConfig::max_message_len) as well, else all of it is left to be asked for.
     #[must_use]
     pub fn max_ahead_len(self, bytes: usize) -> Self {
         Self { inner: self.inner.max_ahead_len(bytes) }

@@ -99,6 +99,17 @@ async fn what_is_over_the_limits_is_asked_for() {
 }
 
 #[tokio::test]
+async fn notice_that_the_transport_refuses_is_asked_for_in_parts() {
+    let scratch = package();
+    let noted = Noted::new(&scratch);
+    let config = TunnelConfig::default().modules(noted.clone()).max_message_len(8 << 10);
+    let tunnel = Tunnel::with_config(Local::new().python(chopsticks_support::python3().path()), config);
+    assert_eq!(tunnel.call::<u32>("pkg.main:run", ()).await.unwrap(), (0..50).sum());
+    assert_eq!(noted.take_asked().len(), 52);
+    tunnel.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn changed_file_reaches_the_next_connection() {
     let scratch = Scratch::new();
     scratch.write("main.py", "import part\ndef run():\n    return part.X\n");
