@@ -80,7 +80,7 @@ cancelled = set()
 pending = {}        # our request -> [lock, operation, format, payload]
 known = {}          # function name -> (module, attribute)
 limit = 1 << 30
-nonce = host = ''
+nonce = ''
 modules = {}        # entries that the controller sent ahead: name -> (kind, file, source, submodules)
 listing = {}        # package -> names below it that the codebase has; '' holds the outermost names
 compiled = set()    # the parts that this namespace has
@@ -230,10 +230,9 @@ def next_call(slot=()):
 
 def start(payload):
     """Answers START with the nonce and HELLO."""
-    global limit, nonce, host
+    global limit, nonce
     version, token, limit = Struct('>H16sQ').unpack_from(payload)
     options = marshal.loads(payload[26:])
-    host = options.get('host')
     nonce = ''.join('%02x' % b for b in bytearray(token))
     try:
         # A child that runs no other program has the environment that we were started with, but our name.
@@ -242,8 +241,7 @@ def start(payload):
     except IOError:
         pass
     os.environ['CHOPSTICKS_AGENT'] = ':'.join(filter(None, (os.environ.get('CHOPSTICKS_AGENT'), nonce)))
-    for entry in options.get('path', ()):
-        sys.path.append(entry)
+    sys.path.extend(options.get('path', ()))
     if options.get('site'):
         import site
         site.main()
@@ -466,7 +464,8 @@ def main():
     os.dup2(null, 1)
     os.close(null)
     if OLD:
-        import fcntl
+        # The latter for `end`, when it may be too late to import.
+        import fcntl, imp  # noqa: F401
         for fd in IN, OUT:
             fcntl.fcntl(fd, fcntl.F_SETFD, 1)
     elif hasattr(os, 'register_at_fork'):
@@ -481,8 +480,6 @@ def main():
     signal.signal(signal.SIGINT, on_interrupt)
     signal.signal(signal.SIGTERM, gone)
     sys.dont_write_bytecode = True
-    if sys.path and not sys.path[0]:
-        del sys.path[0]
     sys.meta_path.append(Finder())
     while 1:
         call = handed.pop() if handed else next_call()

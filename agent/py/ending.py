@@ -133,10 +133,12 @@ def end():
         table = processes()
         family = dict((p, table[p][2]) for p in below(table, [PID]))
         hold = os.dup(OUT)
+        child = 0
         try:
-            child = os.fork()
+            # A fork waits for the imports of other threads, and these may wait for the controller.
+            child = not sys.modules['imp' if OLD else '_imp'].lock_held() and os.fork()
         except OSError:
-            child = 0
+            pass
         if not child:
             me = os.getpid()
 
