@@ -62,6 +62,10 @@ pub(crate) struct CallArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
 
+    /// Let targets import from their Python's site-packages too, and not from its standard library alone.
+    #[arg(long)]
+    pub(crate) site_packages: bool,
+
     /// Print one JSON object for each target in place of text.
     #[arg(long)]
     pub(crate) json: bool,

@@ -100,7 +100,8 @@ struct Calls {
 impl Calls {
     /// Begins to call on all targets at once.
     fn begin(args: CallArgs, output: Arc<Mutex<Output>>, begun: Instant) -> Self {
-        let CallArgs { function, args, kwargs, targets, roots, timeout, python, json: _ } = args;
+        let CallArgs { function, args, kwargs, targets, roots, timeout, python, site_packages, json: _ } =
+            args;
         let mut call = Call::new(function.as_str()).args(args);
         for keyword in kwargs {
             call = call.kwarg(keyword.name, keyword.value);
@@ -110,7 +111,10 @@ impl Calls {
         }
         // Of several folders that have a module the first wins. Shared by all tunnels, so that each file is read and parsed once.
         let codebase = roots.into_iter().fold(Codebase::default(), Codebase::and_folder);
-        let config = TunnelConfig::default().modules(codebase);
+        let mut config = TunnelConfig::default().modules(codebase);
+        if site_packages {
+            config = config.with_site_packages();
+        }
         let tunnels: Vec<_> =
             targets.iter().map(|target| target.tunnel(python.as_deref(), config.clone())).collect();
         let mut under_way = JoinSet::new();

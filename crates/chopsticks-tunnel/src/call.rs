@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use chopsticks_pencode::{
     Container, Graph, GraphBuilder,
-    marshal::{self, EncodeError, Writer},
+    marshal::{self, DecodeErrorKind, EncodeError, Writer},
 };
 use chopsticks_transport::Format;
 use serde::{
@@ -255,10 +255,11 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Result`] if it is not a `T`, or was not well-formed.
+    /// [`ErrorKind::Result`] if it is not a `T`, or was not well-formed; [`ErrorKind::UnfitResult`] if it has text with
+    /// lone surrogates or an integer of more than 16,500 bits.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match self.format {
-            Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| failed(&self.host, error)),
+            Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| refused(&self.host, error)),
             Format::Pencode => {
                 chopsticks_pencode::from_slice(&self.payload).map_err(|error| failed(&self.host, error))
             }
@@ -278,11 +279,11 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Result`] if it was not well-formed.
+    /// [`ErrorKind::Result`] if it was not well-formed, [`ErrorKind::UnfitResult`] as [`decode`](Self::decode).
     pub fn graph(&self) -> Result<Graph<'_>, Error> {
         match self.format {
             Format::Marshal => {
-                marshal::decode_graph(&self.payload).map_err(|error| failed(&self.host, error))
+                marshal::decode_graph(&self.payload).map_err(|error| refused(&self.host, error))
             }
             Format::Pencode => Graph::decode(&self.payload).map_err(|error| failed(&self.host, error)),
             Format::Bytes => {
@@ -297,6 +298,17 @@ impl Reply {
 
 fn failed(host: &HostName, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(host, Phase::Call, ErrorKind::Result(Arc::new(error)))
+}
+
+/// What `marshal` writes on the host although it cannot be carried shows only here.
+fn refused(host: &HostName, error: marshal::DecodeError) -> Error {
+    match error.kind() {
+        DecodeErrorKind::LoneSurrogate | DecodeErrorKind::LargeInteger { .. } => {
+            let message = format!("result{}: {}", error.path(), error.kind());
+            Error::new(host, Phase::Call, ErrorKind::UnfitResult { message })
+        }
+        _ => failed(host, error),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -73,8 +73,20 @@ impl Connection {
             ahead: Ahead::default(),
             agent: OnceLock::new(),
         };
-        let keeper = Keeper { host, driver, config, stage, stopped, tail: Tail::default() };
-        tokio::spawn(keeper.keep());
+        let keeper = Keeper { host: host.clone(), driver, config, stage, stopped, tail: Tail::default() };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(keeper.keep())),
+            Err(error) => {
+                let program = keeper.driver.program();
+                let kind = ErrorKind::Spawn {
+                    program,
+                    source: Arc::new(std::io::Error::other(error)),
+                    hint: Some("a tokio runtime with time and I/O is needed".to_owned()),
+                };
+                let error = Error::new(&host, Phase::Spawn, kind);
+                keeper.stage.send_replace(Stage::Ended(Ended { error, forced: false }));
+            }
+        }
         Arc::new(connection)
     }
 

@@ -154,6 +154,14 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    /// An agent ends with its pipes; a program that never became one need not, and nobody is left to see to it when
+    /// the runtime goes.
+    fn drop(&mut self) {
+        self.terminate();
+    }
+}
+
 /// Four times a frame and more.
 #[cfg(target_os = "linux")]
 const PIPE_LEN: usize = 1 << 20;

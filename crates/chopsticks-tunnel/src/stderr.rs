@@ -12,7 +12,7 @@ use crate::host::HostName;
 
 /// What is done with each line that an agent's side writes to stderr.
 ///
-/// Lines may hold any bytes. A line longer than 64 KiB comes in pieces; the last one comes without its newline as it
+/// Lines may hold any bytes, and all but [`console`](Self::console) pass them on as they are. A line longer than 64 KiB comes in pieces; the last one comes without its newline as it
 /// is. Whatever is chosen here, the last lines are kept for the errors of the tunnel.
 #[derive(Clone)]
 pub struct Stderr(Sink);
@@ -29,6 +29,9 @@ type Callback = dyn Fn(&str, &[u8]) + Send + Sync;
 
 impl Stderr {
     /// Writes `[host] line` to the controller's own stderr. The default.
+    ///
+    /// Control characters but the tab are shown as `^[` and the like, so that no host can speak for another or take over the
+    /// terminal.
     pub fn console() -> Self {
         Self(Sink::Console)
     }
@@ -58,7 +61,12 @@ impl Stderr {
                 console.push(b'[');
                 console.extend_from_slice(host.as_str().as_bytes());
                 console.extend_from_slice(b"] ");
-                console.extend_from_slice(line);
+                for &byte in line.strip_suffix(b"\r").unwrap_or(line) {
+                    match byte {
+                        b'\t' | b' '..=b'~' | 0x80.. => console.push(byte),
+                        control => console.extend_from_slice(&[b'^', control ^ 0x40]),
+                    }
+                }
                 console.push(b'\n');
             }
             Sink::Off => {}
@@ -181,6 +189,13 @@ mod tests {
         let (seen, tail) = lines(b"one\n\xff\xfe\n\npart").await;
         assert_eq!(seen, [b"one".to_vec(), b"\xff\xfe".to_vec(), b"".to_vec(), b"part".to_vec()]);
         assert_eq!(tail, "one\n\u{fffd}\u{fffd}\n\npart");
+    }
+
+    #[test]
+    fn console_shows_control_characters() {
+        let mut console = Vec::new();
+        Stderr::console().line(&"web1".parse().unwrap(), b"a\x1b[31m\tb\0\r[other] c\xff\r", &mut console);
+        assert_eq!(console, b"[web1] a^[[31m\tb^@^M[other] c\xff\n");
     }
 
     #[tokio::test]

@@ -26,6 +26,9 @@ use crate::{
 /// remote code keeps in its modules goes with each connection. Clones share the connection; dropping the last one closes it, in
 /// the background.
 ///
+/// It needs a tokio runtime with time and I/O enabled. A connection lives on the runtime on which it was first used, and makes
+/// progress only while that one runs.
+///
 /// Calls on one tunnel may overlap. Those that do not run one after another on the agent's main thread, those that do
 /// get threads of their own.
 #[derive(Clone)]

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p chopsticks --example failures`
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
 use std::time::Duration;
 
 use chopsticks::{Call, Codebase, ErrorKind, Function, Local, Stderr, Tunnel, TunnelConfig};

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p chopsticks --example ten_lines`
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
 use chopsticks::{Codebase, Error, Local, Tunnel, TunnelConfig};
 use futures::future::try_join_all;
 

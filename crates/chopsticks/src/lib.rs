@@ -1,4 +1,4 @@
-//! Runs your own Python code elsewhere: in subprocesses, on hosts, in containers, all of them in parallel.
+//! Runs your own Python code elsewhere.
 //!
 //! A Rust program names a Python function of its own codebase. The function's source, and all that it imports, travels to
 //! an agent on demand, and the result comes back as data that cannot run code here. Nothing is installed at the far end but

@@ -491,3 +491,18 @@ async fn program_that_never_answers_leaves_nothing_when_it_is_dropped() {
     drop(tunnel);
     assert!(eventually(PATIENCE, || processes::with_argument(&mark).is_empty()), "it is left");
 }
+
+#[test]
+fn program_that_never_answers_ends_with_the_runtime() {
+    let folder = Scratch::new();
+    let mark = canary("deserted");
+    let path = script(&folder, "mute", &format!("exec sh -c 'while :; do sleep 1; done' {mark}"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let tunnel = Tunnel::with_config(Local::new().python(path), quiet());
+    let connecting = tunnel.clone();
+    let task = runtime.spawn(async move { connecting.connect().await });
+    wait_for(&mark, 1);
+    drop(runtime);
+    drop(task);
+    wait_until_none(&mark);
+}

@@ -50,7 +50,7 @@ impl Handle {
 
     /// Tells the peer something that has no answer, as soon as there is room in the queue.
     ///
-    /// It has not left yet when this returns, but what is asked for later with [`Order::AfterNotices`] follows it.
+    /// It has not left yet when this returns, but what is asked for later with [`Order::AfterNotices`](crate::Order::AfterNotices) follows it.
     ///
     /// # Errors
     ///
