@@ -85,6 +85,7 @@ modules = {}        # entries that the controller sent ahead: name -> (kind, fil
 listing = {}        # package -> names below it that the codebase has; '' holds the outermost names
 compiled = set()    # the parts that this namespace has
 loading = allocate_lock()
+fetching = allocate_lock()
 
 
 def part(name):
@@ -92,10 +93,11 @@ def part(name):
     if name in compiled:
         return
     text = [text for text in parts if text.startswith(('# %s\n' % name).encode())]
-    if not text:
-        text.append(marshal.loads(ask(IMPORT, MARSHAL, marshal.dumps(u'.' + name, 2))[2])[3])
-    with loading:
+    # Whoever reads answers needs no part that is asked for. For others one request is enough: the number is limited.
+    with loading if text else fetching:
         if name not in compiled:
+            if not text:
+                text.append(marshal.loads(ask(IMPORT, MARSHAL, marshal.dumps(u'.' + name, 2))[2])[3])
             exec(compile(text[0], 'chopsticks/%s.py' % name, 'exec'), globals())
             compiled.add(name)
 
@@ -240,12 +242,12 @@ def start(payload):
             f.write('chop-' + nonce[:10])
     except IOError:
         pass
-    os.environ['CHOPSTICKS_AGENT'] = ':'.join(filter(None, (os.environ.get('CHOPSTICKS_AGENT'), nonce)))
+    os.environ['CHOPSTICKS_AGENT'] = os.environ.get('CHOPSTICKS_AGENT', '') + ':' + nonce
     sys.path.extend(options.get('path', ()))
     if options.get('site'):
         import site
         site.main()
-    text = (lambda b: b.decode('utf-8', 'replace')) if OLD else (lambda t: t.encode('utf-8', 'replace').decode())
+    text = lambda t: (t if OLD else t.encode('utf-8', 'replace')).decode('utf-8', 'replace')
     hello = Struct('>H').pack(VERSION) + marshal.dumps({
         u'python': list(sys.version_info[:3]), u'executable': text(sys.executable or ''), u'pid': PID,
         u'hostname': text(os.uname()[1]), u'platform': text(sys.platform)}, 2)

@@ -41,11 +41,10 @@ def marked(pid):
 
 def below(table, roots):
     """The processes of `table` that descend from `roots`, without these."""
-    found, grown = set(roots), True
-    while grown:
+    found = more = set(roots)
+    while more:
         more = set(p for p in table if table[p][0] in found) - found
-        grown = bool(more)
-        found |= more
+        found = found | more
     return found - set(roots)
 
 
@@ -118,12 +117,17 @@ def interrupt(request):
         with lock:
             if request in inside:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    (ctypes.c_long if sys.version_info < (3, 7) else ctypes.c_ulong)(thread),
-                    ctypes.py_object(KeyboardInterrupt))
+                    ctypes.c_long(thread), ctypes.py_object(KeyboardInterrupt))
 
 
 def end():
     """Ends everything that this agent started, and the agent. Does not return."""
+    try:
+        # A signal to end that interrupted this would never let it go on.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    except ValueError:
+        pass
     if not ended.acquire(0):
         while 1:
             sleep(60)
@@ -157,13 +161,9 @@ def end():
             os.close(hold)
             if me != PID:
                 os._exit(0)
-    try:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    except ValueError:
-        pass
     signal.alarm(3)
     try:
-        if get_ident() == MAIN and not busy and 'atexit' in sys.modules:
+        if not calls and 'atexit' in sys.modules:
             sys.modules['atexit']._run_exitfuncs()
         sys.stderr.flush()
     except BaseException:

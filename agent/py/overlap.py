@@ -20,10 +20,11 @@ def overlap(m, apart=1):
         thread = threading.Thread(target=threaded, args=(m[0], m[2], m[3]), name='chopsticks-call-%d' % m[0])
         thread.daemon = True
         thread.start()
-    except Exception:
+    except Exception as e:
         calls.pop(m[0], None)
-        part('failure')
-        send(m[0], FAIL, MARSHAL, failure('raised', m[0]))
+        # Not with the part `failure`: the answer to a request for it may be for this thread to read.
+        send(m[0], FAIL, MARSHAL, marshal.dumps(dict.fromkeys(
+            (u'kind', u'type', u'message', u'traceback'), u'%r' % e), 2))
 
 
 def threaded(*call):

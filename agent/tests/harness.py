@@ -238,13 +238,17 @@ class Agent(object):
     def fails(self, function, *args, **kwargs):
         return self.failure(self.call_later(function, *args, **kwargs))
 
+    def end_input(self):
+        with self.writing:
+            self.process.stdin.close()
+
     def kill(self):
         """Ends the agent, whatever state it is in."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         try:
-            self.process.stdin.close()
+            self.end_input()
         except (IOError, OSError):
             pass
         for thread, pipe in zip(self.threads, (self.process.stdout, self.process.stderr)):
@@ -254,7 +258,7 @@ class Agent(object):
                 pipe.close()
 
     def close(self):
-        self.process.stdin.close()
+        self.end_input()
         self.wait(lambda: self.eof)
         return self.process.wait()
 

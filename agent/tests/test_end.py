@@ -64,7 +64,7 @@ class End(Case):
         self.assertTrue(eventually(begun), (how, agent.answers, agent.errors))
         if not stay:
             agent.answer(request)
-        (end or (lambda agent: agent.process.stdin.close()))(agent)
+        (end or (lambda agent: agent.end_input()))(agent)
         gone = eventually(lambda: not begun() and agent.process.poll() is not None)
         left = begun()
         for pid in left:
@@ -96,7 +96,7 @@ class End(Case):
         agent.call_later(function('import subprocess\ndef f(mark):\n  while 1:\n'
                                   '    subprocess.Popen(["sh", "-c", "sleep 600; :", mark])'), mark)
         self.assertTrue(eventually(lambda: len(marked(mark)) > 20))
-        agent.process.stdin.close()
+        agent.end_input()
         self.assertTrue(eventually(lambda: agent.process.poll() is not None))
         self.assertTrue(eventually(lambda: not marked(mark)))
 
@@ -126,7 +126,7 @@ class End(Case):
                 with open(file.name) as f:
                     return [pid for pid in map(int, f.read().split()) if alive(pid)]
             self.assertTrue(eventually(begun), agent.errors)
-            agent.process.stdin.close()
+            agent.end_input()
             self.assertTrue(eventually(lambda: not begun() and agent.process.poll() is not None), suffix)
             file.close()
 
@@ -175,7 +175,7 @@ class End(Case):
 
     def test_term_during_the_end_saves_no_child(self):
         def end(agent):
-            agent.process.stdin.close()
+            agent.end_input()
             time.sleep(.3)
             agent.process.terminate()
         self.leftovers('[subprocess.Popen(LOOP, preexec_fn=os.setsid), '
@@ -199,5 +199,5 @@ class End(Case):
     def test_controller_that_is_gone_ends_a_call_that_writes(self):
         agent = self.agent()
         agent.call_later(function('def f(): return u"x" * (64 << 20)'))
-        agent.process.stdin.close()
+        agent.end_input()
         self.assertTrue(eventually(lambda: agent.process.poll() is not None))

@@ -143,8 +143,10 @@ class Frames(Case):
 
     def test_many_calls_in_one_write_are_answered_in_full(self):
         agent = self.agent()
-        agent.write(b''.join(call(2 * n, 'operator:neg', n) for n in range(1, 2001)))
-        for n in range(1, 2001):
+        # On 2.7 the first result waits for a part of the agent, and calls that come meanwhile get threads.
+        self.assertEqual(agent.call('operator:neg', 1), -1)
+        agent.write(b''.join(call(2 * n, 'operator:neg', n) for n in range(2, 2001)))
+        for n in range(2, 2001):
             self.assertEqual(agent.result(2 * n), -n)
 
     def test_reply_is_not_held_back_by_a_long_call_behind_it(self):

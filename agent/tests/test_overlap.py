@@ -124,6 +124,30 @@ class Overlap(Case):
             agent.write(b''.join(HEADER.pack(len(call), request, CALL, MARSHAL) + call for request, call in calls))
             self.assertEqual([agent.result(request) for request, _ in calls], list(range(1, 51)))
 
+    def test_parts_of_the_agent_are_asked_for_once(self):
+        # An agent may have but so many requests open.
+        agent = self.agent()
+        body = 'import time\ndef f(): time.sleep(.3); raise ValueError(1)'
+        requests = [agent.call_later(function(body)) for _ in range(80)]
+        self.assertEqual(set(agent.failure(r)['type'] for r in requests), set(['ValueError']))
+        self.assertEqual(sorted(agent.asked), ['.callables', '.failure'])
+
+    def test_call_for_which_there_is_no_thread_fails_alone(self):
+        agent = self.agent()
+        self.assertEqual(agent.call('operator:neg', 1), -1)
+        body = ('import resource, time\n'
+                'def f(n):\n  resource.setrlimit(resource.RLIMIT_AS, (n, resource.RLIM_INFINITY)); time.sleep(1)')
+        with open('/proc/%d/statm' % agent.process.pid) as f:
+            used = int(f.read().split()[0]) * 4096
+        request = agent.call_later(function(body), used + (6 << 20))
+        time.sleep(.3)
+        others = [agent.call_later('operator:neg', n) for n in range(3)]
+        self.assertEqual(agent.result(request), None)
+        for other in others:
+            agent.answer(other)
+        agent.call(function(body), -1)
+        self.assertEqual(agent.call('operator:neg', 1), -1)
+
     def test_imports_in_threads_at_once(self):
         code = dict(('m%d' % n, b'import time\nimport common\ntime.sleep(.01)\ndef f(): return common.N')
                     for n in range(8))
