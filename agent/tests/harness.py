@@ -243,14 +243,17 @@ class Agent(object):
             self.process.stdin.close()
 
     def kill(self):
-        """Ends the agent, whatever state it is in."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        """Ends the agent, whatever state it is in, and gives it the time to end what it started."""
         try:
             self.end_input()
         except (IOError, OSError):
             pass
+        end = time.time() + 5
+        while self.process.poll() is None and time.time() < end:
+            time.sleep(.005)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
         for thread, pipe in zip(self.threads, (self.process.stdout, self.process.stderr)):
             # Something may have been left behind that holds a pipe.
             thread.join(5)
