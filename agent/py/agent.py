@@ -75,7 +75,8 @@ armed = -1          # the helper is awake; -1: not started yet
 serial = 0          # counts calls of the main thread
 tids = {MAIN: PID}  # thread -> its number in /proc
 calls = {}          # request -> (thread, start time), of calls that run
-inside = set()      # those that are in user code, where alone an interrupt may strike; entries leave under `lock`
+inside = set()      # those that are in user code, where alone an interrupt may strike
+strike = allocate_lock()    # an interrupt of a thread is under way
 cancelled = set()
 pending = {}        # our request -> [lock, operation, format, payload]
 known = {}          # function name -> (module, attribute)
@@ -257,7 +258,7 @@ def start(payload):
 class Finder(object):
     """Stands last on `sys.meta_path`, for what the host lacks and the codebase has."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name, *_):
         parent, _, leaf = name.rpartition('.')
         if leaf in listing.get(parent, ()):
             part('importer')
@@ -319,8 +320,10 @@ def encode(value):
 
 def leave(request):
     """From here on no interrupt strikes. One that is under way does so in here, for this is a function."""
-    with lock:
-        inside.discard(request)
+    # Without the lock, which an interrupt between two steps of a `with` would leave closed for ever.
+    inside.discard(request)
+    while strike.locked():
+        sleep(TICK)
 
 
 def run(request, form, payload):
@@ -345,7 +348,7 @@ def run(request, form, payload):
             form, payload = encode(value)
             if len(payload) > limit:
                 stage = 'size'
-                raise ValueError('the result has %d bytes, over the limit of %d' % (len(payload), limit))
+                raise ValueError('%d bytes, over the limit of %d' % (len(payload), limit))
         except:  # noqa: E722 - on 2.7 an exception need not be a BaseException.
             leave(request)
             if os.getpid() != PID:
@@ -372,10 +375,10 @@ def ask(operation, form, payload):
     while me != MAIN and len(pending) > 50:
         # The controller allows 64 requests at a time.
         sleep(TICK)
+    # An interrupt in the middle of a frame would lose our place in the stream: it waits.
+    mine = [r for r, c in list(calls.items()) if c[0] == me and r in inside]
+    list(map(leave, mine))
     with lock:
-        # An interrupt in the middle of a frame would lose our place in the stream: it waits.
-        mine = [r for r, c in list(calls.items()) if c[0] == me and r in inside]
-        inside.difference_update(mine)
         number += 2
         request = number
         pending[request] = slot
@@ -424,9 +427,9 @@ def watch():
                     if busy:
                         taken = 1
                     else:
+                        # In two steps: a call that begins between them is seen.
                         armed = 0
-                        if serial != seen:
-                            armed = 1
+                        armed = serial != seen
                 seen = serial
             if taken:
                 with writing:
@@ -451,8 +454,8 @@ def gone(*_):
 
 def at_fork():
     """A child of ours without a program of its own: the pipes and our signals are no affair of its."""
-    for fd in IN, OUT:
-        os.close(fd)
+    os.close(IN)
+    os.close(OUT)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

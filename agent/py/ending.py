@@ -114,7 +114,7 @@ def interrupt(request):
             import ctypes
         except ImportError:
             return
-        with lock:
+        with strike:
             if request in inside:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_long(thread), ctypes.py_object(KeyboardInterrupt))

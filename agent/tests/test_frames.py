@@ -251,8 +251,12 @@ class Idle(Case):
         def switches():
             counts = {}
             for task in os.listdir('/proc/%d/task' % agent.process.pid):
-                with open('/proc/%d/task/%s/status' % (agent.process.pid, task)) as f:
-                    counts[task] = [line for line in f if 'ctxt_switches' in line]
+                try:
+                    with open('/proc/%d/task/%s/status' % (agent.process.pid, task)) as f:
+                        counts[task] = [line for line in f if 'ctxt_switches' in line]
+                except IOError:
+                    # It has just ended: with what is counted next time, this is no rest.
+                    counts[task] = None
             return counts
 
         def rests():
