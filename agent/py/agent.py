@@ -448,6 +448,12 @@ def gone(*_):
     """The controller is gone, or wants us to be."""
     if os.getpid() != PID:
         os._exit(143)
+    try:
+        # A signal to end that interrupted this, which takes locks, would never let it go on.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    except ValueError:
+        pass
     part('ending')
     end()
 

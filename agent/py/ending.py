@@ -122,12 +122,6 @@ def interrupt(request):
 
 def end():
     """Ends everything that this agent started, and the agent. Does not return."""
-    try:
-        # A signal to end that interrupted this would never let it go on.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    except ValueError:
-        pass
     if not ended.acquire(0):
         while 1:
             sleep(60)
