@@ -50,6 +50,8 @@ operations! {
     MODULES = 0x21;
     /// Asks for a module.
     IMPORT = 0x22;
+    /// Asks for a package's data.
+    RESOURCE = 0x23;
 }
 
 impl Operation {
