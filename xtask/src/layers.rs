@@ -24,10 +24,11 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-pencode", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-agent", below: &[], in_tests: &["chopsticks-pencode"] },
     Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
-    Layer { name: "chopsticks-importer", below: &["chopsticks-pencode"], in_tests: &[] },
+    Layer { name: "chopsticks-module", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-importer", below: &["chopsticks-module"], in_tests: &[] },
     Layer {
         name: "chopsticks-tunnel",
-        below: &["chopsticks-transport", "chopsticks-pencode", "chopsticks-agent"],
+        below: &["chopsticks-transport", "chopsticks-pencode", "chopsticks-agent", "chopsticks-module"],
         in_tests: &[],
     },
     Layer {
@@ -35,6 +36,7 @@ const LAYERS: &[Layer] = &[
         below: &[
             "chopsticks-pencode",
             "chopsticks-transport",
+            "chopsticks-module",
             "chopsticks-importer",
             "chopsticks-agent",
             "chopsticks-tunnel",
@@ -58,6 +60,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("chopsticks-agent", &["*"]),
     // Processes and hosts are the tunnel's.
     ("chopsticks-transport", &["libc", "rustix", "async-trait"]),
+    ("chopsticks-module", &["tokio", "tokio-util", "futures", "libc", "rustix", "async-trait"]),
     ("chopsticks-importer", &["tokio", "tokio-util", "async-trait"]),
 ];
 

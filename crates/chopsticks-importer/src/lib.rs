@@ -39,6 +39,7 @@ mod error;
 mod imports;
 mod look;
 mod name;
+mod serve;
 mod stdlib;
 
 pub use codebase::{Codebase, Module, ModuleKind};

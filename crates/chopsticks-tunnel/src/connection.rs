@@ -398,7 +398,7 @@ fn module_answer(name: &str, modules: Option<&dyn ModuleSource>) -> Result<Vec<u
     };
     let mut writer = Writer::new();
     match entry {
-        Some(entry) => entry.write(&mut writer),
+        Some(entry) => module::write(&entry, &mut writer),
         None => {
             writer.none();
         }

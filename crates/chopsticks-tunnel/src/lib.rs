@@ -43,6 +43,8 @@ pub use driver::{AgentCommand, Driver, Link, Local};
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use host::{HostName, InvalidHostName};
 pub use interpreter::Interpreter;
-pub use module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource};
+pub use module::{
+    ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
+};
 pub use stderr::Stderr;
 pub use tunnel::{AgentInfo, Tunnel};

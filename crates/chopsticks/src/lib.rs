@@ -26,11 +26,9 @@
 //! * [`Codebase`]: the folders whose modules agents can import.
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
-//! * [`pencode`], [`transport`], [`importer`], [`tunnel`], [`agent`]: each layer as a module.
+//! * [`pencode`], [`transport`], [`module`], [`importer`], [`tunnel`], [`agent`]: each layer as a module.
 //!
 //! This crate composes the layers and has no logic of its own.
-
-mod codebase;
 
 /// For implementations of [`Driver`].
 pub use async_trait::async_trait;
@@ -38,6 +36,10 @@ pub use async_trait::async_trait;
 pub use chopsticks_agent as agent;
 #[doc(inline)]
 pub use chopsticks_importer as importer;
+#[doc(inline)]
+pub use chopsticks_importer::Codebase;
+#[doc(inline)]
+pub use chopsticks_module as module;
 #[doc(inline)]
 pub use chopsticks_pencode as pencode;
 pub use chopsticks_pencode::{Graph, Value};
@@ -49,8 +51,6 @@ pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, Call, Driver, Error, ErrorKind, Function, HostName, Interpreter, Link, Local,
     Phase, RemoteException, Reply, Stderr, Tunnel, TunnelConfig,
 };
-
-pub use crate::codebase::Codebase;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -34,16 +34,16 @@ impl Noted {
 
 impl ModuleSource for Noted {
     fn top_level(&self) -> Result<Vec<String>, ModuleError> {
-        self.inner.top_level()
+        ModuleSource::top_level(&self.inner)
     }
 
     fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError> {
         self.asked.lock().expect("nobody panics with it").push(name.to_owned());
-        self.inner.module(name)
+        ModuleSource::module(&self.inner, name)
     }
 
     fn needed(&self, name: &str) -> Vec<ModuleEntry> {
-        self.inner.needed(name)
+        ModuleSource::needed(&self.inner, name)
     }
 }
 

@@ -1,0 +1,57 @@
+//! Why there is no answer.
+
+use thiserror::Error;
+
+/// Why a [`ModuleSource`](crate::ModuleSource) could not answer.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{message}")]
+pub struct ModuleError {
+    message: String,
+}
+
+impl ModuleError {
+    /// Creates an error with the text that the host's `ImportError` shows.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+
+    /// Creates an error with the text of another one and of all its sources.
+    pub fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            source = error.source();
+        }
+        Self { message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, fmt, io};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot read x")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn text_has_all_sources() {
+        let error = ModuleError::from_error(&Outer(io::Error::other("gone")));
+        assert_eq!(error.to_string(), "cannot read x: gone");
+    }
+}
