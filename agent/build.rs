@@ -8,7 +8,7 @@ use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path}
 /// What every connection sends, the core first: see `py/agent.py`.
 const SENT: [&str; 4] = ["agent", "overlap", "importer", "ending"];
 /// What an agent asks for when it first needs it.
-const FETCHED: [&str; 3] = ["callables", "failure", "values"];
+const FETCHED: [&str; 4] = ["callables", "cancelling", "failure", "values"];
 
 fn main() {
     println!("cargo::rerun-if-changed=py");

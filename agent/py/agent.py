@@ -89,10 +89,25 @@ loading = allocate_lock()
 fetching = allocate_lock()
 
 
+def shut():
+    """Lets no interrupt strike this thread's calls from here on, and returns them, for `reopen`."""
+    mine = [r for r, c in list(calls.items()) if c[0] == get_ident() and r in inside]
+    list(map(leave, mine))
+    return mine
+
+
+def reopen(mine):
+    inside.update(mine)
+    if cancelled.intersection(mine):
+        raise KeyboardInterrupt
+
+
 def part(name):
     """Compiles the file `name` into this namespace, once; asks the controller for one that did not come along."""
     if name in compiled:
         return
+    # An interrupt at either end of the `with` would leave a lock closed, which later calls need.
+    mine = shut()
     text = [text for text in parts if text.startswith(('# %s\n' % name).encode())]
     # Whoever reads answers needs no part that is asked for. For others one request is enough: the number is limited.
     with loading if text else fetching:
@@ -101,6 +116,7 @@ def part(name):
                 text.append(marshal.loads(ask(IMPORT, MARSHAL, marshal.dumps(u'.' + name, 2))[2])[3])
             exec(compile(text[0], 'chopsticks/%s.py' % name, 'exec'), globals())
             compiled.add(name)
+    reopen(mine)
 
 
 def retry(e, *files):
@@ -221,8 +237,8 @@ def next_call(slot=()):
                 listing[entry[0]] = entry[4]
         elif operation == CANCEL:
             if request in calls:
-                part('ending')
-                cancel(request)
+                cancelled.add(request)
+                start_new_thread(stop, (request,))
             elif partial.pop((request, CALL), 0):
                 send(request, FAIL, 0, b'\2')
         elif operation == PING:
@@ -231,12 +247,25 @@ def next_call(slot=()):
             start(payload)
 
 
+def stop(request):
+    """Ends a cancelled call, on a thread of its own: who reads cannot wait for a part that is asked for."""
+    part('ending')
+    part('cancelling')
+    end_call(request)
+
+
 def start(payload):
     """Answers START with the nonce and HELLO."""
     global limit, nonce
     version, token, limit = Struct('>H16sQ').unpack_from(payload)
     options = marshal.loads(payload[26:])
     nonce = ''.join('%02x' % b for b in bytearray(token))
+    # As bytes, which are the same in every locale. Without the folder there is nothing to do: the error ends the agent.
+    for key, value in options.get('env', {}).items():
+        (os.environ if OLD else os.environb)[key.encode('utf-8')] = value.encode('utf-8')
+    if options.get('cwd'):
+        folder = options['cwd'].encode('utf-8')
+        os.chdir(folder if OLD else os.fsdecode(folder))
     try:
         # A child that runs no other program has the environment that we were started with, but our name.
         with open('/proc/self/comm', 'w') as f:
@@ -376,8 +405,7 @@ def ask(operation, form, payload):
         # The controller allows 64 requests at a time.
         sleep(TICK)
     # An interrupt in the middle of a frame would lose our place in the stream: it waits.
-    mine = [r for r, c in list(calls.items()) if c[0] == me and r in inside]
-    list(map(leave, mine))
+    mine = shut()
     with lock:
         number += 2
         request = number
@@ -398,9 +426,7 @@ def ask(operation, form, payload):
             arm()
     else:
         slot[0].acquire()
-    inside.update(mine)
-    if cancelled.intersection(mine):
-        raise KeyboardInterrupt
+    reopen(mine)
     return slot[1:]
 
 
