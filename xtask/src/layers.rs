@@ -22,6 +22,7 @@ struct Layer {
 /// The published crates, bottom up. Their tests may use [`SUPPORT`] besides.
 const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-pencode", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-group", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-agent", below: &[], in_tests: &["chopsticks-pencode"] },
     Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-module", below: &[], in_tests: &[] },
@@ -61,6 +62,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     // Processes and hosts are the tunnel's.
     ("chopsticks-transport", &["libc", "rustix", "async-trait"]),
     ("chopsticks-module", &["tokio", "tokio-util", "futures", "libc", "rustix", "async-trait"]),
+    // What a group does to its targets is the affair of whoever makes the operations.
+    ("chopsticks-group", &["libc", "rustix", "bytes", "serde", "tokio-util", "async-trait"]),
     ("chopsticks-importer", &["tokio", "tokio-util", "async-trait"]),
 ];
 

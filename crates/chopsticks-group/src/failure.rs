@@ -1,0 +1,78 @@
+//! How an operation on one target can end.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+/// What became of one target: the operation's value, or why there is none.
+pub type Outcome<V, E> = Result<V, Failure<E>>;
+
+/// Why a target has no value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Failure<E> {
+    /// The [`Queue`](crate::Queue) of the operation, or the future that ran it, was dropped.
+    Dropped,
+    /// The operation was not started.
+    NotStarted(NotStarted),
+    /// The operation failed.
+    Operation(E),
+    /// The deadline of the target, or of the whole, passed while the operation ran; it was dropped.
+    Timeout {
+        /// How long the operation ran.
+        after: Duration,
+    },
+}
+
+/// Why an operation was not started.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum NotStarted {
+    /// Others had more failures than [`Limits::max_failures`](crate::Limits::max_failures) allows.
+    Failures,
+    /// [`Limits::timeout`](crate::Limits::timeout) passed before its turn came.
+    Timeout,
+}
+
+impl<E> Failure<E> {
+    /// Returns the operation's error, if it is one.
+    pub fn operation(&self) -> Option<&E> {
+        match self {
+            Self::Operation(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether a deadline passed that was set by [`Limits`](crate::Limits), not by the operation.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::NotStarted(NotStarted::Timeout))
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dropped => f.write_str("dropped before it was done"),
+            Self::NotStarted(why) => why.fmt(f),
+            // The operation's error is all there is to say: it stands for itself, not behind a word of ours.
+            Self::Operation(error) => error.fmt(f),
+            Self::Timeout { after } => write!(f, "dropped after {after:.1?}, for the deadline had passed"),
+        }
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failures => "not started, because too many others had failed",
+            Self::Timeout => "not started before the deadline",
+        })
+    }
+}
+
+impl<E: StdError + 'static> StdError for Failure<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Operation(error) => error.source(),
+            _ => None,
+        }
+    }
+}

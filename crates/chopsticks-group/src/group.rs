@@ -1,0 +1,224 @@
+//! A set of targets.
+
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+use thiserror::Error;
+
+use crate::{limits::Limits, result::GroupResult, run::Run, target::Target};
+
+mod set;
+
+/// Targets in an order, each name once, on which operations run in parallel.
+///
+/// Making a group connects nothing. Cheap to clone.
+///
+/// Groups are sets by the names of their targets: see [`union`](Self::union) and its fellows, which are there as operators too. A target
+/// that is in both groups is taken from the left one, and so are the limits.
+pub struct Group<T> {
+    targets: Arc<[T]>,
+    limits: Arc<Limits>,
+}
+
+/// Several targets of one name, which would be one key in the results.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("targets have the same name: {}", list(names))]
+pub struct DuplicateNames<N: fmt::Display + fmt::Debug> {
+    names: Vec<(N, usize)>,
+}
+
+impl<T: Target> Group<T> {
+    /// Creates a group.
+    ///
+    /// # Errors
+    ///
+    /// [`DuplicateNames`] if targets have the same name.
+    pub fn new(targets: impl IntoIterator<Item = T>) -> Result<Self, DuplicateNames<T::Name>> {
+        let targets: Vec<T> = targets.into_iter().collect();
+        let mut seen = HashSet::with_capacity(targets.len());
+        if targets.iter().all(|target| seen.insert(target.name())) {
+            return Ok(Self::of(targets, Arc::default()));
+        }
+        Err(DuplicateNames::among(&targets))
+    }
+
+    /// Sets the limits that each operation on the group keeps, on its own.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Arc::new(limits);
+        self
+    }
+
+    /// Returns the number of targets.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there is no target.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// Returns the targets in order.
+    pub fn targets(&self) -> &[T] {
+        &self.targets
+    }
+
+    /// Returns the names in order.
+    pub fn names(&self) -> impl Iterator<Item = T::Name> {
+        self.targets.iter().map(Target::name)
+    }
+
+    /// Runs an operation on all targets in parallel, within the limits, and returns each one's outcome as it comes.
+    ///
+    /// `operation` is called when a target starts. Nothing happens before the first poll.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the [`Run`] drops the operations that run, and starts no other.
+    pub fn each<'a, V, F>(&self, mut operation: impl FnMut(T) -> F + Send + 'a) -> Run<'a, T, V>
+    where
+        F: Future<Output = Result<V, T::Error>> + Send + 'a,
+    {
+        let operation = move |target| -> BoxFuture<'a, _> { Box::pin(operation(target)) };
+        Run::new(self.clone(), self.limits.clone(), Box::new(operation))
+    }
+
+    /// Runs an operation on all targets in parallel, within the limits, and returns the outcomes in the group's order.
+    ///
+    /// It does not fail as a whole: whatever happens to a target is that target's outcome.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the operations that run, and their results; use [`each`](Self::each) to have what was finished.
+    pub async fn run<V, F>(&self, operation: impl FnMut(T) -> F + Send) -> GroupResult<T::Name, V, T::Error>
+    where
+        F: Future<Output = Result<V, T::Error>> + Send,
+        V: Send,
+    {
+        self.each(operation).join().await
+    }
+
+    /// Connects all targets.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run).
+    pub async fn connect(&self) -> GroupResult<T::Name, (), T::Error> {
+        self.run(|target| async move { target.connect().await }).await
+    }
+
+    /// Disconnects all targets, all at once: of the limits only the deadlines hold.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run).
+    pub async fn close(&self) -> GroupResult<T::Name, (), T::Error> {
+        let limits = Limits {
+            target_timeout: self.limits.target_timeout,
+            timeout: self.limits.timeout,
+            ..Limits::unlimited()
+        };
+        self.clone().limits(limits).run(|target| async move { target.close().await }).await
+    }
+
+    /// Returns the targets for which `keep` is true, as a group with the same limits.
+    #[must_use]
+    pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) -> Self {
+        let targets = self.targets.iter().filter(|target| keep(target)).cloned();
+        Self::of(targets.collect(), self.limits.clone())
+    }
+
+    /// Returns the targets that have failed in `result`, as a group with the same limits: to try these again.
+    #[must_use]
+    pub fn failed<V, E>(&self, result: &GroupResult<T::Name, V, E>) -> Self {
+        self.retain(|target| result.get(&target.name()).is_some_and(Result::is_err))
+    }
+
+    /// Returns the targets that have succeeded in `result`, as a group with the same limits.
+    #[must_use]
+    pub fn succeeded<V, E>(&self, result: &GroupResult<T::Name, V, E>) -> Self {
+        self.retain(|target| result.get(&target.name()).is_some_and(Result::is_ok))
+    }
+
+    /// Makes a group of targets whose names are known to differ.
+    fn of(targets: Vec<T>, limits: Arc<Limits>) -> Self {
+        Self { targets: targets.into(), limits }
+    }
+}
+
+impl<T> Clone for Group<T> {
+    fn clone(&self) -> Self {
+        Self { targets: self.targets.clone(), limits: self.limits.clone() }
+    }
+}
+
+impl<T: Target> Default for Group<T> {
+    fn default() -> Self {
+        Self::of(Vec::new(), Arc::default())
+    }
+}
+
+/// A group of one.
+impl<T: Target> From<T> for Group<T> {
+    fn from(target: T) -> Self {
+        Self::of(vec![target], Arc::default())
+    }
+}
+
+impl<T: Target> From<&T> for Group<T> {
+    fn from(target: &T) -> Self {
+        Self::from(target.clone())
+    }
+}
+
+impl<T> From<&Group<T>> for Group<T> {
+    fn from(group: &Group<T>) -> Self {
+        group.clone()
+    }
+}
+
+impl<T: Target> fmt::Debug for Group<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Group")?;
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+/// The names, separated by commas: all of up to ten, else the first ones and how many more there are.
+impl<T: Target> fmt::Display for Group<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = if self.len() <= NAMES_SHOWN { self.len() } else { NAMES_SHOWN - 1 };
+        for (at, name) in self.names().take(shown).enumerate() {
+            write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+        }
+        match self.len() - shown {
+            0 if shown == 0 => f.write_str("no host"),
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+impl<N: fmt::Display + fmt::Debug + Clone + Ord> DuplicateNames<N> {
+    /// Returns the names that several targets have, with their number.
+    pub fn names(&self) -> &[(N, usize)] {
+        &self.names
+    }
+
+    fn among<T: Target<Name = N>>(targets: &[T]) -> Self {
+        let mut counts = std::collections::BTreeMap::new();
+        for target in targets {
+            *counts.entry(target.name()).or_insert(0_usize) += 1;
+        }
+        Self { names: counts.into_iter().filter(|(_, count)| *count > 1).collect() }
+    }
+}
+
+fn list(names: &[(impl fmt::Display, usize)]) -> String {
+    let names: Vec<_> = names.iter().map(|(name, count)| format!("'{name}' ({count} times)")).collect();
+    names.join(", ")
+}
+
+/// As many names as fit into a line.
+const NAMES_SHOWN: usize = 10;

@@ -1,0 +1,175 @@
+//! A queue that runs.
+
+use std::{
+    collections::HashMap,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::{StreamExt as _, future::BoxFuture, stream::SelectAll};
+use tokio::time::{Instant, Sleep};
+
+use super::{
+    Shared, State,
+    job::{Ended, Work},
+};
+use crate::{
+    failure::{Failure, NotStarted},
+    run::{Member, Step},
+    target::Target,
+    timeline::Entry,
+};
+
+/// Drives the lines of a queue. Dropped, it drops the operations that run and leaves the lines as they are.
+pub(super) struct Drive<'a, T: Target> {
+    shared: &'a Arc<Shared<T>>,
+    members: SelectAll<Member<'static, Ended<T::Error>, T::Error>>,
+    running: HashMap<usize, Running>,
+    end: Option<Instant>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// A line that has its turn.
+struct Running {
+    is_connecting: bool,
+    entry: Entry,
+}
+
+impl<'a, T: Target> Drive<'a, T> {
+    pub(super) fn new(shared: &'a Arc<Shared<T>>) -> Self {
+        let end = shared.limits.timeout.and_then(|after| Instant::now().checked_add(after));
+        let deadline = end.map(|end| Box::pin(tokio::time::sleep_until(end)));
+        Self { shared, members: SelectAll::new(), running: HashMap::new(), end, deadline }
+    }
+
+    /// Ready once every line is empty.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.shared.runner.register(context.waker());
+        loop {
+            if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(context).is_ready()) {
+                self.fail_waiting();
+            }
+            self.start();
+            match self.members.poll_next_unpin(context) {
+                Poll::Ready(Some(Step::Connected(at))) => self.connected(at),
+                Poll::Ready(Some(Step::Finished(at, outcome))) => self.finished(at, outcome.ok()),
+                Poll::Ready(None) if self.shared.state().turns.is_idle() && self.is_empty() => {
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Starts the next operation of each line whose turn it is.
+    fn start(&mut self) {
+        loop {
+            let mut state = self.shared.state();
+            let Some(at) = state.turns.next() else { return };
+            let Some(work) = state.lines[at].waiting.pop_front() else {
+                // Its work was taken from it while it waited.
+                let key = state.lines[at].key;
+                state.turns.connected(key);
+                state.turns.finished(key);
+                state.lines[at].is_active = false;
+                continue;
+            };
+            let name = state.lines[at].name.clone();
+            let entry = state.record.begin(&name, &work.label);
+            drop(state);
+            self.running.insert(at, Running { is_connecting: true, entry });
+            let target = work.target.clone();
+            tracing::debug!(host = %target.name(), operation = %work.label, "started");
+            let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
+            let timeout = match (self.shared.limits.target_timeout, left) {
+                (Some(timeout), Some(left)) => Some(timeout.min(left)),
+                (timeout, left) => timeout.or(left),
+            };
+            let ended = work.start(timeout);
+            let operation: BoxFuture<'static, _> = Box::pin(async move { Ok(ended.await) });
+            let connected = async move { target.connected().await };
+            self.members.push(Member::new(at, operation, connected, None));
+        }
+    }
+
+    fn connected(&mut self, at: usize) {
+        let Some(running) = self.running.get_mut(&at) else { return };
+        if mem::take(&mut running.is_connecting) {
+            let mut state = self.shared.state();
+            let key = state.lines[at].key;
+            state.turns.connected(key);
+        }
+    }
+
+    fn finished(&mut self, at: usize, ended: Option<Ended<T::Error>>) {
+        self.connected(at);
+        let Some(ended) = ended else { return };
+        let mut failed = Vec::new();
+        let mut state = self.shared.state();
+        state.leave(at);
+        if let Some(running) = self.running.remove(&at) {
+            state.record.end(running.entry, ended.is_success);
+        }
+        if ended.unreachable.is_some() {
+            failed.extend(state.lines[at].waiting.drain(..));
+        }
+        state.activate(at);
+        drop(state);
+        // Callbacks run here, and may add operations: also to a line that has just failed.
+        (ended.settle)();
+        if let Some(error) = ended.unreachable {
+            fail_all(failed, &Failure::Operation(error));
+        }
+    }
+
+    /// Fails all operations that have not started.
+    fn fail_waiting(&mut self) {
+        loop {
+            let mut state = self.shared.state();
+            let failed: Vec<_> = state.lines.iter_mut().flat_map(|line| line.waiting.drain(..)).collect();
+            drop(state);
+            if failed.is_empty() {
+                return;
+            }
+            // What their callbacks add fails as well.
+            fail_all(failed, &Failure::NotStarted(NotStarted::Timeout));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.shared.state().lines.iter().all(|line| line.waiting.is_empty())
+    }
+}
+
+impl<T: Target> State<T> {
+    /// Takes the turn from a line that does not connect.
+    fn leave(&mut self, at: usize) {
+        let line = &mut self.lines[at];
+        line.is_active = false;
+        self.turns.finished(line.key);
+    }
+}
+
+impl<T: Target> Drop for Drive<'_, T> {
+    fn drop(&mut self) {
+        self.members.clear();
+        let running: Vec<_> = self.running.keys().copied().collect();
+        for at in running {
+            self.connected(at);
+            let mut state = self.shared.state();
+            state.leave(at);
+            if let Some(running) = self.running.remove(&at) {
+                state.record.end(running.entry, false);
+            }
+            state.activate(at);
+        }
+    }
+}
+
+fn fail_all<T: Target>(works: Vec<Work<T>>, failure: &Failure<T::Error>) {
+    for work in works {
+        work.fail(failure.clone());
+    }
+}

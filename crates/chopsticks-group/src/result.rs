@@ -1,0 +1,225 @@
+//! The outcomes of many targets.
+
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, HashMap},
+    error::Error as StdError,
+    fmt,
+    hash::Hash,
+    ops::Index,
+    slice, vec,
+};
+
+use crate::failure::{Failure, Outcome};
+
+/// Each target's outcome, by its name, in the order of the group.
+///
+/// It has an entry for every target, whatever became of it.
+#[derive(Clone)]
+pub struct GroupResult<N, V, E> {
+    entries: Vec<(N, Outcome<V, E>)>,
+    places: HashMap<N, usize>,
+}
+
+/// Some targets have failed: which, and how.
+///
+/// It prints a line such as `2/10 hosts had failures`, and then one for each failure.
+#[derive(Clone, Debug)]
+pub struct Failures<N, E> {
+    failures: Vec<(N, Failure<E>)>,
+    total: usize,
+}
+
+impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
+    /// Collects outcomes; of several with one name the last one counts.
+    pub(crate) fn new(entries: impl IntoIterator<Item = (N, Outcome<V, E>)>) -> Self {
+        let entries: Vec<_> = entries.into_iter().collect();
+        let places = entries.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+        Self { entries, places }
+    }
+
+    /// Returns the number of targets.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there was no target.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the outcome of the target called `name`, or `None` if there was none.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, name: &Q) -> Option<&Outcome<V, E>>
+    where
+        N: Borrow<Q>,
+    {
+        self.places.get(name).map(|at| &self.entries[*at].1)
+    }
+
+    /// Returns names and outcomes, in the group's order.
+    pub fn iter(&self) -> slice::Iter<'_, (N, Outcome<V, E>)> {
+        self.entries.iter()
+    }
+
+    /// Returns the values of those that have succeeded.
+    pub fn successful(&self) -> impl Iterator<Item = (&N, &V)> {
+        self.iter().filter_map(|(name, outcome)| Some((name, outcome.as_ref().ok()?)))
+    }
+
+    /// Returns the failures of those that have failed.
+    pub fn failures(&self) -> impl Iterator<Item = (&N, &Failure<E>)> {
+        self.iter().filter_map(|(name, outcome)| Some((name, outcome.as_ref().err()?)))
+    }
+
+    /// Returns all values, unless a target has failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Failures`], which has all that failed. To keep the values of the others, use [`split`](Self::split).
+    pub fn raise_failures(self) -> Result<Vec<(N, V)>, Failures<N, E>> {
+        let (values, failures) = self.split();
+        if failures.is_empty() { Ok(values) } else { Err(failures) }
+    }
+
+    /// Returns the values of those that have succeeded, and the failures of the others.
+    pub fn split(self) -> (Vec<(N, V)>, Failures<N, E>) {
+        let total = self.len();
+        let mut values = Vec::with_capacity(total);
+        let mut failures = Vec::new();
+        for (name, outcome) in self {
+            match outcome {
+                Ok(value) => values.push((name, value)),
+                Err(failure) => failures.push((name, failure)),
+            }
+        }
+        (values, Failures { failures, total })
+    }
+
+    /// Turns each value into another, or into a failure.
+    pub fn and_then<U>(self, mut convert: impl FnMut(&N, V) -> Result<U, E>) -> GroupResult<N, U, E> {
+        GroupResult::new(self.into_iter().map(|(name, outcome)| {
+            let outcome = outcome.and_then(|value| convert(&name, value).map_err(Failure::Operation));
+            (name, outcome)
+        }))
+    }
+
+    /// Turns each value into another.
+    pub fn map<U>(self, mut convert: impl FnMut(V) -> U) -> GroupResult<N, U, E> {
+        self.and_then(|_, value| Ok(convert(value)))
+    }
+
+    /// Returns the targets that have the same value, for every value, most frequent first.
+    ///
+    /// Failures are left out.
+    pub fn folded(&self) -> Vec<(&V, Vec<&N>)>
+    where
+        V: PartialEq,
+    {
+        let mut folded: Vec<(&V, Vec<&N>)> = Vec::new();
+        for (name, value) in self.successful() {
+            match folded.iter_mut().find(|(other, _)| *other == value) {
+                Some((_, names)) => names.push(name),
+                None => folded.push((value, vec![name])),
+            }
+        }
+        folded.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+        folded
+    }
+
+    /// Returns the outcomes by name, unordered.
+    pub fn into_map(self) -> HashMap<N, Outcome<V, E>> {
+        self.into_iter().collect()
+    }
+
+    /// Returns the outcomes sorted by name.
+    pub fn into_sorted_map(self) -> BTreeMap<N, Outcome<V, E>>
+    where
+        N: Ord,
+    {
+        self.into_iter().collect()
+    }
+}
+
+impl<N, V, E> IntoIterator for GroupResult<N, V, E> {
+    type Item = (N, Outcome<V, E>);
+    type IntoIter = vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
+impl<'a, N, V, E> IntoIterator for &'a GroupResult<N, V, E> {
+    type Item = &'a (N, Outcome<V, E>);
+    type IntoIter = slice::Iter<'a, (N, Outcome<V, E>)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.iter()
+    }
+}
+
+/// # Panics
+///
+/// If there was no target of this name, as with a [`HashMap`].
+impl<Q: Eq + Hash + ?Sized, N: Borrow<Q> + Clone + Eq + Hash, V, E> Index<&Q> for GroupResult<N, V, E> {
+    type Output = Outcome<V, E>;
+
+    fn index(&self, name: &Q) -> &Self::Output {
+        self.get(name).expect("the group has no target of this name")
+    }
+}
+
+impl<N: fmt::Debug, V: fmt::Debug, E: fmt::Debug> fmt::Debug for GroupResult<N, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.entries.iter().map(|(name, outcome)| (name, outcome))).finish()
+    }
+}
+
+impl<N, E> Failures<N, E> {
+    /// Whether nothing has failed.
+    pub fn is_empty(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// Returns the number of targets that have failed.
+    pub fn len(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// Returns the number of targets, those that succeeded included.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Returns names and failures, in the group's order.
+    pub fn iter(&self) -> slice::Iter<'_, (N, Failure<E>)> {
+        self.failures.iter()
+    }
+}
+
+impl<N, E> IntoIterator for Failures<N, E> {
+    type Item = (N, Failure<E>);
+    type IntoIter = vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.failures.into_iter()
+    }
+}
+
+impl<N: fmt::Display, E: fmt::Display> fmt::Display for Failures<N, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} hosts had failures", self.len(), self.total)?;
+        for (name, failure) in &self.failures {
+            let text = failure.to_string();
+            // An error that begins with the name of its host is not given it twice.
+            if text.starts_with(&format!("{name}: ")) {
+                write!(f, "\n  {text}")?;
+            } else {
+                write!(f, "\n  {name}: {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<N: fmt::Debug + fmt::Display, E: StdError> StdError for Failures<N, E> {}
