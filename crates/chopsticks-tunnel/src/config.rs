@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chopsticks_transport::TransportConfig;
 
-use crate::{module::ModuleSource, stderr::Stderr};
+use crate::{module::ModuleSource, options::AgentOptions, stderr::Stderr};
 
 /// Deadlines, limits and helpers of a tunnel.
 ///
@@ -18,8 +18,7 @@ pub struct TunnelConfig {
     pub(crate) transport: TransportConfig,
     pub(crate) stderr: Stderr,
     pub(crate) modules: Option<Arc<dyn ModuleSource>>,
-    pub(crate) path: Vec<String>,
-    pub(crate) site_packages: bool,
+    pub(crate) options: AgentOptions,
 }
 
 impl TunnelConfig {
@@ -92,17 +91,31 @@ impl TunnelConfig {
         self
     }
 
+    /// Sets the working directory of agents, unless their driver sets one. One that is not there fails the connection.
+    #[must_use]
+    pub fn current_dir(mut self, folder: impl Into<String>) -> Self {
+        self.options = self.options.current_dir(folder);
+        self
+    }
+
+    /// Sets an environment variable of agents: see [`AgentOptions`].
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options = self.options.env(name, value);
+        self
+    }
+
     /// Adds a folder of the far side to its `sys.path`.
     #[must_use]
     pub fn python_path(mut self, folder: impl Into<String>) -> Self {
-        self.path.push(folder.into());
+        self.options = self.options.python_path(folder);
         self
     }
 
     /// Makes the `site-packages` of the far side importable. By default only its standard library is.
     #[must_use]
     pub fn with_site_packages(mut self) -> Self {
-        self.site_packages = true;
+        self.options = self.options.with_site_packages();
         self
     }
 }
@@ -116,8 +129,7 @@ impl Default for TunnelConfig {
             transport: TransportConfig::default().handshake_timeout(Duration::from_secs(60)),
             stderr: Stderr::console(),
             modules: None,
-            path: Vec::new(),
-            site_packages: false,
+            options: AgentOptions::new(),
         }
     }
 }
@@ -131,8 +143,7 @@ impl fmt::Debug for TunnelConfig {
             .field("transport", &self.transport)
             .field("stderr", &self.stderr)
             .field("modules", &self.modules)
-            .field("path", &self.path)
-            .field("site_packages", &self.site_packages)
+            .field("options", &self.options)
             .finish()
     }
 }

@@ -20,10 +20,11 @@ use tokio::{
 
 use crate::{
     config::TunnelConfig,
-    driver::{AgentCommand, Driver, Link, Process},
+    driver::{AgentCommand, Driver},
     error::{Error, ErrorKind, Phase},
     host::HostName,
     module::{self, Ahead, ModuleSource},
+    process::{Link, Process, SpawnError},
     stderr::{self, Tail},
     tunnel::AgentInfo,
 };
@@ -77,9 +78,8 @@ impl Connection {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(keeper.keep())),
             Err(error) => {
-                let program = keeper.driver.program();
                 let kind = ErrorKind::Spawn {
-                    program,
+                    program: "a connection".to_owned(),
                     source: Arc::new(std::io::Error::other(error)),
                     hint: Some("a tokio runtime with time and I/O is needed".to_owned()),
                 };
@@ -211,16 +211,17 @@ impl Keeper {
             Ok(link) => link,
             Err(error) => return Ended { error, forced: false },
         };
-        let Link { stdin, stdout, stderr, mut process } = link;
+        let Link { stdin, stdout, stderr, mut process, clean_up } = link;
         let mut pump = tokio::spawn(stderr::pump(
             stderr,
             self.host.clone(),
             self.config.stderr.clone(),
             self.tail.clone(),
         ));
+        let options = self.config.options.clone().overlaid(self.driver.options());
         let start = StartOptions::new()
             .preamble(Bytes::from_static(chopsticks_agent::PACKED))
-            .options(self.options());
+            .options(options.encode(&self.host).unwrap_or_default());
         let transport = Transport::controller(stdout, stdin, start, self.config.transport.clone());
         let (handle, incoming, io) = match transport {
             Ok(transport) => transport,
@@ -263,6 +264,11 @@ impl Keeper {
             pump.abort();
         }
         answering.abort();
+        if let Some(work) = clean_up
+            && (forced || !status.is_some_and(|status| status.success()))
+        {
+            let _ = timeout(CLEAN_UP_TIMEOUT, work).await;
+        }
         self.ended(cause, status, &handle, forced)
     }
 
@@ -275,25 +281,10 @@ impl Keeper {
             _ = self.stopped.recv() => Err(error(ErrorKind::Closed)),
             opened = timeout(after, self.driver.open(&command)) => match opened {
                 Ok(Ok(link)) => Ok(link),
-                Ok(Err(source)) => {
-                    let hint = spawn_hint(&source);
-                    Err(error(ErrorKind::Spawn { program: self.driver.program(), source: Arc::new(source), hint }))
-                }
+                Ok(Err(error)) => Err(Error::new(&self.host, Phase::Spawn, not_spawned(error))),
                 Err(_) => Err(error(ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })),
             },
         }
-    }
-
-    /// The options of START: `docs/wire.md`, section 5.
-    fn options(&self) -> Bytes {
-        let mut writer = Writer::new();
-        writer.begin_dict(3).name("host").text(self.host.as_str());
-        writer.name("path").begin_list(self.config.path.len());
-        for folder in &self.config.path {
-            writer.text(folder);
-        }
-        writer.name("site").bool(self.config.site_packages);
-        Bytes::from(writer.finish().unwrap_or_default())
     }
 
     fn ended(&self, cause: Cause, status: Option<ExitStatus>, handle: &Handle, forced: bool) -> Ended {
@@ -417,6 +408,14 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+fn not_spawned(error: std::io::Error) -> ErrorKind {
+    let (program, source) = match error.downcast::<SpawnError>() {
+        Ok(SpawnError { program, source }) => (program, source),
+        Err(error) => ("the interpreter".to_owned(), error),
+    };
+    ErrorKind::Spawn { program, hint: spawn_hint(&source), source: Arc::new(source) }
+}
+
 /// What to do about a failed start, where that is known.
 fn spawn_hint(error: &std::io::Error) -> Option<String> {
     use rustix::{io::Errno, process};
@@ -439,6 +438,8 @@ static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// How long the last output of a program that has ended is waited for.
 const DRAIN: Duration = Duration::from_millis(500);
+/// How long a driver may take to remove what its program has left.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a program may take to end whose output has ended.
 const LOST_GRACE: Duration = Duration::from_secs(1);
 /// Time between the signals that end a stubborn agent.

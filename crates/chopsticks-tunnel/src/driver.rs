@@ -1,25 +1,42 @@
-//! Drivers: how an interpreter is started, and the pipes to it.
+//! Drivers: how an interpreter is started.
 
-use std::{ffi::OsString, fmt, io, process::ExitStatus};
+use std::{
+    ffi::{OsStr, OsString},
+    fmt, io,
+};
 
 use async_trait::async_trait;
-use rustix::process::{Pid, Signal};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::host::HostName;
+use crate::{
+    host::HostName, interpreter::Interpreter, options::AgentOptions, process::Link, quote::command_line,
+};
 
-pub use self::local::Local;
+pub use self::{
+    command::Command,
+    container::{
+        Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
+        PodmanExec,
+    },
+    local::Local,
+    ssh::Ssh,
+    sudo::Sudo,
+};
 
+mod command;
+mod container;
 mod local;
+mod setup;
+mod ssh;
+mod sudo;
 
 /// Starts a Python interpreter somewhere, with pipes for its stdin, stdout and stderr.
 ///
-/// Whatever runs a command with its three streams passed through untouched will do: `ssh`, `docker run -i`, `sudo`, `srun`.
-/// An implementation mostly composes an argument vector that ends in the interpreter and
-/// [`AgentCommand::arguments`], and hands it to [`Link::spawn`].
+/// Whatever runs a command with its three streams passed through untouched will do: `ssh`, `docker run -i`, `sudo`, `srun`. Where an
+/// argument vector is all that it takes, [`Command`] is the driver. An implementation of one's own mostly composes such a vector, which ends
+/// in [`AgentCommand::argv`], and hands it to [`Link::spawn`].
 ///
 /// ```
-/// use chopsticks_tunnel::{AgentCommand, Driver, HostName, Link, Tunnel};
+/// use chopsticks_tunnel::{AgentCommand, Driver, HostName, Interpreter, Link, Tunnel};
 ///
 /// #[derive(Debug)]
 /// struct Nice;
@@ -32,7 +49,7 @@ mod local;
 ///
 ///     async fn open(&self, agent: &AgentCommand) -> std::io::Result<Link> {
 ///         let mut command = tokio::process::Command::new("nice");
-///         command.arg("/usr/bin/python3").args(agent.arguments());
+///         command.args(agent.argv(&Interpreter::auto()));
 ///         Link::spawn(command)
 ///     }
 /// }
@@ -45,9 +62,9 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Returns the name of the host: the key of its results.
     fn host(&self) -> HostName;
 
-    /// Returns what [`open`](Self::open) runs, for messages.
-    fn program(&self) -> String {
-        self.host().to_string()
+    /// Returns what the agent is to set up; it goes before what [`TunnelConfig`](crate::TunnelConfig) says. By default nothing.
+    fn options(&self) -> AgentOptions {
+        AgentOptions::new()
     }
 
     /// Starts the interpreter with the arguments of `agent`.
@@ -68,21 +85,6 @@ pub struct AgentCommand {
     arguments: Vec<OsString>,
 }
 
-/// A started interpreter: its process, and pipes for its stdin, stdout and stderr.
-#[derive(Debug)]
-pub struct Link {
-    pub(crate) stdin: ChildStdin,
-    pub(crate) stdout: ChildStdout,
-    pub(crate) stderr: ChildStderr,
-    pub(crate) process: Process,
-}
-
-/// The program that a driver started.
-#[derive(Debug)]
-pub(crate) struct Process {
-    child: Child,
-}
-
 impl AgentCommand {
     pub(crate) fn new() -> Self {
         // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
@@ -96,72 +98,22 @@ impl AgentCommand {
     pub fn arguments(&self) -> &[OsString] {
         &self.arguments
     }
-}
 
-impl Link {
-    /// Starts `command` with pipes for stdin, stdout and stderr, whatever it says of these.
+    /// Returns the argument vector that starts `interpreter` with these arguments.
+    pub fn argv(&self, interpreter: &Interpreter) -> Vec<OsString> {
+        interpreter.argv(&self.arguments)
+    }
+
+    /// Returns one line for a shell that runs `prefix`, such as `sudo -n --`, followed by what [`argv`](Self::argv) returns.
+    ///
+    /// It means the same to sh, dash, bash, zsh, fish, csh, tcsh and busybox, and replaces the shell, by `exec`.
     ///
     /// # Errors
     ///
-    /// Those of [`Command::spawn`].
-    pub fn spawn(mut command: Command) -> io::Result<Self> {
-        use std::process::Stdio;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C on the controller's terminal is the controller's affair.
-        #[cfg(unix)]
-        command.process_group(0);
-        let mut child = command.spawn()?;
-        let missing = || io::Error::other("the process was started without a pipe that was asked for");
-        let stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = child.stderr.take().ok_or_else(missing)?;
-        // Larger pipes let the two sides work at once. A user over the limit for pipe pages keeps the usual size.
-        #[cfg(target_os = "linux")]
-        {
-            let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
-            let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
-        }
-        Ok(Self { stdin, stdout, stderr, process: Process { child } })
+    /// [`io::ErrorKind::InvalidInput`] if a word has a newline, a carriage return or a NUL, which not every shell can be given.
+    pub fn shell_line(&self, prefix: &[&str], interpreter: &Interpreter) -> io::Result<OsString> {
+        let argv = self.argv(interpreter);
+        let words = ["exec"].iter().chain(prefix).map(|word| OsStr::new(*word));
+        command_line(words.chain(argv.iter().map(OsString::as_os_str)))
     }
 }
-
-impl Process {
-    /// Waits for the end of the process.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost when the future is dropped.
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
-    }
-
-    /// Asks the process, and the group that it leads, to end.
-    pub(crate) fn terminate(&self) {
-        self.signal(Signal::TERM);
-    }
-
-    /// Ends the process, and the group that it leads.
-    pub(crate) fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    fn signal(&self, signal: Signal) {
-        // `id` is `None` once the child was waited for, so the number is still its own. A process that is
-        // gone, or of another user, is no error here: what matters is whether `wait` returns.
-        let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else { return };
-        let _ = rustix::process::kill_process_group(pid, signal);
-        let _ = rustix::process::kill_process(pid, signal);
-    }
-}
-
-impl Drop for Process {
-    /// An agent ends with its pipes; a program that never became one need not, and nobody is left to see to it when
-    /// the runtime goes.
-    fn drop(&mut self) {
-        self.terminate();
-    }
-}
-
-/// Four times a frame and more.
-#[cfg(target_os = "linux")]
-const PIPE_LEN: usize = 1 << 20;

@@ -1,27 +1,53 @@
 //! Which Python to run.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::OsString,
+    fmt,
+    path::Path,
+    sync::{PoisonError, RwLock},
+};
 
 /// The Python interpreter that a driver starts.
 ///
-/// A path, or a name that is looked up on the far side's `PATH`.
+/// A path, a name that is looked up on the far side's `PATH`, or [`auto`](Self::auto). Made of a text, `auto` is that; a program of
+/// this name is written `./auto`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Interpreter(OsString);
+pub struct Interpreter(Kind);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Kind {
+    Auto,
+    Program(OsString),
+}
 
 impl Interpreter {
-    /// Python 3 where distributions put it: `/usr/bin/python3`. The default.
+    /// Python 3 where distributions put it: `/usr/bin/python3`. The default of most drivers.
     pub fn python3() -> Self {
-        Self("/usr/bin/python3".into())
+        Self(Kind::Program("/usr/bin/python3".into()))
     }
 
     /// Python 2 where distributions put it: `/usr/bin/python2`.
     pub fn python2() -> Self {
-        Self("/usr/bin/python2".into())
+        Self(Kind::Program("/usr/bin/python2".into()))
     }
 
-    /// Returns the path or name.
-    pub fn as_os_str(&self) -> &OsStr {
-        &self.0
+    /// The first Python that runs and is new enough, looked for on the far side.
+    ///
+    /// In this order: `python3`, `python3.30` down to `python3.4`, `/usr/bin/python3`, `/usr/local/bin/python3`,
+    /// `/usr/libexec/platform-python`, `python`, `python2`, `python2.7`, `/usr/bin/python2`. If none runs, the error says what was tried. It needs a
+    /// POSIX `sh` there, and costs the start of one more interpreter.
+    pub fn auto() -> Self {
+        Self(Kind::Auto)
+    }
+
+    /// The program to run, and its arguments so that it behaves as an interpreter that is given `arguments`.
+    pub(crate) fn argv(&self, arguments: &[OsString]) -> Vec<OsString> {
+        let mut argv = match &self.0 {
+            Kind::Auto => ["sh", "-c", &search(), CHECK].map(OsString::from).to_vec(),
+            Kind::Program(program) => vec![program.clone()],
+        };
+        argv.extend_from_slice(arguments);
+        argv
     }
 }
 
@@ -31,8 +57,80 @@ impl Default for Interpreter {
     }
 }
 
+impl fmt::Display for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Auto => f.write_str("auto"),
+            Kind::Program(program) => Path::new(program).display().fmt(f),
+        }
+    }
+}
+
 impl<T: Into<OsString>> From<T> for Interpreter {
     fn from(path: T) -> Self {
-        Self(path.into())
+        let path = path.into();
+        if path == "auto" { Self::auto() } else { Self(Kind::Program(path)) }
+    }
+}
+
+/// The interpreter of all drivers of a type that set none of their own.
+#[derive(Debug)]
+pub(crate) struct DefaultInterpreter {
+    preset: &'static str,
+    set: RwLock<Option<Interpreter>>,
+}
+
+impl DefaultInterpreter {
+    pub(crate) const fn new(preset: &'static str) -> Self {
+        Self { preset, set: RwLock::new(None) }
+    }
+
+    pub(crate) fn set(&self, interpreter: Interpreter) {
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = Some(interpreter);
+    }
+
+    pub(crate) fn get(&self) -> Interpreter {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner).clone();
+        set.unwrap_or_else(|| Interpreter::from(self.preset))
+    }
+}
+
+/// The shell program that looks for an interpreter. Its `$0` is [`CHECK`], its other arguments are those of the interpreter.
+///
+/// One line without single quotes, backslashes and `!`, so that any login shell passes it on in single quotes. Each candidate is
+/// run, because there are wrappers that find no interpreter behind them.
+fn search() -> String {
+    let versions: String = (OLDEST..=NEWEST).rev().map(|minor| format!("python3.{minor} ")).collect();
+    format!(
+        "f=;for p in python3 {versions}{OTHERS};do \
+         if command -v $p >/dev/null 2>&1;then $p -S -s -c \"$0\" </dev/null >/dev/null 2>&1;r=$?;\
+         if [ $r = 0 ];then exec $p \"$@\";fi;f=\"$f $p (exit status $r)\";fi;done;\
+         echo \"chopsticks: no Python 2.7 or 3.4 and later was found: tried python3 python3.{NEWEST}..python3.{OLDEST} \
+         {OTHERS}${{f:+; these are there but do not fit:$f}}\" >&2;exit 127"
+    )
+}
+
+/// Succeeds in an interpreter that the agent can run in.
+const CHECK: &str = "import sys;v=sys.version_info;sys.exit(v<(2,7)or(3,)<v<(3,4))";
+const OLDEST: u8 = 4;
+/// Beyond what there will be for a while; each costs a look along the `PATH`.
+const NEWEST: u8 = 30;
+const OTHERS: &str = "/usr/bin/python3 /usr/local/bin/python3 /usr/libexec/platform-python python python2 python2.7 \
+                      /usr/bin/python2";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn search_survives_single_quotes_in_any_shell() {
+        assert!(!search().contains(['\'', '\\', '!', '\n']), "{}", search());
+        assert!(!CHECK.contains(['\'', '\\', '!', '\n']));
+    }
+
+    #[test]
+    fn text_auto_is_the_search() {
+        assert_eq!(Interpreter::from("auto"), Interpreter::auto());
+        assert_eq!(Interpreter::from("./auto").to_string(), "./auto");
     }
 }

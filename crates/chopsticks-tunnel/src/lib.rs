@@ -19,7 +19,9 @@
 //! # Layout
 //!
 //! * [`Tunnel`], [`Call`], [`Function`], [`Reply`]: calling.
-//! * [`Driver`], [`Link`], [`Local`]: starting an interpreter; write your own for other places.
+//! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`]: starting an interpreter, here and elsewhere; [`Target`] names them
+//!   all in a text.
+//! * [`Driver`], [`Link`], [`AgentCommand`]: for drivers of your own.
 //! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
 //!   answers what agents import.
 //! * [`Error`], [`ErrorKind`], [`Phase`]: what went wrong, on which host, in which phase.
@@ -34,17 +36,27 @@ mod error;
 mod host;
 mod interpreter;
 mod module;
+mod options;
+mod process;
+mod quote;
 mod stderr;
+mod target;
 mod tunnel;
 
 pub use call::{Call, Function, Reply};
 pub use config::TunnelConfig;
-pub use driver::{AgentCommand, Driver, Link, Local};
+pub use driver::{
+    AgentCommand, Attached, Command, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Driver,
+    Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
+};
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use host::{HostName, InvalidHostName};
 pub use interpreter::Interpreter;
 pub use module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
+pub use options::AgentOptions;
+pub use process::Link;
 pub use stderr::Stderr;
+pub use target::{InvalidTarget, Target};
 pub use tunnel::{AgentInfo, Tunnel};

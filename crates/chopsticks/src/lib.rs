@@ -21,7 +21,9 @@
 //!
 //! # Layout
 //!
-//! * [`Tunnel`]: one host, on which functions are called. [`Local`] is the driver for a subprocess; [`Driver`] is for your own.
+//! * [`Tunnel`]: one host, on which functions are called.
+//! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`], [`Local`]: the drivers, by which hosts are reached; [`Target`] is any of them,
+//!   written as a text. [`Driver`] is for your own.
 //! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
 //! * [`Codebase`]: the folders whose modules agents can import.
 //! * [`Error`]: what went wrong, on which host, in which phase.
@@ -48,8 +50,9 @@ pub use chopsticks_transport as transport;
 #[doc(inline)]
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
-    AgentCommand, AgentInfo, Call, Driver, Error, ErrorKind, Function, HostName, Interpreter, Link, Local,
-    Phase, RemoteException, Reply, Stderr, Tunnel, TunnelConfig,
+    AgentCommand, AgentInfo, AgentOptions, Call, Command, ContainerInfo, Docker, DockerExec, Driver, Error,
+    ErrorKind, Function, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman, PodmanExec,
+    RemoteException, Reply, Ssh, Stderr, Sudo, Target, Tunnel, TunnelConfig,
 };
 
 #[cfg(doctest)]

@@ -1,19 +1,16 @@
 //! A subprocess of the controller.
 
-use std::{
-    ffi::OsString,
-    io,
-    path::PathBuf,
-    sync::{PoisonError, RwLock},
-};
+use std::{ffi::OsString, io, path::PathBuf};
 
 use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
-    driver::{AgentCommand, Driver, Link},
+    driver::{AgentCommand, Driver},
     host::HostName,
-    interpreter::Interpreter,
+    interpreter::{DefaultInterpreter, Interpreter},
+    options::AgentOptions,
+    process::Link,
 };
 
 /// Runs the agent as a subprocess on the controller's own host.
@@ -31,16 +28,23 @@ pub struct Local {
     interpreter: Option<Interpreter>,
     current_dir: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
+    options: AgentOptions,
 }
 
 impl Local {
     /// Creates a driver named `localhost`, with `/usr/bin/python3` unless [`set_default_python`](Self::set_default_python)
     /// said otherwise.
     pub fn new() -> Self {
-        Self { name: HostName::lossy("localhost"), interpreter: None, current_dir: None, env: Vec::new() }
+        Self {
+            name: HostName::lossy("localhost"),
+            interpreter: None,
+            current_dir: None,
+            env: Vec::new(),
+            options: AgentOptions::new(),
+        }
     }
 
-    /// Sets the name, the key of its results.
+    /// Sets the tunnel's name, the key of its results.
     #[must_use]
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
         self.name = HostName::lossy(name.as_ref());
@@ -56,7 +60,7 @@ impl Local {
 
     /// Sets the interpreter of all `Local` drivers of this program that set none of their own.
     pub fn set_default_python(interpreter: impl Into<Interpreter>) {
-        *DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = Some(interpreter.into());
+        DEFAULT.set(interpreter.into());
     }
 
     /// Sets the working directory of the agent. By default it is the controller's.
@@ -66,16 +70,23 @@ impl Local {
         self
     }
 
-    /// Sets an environment variable of the agent, beside those of the controller.
+    /// Sets an environment variable of the agent, beside those of the controller. The interpreter is started with it.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    fn interpreter(&self) -> Interpreter {
-        let default = || DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone();
-        self.interpreter.clone().or_else(default).unwrap_or_default()
+    /// Makes the interpreter's `site-packages` importable. By default only its standard library is.
+    #[must_use]
+    pub fn with_site_packages(mut self) -> Self {
+        self.options = self.options.with_site_packages();
+        self
+    }
+
+    pub(crate) fn or_python(mut self, interpreter: &Interpreter) -> Self {
+        self.interpreter.get_or_insert_with(|| interpreter.clone());
+        self
     }
 }
 
@@ -91,13 +102,15 @@ impl Driver for Local {
         self.name.clone()
     }
 
-    fn program(&self) -> String {
-        self.interpreter().as_os_str().to_string_lossy().into_owned()
+    fn options(&self) -> AgentOptions {
+        self.options.clone()
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
-        let mut command = Command::new(self.interpreter().as_os_str());
-        command.args(agent.arguments()).envs(self.env.iter().map(|(name, value)| (name, value)));
+        let interpreter = self.interpreter.clone().unwrap_or_else(|| DEFAULT.get());
+        let argv = agent.argv(&interpreter);
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.current_dir {
             // Said here, because the error of the spawn would be taken for that of the program.
             if !folder.is_dir() {
@@ -110,4 +123,4 @@ impl Driver for Local {
     }
 }
 
-static DEFAULT: RwLock<Option<Interpreter>> = RwLock::new(None);
+static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");

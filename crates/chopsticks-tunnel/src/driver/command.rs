@@ -1,0 +1,127 @@
+//! Any program that runs an interpreter.
+
+use std::{ffi::OsString, io, path::Path};
+
+use async_trait::async_trait;
+
+use crate::{
+    driver::{
+        AgentCommand, Driver,
+        setup::{Setup, setup_methods},
+    },
+    host::HostName,
+    options::AgentOptions,
+    process::Link,
+};
+
+/// Runs the agent by any program that starts another with its three streams passed through untouched.
+///
+/// The arguments are those of the program, up to the interpreter, which [`python`](Self::python) names:
+///
+/// ```
+/// use chopsticks_tunnel::Command;
+///
+/// let node = Command::new("srun").args(["--unbuffered", "--input=all", "-n1"]).python("python3").name("node");
+/// let pod = Command::new("kubectl").args(["exec", "-i", "web-0", "--"]).python("auto").name("web-0");
+/// # let _ = (node, pod);
+/// ```
+///
+/// A program that takes one line for a shell in place of an argument vector has `{}` where that goes:
+///
+/// ```
+/// # use chopsticks_tunnel::Command;
+/// let postgres = Command::new("su").args(["postgres", "-c", "{}"]).python("python3");
+/// # let _ = postgres;
+/// ```
+///
+/// Without [`python`](Self::python), the arguments end in an interpreter themselves, or `{}` stands for `python3`.
+#[derive(Clone, Debug)]
+pub struct Command {
+    setup: Setup,
+    program: OsString,
+    args: Vec<OsString>,
+}
+
+impl Command {
+    /// Creates a driver that runs `program`, and is named so, without the folders in front.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        let program = program.into();
+        let name = Path::new(&program).file_name().unwrap_or(&program).to_string_lossy();
+        Self { setup: Setup::new(&name), program, args: Vec::new() }
+    }
+
+    setup_methods!();
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
+        let mut arguments = self.args.clone();
+        let mut places = arguments.iter_mut().filter(|argument| *argument == PLACE).peekable();
+        if places.peek().is_some() {
+            let interpreter = self.setup.interpreter.clone().unwrap_or_else(|| "python3".into());
+            let line = agent.shell_line(&[], &interpreter)?;
+            places.for_each(|place| place.clone_from(&line));
+            return Ok(arguments);
+        }
+        match &self.setup.interpreter {
+            Some(interpreter) => arguments.extend(agent.argv(interpreter)),
+            None => arguments.extend_from_slice(agent.arguments()),
+        }
+        Ok(arguments)
+    }
+}
+
+#[async_trait]
+impl Driver for Command {
+    fn host(&self) -> HostName {
+        self.setup.name.clone()
+    }
+
+    fn options(&self) -> AgentOptions {
+        self.setup.options.clone()
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command.args(self.arguments(agent)?);
+        Link::spawn(command)
+    }
+}
+
+/// The argument in whose place the shell line goes.
+const PLACE: &str = "{}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(command: &Command) -> Vec<String> {
+        let arguments = command.arguments(&AgentCommand::new()).unwrap();
+        arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn interpreter_goes_behind_the_arguments_or_is_among_them() {
+        assert_eq!(arguments(&Command::new("nice").arg("python2"))[..3], ["python2", "-s", "-S"]);
+        assert_eq!(arguments(&Command::new("nice").python("p3"))[..3], ["p3", "-s", "-S"]);
+    }
+
+    #[test]
+    fn braces_stand_for_one_line_of_shell() {
+        let arguments = arguments(&Command::new("su").args(["db", "-c", "{}"]));
+        assert_eq!(arguments.len(), 3);
+        assert!(arguments[2].starts_with("exec python3 -s -S -c 'import sys"), "{arguments:?}");
+    }
+}

@@ -1,0 +1,267 @@
+//! Fresh containers, by Docker or Podman.
+
+use std::{ffi::OsString, io, marker::PhantomData};
+
+use async_trait::async_trait;
+use chopsticks_transport::Nonce;
+use tokio::process::Command;
+
+use crate::{
+    driver::{
+        AgentCommand, Driver,
+        setup::{Setup, setup_methods},
+    },
+    host::HostName,
+    interpreter::Interpreter,
+    options::AgentOptions,
+    process::Link,
+};
+
+pub use self::{
+    attached::Attached,
+    engine::{DockerEngine, Engine, PodmanEngine},
+    listing::ContainerInfo,
+};
+use self::{controller::ControllerId, listing::CONTROLLER_LABEL};
+
+mod attached;
+mod controller;
+mod engine;
+mod listing;
+
+/// Runs the agent in a fresh container, by Docker.
+///
+/// ```
+/// use chopsticks_tunnel::Docker;
+///
+/// let clean = Docker::new("clean").image("python:3.13-slim").network("none");
+/// let running = Docker::attach("web");
+/// # let _ = (clean, running);
+/// ```
+pub type Docker = Container<DockerEngine>;
+
+/// Runs the agent in a fresh container, by Podman.
+pub type Podman = Container<PodmanEngine>;
+
+/// Runs the agent in a container that runs already, by Docker: [`Docker::attach`].
+pub type DockerExec = Attached<DockerEngine>;
+
+/// Runs the agent in a container that runs already, by Podman: [`Podman::attach`].
+pub type PodmanExec = Attached<PodmanEngine>;
+
+/// Runs the agent in a container of its own: the driver behind [`Docker`] and [`Podman`].
+///
+/// The container is made when the tunnel connects. It is removed when the connection ends, unless [`keep`](Self::keep) is set, and also
+/// when the controller is killed, since the agent then ends by itself. All carry labels, by which
+/// [`leftovers`](Self::leftovers) finds
+/// what a crash has left behind all the same.
+///
+/// Its output is not logged (`--log-driver none`), which makes it eight times as fast, and an init process runs in it (`--init`), so
+/// that signals reach the agent.
+#[derive(Clone, Debug)]
+pub struct Container<E: Engine> {
+    setup: Setup,
+    container_name: Option<String>,
+    image: String,
+    network: Option<String>,
+    volumes: Vec<OsString>,
+    user: Option<String>,
+    workdir: Option<String>,
+    args: Vec<OsString>,
+    keep: bool,
+    init: bool,
+    program: OsString,
+    engine: PhantomData<E>,
+}
+
+impl<E: Engine> Container<E> {
+    /// Creates a driver for a container called `name`, which is also the tunnel's name. There can be one container of a name at a time.
+    ///
+    /// The image is the official `python:3.13-slim` unless [`image`](Self::image) says otherwise.
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { container_name: Some(name.clone()), ..Self::unnamed(&name) }
+    }
+
+    /// Creates a driver for a container of `image` that gets its name from the engine. The tunnel is named as the image.
+    pub fn of_image(image: impl Into<String>) -> Self {
+        let image = image.into();
+        Self::unnamed(&image).image(image)
+    }
+
+    fn unnamed(name: &str) -> Self {
+        Self {
+            setup: Setup::new(name),
+            container_name: None,
+            image: DEFAULT_IMAGE.to_owned(),
+            network: None,
+            volumes: Vec::new(),
+            user: None,
+            workdir: None,
+            args: Vec::new(),
+            keep: false,
+            init: true,
+            program: E::PROGRAM.into(),
+            engine: PhantomData,
+        }
+    }
+
+    /// Creates a driver for a container that runs already, given by name or id.
+    pub fn attach(container: impl Into<String>) -> Attached<E> {
+        Attached::new(container)
+    }
+
+    setup_methods!();
+
+    /// Sets the interpreter of all containers of this engine for which none is set. It is `python3` else, as `PATH` has
+    /// it there.
+    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
+        E::set_default_python(interpreter.into());
+    }
+
+    /// Sets the name of the container; `None` leaves it to the engine. The tunnel keeps its own.
+    #[must_use]
+    pub fn container_name(mut self, name: impl Into<Option<String>>) -> Self {
+        self.container_name = name.into();
+        self
+    }
+
+    /// Sets the image. One that is not there is pulled, which counts as part of
+    /// [`TunnelConfig::handshake_timeout`](crate::TunnelConfig::handshake_timeout).
+    #[must_use]
+    pub fn image(mut self, image: impl Into<String>) -> Self {
+        self.image = image.into();
+        self
+    }
+
+    /// Sets the network: `none`, `host`, or one of the engine's. By default the engine's default network.
+    #[must_use]
+    pub fn network(mut self, network: impl Into<String>) -> Self {
+        self.network = Some(network.into());
+        self
+    }
+
+    /// Mounts a volume or a folder, as in `/srv/data:/data:ro`.
+    #[must_use]
+    pub fn volume(mut self, volume: impl Into<OsString>) -> Self {
+        self.volumes.push(volume.into());
+        self
+    }
+
+    /// Sets the user in the container: a name, a number, or `user:group`. By default what the image says.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the folder in which the interpreter is started, which the engine makes if it is not there: its option `-w`.
+    #[must_use]
+    pub fn workdir(mut self, folder: impl Into<String>) -> Self {
+        self.workdir = Some(folder.into());
+        self
+    }
+
+    /// Adds arguments of the engine's `run`, such as `--memory=1g`. They go behind those that this driver sets by itself.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Keeps the container when the connection has ended. It is stopped then.
+    #[must_use]
+    pub fn keep(mut self) -> Self {
+        self.keep = true;
+        self
+    }
+
+    /// Runs the interpreter without an init process, for engines that have none to offer.
+    ///
+    /// The agent is process 1 then: nobody reaps what it orphans, and signals to it have no effect.
+    #[must_use]
+    pub fn without_init(mut self) -> Self {
+        self.init = false;
+        self
+    }
+
+    /// Sets the program that is run in place of the engine's own. It has to take the same arguments.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    fn arguments(&self, agent: &AgentCommand, connection: &str) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = ["run", "-i", "--log-driver", "none"].map(OsString::from).to_vec();
+        if !self.keep {
+            arguments.push("--rm".into());
+        }
+        if self.init {
+            arguments.push("--init".into());
+        }
+        let mut push = |option: &str, value: OsString| arguments.extend([OsString::from(option), value]);
+        push("--label", format!("{}={}", CONTROLLER_LABEL, ControllerId::this()).into());
+        push("--label", format!("{}={connection}", CONNECTION_LABEL).into());
+        let texts = [
+            ("--name", &self.container_name),
+            ("--network", &self.network),
+            ("--user", &self.user),
+            ("--workdir", &self.workdir),
+        ];
+        for (option, value) in texts {
+            if let Some(value) = value {
+                push(option, value.into());
+            }
+        }
+        for volume in &self.volumes {
+            push("--volume", volume.clone());
+        }
+        arguments.extend(self.args.iter().cloned());
+        arguments.push(self.image.clone().into());
+        arguments.extend(agent.argv(&self.setup.interpreter.clone().unwrap_or_else(E::default_python)));
+        arguments
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Driver for Container<E> {
+    fn host(&self) -> HostName {
+        self.setup.name.clone()
+    }
+
+    fn options(&self) -> AgentOptions {
+        self.setup.options.clone()
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let nonce = Nonce::random();
+        let connection: String = nonce.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments(agent, &connection));
+        let link = Link::spawn(command)?;
+        Ok(link.clean_up(end::<E>(self.program.clone(), connection, self.keep)))
+    }
+}
+
+/// Ends what is left of a container when its client did not end by itself. The client may have been refused the container's name, so
+/// that it is not the name to go by.
+async fn end<E: Engine>(program: OsString, connection: String, keep: bool) {
+    let filter = format!("label={CONNECTION_LABEL}={connection}");
+    let verb = if keep { &["kill"] } else { E::REMOVE };
+    // If the engine does not answer, the listing of leftovers finds it later.
+    if let Ok(found) = listing::run(&program, &["ps", "--all", "--quiet", "--filter", &filter]).await
+        && !found.trim().is_empty()
+    {
+        let arguments: Vec<_> = verb.iter().copied().chain(found.split_whitespace()).collect();
+        if let Err(error) = listing::run(&program, &arguments).await {
+            tracing::debug!(%error, "container not removed");
+        }
+    }
+}
+
+/// Has a number that no other connection has.
+const CONNECTION_LABEL: &str = "chopsticks.connection";
+
+/// The version is fixed, so that no new one changes what a program does.
+const DEFAULT_IMAGE: &str = "docker.io/library/python:3.13-slim";

@@ -1,0 +1,112 @@
+//! Containers that run already.
+
+use std::{ffi::OsString, io, marker::PhantomData};
+
+use async_trait::async_trait;
+use tokio::process::Command;
+
+use crate::{
+    driver::{
+        AgentCommand, Driver,
+        container::Engine,
+        setup::{Setup, setup_methods},
+    },
+    host::HostName,
+    interpreter::Interpreter,
+    options::AgentOptions,
+    process::Link,
+};
+
+/// Runs the agent in a container that runs already, beside what runs there: [`Container::attach`](super::Container::attach).
+///
+/// The container stays when the connection ends; only what the agent has started there ends.
+#[derive(Clone, Debug)]
+pub struct Attached<E: Engine> {
+    setup: Setup,
+    container: String,
+    user: Option<String>,
+    workdir: Option<String>,
+    args: Vec<OsString>,
+    program: OsString,
+    engine: PhantomData<E>,
+}
+
+impl<E: Engine> Attached<E> {
+    pub(super) fn new(container: impl Into<String>) -> Self {
+        let container = container.into();
+        Self {
+            setup: Setup::new(&container),
+            container,
+            user: None,
+            workdir: None,
+            args: Vec::new(),
+            program: E::PROGRAM.into(),
+            engine: PhantomData,
+        }
+    }
+
+    setup_methods!();
+
+    /// Sets the interpreter of all containers of this engine for which none is set, fresh ones and others.
+    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
+        E::set_default_python(interpreter.into());
+    }
+
+    /// Sets the user in the container: a name, a number, or `user:group`. By default that of the container.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the folder in which the interpreter is started: the engine's option `-w`.
+    #[must_use]
+    pub fn workdir(mut self, folder: impl Into<String>) -> Self {
+        self.workdir = Some(folder.into());
+        self
+    }
+
+    /// Adds arguments of the engine's `exec`, such as `--privileged`.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the program that is run in place of the engine's own. It has to take the same arguments.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    fn arguments(&self, agent: &AgentCommand) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["exec".into(), "-i".into()];
+        for (option, value) in [("--user", &self.user), ("--workdir", &self.workdir)] {
+            if let Some(value) = value {
+                arguments.extend([option.into(), value.into()]);
+            }
+        }
+        arguments.extend(self.args.iter().cloned());
+        arguments.push(self.container.clone().into());
+        arguments.extend(agent.argv(&self.setup.interpreter.clone().unwrap_or_else(E::default_python)));
+        arguments
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Driver for Attached<E> {
+    fn host(&self) -> HostName {
+        self.setup.name.clone()
+    }
+
+    fn options(&self) -> AgentOptions {
+        self.setup.options.clone()
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments(agent));
+        Link::spawn(command)
+    }
+}

@@ -1,0 +1,72 @@
+//! What all drivers have in common: a name, an interpreter, options of the agent.
+
+use crate::{
+    host::HostName,
+    interpreter::{DefaultInterpreter, Interpreter},
+    options::AgentOptions,
+};
+
+/// The settings that every driver has.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) name: HostName,
+    pub(crate) interpreter: Option<Interpreter>,
+    pub(crate) options: AgentOptions,
+}
+
+impl Setup {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: HostName::lossy(name), interpreter: None, options: AgentOptions::new() }
+    }
+
+    pub(crate) fn interpreter(&self, default: &DefaultInterpreter) -> Interpreter {
+        self.interpreter.clone().unwrap_or_else(|| default.get())
+    }
+}
+
+/// The setters of a driver's field `setup`.
+macro_rules! setup_methods {
+    () => {
+        /// Sets the tunnel's name, the key of its results.
+        #[must_use]
+        pub fn name(mut self, name: impl AsRef<str>) -> Self {
+            self.setup.name = $crate::host::HostName::lossy(name.as_ref());
+            self
+        }
+
+        /// Sets the interpreter of this driver.
+        #[must_use]
+        pub fn python(mut self, interpreter: impl Into<$crate::interpreter::Interpreter>) -> Self {
+            self.setup.interpreter = Some(interpreter.into());
+            self
+        }
+
+        pub(crate) fn or_python(mut self, interpreter: &$crate::interpreter::Interpreter) -> Self {
+            self.setup.interpreter.get_or_insert_with(|| interpreter.clone());
+            self
+        }
+
+        /// Sets the working directory of the agent. One that is not there fails the connection.
+        #[must_use]
+        pub fn current_dir(mut self, folder: impl Into<String>) -> Self {
+            self.setup.options = self.setup.options.current_dir(folder);
+            self
+        }
+
+        /// Sets an environment variable of the agent, beside those that it finds: see
+        /// [`AgentOptions`](crate::AgentOptions).
+        #[must_use]
+        pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.setup.options = self.setup.options.env(name, value);
+            self
+        }
+
+        /// Makes the `site-packages` of the far side importable. By default only its standard library is.
+        #[must_use]
+        pub fn with_site_packages(mut self) -> Self {
+            self.setup.options = self.setup.options.with_site_packages();
+            self
+        }
+    };
+}
+pub(crate) use setup_methods;

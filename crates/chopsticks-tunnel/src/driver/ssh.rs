@@ -1,0 +1,318 @@
+//! Another host, over SSH.
+
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    io,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::process::Command;
+
+use crate::{
+    driver::{
+        AgentCommand, Driver,
+        setup::{Setup, setup_methods},
+        sudo,
+    },
+    host::HostName,
+    interpreter::{DefaultInterpreter, Interpreter},
+    options::AgentOptions,
+    process::Link,
+};
+
+/// Runs the agent on another host, by the user's own `ssh`.
+///
+/// So all that makes `ssh host` work by hand counts here too: `ssh_config`, agents, certificates, jump hosts, known hosts, and a master
+/// connection that is there. It never prompts and never has a terminal: what would ask fails instead. What a configuration sets for
+/// interactive use (a terminal, forwardings, a remote command) is left out.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use chopsticks_tunnel::Ssh;
+///
+/// let web = Ssh::new("web1");
+/// let database = Ssh::new("db1").user("admin").port(2222).sudo().python("auto");
+/// let behind = Ssh::new("10.1.2.3").jump("bastion").option("StrictHostKeyChecking=accept-new").connect_timeout(Duration::from_secs(5));
+/// # let _ = (web, database, behind);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Ssh {
+    setup: Setup,
+    host: String,
+    user: Option<String>,
+    port: Option<u16>,
+    jump: Option<String>,
+    sudo: Option<String>,
+    identity_files: Vec<PathBuf>,
+    config_file: Option<PathBuf>,
+    options: Vec<String>,
+    args: Vec<OsString>,
+    connect_timeout: Option<Duration>,
+    keepalive: Option<(Duration, u32)>,
+    program: OsString,
+}
+
+impl Ssh {
+    /// Creates a driver for `host`, as it would be given to `ssh`: a name, an alias of `ssh_config`, an address, or `user@host`. It is also
+    /// the tunnel's name.
+    pub fn new(host: impl Into<String>) -> Self {
+        let host = host.into();
+        Self {
+            setup: Setup::new(&host),
+            host,
+            user: None,
+            port: None,
+            jump: None,
+            sudo: None,
+            identity_files: Vec::new(),
+            config_file: None,
+            options: Vec::new(),
+            args: Vec::new(),
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            keepalive: Some(KEEPALIVE),
+            program: "ssh".into(),
+        }
+    }
+
+    setup_methods!();
+
+    /// Sets the interpreter of all `Ssh` drivers of this program that set none of their own. It is `/usr/bin/python3`
+    /// else.
+    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
+        DEFAULT.set(interpreter.into());
+    }
+
+    /// Sets the user to log in as. By default what `ssh_config` says, or else the user here.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the port. By default what `ssh_config` says, or else 22.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Sets the host, or several separated by commas, to go through: ssh's `-J`.
+    #[must_use]
+    pub fn jump(mut self, hosts: impl Into<String>) -> Self {
+        self.jump = Some(hosts.into());
+        self
+    }
+
+    /// Runs the agent as root there, by `sudo` without a password.
+    #[must_use]
+    pub fn sudo(self) -> Self {
+        self.sudo_user("root")
+    }
+
+    /// Runs the agent as another user there, by `sudo` without a password.
+    #[must_use]
+    pub fn sudo_user(mut self, user: impl Into<String>) -> Self {
+        self.sudo = Some(user.into());
+        self
+    }
+
+    /// Adds a file with a private key to those that are tried: ssh's `-i`.
+    #[must_use]
+    pub fn identity_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.identity_files.push(file.into());
+        self
+    }
+
+    /// Sets the configuration file that is read in place of the user's and the system's: ssh's `-F`.
+    #[must_use]
+    pub fn config_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.config_file = Some(file.into());
+        self
+    }
+
+    /// Adds a setting as in `ssh_config`, such as `StrictHostKeyChecking=accept-new`: ssh's `-o`. It goes before all that this driver sets
+    /// by itself, and the first one counts.
+    #[must_use]
+    pub fn option(mut self, option: impl Into<String>) -> Self {
+        self.options.push(option.into());
+        self
+    }
+
+    /// Adds arguments of `ssh`, in front of the host.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets how long ssh may take to reach the host; `None` leaves it to `ssh_config`. In whole seconds, at least one. Default: 30 s.
+    ///
+    /// [`TunnelConfig::handshake_timeout`](crate::TunnelConfig::handshake_timeout) goes on counting all the while.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connect_timeout = timeout.into();
+        self
+    }
+
+    /// Sets when a silent link is probed, and how many unanswered probes end it: ssh's `ServerAliveInterval`, in whole seconds, and
+    /// `ServerAliveCountMax`. Default: 15 s and 3, so that a dead link is found within a minute.
+    ///
+    /// A zero interval leaves both to `ssh_config`. Over a master connection only the settings of the master count.
+    #[must_use]
+    pub fn keepalive(mut self, interval: Duration, count: u32) -> Self {
+        self.keepalive = (!interval.is_zero()).then_some((interval, count));
+        self
+    }
+
+    /// Sets the program that is run in place of `ssh`. It has to take the same arguments.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    async fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
+        // No terminal, no X11: both would change the bytes or the side effects of the connection.
+        let mut arguments: Vec<OsString> = vec!["-T".into(), "-x".into()];
+        let mut push =
+            |option: &str, value: &OsStr| arguments.extend([OsString::from(option), value.to_owned()]);
+        if let Some(file) = &self.config_file {
+            push("-F", file.as_os_str());
+        }
+        for file in &self.identity_files {
+            push("-i", file.as_os_str());
+        }
+        if let Some(user) = &self.user {
+            push("-l", user.as_ref());
+        }
+        if let Some(port) = self.port {
+            push("-p", port.to_string().as_ref());
+        }
+        if let Some(hosts) = &self.jump {
+            push("-J", hosts.as_ref());
+        }
+        for option in &self.options {
+            push("-o", option.as_ref());
+        }
+        for option in FIXED {
+            push("-o", option.as_ref());
+        }
+        if supports_session_options(&self.program).await {
+            for option in FIXED_SINCE_8_7 {
+                push("-o", option.as_ref());
+            }
+        }
+        if let Some(timeout) = self.connect_timeout {
+            push("-o", format!("ConnectTimeout={}", timeout.as_secs().max(1)).as_ref());
+        }
+        if let Some((interval, count)) = self.keepalive {
+            push("-o", format!("ServerAliveInterval={}", interval.as_secs().max(1)).as_ref());
+            push("-o", format!("ServerAliveCountMax={}", count.max(1)).as_ref());
+        }
+        arguments.extend(self.args.iter().cloned());
+        arguments.extend(["--".into(), self.host.clone().into()]);
+        arguments.push(self.remote_command(agent)?);
+        Ok(arguments)
+    }
+
+    fn remote_command(&self, agent: &AgentCommand) -> io::Result<OsString> {
+        let interpreter = self.setup.interpreter(&DEFAULT);
+        match &self.sudo {
+            None => agent.shell_line(&[], &interpreter),
+            Some(user) => {
+                let prefix: Vec<_> = ["sudo"].into_iter().chain(sudo::arguments(user)).collect();
+                agent.shell_line(&prefix, &interpreter)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for Ssh {
+    fn host(&self) -> HostName {
+        self.setup.name.clone()
+    }
+
+    fn options(&self) -> AgentOptions {
+        self.setup.options.clone()
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments(agent).await?);
+        command.env_remove("SSH_ASKPASS").env("SSH_ASKPASS_REQUIRE", "never");
+        Link::spawn(command)
+    }
+}
+
+/// Whether the `ssh` is OpenSSH 8.7 or later, asked once for each program.
+async fn supports_session_options(program: &OsStr) -> bool {
+    static KNOWN: Mutex<Option<HashMap<OsString, bool>>> = Mutex::new(None);
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(&is_supported) = known().get_or_insert_default().get(program) {
+        return is_supported;
+    }
+    let mut command = Command::new(program);
+    command.arg("-V").stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    let is_supported = match tokio::time::timeout(VERSION_TIMEOUT, command.output()).await {
+        Ok(Ok(output)) => version(&String::from_utf8_lossy(&output.stderr)) >= Some((8, 7)),
+        // Starting it in earnest will tell what is wrong.
+        _ => return false,
+    };
+    known().get_or_insert_default().insert(program.to_owned(), is_supported);
+    is_supported
+}
+
+/// The version in what `ssh -V` prints: `OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 1 Jan 2026`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (_, text) = text.split_once("OpenSSH_")?;
+    // Windows has its own name in front of the number.
+    let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let (major, rest) = text.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// What is set whatever the configuration says, unless [`Ssh::option`] does.
+const FIXED: [&str; 8] = [
+    // Nobody is there to answer.
+    "BatchMode=yes",
+    // A master connection that is there is used, and none is made: the tunnels that share one would end with the tunnel that made it.
+    "ControlMaster=no",
+    "ClearAllForwardings=yes",
+    "Tunnel=no",
+    "PermitLocalCommand=no",
+    "RemoteCommand=none",
+    "EscapeChar=none",
+    // What ssh says is what errors quote; at this level it says why a link was lost.
+    "LogLevel=INFO",
+];
+
+/// The same, for versions that know them; others take them for mistakes.
+const FIXED_SINCE_8_7: [&str; 3] = ["SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"];
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const KEEPALIVE: (Duration, u32) = (Duration::from_secs(15), 3);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+
+static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_is_read_from_what_ssh_prints() {
+        assert_eq!(version("OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19\n"), Some((9, 2)));
+        assert_eq!(version("OpenSSH_7.4p1, OpenSSL 1.0.2k-fips"), Some((7, 4)));
+        assert_eq!(version("OpenSSH_for_Windows_8.1p1, LibreSSL 3.0.2"), Some((8, 1)));
+        assert_eq!(version("OpenSSH_10.0p2"), Some((10, 0)));
+        assert_eq!(version("Dropbear v2022.83"), None);
+    }
+}

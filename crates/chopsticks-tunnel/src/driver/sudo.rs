@@ -1,0 +1,81 @@
+//! Another user of the controller's host.
+
+use std::io;
+
+use async_trait::async_trait;
+use tokio::process::Command;
+
+use crate::{
+    driver::{
+        AgentCommand, Driver,
+        setup::{Setup, setup_methods},
+    },
+    host::HostName,
+    interpreter::{DefaultInterpreter, Interpreter},
+    options::AgentOptions,
+    process::Link,
+};
+
+/// Runs the agent on the controller's own host as another user, by `sudo`.
+///
+/// sudo is never given a password: a rule must allow the interpreter without one (`NOPASSWD`), for the very path that
+/// [`python`](Self::python) names.
+///
+/// ```
+/// use chopsticks_tunnel::Sudo;
+///
+/// let root = Sudo::new("root");
+/// let database = Sudo::new("postgres").name("db").python("/usr/bin/python3.11");
+/// # let _ = (root, database);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sudo {
+    setup: Setup,
+    user: String,
+}
+
+impl Sudo {
+    /// Creates a driver for `user`, named `USER@localhost`.
+    pub fn new(user: impl Into<String>) -> Self {
+        let user = user.into();
+        Self { setup: Setup::new(&format!("{user}@localhost")), user }
+    }
+
+    setup_methods!();
+
+    /// Sets the interpreter of all `Sudo` drivers of this program that set none of their own. It is `/usr/bin/python3`
+    /// else.
+    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
+        DEFAULT.set(interpreter.into());
+    }
+}
+
+impl Default for Sudo {
+    fn default() -> Self {
+        Self::new("root")
+    }
+}
+
+#[async_trait]
+impl Driver for Sudo {
+    fn host(&self) -> HostName {
+        self.setup.name.clone()
+    }
+
+    fn options(&self) -> AgentOptions {
+        self.setup.options.clone()
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let mut command = Command::new("sudo");
+        command.args(arguments(&self.user)).args(agent.argv(&self.setup.interpreter(&DEFAULT)));
+        Link::spawn(command)
+    }
+}
+
+/// The arguments with which sudo runs what follows as `user`, here and over there.
+pub(super) fn arguments(user: &str) -> [&str; 5] {
+    ["--non-interactive", "--set-home", "-u", user, "--"]
+}
+
+static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");

@@ -1,0 +1,119 @@
+//! The program that a driver starts: its pipes, its end.
+
+use std::{fmt, io, pin::Pin, process::ExitStatus};
+
+use rustix::process::{Pid, Signal};
+use thiserror::Error;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+/// A started interpreter: its process, and pipes for its stdin, stdout and stderr.
+pub struct Link {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
+    pub(crate) stderr: ChildStderr,
+    pub(crate) process: Process,
+    pub(crate) clean_up: Option<CleanUp>,
+}
+
+pub(crate) type CleanUp = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The program that a driver started.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+/// Why a program could not be started, with its name; the content of the [`io::Error`] of [`Link::spawn`].
+#[derive(Debug, Error)]
+#[error("cannot start {program}")]
+pub(crate) struct SpawnError {
+    pub(crate) program: String,
+    #[source]
+    pub(crate) source: io::Error,
+}
+
+impl Link {
+    /// Starts `command` with pipes for stdin, stdout and stderr, whatever it says of these, and in a process group of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Command::spawn`].
+    pub fn spawn(mut command: Command) -> io::Result<Self> {
+        use std::process::Stdio;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C on the controller's terminal is the controller's affair.
+        command.process_group(0);
+        let mut child = command.spawn().map_err(|source| {
+            let program = command.as_std().get_program().to_string_lossy().into_owned();
+            io::Error::new(source.kind(), SpawnError { program, source })
+        })?;
+        let missing = || io::Error::other("the process was started without a pipe that was asked for");
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        // Larger pipes let the two sides work at once. A user over the limit for pipe pages keeps the usual size.
+        #[cfg(target_os = "linux")]
+        {
+            let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
+            let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
+        }
+        Ok(Self { stdin, stdout, stderr, process: Process { child }, clean_up: None })
+    }
+
+    /// Sets what is done once the program has ended otherwise than by itself and with status 0: the removal of what it may have left behind.
+    ///
+    /// It has 10 seconds. It does not run if the runtime is shut down or the controller killed, so it must not be all that a driver relies
+    /// on: see to it that what is left ends with the agent too.
+    #[must_use]
+    pub fn clean_up(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.clean_up = Some(Box::pin(work));
+        self
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    /// Waits for the end of the process.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Asks the process, and the group that it leads, to end.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Ends the process, and the group that it leads.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // `id` is `None` once the child was waited for, so the number is still its own. A process that is
+        // gone, or of another user, is no error here: what matters is whether `wait` returns.
+        let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else { return };
+        let _ = rustix::process::kill_process_group(pid, signal);
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+impl Drop for Process {
+    /// An agent ends with its pipes; a program that never became one need not, and nobody is left to see to it when
+    /// the runtime goes.
+    fn drop(&mut self) {
+        self.terminate();
+    }
+}
+
+/// Four times a frame and more.
+#[cfg(target_os = "linux")]
+const PIPE_LEN: usize = 1 << 20;

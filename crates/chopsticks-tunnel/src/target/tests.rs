@@ -1,0 +1,132 @@
+//! Tests of targets.
+
+use super::*;
+
+fn host(text: &str) -> String {
+    text.parse::<Target>().unwrap_or_else(|error| panic!("{error}")).host().to_string()
+}
+
+/// How the driver behind a target is set, as far as `Debug` tells.
+fn driver(text: &str) -> String {
+    format!("{:?}", text.parse::<Target>().unwrap_or_else(|error| panic!("{error}")).place)
+}
+
+fn reason(text: &str) -> String {
+    text.parse::<Target>().err().unwrap_or_else(|| panic!("{text} was accepted")).to_string()
+}
+
+#[test]
+fn each_kind_of_target_has_a_name_of_its_own_unless_one_is_given() {
+    for (text, name) in [
+        ("local", "localhost"),
+        ("worker 1=local", "worker 1"),
+        ("local?python=auto", "localhost"),
+        ("web1", "web1"),
+        ("admin@web1.example", "admin@web1.example"),
+        ("db=admin@web1?python=auto&env=A=B", "db"),
+        ("::1", "::1"),
+        ("ssh://web1", "web1"),
+        ("ssh://admin@web1:2222/", "admin@web1:2222"),
+        ("ssh://[fe80::1%25eth0]:22", "[fe80::1%eth0]:22"),
+        ("sudo:postgres", "postgres@localhost"),
+        ("docker://python:3.13-slim", "python:3.13-slim"),
+        ("docker://registry.example:5000/a/b:1?name=box", "box"),
+        ("box=docker://python:3?name=other", "box"),
+        ("docker-exec://web", "web"),
+        ("podman://python:3", "python:3"),
+        ("podman-exec://web", "web"),
+        ("exec:/usr/bin/srun -n1 python3", "srun"),
+        ("node=exec:env A=B python3", "node"),
+    ] {
+        assert_eq!(host(text), name, "{text}");
+    }
+}
+
+#[test]
+fn settings_reach_the_driver() {
+    let ssh = driver(
+        "ssh://ad%40min@[::1]:2222?jump=b1,b2&sudo&identity=/k%261&config=/c&option=A=b&connect-timeout=7",
+    );
+    for part in [
+        r#"host: "::1""#,
+        r#"user: Some("ad@min")"#,
+        "port: Some(2222)",
+        r#"jump: Some("b1,b2")"#,
+        r#"sudo: Some("root")"#,
+        r#"["/k&1"]"#,
+        r#"config_file: Some("/c")"#,
+        r#"options: ["A=b"]"#,
+        "connect_timeout: Some(7s)",
+    ] {
+        assert!(ssh.contains(part), "{part} in {ssh}");
+    }
+    let docker = driver(
+        "docker://img?name=n&network=none&volume=/a:/b&volume=/c:/d&user=u&workdir=/w&arg=--memory=1g",
+    );
+    for part in [
+        r#"container_name: Some("n")"#,
+        r#"image: "img""#,
+        r#"network: Some("none")"#,
+        r#"volumes: ["/a:/b", "/c:/d"]"#,
+        r#"user: Some("u")"#,
+        r#"workdir: Some("/w")"#,
+        r#"args: ["--memory=1g"]"#,
+    ] {
+        assert!(docker.contains(part), "{part} in {docker}");
+    }
+    let common = driver("web1?python=python3.9&cwd=/srv&env=LANG=C&env=X=a=b&site-packages");
+    for part in
+        ["python3.9", r#"current_dir: Some("/srv")"#, r#"{"LANG": "C", "X": "a=b"}"#, "site_packages: true"]
+    {
+        assert!(common.contains(part), "{part} in {common}");
+    }
+    assert!(driver("exec:sh -c 'exec \"$0\"' python3").contains(r#"["-c", "exec \"$0\"", "python3"]"#));
+}
+
+#[test]
+fn general_interpreter_leaves_a_special_one_alone() {
+    let general = |text: &str| format!("{:?}", text.parse::<Target>().unwrap().or_python("general").place);
+    for text in ["local", "web1", "sudo:u", "docker://i", "docker-exec://c", "podman://i", "podman-exec://c"]
+    {
+        assert!(general(text).contains("general"), "{text}");
+        let special = general(&format!("{text}?python=special"));
+        assert!(special.contains("special") && !special.contains("general"), "{special}");
+    }
+}
+
+#[test]
+fn what_is_no_target_is_refused_with_what_is_wrong() {
+    for (text, expected) in [
+        ("", "it is empty; accepted are `local`, `HOST`"),
+        ("=local", "no name in front"),
+        ("a=", "it is empty"),
+        ("a=b=local", "'b=local' is no name of a host"),
+        ("a\x1bb=local", "control characters"),
+        ("-web1", "no name of a host"),
+        ("ssh://-oProxyCommand=x", "no name of a host"),
+        ("web1:2222", "`ssh://web1:2222`"),
+        ("http://web1", "`http://` is not known; accepted"),
+        ("shh:web1", "`shh:` is not known; accepted"),
+        ("ssh://", "nothing follows `ssh://`"),
+        ("ssh://web1:port", "'port' is no port"),
+        ("ssh://[::1", "bracket is not closed"),
+        ("ssh://[::1]x", "what follows `]` is no port"),
+        ("ssh://user@", "'' is no name of a host"),
+        ("sudo:", "a user is wanted"),
+        ("web1?pyhton=x", "the setting `pyhton` is not known"),
+        ("sudo:u?network=none", "the setting `network` is not known, or not for this kind"),
+        ("web1?python=a&python=b", "`python` is set twice"),
+        ("web1?python", "`python` has no value"),
+        ("web1?env=LANG", "`env=NAME=VALUE` is wanted"),
+        ("web1?site-packages=maybe", "neither `yes` nor `no`"),
+        ("web1?connect-timeout=soon", "no number of seconds"),
+        ("web1?cwd=%ff", "no UTF-8"),
+        ("exec:", "a program is wanted"),
+        ("exec:srun", "end in an interpreter"),
+        ("exec:sh 'x", "a quote is not closed"),
+        ("two words", "'two words' is no name of a host"),
+    ] {
+        let message = reason(text);
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}
