@@ -109,8 +109,8 @@ impl Calls {
         if let Some(timeout) = timeout {
             call = call.timeout(timeout);
         }
-        // Of several folders that have a module the first wins. Shared by all tunnels, so that each file is read and parsed once.
-        let codebase = roots.into_iter().fold(Codebase::default(), Codebase::and_folder);
+        // Of several roots that have a module the first wins. Shared by all tunnels, so that each file is read and parsed once.
+        let codebase = roots.into_iter().fold(Codebase::default(), Codebase::and_path);
         let mut config = TunnelConfig::default().modules(codebase);
         if site_packages {
             config = config.with_site_packages();

@@ -4,18 +4,20 @@ use std::{
     collections::HashMap,
     fs::Metadata,
     mem,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use crate::imports::Imports;
+use crate::{imports::Imports, listing::Listing, root::Covered};
 
-/// Files and folders by their paths, shared by the clones of a codebase.
+/// Files and folders by their places, shared by the clones of a codebase.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     generations: Mutex<Generations>,
 }
+
+/// A root's number, and a path below it.
+pub(crate) type Key = (u64, String);
 
 /// A file's text, and what it imports once somebody has asked.
 #[derive(Debug)]
@@ -36,9 +38,9 @@ pub(crate) struct Stamp {
 /// What is kept. The old half goes when the young one is full; what is used moves from the old to the young.
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<PathBuf, Entry>,
+    young: HashMap<Key, Entry>,
     young_len: usize,
-    old: HashMap<PathBuf, Entry>,
+    old: HashMap<Key, Entry>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,18 +54,18 @@ struct Entry {
 #[derive(Clone, Debug)]
 enum Content {
     File(Arc<Text>),
-    Folder(Arc<[String]>),
+    Folder(Arc<Listing>),
 }
 
 impl Cache {
     /// Returns the text of a file that has this stamp now, by `read` unless it is known.
     pub(crate) fn file<E>(
         &self,
-        path: &Path,
+        key: &Key,
         stamp: Stamp,
         read: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Arc<Text>, E> {
-        let known = match self.get(path, stamp) {
+        let known = match self.get(key, stamp) {
             Some(Entry { content: Content::File(text), is_settled: true, .. }) => return Ok(text),
             Some(Entry { content: Content::File(text), .. }) => Some(text),
             _ => None,
@@ -74,7 +76,7 @@ impl Cache {
         let text = known
             .filter(|known| known.source == source)
             .unwrap_or_else(|| Arc::new(Text { source, imports: OnceLock::new() }));
-        self.insert(path, Entry { stamp, is_settled, content: Content::File(text.clone()) });
+        self.insert(key, Entry { stamp, is_settled, content: Content::File(text.clone()) });
         Ok(text)
     }
 
@@ -82,55 +84,52 @@ impl Cache {
     /// the stamp covers all that it looked at.
     pub(crate) fn folder<E>(
         &self,
-        path: &Path,
+        key: &Key,
         stamp: Stamp,
-        list: impl FnOnce() -> Result<(Vec<String>, Covered), E>,
-    ) -> Result<Arc<[String]>, E> {
-        if let Some(Entry { content: Content::Folder(names), is_settled: true, .. }) = self.get(path, stamp) {
-            return Ok(names);
+        list: impl FnOnce() -> Result<(Listing, Covered), E>,
+    ) -> Result<Arc<Listing>, E> {
+        if let Some(Entry { content: Content::Folder(listing), is_settled: true, .. }) = self.get(key, stamp)
+        {
+            return Ok(listing);
         }
         let is_settled = stamp.is_settled();
-        let (names, covered) = list()?;
-        let names: Arc<[String]> = names.into();
+        let (listing, covered) = list()?;
+        let listing = Arc::new(listing);
         if covered == Covered::Yes {
-            self.insert(path, Entry { stamp, is_settled, content: Content::Folder(names.clone()) });
+            self.insert(key, Entry { stamp, is_settled, content: Content::Folder(listing.clone()) });
         }
-        Ok(names)
+        Ok(listing)
     }
 
-    fn get(&self, path: &Path, stamp: Stamp) -> Option<Entry> {
+    fn get(&self, key: &Key, stamp: Stamp) -> Option<Entry> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = match generations.young.get(path) {
+        let entry = match generations.young.get(key) {
             Some(entry) => entry.clone(),
             None => {
-                let entry = generations.old.remove(path)?;
-                generations.insert(path, entry.clone());
+                let entry = generations.old.remove(key)?;
+                generations.insert(key, entry.clone());
                 entry
             }
         };
         (entry.stamp == stamp).then_some(entry)
     }
 
-    fn insert(&self, path: &Path, entry: Entry) {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner).insert(path, entry);
+    fn insert(&self, key: &Key, entry: Entry) {
+        // One large file is not worth all that it would drive out.
+        if entry.len() <= GENERATION_LEN / 4 {
+            self.generations.lock().unwrap_or_else(PoisonError::into_inner).insert(key, entry);
+        }
     }
 }
 
-/// Whether a folder's stamp covers all that its list of names depends on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Covered {
-    No,
-    Yes,
-}
-
 impl Generations {
-    fn insert(&mut self, path: &Path, entry: Entry) {
+    fn insert(&mut self, key: &Key, entry: Entry) {
         self.young_len += entry.len();
         if self.young_len > GENERATION_LEN {
             self.young_len = entry.len();
             self.old = mem::take(&mut self.young);
         }
-        if let Some(before) = self.young.insert(path.to_owned(), entry) {
+        if let Some(before) = self.young.insert(key.clone(), entry) {
             self.young_len = self.young_len.saturating_sub(before.len());
         }
     }
@@ -141,7 +140,7 @@ impl Entry {
     fn len(&self) -> usize {
         let content = match &self.content {
             Content::File(text) => text.source.len(),
-            Content::Folder(names) => names.iter().map(|name| name.len() + size_of::<String>()).sum(),
+            Content::Folder(listing) => listing.len(),
         };
         content + ENTRY_LEN
     }
@@ -165,8 +164,14 @@ impl Stamp {
         Self { changed: metadata.modified().ok(), len: metadata.len(), inode }
     }
 
+    /// The stamp of what says itself whether it has changed, by a number.
+    pub(crate) fn of_version(version: Option<u64>) -> Self {
+        let changed = version.map(|_| SystemTime::UNIX_EPOCH);
+        Self { changed, len: version.unwrap_or_default(), inode: (0, 0, 0) }
+    }
+
     /// Whether the last change is so long ago that another one now would have another time.
-    fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         let age = self.changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
         age.is_some_and(|age| age > RESOLUTION)
     }
@@ -191,13 +196,13 @@ mod tests {
 
     #[test]
     fn file_is_read_again_when_its_stamp_changes_or_is_too_young() {
-        let (cache, path, reads) = (Cache::default(), Path::new("a"), Cell::new(0));
+        let (cache, key, reads) = (Cache::default(), (0, "a".to_owned()), Cell::new(0));
         let read = |stamp| {
             let read = || {
                 reads.set(reads.get() + 1);
                 Ok::<_, Infallible>(b"import x".to_vec())
             };
-            cache.file(path, stamp, read).unwrap()
+            cache.file(&key, stamp, read).unwrap()
         };
         let settled = stamp(Duration::from_secs(60));
         let first = read(settled);
@@ -215,16 +220,18 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_what_is_used_stays() {
         let (cache, old) = (Cache::default(), stamp(Duration::from_secs(60)));
-        let used = || cache.file(Path::new("used"), old, || Err(())).is_ok();
-        cache.file(Path::new("used"), old, || Ok::<_, ()>(vec![0; 10])).unwrap();
+        let key = |name: &str| (0, name.to_owned());
+        let used = || cache.file(&key("used"), old, || Err(())).is_ok();
+        cache.file(&key("used"), old, || Ok::<_, ()>(vec![0; 10])).unwrap();
         for n in 0..300 {
-            let path = PathBuf::from(n.to_string());
-            cache.file(&path, old, || Ok::<_, ()>(vec![0; 1 << 20])).unwrap();
+            cache.file(&key(&n.to_string()), old, || Ok::<_, ()>(vec![0; 1 << 20])).unwrap();
             assert!(used());
             let generations = cache.generations.lock().unwrap();
             assert!(generations.young_len <= GENERATION_LEN);
             assert!(generations.young.len() + generations.old.len() <= 2 * (GENERATION_LEN >> 20) + 2);
         }
-        assert!(cache.file(Path::new("0"), old, || Err(())).is_err());
+        assert!(cache.file(&key("0"), old, || Err(())).is_err());
+        cache.file(&key("large"), old, || Ok::<_, ()>(vec![0; GENERATION_LEN])).unwrap();
+        assert!(used() && cache.file(&key("large"), old, || Err(())).is_err());
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use crate::{
-    codebase::{Codebase, Module, ModuleKind},
-    imports::{Import, Names},
+    codebase::Codebase,
+    imports::{Import, Imports, Names},
     look::Look,
+    module::{Module, ModuleKind},
     name::ModuleName,
     stdlib,
 };
@@ -33,28 +34,46 @@ struct Node {
 impl<'a> Closure<'a> {
     /// Returns the modules, packages before what is in them and dependencies first.
     pub(crate) fn of(codebase: &'a Codebase, name: &ModuleName) -> Vec<Module> {
+        let mut closure = Self::new(codebase);
+        if let Some(outermost) = name.parts().next()
+            && !stdlib::has(outermost)
+        {
+            closure.want(name);
+        }
+        closure.finish()
+    }
+
+    /// Returns the modules that a source leads to which is none itself, in the same order.
+    pub(crate) fn of_source(codebase: &'a Codebase, source: &[u8]) -> Vec<Module> {
+        let mut closure = Self::new(codebase);
+        for import in &Imports::read(source).list {
+            closure.follow(import, None, &mut Vec::new());
+        }
+        closure.finish()
+    }
+
+    fn new(codebase: &'a Codebase) -> Self {
         let (modules_left, bytes_left) = codebase.max_ahead();
-        let mut closure = Self {
+        Self {
             codebase,
             look: codebase.look(),
             nodes: Vec::new(),
             known: HashMap::new(),
             modules_left,
             bytes_left,
-        };
-        if let Some(outermost) = name.parts().next()
-            && !stdlib::has(outermost)
-        {
-            closure.want(name);
         }
+    }
+
+    /// Follows what was found.
+    fn finish(mut self) -> Vec<Module> {
         // Breadth first: what the limits leave out is what is most remote.
         let mut next = 0;
-        while next < closure.nodes.len() {
-            let needs = closure.needs_of(next);
-            closure.nodes[next].needs = needs;
+        while next < self.nodes.len() {
+            let needs = self.needs_of(next);
+            self.nodes[next].needs = needs;
             next += 1;
         }
-        closure.into_order()
+        self.into_order()
     }
 
     /// Returns what a module imports, as far as the codebase has it.

@@ -1,78 +1,173 @@
-//! An ordered list of folders with Python modules.
+//! An ordered list of sources of Python modules.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, env, path::Path, sync::Arc};
+
+use chopsticks_module::Resource;
 
 use crate::{
-    cache::{Cache, Text},
+    cache::Cache,
     closure::Closure,
+    data,
     error::CodebaseError,
-    imports::Imports,
+    hint,
     look::Look,
+    module::{Found, Module},
     name::ModuleName,
+    root::Root,
+    rules::{Links, Rules},
+    source::Source,
 };
 
-/// An ordered list of folders from which modules are served.
+/// An ordered list of sources whose modules agents can import, the counterpart of Python's `sys.path`: folders, archives (zips, wheels, eggs), modules
+/// [embedded](crate::Embedded) in the program, and [sources](Source) of your own.
 ///
-/// The first folder that has a module wins, except that a namespace package (a folder without
-/// `__init__.py`) is made of all folders of its name, and gives way to a module or package further down the list (PEP 420).
+/// The first that has a module wins, except that a namespace package (a folder without
+/// `__init__.py`) is made of all folders of its name, wherever they are, and gives way to a module or package further down the list (PEP 420).
 ///
-/// What was read is kept in memory, up to 64 MiB, and read again when a file's time or size has changed. Cheap to clone; clones share
-/// what was read.
+/// ```
+/// use chopsticks_importer::{Codebase, Embedded};
+///
+/// let codebase = Codebase::folder("python")
+///     .and_path("vendor/requests.whl")
+///     .and_source(Embedded::new().module("version", "NUMBER = 3\n"))
+///     .exclude("tests");
+/// # let _ = codebase;
+/// ```
+///
+/// What was read is kept in memory, up to 64 MiB, and read again when a file's time or size has changed. An archive is
+/// open from its first use on. Cheap to clone; clones share what was read.
 #[derive(Clone, Debug)]
 pub struct Codebase {
-    roots: Arc<Vec<PathBuf>>,
+    roots: Arc<Vec<Arc<Root>>>,
+    rules: Arc<Rules>,
     cache: Arc<Cache>,
     max_ahead_len: usize,
     max_ahead_modules: usize,
 }
 
-/// A module as it is in a codebase.
-#[derive(Clone, Debug)]
-pub struct Module {
-    name: ModuleName,
-    kind: ModuleKind,
-    file: Option<PathBuf>,
-    text: Option<Arc<Text>>,
-    submodules: Arc<[String]>,
-}
-
-/// What a module is to Python's import system.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ModuleKind {
-    /// A file of its own.
-    Module,
-    /// A folder without `__init__.py`.
-    Namespace,
-    /// A folder with `__init__.py`.
-    Package,
-}
-
+/// Where modules come from.
 impl Codebase {
-    /// Creates a codebase without folders, which has no module.
+    /// Creates a codebase without sources, which has no module.
     pub fn empty() -> Self {
         Self::default()
     }
 
     /// Creates a codebase of one folder.
-    pub fn folder(root: impl Into<PathBuf>) -> Self {
+    pub fn folder(root: impl AsRef<Path>) -> Self {
         Self::empty().and_folder(root)
     }
 
-    /// Adds a folder, to be searched after those that are there.
+    /// Creates a codebase of one archive: a zip, a wheel or an egg.
+    pub fn archive(file: impl AsRef<Path>) -> Self {
+        Self::empty().and_archive(file)
+    }
+
+    /// Creates a codebase of a folder, an archive, or a folder in an archive, as [`and_path`](Self::and_path) takes it.
+    pub fn path(path: impl AsRef<Path>) -> Self {
+        Self::empty().and_path(path)
+    }
+
+    /// Creates a codebase of the current folder, as it is now.
+    pub fn current_dir() -> Self {
+        Self::folder(".")
+    }
+
+    /// Creates a codebase of the folder that a script is in, where Python looks for the modules that a script imports.
+    pub fn script_dir(script: impl AsRef<Path>) -> Self {
+        match script.as_ref().parent() {
+            Some(folder) if folder != Path::new("") => Self::folder(folder),
+            _ => Self::current_dir(),
+        }
+    }
+
+    /// Creates a codebase of one source: [`Embedded`](crate::Embedded), or your own.
+    pub fn source(source: impl Source) -> Self {
+        Self::empty().and_source(source)
+    }
+
+    /// Adds a folder, to be searched after what is there.
     #[must_use]
-    pub fn and_folder(mut self, root: impl Into<PathBuf>) -> Self {
-        Arc::make_mut(&mut self.roots).push(root.into());
+    pub fn and_folder(self, root: impl AsRef<Path>) -> Self {
+        self.and_root(Root::folder(root.as_ref()))
+    }
+
+    /// Adds an archive: a zip, a wheel or an egg, of files that are stored or deflated.
+    #[must_use]
+    pub fn and_archive(self, file: impl AsRef<Path>) -> Self {
+        self.and_root(Root::archive(file.as_ref(), ""))
+    }
+
+    /// Adds a folder, an archive, or a folder in an archive such as `all.zip/lib`, by what is there now.
+    #[must_use]
+    pub fn and_path(self, path: impl AsRef<Path>) -> Self {
+        self.and_root(Root::path(path.as_ref()))
+    }
+
+    /// Adds the folders and archives of the environment variable `PYTHONPATH`. Empty entries are passed over, and those of which there is
+    /// nothing now.
+    #[must_use]
+    pub fn and_python_path(self) -> Self {
+        let value = env::var_os("PYTHONPATH").unwrap_or_default();
+        let roots = env::split_paths(&value).filter(|path| !path.as_os_str().is_empty());
+        roots.map(|path| Root::path(&path)).filter(Root::is_there).fold(self, Self::and_root)
+    }
+
+    /// Adds a source: [`Embedded`](crate::Embedded), or your own.
+    #[must_use]
+    pub fn and_source(self, source: impl Source) -> Self {
+        self.and_root(Root::source(source))
+    }
+
+    fn and_root(mut self, root: Root) -> Self {
+        Arc::make_mut(&mut self.roots).push(Arc::new(root));
         self
     }
 
-    /// Limits the source that [`needed`](Self::needed) returns, in bytes; 8 MiB unless set.
+    /// Returns what stands before the paths of each source's files, in the order in which they are searched.
+    pub fn roots(&self) -> impl Iterator<Item = &Path> {
+        self.roots.iter().map(|root| root.label.as_path())
+    }
+}
+
+/// What is served.
+impl Codebase {
+    /// Keeps files and folders back that match a glob, as data and as modules.
     ///
-    /// All of it travels before the first call, whether it comes to be used or not: lower it for slow links.
+    /// A pattern without `/` matches names at any depth: `tests`, `*.sqlite`. One with `/` matches paths from a source's top on, `*`
+    /// stands for one part or less and `**` for any number of parts: `ops/secret/**`, `/top_only.py`. Folders are kept back with all that is in them.
+    /// Upper and lower case are the same.
+    ///
+    /// A pattern that is none makes the codebase fail when it is first asked.
+    #[must_use]
+    pub fn exclude(self, pattern: impl Into<String>) -> Self {
+        self.with_rules(|rules| rules.exclude(pattern.into()))
+    }
+
+    /// Serves files and folders as data that otherwise are not, where they match a glob as in [`exclude`](Self::exclude), for instance `certifi/cacert.pem`.
+    ///
+    /// By default these are not: what begins with a dot, and `__pycache__`; `*.pem`, `*.key`, `*.p12`, `*.pfx`, `*.ppk`, `*.jks`, `*.keystore`,
+    /// `*.kdbx`, `id_rsa*`, `id_dsa*`, `id_ecdsa*`, `id_ed25519*`. What [`exclude`](Self::exclude) matches stays excluded.
+    #[must_use]
+    pub fn include(self, pattern: impl Into<String>) -> Self {
+        self.with_rules(|rules| rules.include(pattern.into()))
+    }
+
+    /// Sets where symbolic links in folders may lead; [`Links::WithinRoot`] unless set.
+    #[must_use]
+    pub fn links(self, links: Links) -> Self {
+        self.with_rules(|rules| rules.links = links)
+    }
+
+    /// Limits the size of one file, module or data, in bytes, unpacked; 64 MiB unless set. It is held in memory while it is sent.
+    #[must_use]
+    pub fn max_file_len(self, bytes: usize) -> Self {
+        self.with_rules(|rules| rules.max_file_len = bytes)
+    }
+
+    /// Limits the source that [`needed`](Self::needed) returns, in bytes; 8 MiB unless set. The host asks for the rest when it imports it.
+    ///
+    /// All of it travels before the first call, whether it comes to be used or not: lower it for slow links. It has to fit into the
+    /// tunnel's `max_message_len` as well, else all of it is left to be asked for.
     #[must_use]
     pub fn max_ahead_len(mut self, bytes: usize) -> Self {
         self.max_ahead_len = bytes;
@@ -86,18 +181,25 @@ impl Codebase {
         self
     }
 
-    /// Returns the folders in the order in which they are searched.
-    pub fn roots(&self) -> &[PathBuf] {
-        &self.roots
+    fn with_rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
+        // What was read under other rules is not to be shared.
+        self.cache = Arc::default();
+        self
     }
+}
 
+/// Questions.
+impl Codebase {
     /// Returns the module called `name`, or `None` if the codebase has none.
     ///
     /// # Errors
     ///
     /// [`CodebaseError::Read`] if the file is there and cannot be read, [`CodebaseError::Outside`] if a symbolic link leads out
-    /// of the root.
+    /// of the root, [`CodebaseError::Compiled`] if there is an extension module or byte code and no source, [`CodebaseError::TooLarge`],
+    /// [`CodebaseError::Pattern`].
     pub fn find(&self, name: &ModuleName) -> Result<Option<Module>, CodebaseError> {
+        self.rules.check()?;
         self.find_in(name, &mut self.look())
     }
 
@@ -110,29 +212,62 @@ impl Codebase {
     /// and what has the outermost name of a module in the standard library of every Python 3, which wins on any host. Files that
     /// are not reached are not read.
     pub fn needed(&self, name: &ModuleName) -> Vec<Module> {
+        if self.rules.check().is_err() {
+            return Vec::new();
+        }
         Closure::of(self, name)
+    }
+
+    /// Returns all of the codebase that a source imports which is no module of it, such as a script, as [`needed`](Self::needed) does for a
+    /// module.
+    pub fn needed_by_source(&self, source: &[u8]) -> Vec<Module> {
+        if self.rules.check().is_err() {
+            return Vec::new();
+        }
+        Closure::of_source(self, source)
     }
 
     /// Returns the names of the outermost modules and packages, sorted.
     ///
     /// # Errors
     ///
-    /// [`CodebaseError::NotAFolder`] if a root is not one, [`CodebaseError::Read`] if it cannot be listed.
+    /// [`CodebaseError::NotAFolder`] if a source is not there, [`CodebaseError::Read`] if it cannot be listed,
+    /// [`CodebaseError::Pattern`].
     pub fn top_level(&self) -> Result<Vec<String>, CodebaseError> {
+        self.rules.check()?;
         let mut look = self.look();
         let mut names = BTreeSet::new();
-        for root in self.roots.iter() {
-            if !look.is_folder(root) {
-                return Err(CodebaseError::NotAFolder { root: root.clone() });
+        for top in look.tops() {
+            if look.kind(&top)? != Some(chopsticks_module::ResourceKind::Folder) {
+                return Err(CodebaseError::NotAFolder { root: look.shown(&top) });
             }
-            names.extend(look.names(root)?.iter().cloned());
+            names.extend(look.listing(&top)?.names.iter().cloned());
         }
         Ok(names.into_iter().collect())
     }
 
+    /// Returns a file or folder of the data of `package`, or `None` if it is not there or not served.
+    ///
+    /// `path` has `/` between its parts and is empty for the package's own folder. Served is what is in that folder, and in those below it,
+    /// but for what [`include`](Self::include) and [`exclude`](Self::exclude) tell; of a namespace package in all its folders.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find), and [`CodebaseError::Excluded`], whether there is such a file or not.
+    pub fn resource(&self, package: &ModuleName, path: &str) -> Result<Option<Resource>, CodebaseError> {
+        self.rules.check()?;
+        data::resource(self, package, path)
+    }
+
+    /// Returns what may help whoever named a module that is not there: names like it, and where it was looked for; `None` if the codebase has
+    /// it, or any host.
+    pub fn hint(&self, name: &ModuleName) -> Option<String> {
+        hint::hint(self, name)
+    }
+
     /// Begins a question that looks at each file once.
     pub(crate) fn look(&self) -> Look<'_> {
-        Look::new(&self.cache)
+        Look::new(&self.roots, &self.rules, &self.cache)
     }
 
     pub(crate) fn find_in(
@@ -140,22 +275,11 @@ impl Codebase {
         name: &ModuleName,
         look: &mut Look<'_>,
     ) -> Result<Option<Module>, CodebaseError> {
-        // Where the next part may be: a place and the root it belongs to.
-        let mut places: Vec<(PathBuf, &Path)> =
-            self.roots.iter().map(|root| (root.clone(), root.as_path())).collect();
-        let mut parts = name.parts().peekable();
-        while let Some(part) = parts.next() {
-            let Some(found) = Found::search(&places, part, look)? else { return Ok(None) };
-            if parts.peek().is_none() {
-                return found.read(name, look).map(Some);
-            }
-            match found {
-                Found::Module { .. } => return Ok(None),
-                Found::Package { folder, root, .. } => places = vec![(folder, root)],
-                Found::Namespace { folders } => places = folders,
-            }
-        }
-        Ok(None)
+        Found::find(name, look)?.map(|found| found.read(name, look)).transpose()
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The limits of what is sent ahead: modules and bytes.
@@ -168,103 +292,11 @@ impl Default for Codebase {
     fn default() -> Self {
         Self {
             roots: Arc::default(),
+            rules: Arc::default(),
             cache: Arc::default(),
             max_ahead_len: MAX_AHEAD_LEN,
             max_ahead_modules: MAX_AHEAD_MODULES,
         }
-    }
-}
-
-impl Module {
-    /// Returns the full name.
-    pub fn name(&self) -> &ModuleName {
-        &self.name
-    }
-
-    /// Returns what the module is.
-    pub fn kind(&self) -> ModuleKind {
-        self.kind
-    }
-
-    /// Returns the file with the source; a namespace package has none.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
-    }
-
-    /// Returns the source as it is in the file, in whatever encoding it declares.
-    pub fn source(&self) -> &[u8] {
-        self.text.as_ref().map_or(&[], |text| &text.source)
-    }
-
-    /// Returns the names directly below a package, sorted; none for a plain module.
-    pub fn submodules(&self) -> &[String] {
-        &self.submodules
-    }
-
-    /// What the source imports.
-    pub(crate) fn imports(&self) -> Option<&Imports> {
-        self.text.as_ref().map(|text| text.imports())
-    }
-}
-
-/// What a name stands for in a list of places.
-enum Found<'a> {
-    Module { file: PathBuf, root: &'a Path },
-    Namespace { folders: Vec<(PathBuf, &'a Path)> },
-    Package { folder: PathBuf, file: PathBuf, root: &'a Path },
-}
-
-impl<'a> Found<'a> {
-    fn search(
-        places: &[(PathBuf, &'a Path)],
-        part: &str,
-        look: &mut Look<'_>,
-    ) -> Result<Option<Self>, CodebaseError> {
-        let mut folders = Vec::new();
-        for (place, root) in places {
-            let folder = place.join(part);
-            // Most names are those of plain modules, so whether there is a folder at all is looked at first.
-            let is_folder = look.is_folder(&folder);
-            let file = folder.join("__init__.py");
-            if is_folder && look.is_file(&file) {
-                return Ok(Some(Self::Package { folder, file, root }));
-            }
-            let file = place.join(format!("{part}.py"));
-            if look.is_file(&file) {
-                return Ok(Some(Self::Module { file, root }));
-            }
-            if is_folder {
-                look.check_within(&folder, root)?;
-                folders.push((folder, *root));
-            }
-        }
-        Ok((!folders.is_empty()).then_some(Self::Namespace { folders }))
-    }
-
-    fn read(self, name: &ModuleName, look: &mut Look<'_>) -> Result<Module, CodebaseError> {
-        let (kind, file, submodules) = match self {
-            Self::Module { file, root } => (ModuleKind::Module, Some((file, root)), Arc::default()),
-            Self::Package { folder, file, root } => {
-                look.check_within(&folder, root)?;
-                (ModuleKind::Package, Some((file, root)), look.names(&folder)?)
-            }
-            Self::Namespace { folders } => {
-                let mut below = BTreeSet::new();
-                for (folder, _) in folders {
-                    below.extend(look.names(&folder)?.iter().cloned());
-                }
-                (ModuleKind::Namespace, None, below.into_iter().collect())
-            }
-        };
-        let (file, text) = match file {
-            Some((file, root)) => {
-                look.check_within(&file, root)?;
-                let text = look.text(&file)?;
-                (Some(std::path::absolute(&file).unwrap_or(file)), Some(text))
-            }
-            None => (None, None),
-        };
-        Ok(Module { name: name.clone(), kind, file, text, submodules })
     }
 }
 
@@ -274,87 +306,4 @@ const MAX_AHEAD_MODULES: usize = 1000;
 const MAX_AHEAD_LEN: usize = 8 << 20;
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        folder
-    }
-
-    fn find(codebase: &Codebase, name: &str) -> Option<Module> {
-        codebase.find(&name.parse().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn packages_modules_and_submodules_are_found() {
-        let folder = tree(&[
-            ("ops/__init__.py", "A"),
-            ("ops/deploy.py", "B"),
-            ("ops/sub/__init__.py", ""),
-            ("top.py", "C"),
-        ]);
-        let codebase = Codebase::folder(folder.path());
-        let ops = find(&codebase, "ops").unwrap();
-        assert_eq!((ops.kind(), ops.source()), (ModuleKind::Package, b"A".as_slice()));
-        assert_eq!(ops.submodules(), ["deploy", "sub"]);
-        assert_eq!(ops.file().unwrap(), folder.path().join("ops/__init__.py"));
-        assert_eq!(find(&codebase, "ops.deploy").unwrap().source(), b"B");
-        assert_eq!(find(&codebase, "top").unwrap().kind(), ModuleKind::Module);
-        assert!(find(&codebase, "top.below").is_none());
-        assert!(find(&codebase, "deploy").is_none());
-        assert_eq!(codebase.top_level().unwrap(), ["ops", "top"]);
-    }
-
-    #[test]
-    fn first_root_wins_and_namespaces_are_spread_over_all() {
-        let one = tree(&[("shared/a.py", "1"), ("same.py", "first")]);
-        let two = tree(&[("shared/b.py", "2"), ("same.py", "second")]);
-        let codebase = Codebase::folder(one.path()).and_folder(two.path());
-        let shared = find(&codebase, "shared").unwrap();
-        assert_eq!((shared.kind(), shared.file()), (ModuleKind::Namespace, None));
-        assert_eq!(shared.submodules(), ["a", "b"]);
-        assert_eq!(find(&codebase, "shared.b").unwrap().source(), b"2");
-        assert_eq!(find(&codebase, "same").unwrap().source(), b"first");
-    }
-
-    #[test]
-    fn package_further_down_the_list_beats_a_namespace() {
-        let one = tree(&[("pkg/a.py", "1")]);
-        let two = tree(&[("pkg/__init__.py", "real")]);
-        let codebase = Codebase::folder(one.path()).and_folder(two.path());
-        assert_eq!(find(&codebase, "pkg").unwrap().source(), b"real");
-        assert!(find(&codebase, "pkg.a").is_none());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_out_of_the_root_are_refused_and_links_within_followed() {
-        let secret = tree(&[("key.py", "secret"), ("pkg/__init__.py", "")]);
-        let folder = tree(&[("real.py", "R")]);
-        std::os::unix::fs::symlink(secret.path().join("key.py"), folder.path().join("leak.py")).unwrap();
-        std::os::unix::fs::symlink(secret.path().join("pkg"), folder.path().join("pkg")).unwrap();
-        std::os::unix::fs::symlink(secret.path(), folder.path().join("space")).unwrap();
-        std::os::unix::fs::symlink("real.py", folder.path().join("alias.py")).unwrap();
-        let codebase = Codebase::folder(folder.path());
-        for name in ["leak", "pkg", "space", "space.key"] {
-            let refused = codebase.find(&name.parse().unwrap());
-            assert!(matches!(refused, Err(CodebaseError::Outside { .. })), "{name}: {refused:?}");
-        }
-        assert_eq!(find(&codebase, "alias").unwrap().source(), b"R");
-    }
-
-    #[test]
-    fn root_that_is_not_a_folder_is_named() {
-        let codebase = Codebase::folder("/nowhere/at/all");
-        assert!(matches!(codebase.top_level(), Err(CodebaseError::NotAFolder { .. })));
-        assert!(find(&codebase, "x").is_none());
-    }
-}
+mod tests;

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use thiserror::Error;
 
+use crate::{listing::Compiled, name::ModuleName};
+
 /// A part of a codebase could not be read, or may not be served.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
@@ -25,7 +27,43 @@ pub enum CodebaseError {
         /// The root below which it was found.
         root: PathBuf,
     },
-    /// A root is not a folder.
+    /// A pattern excludes the data that was asked for.
+    #[error("{} is kept back by the pattern {pattern:?}: to serve it all the same, give it to Codebase::include", path.display())]
+    Excluded {
+        /// The file or folder, which need not be there.
+        path: PathBuf,
+        /// The pattern.
+        pattern: String,
+    },
+    /// A module of which there is no Python source.
+    #[error("{module} cannot be sent: {} is {what}: {advice}", path.display())]
+    Compiled {
+        /// The module's name.
+        module: String,
+        /// The file that is there.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// A pattern for files is none.
+    #[error("the pattern {pattern:?} is not valid: {message}")]
+    Pattern {
+        /// The pattern as it was given.
+        pattern: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file is over the limit.
+    #[error("{} is larger than max_file_len, {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A root is neither a folder nor, as far as it was given as such, an archive.
     #[error("the codebase root {} is not a folder", root.display())]
     NotAFolder {
         /// The root as it was given.
@@ -36,6 +74,18 @@ pub enum CodebaseError {
 impl CodebaseError {
     pub(crate) fn read(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Read { path: path.into(), source: Arc::new(source) }
+    }
+
+    pub(crate) fn compiled(module: &ModuleName, path: PathBuf, kind: Compiled) -> Self {
+        let (what, advice) = match kind {
+            Compiled::ByteCode => ("byte code", "give the codebase its source"),
+            Compiled::Extension => (
+                "an extension module",
+                "install its package on the host and let the tunnel use it (with_site_packages), or give the codebase \
+                 a version in pure Python",
+            ),
+        };
+        Self::Compiled { module: module.to_string(), path, what, advice }
     }
 }
 
@@ -54,5 +104,27 @@ mod tests {
         assert_eq!(outside.to_string(), "/etc/a.py leads out of the root /code");
         let folder = CodebaseError::NotAFolder { root: "/code".into() };
         assert_eq!(folder.to_string(), "the codebase root /code is not a folder");
+        let excluded = CodebaseError::Excluded { path: "/x/a.pem".into(), pattern: "*.pem".into() };
+        let text = "/x/a.pem is kept back by the pattern \"*.pem\": to serve it all the same, give it to Codebase::include";
+        assert_eq!(excluded.to_string(), text);
+        let large = CodebaseError::TooLarge { path: "/x/a".into(), limit: 7 };
+        assert_eq!(large.to_string(), "/x/a is larger than max_file_len, 7 bytes");
+        let pattern = CodebaseError::Pattern { pattern: "[".into(), message: "open".into() };
+        assert_eq!(pattern.to_string(), "the pattern \"[\" is not valid: open");
+    }
+
+    #[test]
+    fn compiled_modules_say_what_to_do() {
+        let text = |kind, path: &str| {
+            CodebaseError::compiled(&"a.b".parse().unwrap(), path.into(), kind).to_string()
+        };
+        let extension = text(Compiled::Extension, "/x/a/b.so");
+        assert!(
+            extension.starts_with("a.b cannot be sent: /x/a/b.so is an extension module: install"),
+            "{extension}"
+        );
+        assert!(extension.contains("with_site_packages") && extension.contains("pure Python"));
+        let byte_code = text(Compiled::ByteCode, "/x/a/b.pyc");
+        assert_eq!(byte_code, "a.b cannot be sent: /x/a/b.pyc is byte code: give the codebase its source");
     }
 }

@@ -1,8 +1,9 @@
 //! Codebases: finds the Python modules that chopsticks serves to its agents.
 //!
 //! An agent runs the functions of *your* codebase, on a host that does not have it: whatever such a function
-//! imports is asked of the controller. A [`Codebase`] answers. It is an ordered list of folders, the counterpart of Python's
-//! `sys.path`, searched as Python does: packages, modules, and namespace packages spread over several folders.
+//! imports is asked of the controller. A [`Codebase`] answers. It is an ordered list of sources, the counterpart of Python's
+//! `sys.path`, searched as Python does: packages, modules, and namespace packages spread over several sources. A source is a folder, an archive
+//! (a zip, wheel or egg), what the program carries in itself ([`Embedded`]), or whatever you write a [`Source`] for.
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -17,11 +18,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What is served
+//!
+//! Modules: Python source below a root, under a name that Python could import. A [`ModuleName`] has no separators and no `..`.
+//!
+//! Data: the files in a package's folder and the folders below, for `pkgutil.get_data` and `importlib.resources`. A folder without `__init__.py` is a
+//! namespace package, so its files are data too; files directly in a root are not. What begins with a dot is never data, nor are keys such as
+//! `*.pem`, unless [`Codebase::include`] says so; [`Codebase::exclude`] keeps back more, modules too.
+//!
 //! # What is never served
 //!
-//! Only Python source below a root, under a name that Python could import: a [`ModuleName`] has no separators and no `..`, and a
-//! symbolic link that leads out of its root is refused. Extension modules (`.so`, `.pyd`) and byte code are not
-//! served, nor is package data.
+//! * A symbolic link that leads out of its root is refused, unless [`Codebase::links`] allows it. Pipes, devices and the like are not opened.
+//! * Of an archive only names that stay in it are known: no `..`, no absolute ones, no backslashes.
+//! * Extension modules (`.so`, `.pyd`) and byte code without its source cannot run elsewhere: they are listed as modules, and refused with an
+//!   error that says what to do. Where there is a source of the same name, that is served.
+//! * Files over [`Codebase::max_file_len`], unpacked.
 //!
 //! # What is needed ahead
 //!
@@ -30,18 +41,33 @@
 //! all that it leads to. What it cannot see, such as a name that is put together when the code runs, is
 //! asked for then.
 //!
-//! No transport, no tunnels. Files are read when somebody asks for them, and kept in memory while they do not change.
+//! No transport, no tunnels. Files are read and archives listed when somebody asks for them, and kept in memory while they do not change.
 
+mod archive;
 mod cache;
 mod closure;
 mod codebase;
+mod data;
+mod embedded;
 mod error;
+mod hint;
 mod imports;
+mod listing;
 mod look;
+mod module;
 mod name;
+mod path;
+mod root;
+mod rules;
 mod serve;
+mod source;
 mod stdlib;
 
-pub use codebase::{Codebase, Module, ModuleKind};
+pub use chopsticks_module::{Resource, ResourceEntry, ResourceKind};
+pub use codebase::Codebase;
+pub use embedded::Embedded;
 pub use error::CodebaseError;
+pub use module::{Module, ModuleKind};
 pub use name::{InvalidModuleName, ModuleName};
+pub use rules::Links;
+pub use source::Source;

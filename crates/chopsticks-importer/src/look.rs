@@ -1,75 +1,180 @@
-//! One look at the folders of a codebase.
+//! One look at the files of a codebase.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use chopsticks_module::{ResourceEntry, ResourceKind};
+
 use crate::{
-    cache::{Cache, Covered, Stamp, Text},
+    archive::Archive,
+    cache::{Cache, Stamp, Text},
     error::CodebaseError,
-    name::is_identifier,
+    listing::Listing,
+    path,
+    root::{self, Covered, Root, Tree},
+    rules::{Links, Rules},
 };
 
-/// The state of files and folders during one question: each path is looked at once, so all parts of the answer fit together.
+/// The state of files and folders during one question: each is looked at once, so all parts of the answer fit together.
 #[derive(Debug)]
 pub(crate) struct Look<'a> {
+    roots: &'a [Arc<Root>],
+    rules: &'a Rules,
     cache: &'a Cache,
-    entries: HashMap<PathBuf, Option<Entry>>,
+    entries: HashMap<Place, Option<Entry>>,
+    listings: HashMap<Place, Arc<Listing>>,
+    /// Archives by their roots.
+    archives: HashMap<usize, Option<(Stamp, Arc<Archive>)>>,
+    /// Folders of sources that are neither folders nor archives.
+    listed: HashMap<Place, Option<Arc<[ResourceEntry]>>>,
     /// Folders and where they really are.
     real: HashMap<PathBuf, PathBuf>,
+}
+
+/// A file or folder: which root it is below, and its path there.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) root: usize,
+    pub(crate) path: String,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     stamp: Stamp,
-    is_file: bool,
-    is_folder: bool,
+    kind: ResourceKind,
     is_link: bool,
 }
 
+impl Place {
+    pub(crate) fn join(&self, name: &str) -> Self {
+        Self { root: self.root, path: path::join(&self.path, name) }
+    }
+}
+
 impl<'a> Look<'a> {
-    pub(crate) fn new(cache: &'a Cache) -> Self {
-        Self { cache, entries: HashMap::new(), real: HashMap::new() }
+    pub(crate) fn new(roots: &'a [Arc<Root>], rules: &'a Rules, cache: &'a Cache) -> Self {
+        Self {
+            roots,
+            rules,
+            cache,
+            entries: HashMap::new(),
+            listings: HashMap::new(),
+            archives: HashMap::new(),
+            listed: HashMap::new(),
+            real: HashMap::new(),
+        }
     }
 
-    pub(crate) fn is_file(&mut self, path: &Path) -> bool {
-        self.entry(path).is_some_and(|entry| entry.is_file)
+    /// The tops of all roots.
+    pub(crate) fn tops(&self) -> Vec<Place> {
+        (0..self.roots.len()).map(|root| Place { root, path: String::new() }).collect()
     }
 
-    pub(crate) fn is_folder(&mut self, path: &Path) -> bool {
-        self.entry(path).is_some_and(|entry| entry.is_folder)
+    /// Whether there is a file that may be a module.
+    pub(crate) fn is_file(&mut self, place: &Place) -> Result<bool, CodebaseError> {
+        Ok(self.kind(place)? == Some(ResourceKind::File) && self.rules.lets_import(&place.path))
+    }
+
+    /// Whether there is a folder that may be a package.
+    pub(crate) fn is_folder(&mut self, place: &Place) -> Result<bool, CodebaseError> {
+        Ok(self.kind(place)? == Some(ResourceKind::Folder) && self.rules.lets_import(&place.path))
+    }
+
+    /// What there is, if it is a file or a folder.
+    pub(crate) fn kind(&mut self, place: &Place) -> Result<Option<ResourceKind>, CodebaseError> {
+        Ok(self.entry(place)?.map(|entry| entry.kind))
     }
 
     /// Returns what is in a file.
-    pub(crate) fn text(&mut self, path: &Path) -> Result<Arc<Text>, CodebaseError> {
-        let failed = |error| CodebaseError::read(path, error);
-        let entry = self.entry(path).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        self.cache.file(path, entry.stamp, || fs::read(path).map_err(failed))
+    pub(crate) fn text(&mut self, place: &Place) -> Result<Arc<Text>, CodebaseError> {
+        let shown = self.shown(place);
+        let absent = || CodebaseError::read(&shown, io::ErrorKind::NotFound.into());
+        let entry = self.entry(place)?.ok_or_else(absent)?;
+        let limit = self.rules.max_file_len;
+        let root = &self.roots[place.root];
+        let key = (root.id, place.path.clone());
+        match &root.tree {
+            Tree::Folder(_) => self.cache.file(&key, entry.stamp, || root::read_file(&shown, limit)),
+            Tree::Archive { prefix, .. } => {
+                let archive = self.archive(place.root)?.ok_or_else(absent)?.1;
+                let path = path::join(prefix, &place.path);
+                self.cache.file(&key, entry.stamp, || archive.read(&path, &shown, limit))
+            }
+            Tree::Source(source) => self.cache.file(&key, entry.stamp, || {
+                let read = source.read(&place.path).map_err(|error| CodebaseError::read(&shown, error))?;
+                let content = read.ok_or_else(absent)?;
+                if content.len() > limit {
+                    return Err(CodebaseError::TooLarge { path: shown.clone(), limit });
+                }
+                Ok(content)
+            }),
+        }
     }
 
-    /// Returns the importable names in a folder, sorted.
-    pub(crate) fn names(&mut self, path: &Path) -> Result<Arc<[String]>, CodebaseError> {
-        let failed = |error| CodebaseError::read(path, error);
-        let entry = self.entry(path).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        self.cache.folder(path, entry.stamp, || list(path).map_err(failed))
+    /// Returns the importable names in a folder.
+    pub(crate) fn listing(&mut self, place: &Place) -> Result<Arc<Listing>, CodebaseError> {
+        if let Some(listing) = self.listings.get(place) {
+            return Ok(listing.clone());
+        }
+        let Some(entry) = self.entry(place)? else {
+            return Err(CodebaseError::read(self.shown(place), io::ErrorKind::NotFound.into()));
+        };
+        let key = (self.roots[place.root].id, place.path.clone());
+        let cache = self.cache;
+        let listing = cache.folder(&key, entry.stamp, || {
+            let (mut entries, covered) = self.list(place)?;
+            let rules = self.rules;
+            entries.retain(|entry| rules.lets_import(&path::join(&place.path, &entry.name)));
+            Ok((Listing::of(entries), covered))
+        })?;
+        self.listings.insert(place.clone(), listing.clone());
+        Ok(listing)
     }
 
-    /// Checks that `path`, all links followed, is below `root`.
-    pub(crate) fn check_within(&mut self, path: &Path, root: &Path) -> Result<(), CodebaseError> {
-        let is_link = self.entry(path).is_none_or(|entry| entry.is_link);
+    /// Returns all that is directly in a folder that is there.
+    pub(crate) fn list(&mut self, place: &Place) -> Result<(Vec<ResourceEntry>, Covered), CodebaseError> {
+        let shown = self.shown(place);
+        match &self.roots[place.root].tree {
+            Tree::Folder(_) => root::list_folder(&shown).map_err(|error| CodebaseError::read(shown, error)),
+            Tree::Archive { prefix, .. } => {
+                let path = path::join(prefix, &place.path);
+                let archive = self.archive(place.root)?;
+                Ok((archive.map(|(_, archive)| archive.list(&path)).unwrap_or_default(), Covered::Yes))
+            }
+            Tree::Source(_) => {
+                let listed = self.listed(place)?;
+                Ok((listed.map(|listed| listed.to_vec()).unwrap_or_default(), Covered::Yes))
+            }
+        }
+    }
+
+    /// Checks that a place, all links followed, is below its root.
+    pub(crate) fn check_within(&mut self, place: &Place) -> Result<(), CodebaseError> {
+        let Tree::Folder(root) = &self.roots[place.root].tree else { return Ok(()) };
+        if self.rules.links == Links::Anywhere {
+            return Ok(());
+        }
+        let is_link = self.entry(place)?.is_none_or(|entry| entry.is_link);
+        let path = self.shown(place);
         let real = match (path.parent(), path.file_name()) {
             // What is no link is where its folder is: one system call less for each module.
-            (Some(parent), Some(name)) if !is_link && path != root => self.real(parent)?.join(name),
-            _ => path.canonicalize().map_err(|error| CodebaseError::read(path, error))?,
+            (Some(parent), Some(name)) if !is_link && !place.path.is_empty() => self.real(parent)?.join(name),
+            _ => path.canonicalize().map_err(|error| CodebaseError::read(&path, error))?,
         };
         if real.starts_with(self.real(root)?) {
             Ok(())
         } else {
-            Err(CodebaseError::Outside { path: real, root: root.to_owned() })
+            Err(CodebaseError::Outside { path: real, root: root.clone() })
         }
+    }
+
+    /// The path of a place as tracebacks and errors show it.
+    pub(crate) fn shown(&self, place: &Place) -> PathBuf {
+        self.roots[place.root].shown(&place.path)
     }
 
     /// How many paths were looked at.
@@ -87,55 +192,82 @@ impl<'a> Look<'a> {
         Ok(real)
     }
 
-    fn entry(&mut self, path: &Path) -> Option<Entry> {
-        if let Some(entry) = self.entries.get(path) {
-            return *entry;
+    fn entry(&mut self, place: &Place) -> Result<Option<Entry>, CodebaseError> {
+        if let Some(entry) = self.entries.get(place) {
+            return Ok(*entry);
         }
-        let entry = Entry::read(path).ok();
-        self.entries.insert(path.to_owned(), entry);
-        entry
+        let entry = match &self.roots[place.root].tree {
+            Tree::Folder(_) => Entry::read(&self.shown(place)).ok().flatten(),
+            Tree::Archive { prefix, .. } => {
+                let path = path::join(prefix, &place.path);
+                self.archive(place.root)?.and_then(|(stamp, archive)| Entry::packed(&archive, &path, stamp))
+            }
+            Tree::Source(source) => {
+                let stamp = Stamp::of_version(source.version());
+                let kind = self.listed_kind(place)?;
+                kind.map(|kind| Entry { stamp, kind, is_link: false })
+            }
+        };
+        self.entries.insert(place.clone(), entry);
+        Ok(entry)
+    }
+
+    fn archive(&mut self, root: usize) -> Result<Option<(Stamp, Arc<Archive>)>, CodebaseError> {
+        if let Some(archive) = self.archives.get(&root) {
+            return Ok(archive.clone());
+        }
+        let opened = self.roots[root].tree.open();
+        let archive = opened.map_err(|error| CodebaseError::read(&self.roots[root].label, error))?;
+        self.archives.insert(root, archive.clone());
+        Ok(archive)
+    }
+
+    /// What a source that is neither folder nor archive has at a place.
+    fn listed_kind(&mut self, place: &Place) -> Result<Option<ResourceKind>, CodebaseError> {
+        if place.path.is_empty() {
+            return Ok(self.listed(place)?.map(|_| ResourceKind::Folder));
+        }
+        let (folder, name) = path::split(&place.path);
+        let folder = Place { root: place.root, path: folder.to_owned() };
+        Ok(self.listed(&folder)?.and_then(|entries| root::kind_of(&entries, name)))
+    }
+
+    fn listed(&mut self, folder: &Place) -> Result<Option<Arc<[ResourceEntry]>>, CodebaseError> {
+        if let Some(listed) = self.listed.get(folder) {
+            return Ok(listed.clone());
+        }
+        let Tree::Source(source) = &self.roots[folder.root].tree else { return Ok(None) };
+        let listed = source.list(&folder.path);
+        let listed = listed.map_err(|error| CodebaseError::read(self.shown(folder), error))?;
+        let listed: Option<Arc<[_]>> =
+            listed.map(|entries| entries.into_iter().filter(|entry| path::is_part(&entry.name)).collect());
+        self.listed.insert(folder.clone(), listed.clone());
+        Ok(listed)
     }
 }
 
 impl Entry {
-    fn read(path: &Path) -> io::Result<Self> {
+    /// Files and folders, and links to such. What else there is, such as a pipe, is never opened.
+    fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut metadata = fs::symlink_metadata(path)?;
         let is_link = metadata.is_symlink();
         if is_link {
             metadata = fs::metadata(path)?;
         }
-        let (is_file, is_folder) = (metadata.is_file(), metadata.is_dir());
-        Ok(Self { stamp: Stamp::of(&metadata), is_file, is_folder, is_link })
-    }
-}
-
-/// Returns the importable names of `folder`, sorted.
-fn list(folder: &Path) -> io::Result<(Vec<String>, Covered)> {
-    let mut names = BTreeSet::new();
-    let mut covered = Covered::Yes;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let stem = match name.strip_suffix(".py") {
-            Some(stem) => stem,
-            None if !is_identifier(name) || name == "__pycache__" => continue,
-            None => {
-                let kind = entry.file_type()?;
-                if kind.is_symlink() {
-                    // Where it leads can change, and the folder does not tell.
-                    covered = Covered::No;
-                }
-                let is_folder = kind.is_dir() || kind.is_symlink() && entry.path().is_dir();
-                if !is_folder {
-                    continue;
-                }
-                name
-            }
+        let kind = match (metadata.is_file(), metadata.is_dir()) {
+            (true, _) => ResourceKind::File,
+            (_, true) => ResourceKind::Folder,
+            _ => return Ok(None),
         };
-        if is_identifier(stem) && stem != "__init__" {
-            names.insert(stem.to_owned());
-        }
+        Ok(Some(Self { stamp: Stamp::of(&metadata), kind, is_link }))
     }
-    Ok((names.into_iter().collect(), covered))
+
+    fn packed(archive: &Archive, path: &str, stamp: Stamp) -> Option<Self> {
+        let kind = match (archive.is_file(path), archive.is_folder(path)) {
+            (_, true) => ResourceKind::Folder,
+            (true, _) => ResourceKind::File,
+            _ => return None,
+        };
+        Some(Self { stamp, kind, is_link: false })
+    }
 }

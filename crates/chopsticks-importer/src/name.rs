@@ -35,6 +35,11 @@ impl ModuleName {
         ends.map(|end| Self(self.0[..end].to_owned()))
     }
 
+    /// The identifier after the last dot.
+    pub(crate) fn last(&self) -> &str {
+        self.0.rsplit_once('.').map_or(&self.0, |(_, last)| last)
+    }
+
     /// The name of what is below this one as `path`, which may have dots.
     pub(crate) fn below(&self, path: &str) -> Option<Self> {
         format!("{self}.{path}").parse().ok()

@@ -1,9 +1,10 @@
 //! A codebase as what answers the imports of agents.
 
-use chopsticks_module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource};
+use chopsticks_module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource};
 
 use crate::{
-    codebase::{Codebase, Module, ModuleKind},
+    codebase::Codebase,
+    module::{Module, ModuleKind},
     name::ModuleName,
 };
 
@@ -22,6 +23,19 @@ impl ModuleSource for Codebase {
     fn needed(&self, name: &str) -> Vec<ModuleEntry> {
         let Ok(name) = name.parse() else { return Vec::new() };
         Self::needed(self, &name).iter().map(entry).collect()
+    }
+
+    fn needed_by_source(&self, source: &[u8]) -> Vec<ModuleEntry> {
+        Self::needed_by_source(self, source).iter().map(entry).collect()
+    }
+
+    fn resource(&self, package: &str, path: &str) -> Result<Option<Resource>, ModuleError> {
+        let Ok(package) = package.parse::<ModuleName>() else { return Ok(None) };
+        Self::resource(self, &package, path).map_err(|error| ModuleError::from_error(&error))
+    }
+
+    fn hint(&self, name: &str) -> Option<String> {
+        Self::hint(self, &name.parse().ok()?)
     }
 }
 

@@ -25,7 +25,7 @@
 //! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`], [`Local`]: the drivers, by which hosts are reached; [`Target`] is any of them,
 //!   written as a text. [`Driver`] is for your own.
 //! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
-//! * [`Codebase`]: the folders whose modules agents can import.
+//! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
 //! * [`pencode`], [`transport`], [`module`], [`importer`], [`tunnel`], [`agent`]: each layer as a module.
@@ -39,7 +39,7 @@ pub use chopsticks_agent as agent;
 #[doc(inline)]
 pub use chopsticks_importer as importer;
 #[doc(inline)]
-pub use chopsticks_importer::Codebase;
+pub use chopsticks_importer::{Codebase, Embedded};
 #[doc(inline)]
 pub use chopsticks_module as module;
 #[doc(inline)]

@@ -1,0 +1,85 @@
+//! Tests of folders: what is found, and what never is.
+
+use std::fs;
+
+use super::*;
+use crate::ModuleKind;
+
+fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn find(codebase: &Codebase, name: &str) -> Option<Module> {
+    codebase.find(&name.parse().unwrap()).unwrap()
+}
+
+#[test]
+fn packages_modules_and_submodules_are_found() {
+    let folder = tree(&[
+        ("ops/__init__.py", "A"),
+        ("ops/deploy.py", "B"),
+        ("ops/sub/__init__.py", ""),
+        ("top.py", "C"),
+    ]);
+    let codebase = Codebase::folder(folder.path());
+    let ops = find(&codebase, "ops").unwrap();
+    assert_eq!((ops.kind(), ops.source()), (ModuleKind::Package, b"A".as_slice()));
+    assert_eq!(ops.submodules(), ["deploy", "sub"]);
+    assert_eq!(ops.file().unwrap(), folder.path().join("ops/__init__.py"));
+    assert_eq!(find(&codebase, "ops.deploy").unwrap().source(), b"B");
+    assert_eq!(find(&codebase, "top").unwrap().kind(), ModuleKind::Module);
+    assert!(find(&codebase, "top.below").is_none());
+    assert!(find(&codebase, "deploy").is_none());
+    assert_eq!(codebase.top_level().unwrap(), ["ops", "top"]);
+}
+
+#[test]
+fn first_root_wins_and_namespaces_are_spread_over_all() {
+    let one = tree(&[("shared/a.py", "1"), ("same.py", "first")]);
+    let two = tree(&[("shared/b.py", "2"), ("same.py", "second")]);
+    let codebase = Codebase::folder(one.path()).and_folder(two.path());
+    let shared = find(&codebase, "shared").unwrap();
+    assert_eq!((shared.kind(), shared.file()), (ModuleKind::Namespace, None));
+    assert_eq!(shared.submodules(), ["a", "b"]);
+    assert_eq!(find(&codebase, "shared.b").unwrap().source(), b"2");
+    assert_eq!(find(&codebase, "same").unwrap().source(), b"first");
+}
+
+#[test]
+fn package_further_down_the_list_beats_a_namespace() {
+    let one = tree(&[("pkg/a.py", "1")]);
+    let two = tree(&[("pkg/__init__.py", "real")]);
+    let codebase = Codebase::folder(one.path()).and_folder(two.path());
+    assert_eq!(find(&codebase, "pkg").unwrap().source(), b"real");
+    assert!(find(&codebase, "pkg.a").is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_out_of_the_root_are_refused_and_links_within_followed() {
+    let secret = tree(&[("key.py", "secret"), ("pkg/__init__.py", "")]);
+    let folder = tree(&[("real.py", "R")]);
+    std::os::unix::fs::symlink(secret.path().join("key.py"), folder.path().join("leak.py")).unwrap();
+    std::os::unix::fs::symlink(secret.path().join("pkg"), folder.path().join("pkg")).unwrap();
+    std::os::unix::fs::symlink(secret.path(), folder.path().join("space")).unwrap();
+    std::os::unix::fs::symlink("real.py", folder.path().join("alias.py")).unwrap();
+    let codebase = Codebase::folder(folder.path());
+    for name in ["leak", "pkg", "space", "space.key"] {
+        let refused = codebase.find(&name.parse().unwrap());
+        assert!(matches!(refused, Err(CodebaseError::Outside { .. })), "{name}: {refused:?}");
+    }
+    assert_eq!(find(&codebase, "alias").unwrap().source(), b"R");
+}
+
+#[test]
+fn root_that_is_not_a_folder_is_named() {
+    let codebase = Codebase::folder("/nowhere/at/all");
+    assert!(matches!(codebase.top_level(), Err(CodebaseError::NotAFolder { .. })));
+    assert!(find(&codebase, "x").is_none());
+}

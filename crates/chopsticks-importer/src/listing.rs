@@ -1,0 +1,133 @@
+//! What can be imported of a folder, by the names of its files.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use chopsticks_module::{ResourceEntry, ResourceKind};
+
+use crate::name::is_identifier;
+
+/// The importable names in a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Sorted.
+    pub(crate) names: Arc<[String]>,
+    /// Names of which there is no source, and the files that are there instead. Of a package's own, the name is `__init__`.
+    compiled: HashMap<String, (Compiled, String)>,
+}
+
+/// A module that cannot be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Compiled {
+    ByteCode,
+    Extension,
+}
+
+/// What a file is by its name.
+enum Named<'a> {
+    Compiled(Compiled, &'a str),
+    Source(&'a str),
+    Other,
+}
+
+impl Listing {
+    pub(crate) fn of(entries: impl IntoIterator<Item = ResourceEntry>) -> Self {
+        let mut names = BTreeSet::new();
+        let mut compiled = HashMap::new();
+        for entry in entries {
+            if entry.kind == ResourceKind::Folder {
+                if is_identifier(&entry.name) && entry.name != "__pycache__" {
+                    names.insert(entry.name);
+                }
+                continue;
+            }
+            match Named::of(&entry.name) {
+                Named::Source(stem) => drop(names.insert(stem.to_owned())),
+                Named::Compiled(kind, stem) => {
+                    let stem = stem.to_owned();
+                    // An extension goes before byte code, as in Python.
+                    if kind == Compiled::Extension || !compiled.contains_key(&stem) {
+                        compiled.insert(stem, (kind, entry.name));
+                    }
+                }
+                Named::Other => {}
+            }
+        }
+        names.extend(compiled.keys().cloned());
+        names.remove("__init__");
+        Self { names: names.into_iter().collect(), compiled }
+    }
+
+    /// Returns the file that a module of this name is in, if it cannot be sent. Whether there is a source too was looked at before.
+    pub(crate) fn compiled(&self, name: &str) -> Option<(Compiled, &str)> {
+        self.compiled.get(name).map(|(kind, file)| (*kind, file.as_str()))
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn len(&self) -> usize {
+        let names = self.names.iter().map(|name| name.len() + size_of::<String>());
+        let compiled = self.compiled.iter().map(|(name, (_, file))| name.len() + file.len() + COMPILED_LEN);
+        names.chain(compiled).sum()
+    }
+}
+
+impl<'a> Named<'a> {
+    fn of(file: &'a str) -> Self {
+        let Some((stem, rest)) = file.split_once('.') else { return Self::Other };
+        if !is_identifier(stem) {
+            return Self::Other;
+        }
+        match rest {
+            "py" => Self::Source(stem),
+            "pyc" | "pyo" => Self::Compiled(Compiled::ByteCode, stem),
+            "so" | "pyd" => Self::Compiled(Compiled::Extension, stem),
+            // Between the dots stands what it was made for, such as `cpython-311-x86_64-linux-gnu` or `abi3`.
+            _ => match rest.rsplit_once('.') {
+                Some((made_for, "so" | "pyd")) if !made_for.contains('.') => {
+                    Self::Compiled(Compiled::Extension, stem)
+                }
+                _ => Self::Other,
+            },
+        }
+    }
+}
+
+/// About what an entry takes beside its names.
+const COMPILED_LEN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_told_by_their_names() {
+        let files = [
+            "__init__.py",
+            "a.py",
+            "b.cpython-311-x86_64-linux-gnu.so",
+            "c.abi3.so",
+            "d.pyd",
+            "d.pyc",
+            "e.pyc",
+            "f.py",
+            "f.so",
+            "not-a-name.py",
+            "x.so.1",
+            "y.tar.gz.so",
+            "data.txt",
+            "g.py.orig",
+            "__init__.pyc",
+        ];
+        let folders = ["sub", "__pycache__", "x-1.0.dist-info", "h.py"];
+        let entries = files.map(ResourceEntry::file).into_iter();
+        let listing = Listing::of(entries.chain(folders.map(ResourceEntry::folder)));
+        assert_eq!(*listing.names, ["a", "b", "c", "d", "e", "f", "sub"].map(str::to_owned));
+        assert_eq!(listing.compiled("c"), Some((Compiled::Extension, "c.abi3.so")));
+        assert_eq!(listing.compiled("d"), Some((Compiled::Extension, "d.pyd")));
+        assert_eq!(listing.compiled("e"), Some((Compiled::ByteCode, "e.pyc")));
+        assert_eq!(listing.compiled("__init__"), Some((Compiled::ByteCode, "__init__.pyc")));
+        assert_eq!(listing.compiled("a"), None);
+    }
+}

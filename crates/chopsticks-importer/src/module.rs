@@ -1,0 +1,196 @@
+//! Modules as they are found.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    cache::Text,
+    error::CodebaseError,
+    imports::Imports,
+    look::{Look, Place},
+    name::ModuleName,
+};
+
+/// A module as it is in a codebase.
+#[derive(Clone, Debug)]
+pub struct Module {
+    name: ModuleName,
+    kind: ModuleKind,
+    file: Option<PathBuf>,
+    text: Option<Arc<Text>>,
+    submodules: Arc<[String]>,
+}
+
+/// What a module is to Python's import system.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ModuleKind {
+    /// A file of its own.
+    Module,
+    /// A folder without `__init__.py`.
+    Namespace,
+    /// A folder with `__init__.py`.
+    Package,
+}
+
+impl Module {
+    /// Returns the full name.
+    pub fn name(&self) -> &ModuleName {
+        &self.name
+    }
+
+    /// Returns what the module is.
+    pub fn kind(&self) -> ModuleKind {
+        self.kind
+    }
+
+    /// Returns the file with the source; a namespace package has none. What is in an archive has the archive's path in front.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Returns the source as it is in the file, in whatever encoding it declares.
+    pub fn source(&self) -> &[u8] {
+        self.text.as_ref().map_or(&[], |text| &text.source)
+    }
+
+    /// Returns the names directly below a package, sorted; none for a plain module.
+    pub fn submodules(&self) -> &[String] {
+        &self.submodules
+    }
+
+    /// What the source imports.
+    pub(crate) fn imports(&self) -> Option<&Imports> {
+        self.text.as_ref().map(|text| text.imports())
+    }
+}
+
+/// What a name stands for in a list of places.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Module { file: Place },
+    Namespace { folders: Vec<Place> },
+    Package { folder: Place, file: Place },
+}
+
+impl Found {
+    /// Looks a module up, from the outermost package on.
+    pub(crate) fn find(name: &ModuleName, look: &mut Look<'_>) -> Result<Option<Self>, CodebaseError> {
+        let mut places = look.tops();
+        let mut found = None;
+        for name in name.lineage() {
+            if let Some(package) = found {
+                match package {
+                    Self::Module { .. } => return Ok(None),
+                    Self::Package { folder, .. } => places = vec![folder],
+                    Self::Namespace { folders } => places = folders,
+                }
+            }
+            found = Self::search(&places, &name, look)?;
+            if found.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks for the last part of `name` in the places of the package around it.
+    fn search(
+        places: &[Place],
+        name: &ModuleName,
+        look: &mut Look<'_>,
+    ) -> Result<Option<Self>, CodebaseError> {
+        let part = name.last();
+        let mut folders = Vec::new();
+        let mut compiled = None;
+        for place in places {
+            let folder = place.join(part);
+            // Most names are those of plain modules, so whether there is a folder at all is looked at first.
+            let is_folder = look.is_folder(&folder)?;
+            if is_folder {
+                look.check_within(&folder)?;
+                let file = folder.join("__init__.py");
+                if look.is_file(&file)? {
+                    look.check_within(&file)?;
+                    return Ok(Some(Self::Package { folder, file }));
+                }
+            }
+            let file = place.join(&format!("{part}.py"));
+            if look.is_file(&file)? {
+                look.check_within(&file)?;
+                return Ok(Some(Self::Module { file }));
+            }
+            // What cannot be sent gives way to a source further down the list.
+            if compiled.is_none() {
+                compiled = is_compiled(is_folder.then_some(&folder), place, name, look)?;
+            }
+            if is_folder {
+                folders.push(folder);
+            }
+        }
+        match compiled {
+            Some(refused) => Err(refused),
+            None => Ok((!folders.is_empty()).then_some(Self::Namespace { folders })),
+        }
+    }
+
+    /// The folders of a package; none of a plain module.
+    pub(crate) fn folders(self) -> Vec<Place> {
+        match self {
+            Self::Module { .. } => Vec::new(),
+            Self::Namespace { folders } => folders,
+            Self::Package { folder, .. } => vec![folder],
+        }
+    }
+
+    /// Returns the names directly below, sorted.
+    pub(crate) fn submodules(&self, look: &mut Look<'_>) -> Result<Arc<[String]>, CodebaseError> {
+        match self {
+            Self::Module { .. } => Ok(Arc::default()),
+            Self::Package { folder, .. } => Ok(look.listing(folder)?.names.clone()),
+            Self::Namespace { folders } => {
+                let mut below = BTreeSet::new();
+                for folder in folders {
+                    below.extend(look.listing(folder)?.names.iter().cloned());
+                }
+                Ok(below.into_iter().collect())
+            }
+        }
+    }
+
+    pub(crate) fn read(self, name: &ModuleName, look: &mut Look<'_>) -> Result<Module, CodebaseError> {
+        let submodules = self.submodules(look)?;
+        let (kind, file) = match self {
+            Self::Module { file } => (ModuleKind::Module, Some(file)),
+            Self::Package { file, .. } => (ModuleKind::Package, Some(file)),
+            Self::Namespace { .. } => (ModuleKind::Namespace, None),
+        };
+        let text = file.as_ref().map(|file| look.text(file)).transpose()?;
+        let file = file.map(|file| look.shown(&file));
+        Ok(Module { name: name.clone(), kind, file, text, submodules })
+    }
+}
+
+/// Why a module cannot be sent of which there is no source, but something compiled.
+fn is_compiled(
+    folder: Option<&Place>,
+    place: &Place,
+    name: &ModuleName,
+    look: &mut Look<'_>,
+) -> Result<Option<CodebaseError>, CodebaseError> {
+    for (place, name_there) in
+        folder.map(|folder| (folder, "__init__")).into_iter().chain([(place, name.last())])
+    {
+        if !look.is_folder(place)? {
+            continue;
+        }
+        let listing = look.listing(place)?;
+        if let Some((kind, file)) = listing.compiled(name_there) {
+            return Ok(Some(CodebaseError::compiled(name, look.shown(&place.join(file)), kind)));
+        }
+    }
+    Ok(None)
+}
