@@ -37,6 +37,7 @@ const LAYERS: &[Layer] = &[
         below: &[
             "chopsticks-pencode",
             "chopsticks-transport",
+            "chopsticks-group",
             "chopsticks-module",
             "chopsticks-importer",
             "chopsticks-agent",

@@ -184,3 +184,30 @@ fn signs_and_payloads_of_nan_are_lost_on_the_wire() {
     assert_eq!(bytes, b"f\0\0\0\x03nan");
     assert_eq!(Graph::decode(&bytes).unwrap().root().as_f64().unwrap().to_bits(), f64::NAN.to_bits());
 }
+
+#[test]
+fn truth_is_as_python_has_it() {
+    let mut b = GraphBuilder::new();
+    let values = [
+        (NodeId::NONE, false),
+        (NodeId::FALSE, false),
+        (NodeId::TRUE, true),
+        (b.int(0), false),
+        (b.int(-1), true),
+        (b.int(u64::MAX), true),
+        (b.float(-0.0), false),
+        (b.float(f64::NAN), true),
+        (b.text(""), false),
+        (b.text("0"), true),
+        (b.bytes(b""), false),
+        (b.bytes(b"\0"), true),
+        (b.list([]), false),
+        (b.tuple([NodeId::NONE]), true),
+        (b.dict([]), false),
+        (b.dict([(NodeId::NONE, NodeId::NONE)]), true),
+    ];
+    let root = b.list(values.map(|(value, _)| value));
+    let graph = b.finish(root).unwrap();
+    let truths = graph.root().items().unwrap().map(|value| value.is_truthy());
+    assert!(truths.eq(values.map(|(_, truth)| truth)));
+}

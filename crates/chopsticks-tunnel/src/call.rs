@@ -1,6 +1,6 @@
 //! What is called, with what, and what comes back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chopsticks_pencode::{
@@ -104,6 +104,15 @@ impl Function {
     }
 }
 
+/// The name, as it was given.
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Name(name) | Kind::Source { name, .. } => f.write_str(name),
+        }
+    }
+}
+
 impl<T: Into<String>> From<T> for Function {
     fn from(name: T) -> Self {
         Self::name(name)
@@ -188,6 +197,11 @@ impl Call {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+
+    /// Returns what is called.
+    pub fn function(&self) -> &Function {
+        &self.function
     }
 
     /// Composes the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not copied.

@@ -89,6 +89,19 @@ impl Tunnel {
         self.connection().agent().await.cloned()
     }
 
+    /// Waits until a connection that is being made is there, or has failed. Returns at once if none is being made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn connected(&self) {
+        let connection = self.current().clone();
+        if let Some(connection) = connection {
+            // Whoever uses the connection is told of its failure.
+            let _ = connection.agent().await;
+        }
+    }
+
     /// Calls `function` with positional arguments and returns its result.
     ///
     /// `args` is a tuple, `(argument,)` for one and `()` for none, or a sequence. [`call_with`](Self::call_with) takes keyword

@@ -26,16 +26,27 @@
 //!   written as a text. [`Driver`] is for your own.
 //! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
 //! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
+//! * [`Group`], [`GroupResult`], [`Queue`], [`Limits`]: many hosts at once, and each one's outcome.
+//! * [`Codebase`]: the folders whose modules agents can import.
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
-//! * [`pencode`], [`transport`], [`module`], [`importer`], [`tunnel`], [`agent`]: each layer as a module.
+//! * [`pencode`], [`transport`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
 //!
 //! This crate composes the layers and has no logic of its own.
+
+mod group;
+mod member;
+mod queue;
 
 /// For implementations of [`Driver`].
 pub use async_trait::async_trait;
 #[doc(inline)]
 pub use chopsticks_agent as agent;
+#[doc(inline)]
+pub use chopsticks_group as scheduling;
+pub use chopsticks_group::{
+    AsyncResult, Batch, Budget, Failure, Limits, NotCompleted, NotStarted, Scope, Timeline,
+};
 #[doc(inline)]
 pub use chopsticks_importer as importer;
 #[doc(inline)]
@@ -53,6 +64,11 @@ pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Call, Command, ContainerInfo, Docker, DockerExec, Driver, Error,
     ErrorKind, Function, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman, PodmanExec,
     RemoteException, Reply, Ssh, Stderr, Sudo, Target, Tunnel, TunnelConfig,
+};
+
+pub use crate::{
+    group::{DuplicateNames, Failures, Group, GroupResult, Outcome, Run},
+    queue::{Queue, QueueTarget},
 };
 
 #[cfg(doctest)]

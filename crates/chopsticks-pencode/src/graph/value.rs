@@ -70,6 +70,24 @@ impl<'g> Value<'g> {
         matches!(self.node(), Node::None)
     }
 
+    /// Returns what Python's `bool` makes of the value: false for `None`, zero and what is empty.
+    #[must_use]
+    pub fn is_truthy(self) -> bool {
+        match self.kind() {
+            Kind::None => false,
+            Kind::Bool(value) => value,
+            Kind::Int(value) => value.to_i64() != Some(0),
+            Kind::Float(value) => value != 0.0,
+            Kind::Text(text) => !text.is_empty(),
+            Kind::Bytes(bytes) => !bytes.is_empty(),
+            Kind::List(mut items)
+            | Kind::Tuple(mut items)
+            | Kind::Set(mut items)
+            | Kind::FrozenSet(mut items) => items.next().is_some(),
+            Kind::Dict(mut pairs) => pairs.next().is_some(),
+        }
+    }
+
     /// Returns the value if it is `True` or `False`.
     #[must_use]
     pub fn as_bool(self) -> Option<bool> {

@@ -1,0 +1,357 @@
+//! Many tunnels at once.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use chopsticks_group::Limits;
+use chopsticks_tunnel::{AgentInfo, Call, Error, Function, HostName, Reply, Tunnel};
+use futures::Stream;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::member::Member;
+
+/// Each host's outcome, by its name, in the order of the group.
+pub type GroupResult<V> = chopsticks_group::GroupResult<HostName, V, Error>;
+
+/// What became of an operation on one host: its value, or why there is none.
+pub type Outcome<V> = chopsticks_group::Outcome<V, Error>;
+
+/// Some hosts have failed: which, and how.
+pub type Failures = chopsticks_group::Failures<HostName, Error>;
+
+/// Tunnels have the same name, which would be one key in the results.
+pub type DuplicateNames = chopsticks_group::DuplicateNames<HostName>;
+
+/// Tunnels on which one operation runs in parallel.
+///
+/// Making a group connects nothing; its tunnels connect when they are used. A result has an entry for each host: those that are
+/// unreachable, hang or fail do not keep the others from theirs.
+///
+/// Groups are sets by the names of their hosts: `|` and `+` are [`union`](Self::union), `&` is [`intersection`](Self::intersection),
+/// `-` is [`difference`](Self::difference), `^` is [`symmetric_difference`](Self::symmetric_difference); a tunnel counts as a group of one. Cheap to clone.
+///
+/// ```no_run
+/// use chopsticks::{Group, Local};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let group = Group::new([Local::new().name("a"), Local::new().name("b")])?;
+/// let times = group.call::<f64>("time:time", ()).await;
+/// for (host, time) in times.successful() {
+///     println!("{host}: {time}");
+/// }
+/// times.raise_failures()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Group {
+    inner: chopsticks_group::Group<Member>,
+}
+
+/// An operation that runs on the tunnels of a [`Group`]: a stream of host names and outcomes, each as its host finishes.
+///
+/// # Cancel safety
+///
+/// No outcome is lost when the future of a next one is dropped. Dropping the stream cancels what runs, as dropping the
+/// operations' own futures does, and starts nothing more.
+#[must_use = "nothing runs unless it is polled"]
+pub struct Run<'a, V> {
+    inner: chopsticks_group::Run<'a, Member, V>,
+}
+
+impl Group {
+    /// Creates a group of tunnels, or of drivers.
+    ///
+    /// # Errors
+    ///
+    /// [`DuplicateNames`] if several have the same name.
+    pub fn new(tunnels: impl IntoIterator<Item = impl Into<Tunnel>>) -> Result<Self, DuplicateNames> {
+        let members = tunnels.into_iter().map(|tunnel| Member(tunnel.into()));
+        Ok(Self { inner: chopsticks_group::Group::new(members)? })
+    }
+
+    /// Sets the limits that each operation on the group keeps: how many hosts at once, batches, deadlines, failures that are borne.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { inner: self.inner.limits(limits) }
+    }
+
+    /// Returns the number of hosts.
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether there is no host.
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// Returns the tunnels in order.
+    pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel> {
+        self.inner.targets().iter().map(|member| &member.0)
+    }
+
+    /// Returns the names of the hosts in order.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
+        self.tunnels().map(Tunnel::host)
+    }
+
+    /// Connects all hosts, and returns what their agents say of themselves.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::connect`].
+    pub async fn connect(&self) -> GroupResult<AgentInfo> {
+        self.run(|tunnel| async move { tunnel.connect().await }).await
+    }
+
+    /// Calls `function` with positional arguments on all hosts.
+    ///
+    /// `args` is as for [`Tunnel::call`]. It is encoded once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the calls that run, as with [`Tunnel::call`].
+    pub async fn call<R: DeserializeOwned + Send>(
+        &self,
+        function: impl Into<Function>,
+        args: impl Serialize,
+    ) -> GroupResult<R> {
+        let call = Call::new(function).args(args);
+        self.call_with(call).await.and_then(|_, reply| reply.decode())
+    }
+
+    /// Makes a call on all hosts and returns the results still encoded.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_with(&self, call: Call) -> GroupResult<Reply> {
+        self.each_call(call).join().await
+    }
+
+    /// Makes a call on all hosts and returns each result, still encoded, as it comes.
+    pub fn each_call(&self, call: Call) -> Run<'static, Reply> {
+        self.each(move |tunnel| {
+            let call = call.clone();
+            async move { tunnel.call_with(call).await }
+        })
+    }
+
+    /// Runs an operation on all tunnels and returns the outcomes in the group's order.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the operations that run.
+    pub async fn run<V, F>(&self, operation: impl FnMut(Tunnel) -> F + Send) -> GroupResult<V>
+    where
+        F: Future<Output = Result<V, Error>> + Send,
+        V: Send,
+    {
+        self.each(operation).join().await
+    }
+
+    /// Runs an operation on all tunnels and returns each outcome as it comes.
+    pub fn each<'a, V, F>(&self, mut operation: impl FnMut(Tunnel) -> F + Send + 'a) -> Run<'a, V>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'a,
+    {
+        Run { inner: self.inner.each(move |member: Member| operation(member.0)) }
+    }
+
+    /// Returns a group of the hosts on which `predicate` returns a true value, as Python has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failures`] if a host could not be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn filter(&self, predicate: impl Into<Function>) -> Result<Self, Failures> {
+        self.sieve(predicate.into(), true).await
+    }
+
+    /// Returns a group of the hosts on which `predicate` returns a false value, as Python has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`filter`](Self::filter).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn exclude(&self, predicate: impl Into<Function>) -> Result<Self, Failures> {
+        self.sieve(predicate.into(), false).await
+    }
+
+    /// Returns a group of the tunnels for which `keep` is true.
+    #[must_use]
+    pub fn retain(&self, mut keep: impl FnMut(&Tunnel) -> bool) -> Self {
+        Self { inner: self.inner.retain(|member| keep(&member.0)) }
+    }
+
+    /// Returns a group of the hosts that have failed in `result`: to try these again.
+    #[must_use]
+    pub fn failed<V>(&self, result: &GroupResult<V>) -> Self {
+        Self { inner: self.inner.failed(result) }
+    }
+
+    /// Returns a group of the hosts that have succeeded in `result`.
+    #[must_use]
+    pub fn succeeded<V>(&self, result: &GroupResult<V>) -> Self {
+        Self { inner: self.inner.succeeded(result) }
+    }
+
+    /// Closes all tunnels. The group can be used again, and connects again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop the closing of those for which it has begun.
+    pub async fn close(&self) -> GroupResult<()> {
+        self.inner.close().await
+    }
+
+    /// Runs `body` with the group, and closes it at the end, whatever the outcome.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the tunnels are closed in the background when their last handle is.
+    pub async fn scope<V>(self, body: impl AsyncFnOnce(&Self) -> V) -> V {
+        let value = body(&self).await;
+        // What could not be closed in order was ended by force; the value matters more.
+        let _ = self.close().await;
+        value
+    }
+
+    /// Returns the hosts of this group, and then those of `other` that it has not.
+    #[must_use]
+    pub fn union(&self, other: impl Into<Self>) -> Self {
+        Self { inner: self.inner.union(other.into().inner) }
+    }
+
+    /// Returns the hosts of this group that `other` has as well.
+    #[must_use]
+    pub fn intersection(&self, other: impl Into<Self>) -> Self {
+        Self { inner: self.inner.intersection(other.into().inner) }
+    }
+
+    /// Returns the hosts of this group that `other` has not.
+    #[must_use]
+    pub fn difference(&self, other: impl Into<Self>) -> Self {
+        Self { inner: self.inner.difference(other.into().inner) }
+    }
+
+    /// Returns the hosts that only one of the two groups has.
+    #[must_use]
+    pub fn symmetric_difference(&self, other: impl Into<Self>) -> Self {
+        Self { inner: self.inner.symmetric_difference(other.into().inner) }
+    }
+
+    pub(crate) fn inner(&self) -> &chopsticks_group::Group<Member> {
+        &self.inner
+    }
+
+    async fn sieve(&self, predicate: Function, wanted: bool) -> Result<Self, Failures> {
+        let replies = self.call_with(Call::new(predicate)).await;
+        let answers = replies.and_then(|_, reply| Ok(reply.graph()?.root().is_truthy()));
+        let answers = answers.raise_failures()?;
+        let mut answers = answers.into_iter();
+        Ok(self.retain(|_| answers.next().is_some_and(|(_, answer)| answer == wanted)))
+    }
+}
+
+impl<V> Run<'_, V> {
+    /// Runs to the end and returns the outcomes in the group's order.
+    ///
+    /// # Cancel safety
+    ///
+    /// As dropping the stream.
+    pub async fn join(self) -> GroupResult<V> {
+        self.inner.join().await
+    }
+}
+
+impl<V> Stream for Run<'_, V> {
+    type Item = (HostName, Outcome<V>);
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.get_mut().inner).poll_next(context)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
+
+/// A group of one.
+impl From<Tunnel> for Group {
+    fn from(tunnel: Tunnel) -> Self {
+        Self { inner: Member(tunnel).into() }
+    }
+}
+
+/// A group of one.
+impl From<&Tunnel> for Group {
+    fn from(tunnel: &Tunnel) -> Self {
+        tunnel.clone().into()
+    }
+}
+
+impl From<&Group> for Group {
+    fn from(group: &Group) -> Self {
+        group.clone()
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<V> fmt::Debug for Run<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// Implements an operator by the method of the same meaning.
+macro_rules! operator {
+    ($($operator:ident, $function:ident, $method:ident, $text:literal;)*) => {$(
+        #[doc = $text]
+        impl<O: Into<Group>> std::ops::$operator<O> for Group {
+            type Output = Group;
+
+            fn $function(self, other: O) -> Group {
+                self.$method(other)
+            }
+        }
+
+        #[doc = $text]
+        impl<O: Into<Group>> std::ops::$operator<O> for &Group {
+            type Output = Group;
+
+            fn $function(self, other: O) -> Group {
+                self.$method(other)
+            }
+        }
+    )*};
+}
+
+operator! {
+    Add, add, union, "[`Group::union`].";
+    BitAnd, bitand, intersection, "[`Group::intersection`].";
+    BitOr, bitor, union, "[`Group::union`].";
+    BitXor, bitxor, symmetric_difference, "[`Group::symmetric_difference`].";
+    Sub, sub, difference, "[`Group::difference`].";
+}

@@ -1,0 +1,33 @@
+//! Tunnels as the targets of groups and queues.
+
+use chopsticks_group::Target;
+use chopsticks_tunnel::{Error, HostName, Phase, Tunnel};
+
+/// A tunnel in a group or a queue.
+#[derive(Clone)]
+pub(crate) struct Member(pub(crate) Tunnel);
+
+impl Target for Member {
+    type Name = HostName;
+    type Error = Error;
+
+    fn name(&self) -> HostName {
+        self.0.host().clone()
+    }
+
+    async fn connect(&self) -> Result<(), Error> {
+        self.0.connect().await.map(drop)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.0.close().await
+    }
+
+    async fn connected(&self) {
+        self.0.connected().await;
+    }
+
+    fn is_unreachable(error: &Error) -> bool {
+        matches!(error.phase(), Phase::Handshake | Phase::Spawn)
+    }
+}

@@ -1,0 +1,189 @@
+//! A line of operations for each host.
+
+use std::fmt;
+
+use chopsticks_group::{AsyncResult, Limits, Timeline};
+use chopsticks_tunnel::{AgentInfo, Call, Error, Function, HostName, Reply, Tunnel};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    group::{Group, GroupResult, Outcome},
+    member::Member,
+};
+
+/// Operations on hosts: each host does its own in the order in which they were added, and waits for no other host.
+///
+/// Where a [`Group`] runs one operation on all and waits for the slowest, a queue keeps every host busy until it has done all of its line. Adding an
+/// operation starts nothing: [`run`](Self::run) does. Results can be awaited, looked at, or be given a callback, which may add further operations.
+///
+/// The target of an operation is a [`Tunnel`], whose result is an [`Outcome`], or a [`Group`], whose result is a [`GroupResult`]. Hosts are told
+/// apart by their names. A failure concerns its own operation; but if a host cannot be reached, what waits in its line fails too. Cheap to clone;
+/// clones are the same queue.
+///
+/// ```no_run
+/// use chopsticks::{Group, Local, Queue};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let group = Group::new([Local::new().name("a"), Local::new().name("b")])?;
+/// let queue = Queue::new();
+/// queue.call::<(), _>(&group, "time:sleep", (0.5,));
+/// let times = queue.call::<f64, _>(&group, "time:time", ());
+/// queue.run().await;
+/// println!("{:?}", times.value()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Queue {
+    inner: chopsticks_group::Queue<Member>,
+}
+
+/// What an operation of a [`Queue`] is for: `&Tunnel` or `&Group`.
+pub trait QueueTarget: sealed::Sealed {
+    /// What comes of an operation that returns a `V` on each host.
+    type Output<V>;
+
+    #[doc(hidden)]
+    fn push<V, F>(
+        self,
+        queue: &Queue,
+        label: &str,
+        operation: impl Fn(Tunnel) -> F + Clone + Send + 'static,
+    ) -> AsyncResult<Self::Output<V>>
+    where
+        V: Send + Sync + 'static,
+        F: Future<Output = Result<V, Error>> + Send + 'static;
+}
+
+impl Queue {
+    /// Creates a queue with the default limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Creates a queue.
+    ///
+    /// [`Limits::target_timeout`] is for each operation, [`Limits::timeout`] for each [`run`](Self::run); batches and budgets of failures are
+    /// ignored.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { inner: chopsticks_group::Queue::with_limits(limits) }
+    }
+
+    /// Adds the making of a connection; the result is what the agent says of itself.
+    pub fn connect<T: QueueTarget>(&self, target: T) -> AsyncResult<T::Output<AgentInfo>> {
+        self.push(target, "connect", |tunnel| async move { tunnel.connect().await })
+    }
+
+    /// Adds a call of `function` with positional arguments, which are encoded now.
+    pub fn call<R: DeserializeOwned + Send + Sync + 'static, T: QueueTarget>(
+        &self,
+        target: T,
+        function: impl Into<Function>,
+        args: impl Serialize,
+    ) -> AsyncResult<T::Output<R>> {
+        let call = Call::new(function).args(args);
+        let label = call.function().to_string();
+        self.push(target, &label, move |tunnel| {
+            let call = call.clone();
+            async move { tunnel.call_with(call).await?.decode() }
+        })
+    }
+
+    /// Adds a call; the result is still encoded.
+    pub fn call_with<T: QueueTarget>(&self, target: T, call: Call) -> AsyncResult<T::Output<Reply>> {
+        let label = call.function().to_string();
+        self.push(target, &label, move |tunnel| {
+            let call = call.clone();
+            async move { tunnel.call_with(call).await }
+        })
+    }
+
+    /// Adds an operation of your own. `label` is what the [`timeline`](Self::timeline) calls it.
+    pub fn push<V, F, T: QueueTarget>(
+        &self,
+        target: T,
+        label: &str,
+        operation: impl Fn(Tunnel) -> F + Clone + Send + 'static,
+    ) -> AsyncResult<T::Output<V>>
+    where
+        V: Send + Sync + 'static,
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        target.push(self, label, operation)
+    }
+
+    /// Runs all operations, and those that are added meanwhile, until every line is empty.
+    ///
+    /// The tunnels stay connected. When it is called while another call runs the queue, it waits for that one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the operations that run, as dropping their own futures does; their results are
+    /// [`Failure::Dropped`](crate::Failure::Dropped). Those that did not start stay in the queue.
+    pub async fn run(&self) {
+        self.inner.run().await;
+    }
+
+    /// Returns the number of operations that have not started.
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether every operation has started.
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// Returns what each host has done so far, and when; [`Timeline::to_svg`] draws it.
+    pub fn timeline(&self) -> Timeline<HostName> {
+        self.inner.timeline()
+    }
+}
+
+impl QueueTarget for &Tunnel {
+    type Output<V> = Outcome<V>;
+
+    fn push<V, F>(
+        self,
+        queue: &Queue,
+        label: &str,
+        operation: impl Fn(Tunnel) -> F + Clone + Send + 'static,
+    ) -> AsyncResult<Outcome<V>>
+    where
+        V: Send + Sync + 'static,
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        queue.inner.push(&Member(self.clone()), label, move |member| operation(member.0))
+    }
+}
+
+impl QueueTarget for &Group {
+    type Output<V> = GroupResult<V>;
+
+    fn push<V, F>(
+        self,
+        queue: &Queue,
+        label: &str,
+        operation: impl Fn(Tunnel) -> F + Clone + Send + 'static,
+    ) -> AsyncResult<GroupResult<V>>
+    where
+        V: Send + Sync + 'static,
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        queue.inner.each(self.inner(), label, move |member: Member| operation(member.0))
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "nobody else is to implement the trait")]
+    pub trait Sealed {}
+
+    impl Sealed for &crate::Tunnel {}
+    impl Sealed for &crate::Group {}
+}

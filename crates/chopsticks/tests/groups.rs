@@ -1,0 +1,123 @@
+//! Groups and queues of real agents.
+
+use std::time::Duration;
+
+use chopsticks::{
+    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Queue, Stderr, Tunnel,
+    TunnelConfig,
+};
+use chopsticks_support::{eventually, interpreters, processes::children};
+use futures::StreamExt as _;
+
+/// As many hosts as there are interpreters, but at least two.
+fn locals() -> Group {
+    let pythons = interpreters().iter().cycle().take(interpreters().len().max(2)).enumerate();
+    Group::new(
+        pythons.map(|(number, python)| Local::new().name(format!("host{number}")).python(python.path())),
+    )
+    .expect("the names differ")
+}
+
+/// A host whose program never becomes an agent.
+fn hanging() -> Tunnel {
+    let config = TunnelConfig::default().handshake_timeout(Duration::from_secs(2)).stderr(Stderr::off());
+    Tunnel::with_config(Command::new("sh").args(["-c", "exec sleep 600"]).name("hanging"), config)
+}
+
+/// A host that has no Python.
+fn missing() -> Tunnel {
+    Local::new().name("missing").python("/nonexistent/python").into()
+}
+
+#[tokio::test]
+async fn every_host_has_its_outcome() {
+    let group = locals() | &hanging() | &missing();
+    let results = group.call::<String>("os.path:join", ("/srv", "www")).await;
+    assert_eq!(results.len(), interpreters().len().max(2) + 2);
+    assert!(results.successful().all(|(_, path)| path == "/srv/www"));
+    let failures: Vec<_> = results.failures().map(|(host, failure)| (host.as_str(), failure)).collect();
+    let [("hanging", Failure::Operation(hanging)), ("missing", Failure::Operation(missing))] = failures[..]
+    else {
+        panic!("two hosts fail: {failures:?}");
+    };
+    assert!(hanging.is_timeout() && hanging.phase() == Phase::Handshake, "{hanging}");
+    assert!(matches!(missing.kind(), ErrorKind::Spawn { .. } | ErrorKind::NoAgent { .. }), "{missing}");
+    assert_eq!(group.failed(&results).to_string(), "hanging, missing");
+    let report = results.raise_failures().expect_err("two hosts have failed").to_string();
+    assert!(report.starts_with(&format!("2/{} hosts had failures\n  hanging: ", group.len())), "{report}");
+    assert_eq!(report.lines().count(), 3, "{report}");
+}
+
+#[tokio::test]
+async fn results_come_as_hosts_finish_and_dropping_the_stream_ends_the_rest() {
+    let group = locals();
+    group.connect().await.raise_failures().expect("all hosts are there");
+    let source = "import time\ndef f(host):\n    if host: time.sleep(600)\n    return host";
+    let mut started = 0;
+    let mut run = group.each(move |tunnel| {
+        let call = Call::new(Function::source(source, "f")).args((started,));
+        started += 1;
+        async move { tunnel.call_with(call).await?.decode::<u32>() }
+    });
+    let (host, first) = run.next().await.expect("a host finishes");
+    assert!(host.as_str() == "host0" && matches!(first, Ok(0)), "{host}: {first:?}");
+    drop(run);
+    // The same agents answer at once: the calls that slept were cancelled.
+    let limits = Limits::default().target_timeout(Duration::from_secs(60));
+    let pids = group.limits(limits).call::<u32>("os:getpid", ()).await;
+    assert_eq!(pids.failures().count(), 0, "{pids:?}");
+}
+
+#[tokio::test]
+async fn filter_asks_each_host() {
+    let group = locals();
+    let pids = group.call::<u32>("os:getpid", ()).await.raise_failures().expect("all hosts are there");
+    let chosen = Function::source("import os\ndef f(): return os.getpid() == PID and [1]", "f")
+        .value("PID", pids[1].1);
+    assert_eq!(group.filter(chosen.clone()).await.expect("all answer").to_string(), "host1");
+    assert_eq!(group.exclude(chosen).await.expect("all answer").len(), group.len() - 1);
+    let failures = (group | &missing()).filter("os:getpid").await.expect_err("one host is missing");
+    assert_eq!((failures.len(), failures.iter().next().map(|(host, _)| host.as_str())), (1, Some("missing")));
+}
+
+#[tokio::test]
+async fn scope_closes_the_group() {
+    let before = children().len();
+    let pids = locals().scope(async |group| group.call::<u32>("os:getpid", ()).await).await;
+    assert!(pids.failures().next().is_none(), "{pids:?}");
+    assert!(eventually(Duration::from_secs(10), || children().len() <= before), "agents are left");
+}
+
+#[tokio::test]
+async fn queue_works_each_line_in_order() {
+    let group = locals();
+    let (first, lost) = (group.tunnels().next().expect("there is a host").clone(), missing());
+    let queue = Queue::new();
+    let count = Function::source(
+        "import sys\ndef f():\n    sys.count = getattr(sys, 'count', 0) + 1\n    return sys.count",
+        "f",
+    );
+    let counts: Vec<_> = (0..3).map(|_| queue.call::<u32, _>(&group, count.clone(), ())).collect();
+    let raised = queue.call::<f64, _>(&first, "math:sqrt", (-1,));
+    let late = queue.call::<u32, _>(&first, count.clone(), ());
+    let gone = [queue.connect(&lost), queue.connect(&lost)];
+    let agents = queue.connect(&group);
+    assert!(agents.value().is_err());
+    queue.run().await;
+    for (number, counts) in (1..).zip(counts) {
+        let counts = counts.value().expect("the queue is empty");
+        assert!(
+            counts.successful().all(|(_, count)| *count == number) && counts.failures().count() == 0,
+            "{counts:?}"
+        );
+    }
+    assert!(matches!(&*raised.await, Err(Failure::Operation(error)) if error.is_remote()));
+    assert!(matches!(&*late.await, Ok(4)));
+    assert_eq!(agents.await.successful().count(), group.len());
+    for gone in gone {
+        assert!(matches!(&*gone.await, Err(Failure::Operation(error)) if error.phase() != Phase::Call));
+    }
+    let timeline = queue.timeline();
+    assert_eq!(timeline.rows().len(), group.len() + 1);
+    assert!(timeline.to_svg().contains("host0"));
+}
