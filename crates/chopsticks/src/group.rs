@@ -7,9 +7,12 @@ use std::{
 };
 
 use chopsticks_group::Limits;
-use chopsticks_tunnel::{AgentInfo, Call, Error, Function, HostName, Reply, Tunnel};
+use chopsticks_tunnel::{
+    AgentInfo, Call, Error, Function, HostName, InvalidTarget, Reply, Target, Tunnel, TunnelConfig,
+};
 use futures::Stream;
 use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
 
 use crate::member::Member;
 
@@ -51,6 +54,18 @@ pub struct Group {
     inner: chopsticks_group::Group<Member>,
 }
 
+/// Texts that make no group.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum InvalidGroup {
+    /// Several hosts have the same name.
+    #[error(transparent)]
+    DuplicateNames(#[from] DuplicateNames),
+    /// A text is no target.
+    #[error(transparent)]
+    Target(#[from] InvalidTarget),
+}
+
 /// An operation that runs on the tunnels of a [`Group`]: a stream of host names and outcomes, each as its host finishes.
 ///
 /// # Cancel safety
@@ -71,6 +86,24 @@ impl Group {
     pub fn new(tunnels: impl IntoIterator<Item = impl Into<Tunnel>>) -> Result<Self, DuplicateNames> {
         let members = tunnels.into_iter().map(|tunnel| Member(tunnel.into()));
         Ok(Self { inner: chopsticks_group::Group::new(members)? })
+    }
+
+    /// Creates a group of [`Target`]s written as texts: host names, which are reached by SSH, and all else that a target can be.
+    ///
+    /// To mix these with tunnels and drivers, use [`union`](Self::union).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidGroup`] if a text is no target, or if several have the same name.
+    pub fn parse(
+        targets: impl IntoIterator<Item = impl AsRef<str>>,
+        config: TunnelConfig,
+    ) -> Result<Self, InvalidGroup> {
+        let mut tunnels = Vec::new();
+        for text in targets {
+            tunnels.push(text.as_ref().parse::<Target>()?.tunnel(config.clone()));
+        }
+        Ok(Self::new(tunnels)?)
     }
 
     /// Sets the limits that each operation on the group keeps: how many hosts at once, batches, deadlines, failures that are borne.

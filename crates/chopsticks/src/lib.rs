@@ -67,10 +67,18 @@ pub use chopsticks_tunnel::{
 };
 
 pub use crate::{
-    group::{DuplicateNames, Failures, Group, GroupResult, Outcome, Run},
+    group::{DuplicateNames, Failures, Group, GroupResult, InvalidGroup, Outcome, Run},
     queue::{Queue, QueueTarget},
 };
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/groups.md")]
+struct GroupsDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/queues.md")]
+struct QueuesDoctests;

@@ -121,3 +121,16 @@ async fn queue_works_each_line_in_order() {
     assert_eq!(timeline.rows().len(), group.len() + 1);
     assert!(timeline.to_svg().contains("host0"));
 }
+
+#[test]
+fn texts_make_a_group() {
+    let parse = |targets: &[&str]| Group::parse(targets, TunnelConfig::default());
+    assert_eq!(
+        parse(&["web1", "b=local", "docker://python?name=c"]).expect("all are targets").to_string(),
+        "web1, b, c"
+    );
+    for (targets, expected) in [(&["web1", "ftp://x"][..], "ftp"), (&["web1", "web1"], "'web1' (2 times)")] {
+        let error = parse(targets).expect_err("they make none").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
