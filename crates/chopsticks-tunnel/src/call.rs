@@ -1,6 +1,12 @@
 //! What is called, with what, and what comes back.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chopsticks_pencode::{
@@ -17,21 +23,32 @@ use serde::{
 use crate::{
     error::{Error, ErrorKind, Phase},
     host::HostName,
+    serving::Need,
 };
 
-/// A Python function: by name, or as source text.
+/// A Python function: by name, as source text, or in a script.
 ///
 /// * `module:name`, or `module:Class.method`: the module is imported on the host, from its own standard library or else from the
 ///   codebase.
 /// * `module.name`: the longest part that is a module is taken for it.
 /// * [`Function::source`]: a text that defines the function, and whatever that uses.
+/// * [`Function::script`]: a `.py` file that defines the function.
 #[derive(Clone, Debug)]
 pub struct Function(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
     Name(String),
+    Script { path: PathBuf, name: String, values: Values },
     Source { text: String, name: String, file: String, values: Values },
+}
+
+/// What a script has when it is called.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) content: Bytes,
+    /// The absolute path.
+    file: String,
 }
 
 type Values = BTreeMap<String, Result<Vec<u8>, EncodeError>>;
@@ -59,10 +76,26 @@ impl Function {
         Self(Kind::Source { text: text.into(), name, file, values: Values::new() })
     }
 
-    /// Gives the source text a global name with a value. On a function given by name it has no effect.
+    /// Gives a Python script on this side, of which the function `name` is called.
+    ///
+    /// The file is read at each call. It runs as a module, once for each connection and content, and not as
+    /// `__main__`: the block under `if __name__ == "__main__"` is left out. What it imports comes from the tunnel's codebase, which has the modules beside
+    /// the script if it has the script's folder.
+    ///
+    /// ```
+    /// use chopsticks_tunnel::Function;
+    ///
+    /// let restart = Function::script("ops/deploy.py", "restart");
+    /// # let _ = restart;
+    /// ```
+    pub fn script(path: impl Into<PathBuf>, name: impl Into<String>) -> Self {
+        Self(Kind::Script { path: path.into(), name: name.into(), values: Values::new() })
+    }
+
+    /// Gives the source text or script a global name with a value. On a function given by name it has no effect.
     #[must_use]
     pub fn value(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
-        if let Kind::Source { values, .. } = &mut self.0 {
+        if let Kind::Script { values, .. } | Kind::Source { values, .. } = &mut self.0 {
             values.insert(name.into(), marshal::to_vec(&value));
         }
         self
@@ -83,21 +116,49 @@ impl Function {
             Kind::Name(name) => {
                 name.split_once(':').or_else(|| name.rsplit_once('.')).map(|(module, _)| module)
             }
-            Kind::Source { .. } => None,
+            Kind::Script { .. } | Kind::Source { .. } => None,
         }
     }
 
-    fn write(&self, writer: &mut Writer) -> Result<(), EncodeError> {
-        match &self.0 {
-            Kind::Name(name) => {
+    /// Returns what the call will import.
+    pub(crate) fn need<'a>(&'a self, script: Option<&'a Script>) -> Need<'a> {
+        match (&self.0, script) {
+            (Kind::Source { text, .. }, _) => Need::Source(text.as_bytes()),
+            (Kind::Script { .. }, Some(script)) => Need::Source(&script.content),
+            _ => self.module().map_or(Need::Nothing, Need::Module),
+        }
+    }
+
+    /// Reads the script, if the function is in one.
+    pub(crate) async fn read_script(&self, within: Duration) -> Result<Option<Script>, ErrorKind> {
+        let Kind::Script { path, .. } = &self.0 else { return Ok(None) };
+        let failed = |source| ErrorKind::Script { path: path.clone(), source: Arc::new(source) };
+        let owned = path.clone();
+        let read = tokio::task::spawn_blocking(move || Script::read(&owned));
+        match tokio::time::timeout(within, read).await {
+            Ok(Ok(script)) => script.map(Some).map_err(failed),
+            Ok(Err(error)) => Err(failed(io::Error::other(error))),
+            Err(_) => {
+                Err(failed(io::Error::new(io::ErrorKind::TimedOut, format!("not read within {within:?}"))))
+            }
+        }
+    }
+
+    fn write(&self, script: Option<&Script>, writer: &mut Writer) -> Result<(), EncodeError> {
+        match (&self.0, script) {
+            (Kind::Name(name), _) => {
                 writer.text(name);
             }
-            Kind::Source { text, name, file, values } => {
-                writer.begin_tuple(4).text(text).text(name).begin_dict(values.len());
-                for (key, value) in values {
-                    writer.name(key).splice(value.as_ref().map_err(Clone::clone)?);
-                }
-                writer.text(file);
+            (Kind::Source { text, name, file, values }, _) => {
+                writer.begin_tuple(4).text(text);
+                write_values(name, values, file, writer)?;
+            }
+            (Kind::Script { path, name, values }, script) => {
+                let (content, file) =
+                    script.map_or((&[][..], ""), |script| (&script.content[..], &script.file));
+                writer.begin_tuple(5).bytes(content);
+                write_values(name, values, file, writer)?;
+                writer.text(&path.file_stem().unwrap_or_default().to_string_lossy());
             }
         }
         Ok(())
@@ -108,8 +169,29 @@ impl Function {
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Name(name) | Kind::Source { name, .. } => f.write_str(name),
+            Kind::Name(name) | Kind::Script { name, .. } | Kind::Source { name, .. } => f.write_str(name),
         }
+    }
+}
+
+fn write_values(name: &str, values: &Values, file: &str, writer: &mut Writer) -> Result<(), EncodeError> {
+    writer.text(name).begin_dict(values.len());
+    for (key, value) in values {
+        writer.name(key).splice(value.as_ref().map_err(Clone::clone)?);
+    }
+    writer.text(file);
+    Ok(())
+}
+
+impl Script {
+    fn read(path: &Path) -> io::Result<Self> {
+        // A pipe would be waited for.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+        }
+        let content = Bytes::from(fs::read(path)?);
+        let file = std::path::absolute(path)?.to_string_lossy().into_owned();
+        Ok(Self { content, file })
     }
 }
 
@@ -205,7 +287,7 @@ impl Call {
     }
 
     /// Composes the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not copied.
-    pub(crate) fn payload(&self) -> Result<Vec<Bytes>, ErrorKind> {
+    pub(crate) fn payload(&self, script: Option<&Script>) -> Result<Vec<Bytes>, ErrorKind> {
         let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
         let args = match &self.args {
             Args::None => None,
@@ -213,7 +295,7 @@ impl Call {
             Args::Unfit => return Err(ErrorKind::Argument(Arc::new(NotASequence))),
         };
         let mut function = Writer::with_buffer(TUPLE_OF_THREE.to_vec());
-        self.function.write(&mut function).map_err(failed)?;
+        self.function.write(script, &mut function).map_err(failed)?;
         let mut head = function.finish().map_err(failed)?;
         let mut kwargs = Writer::new();
         if self.kwargs.is_empty() {

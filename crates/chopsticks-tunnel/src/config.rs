@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use chopsticks_transport::TransportConfig;
+use tokio::sync::Semaphore;
 
-use crate::{module::ModuleSource, options::AgentOptions, stderr::Stderr};
+use crate::{module::ModuleSource, options::AgentOptions, serving, stderr::Stderr};
 
 /// Deadlines, limits and helpers of a tunnel.
 ///
@@ -15,9 +16,12 @@ pub struct TunnelConfig {
     pub(crate) spawn_timeout: Duration,
     pub(crate) call_timeout: Option<Duration>,
     pub(crate) close_timeout: Duration,
+    pub(crate) import_timeout: Duration,
     pub(crate) transport: TransportConfig,
     pub(crate) stderr: Stderr,
     pub(crate) modules: Option<Arc<dyn ModuleSource>>,
+    /// Those of this configuration that read modules at once.
+    pub(crate) turns: Arc<Semaphore>,
     pub(crate) options: AgentOptions,
 }
 
@@ -88,6 +92,17 @@ impl TunnelConfig {
     #[must_use]
     pub fn modules(mut self, source: impl ModuleSource) -> Self {
         self.modules = Some(Arc::new(source));
+        self.turns = Arc::new(Semaphore::new(serving::TURNS));
+        self
+    }
+
+    /// Sets how long the [`ModuleSource`] may take for one answer, such as a module that an agent imports, and how long a script may take to be
+    /// read. After that the import fails, or the call that needs it. Default: 30 s.
+    ///
+    /// A source that hangs keeps its thread; the tunnels of one configuration and its clones have four.
+    #[must_use]
+    pub fn import_timeout(mut self, timeout: Duration) -> Self {
+        self.import_timeout = timeout;
         self
     }
 
@@ -126,9 +141,11 @@ impl Default for TunnelConfig {
             spawn_timeout: Duration::from_secs(30),
             call_timeout: None,
             close_timeout: Duration::from_secs(5),
+            import_timeout: Duration::from_secs(30),
             transport: TransportConfig::default().handshake_timeout(Duration::from_secs(60)),
             stderr: Stderr::console(),
             modules: None,
+            turns: Arc::new(Semaphore::new(serving::TURNS)),
             options: AgentOptions::new(),
         }
     }
@@ -140,6 +157,7 @@ impl fmt::Debug for TunnelConfig {
             .field("spawn_timeout", &self.spawn_timeout)
             .field("call_timeout", &self.call_timeout)
             .field("close_timeout", &self.close_timeout)
+            .field("import_timeout", &self.import_timeout)
             .field("transport", &self.transport)
             .field("stderr", &self.stderr)
             .field("modules", &self.modules)

@@ -7,14 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use chopsticks_pencode::marshal::{self, Writer};
-use chopsticks_transport::{
-    Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation, StartOptions, Transport,
-    TransportError, TransportErrorKind,
-};
+use chopsticks_pencode::marshal;
+use chopsticks_transport::{Handle, StartOptions, Transport, TransportError, TransportErrorKind};
 use tokio::{
-    sync::{OnceCell, Semaphore, mpsc, watch},
-    task::JoinHandle,
+    sync::{mpsc, watch},
     time::timeout,
 };
 
@@ -23,8 +19,8 @@ use crate::{
     driver::{AgentCommand, Driver},
     error::{Error, ErrorKind, Phase},
     host::HostName,
-    module::{self, Ahead, ModuleSource},
     process::{Link, Process, SpawnError},
+    serving::{Need, Serving},
     stderr::{self, Tail},
     tunnel::AgentInfo,
 };
@@ -36,9 +32,7 @@ pub(crate) struct Connection {
     stage: watch::Receiver<Stage>,
     /// Carries nothing: a message, or the end of the channel, is the order to close.
     stop: mpsc::Sender<()>,
-    modules: Option<Arc<dyn ModuleSource>>,
-    listed: OnceCell<()>,
-    ahead: Ahead,
+    serving: Arc<Serving>,
     agent: OnceLock<AgentInfo>,
 }
 
@@ -65,16 +59,11 @@ impl Connection {
         let (stage, watch) = watch::channel(Stage::Opening);
         let (stop, stopped) = mpsc::channel(1);
         let host = driver.host();
-        let connection = Self {
-            host: host.clone(),
-            stage: watch,
-            stop,
-            modules: config.modules.clone(),
-            listed: OnceCell::new(),
-            ahead: Ahead::default(),
-            agent: OnceLock::new(),
-        };
-        let keeper = Keeper { host: host.clone(), driver, config, stage, stopped, tail: Tail::default() };
+        let serving = Arc::new(Serving::new(host.clone(), &config));
+        let connection =
+            Self { host: host.clone(), stage: watch, stop, serving: serving.clone(), agent: OnceLock::new() };
+        let keeper =
+            Keeper { host: host.clone(), driver, config, serving, stage, stopped, tail: Tail::default() };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(keeper.keep())),
             Err(error) => {
@@ -152,30 +141,15 @@ impl Connection {
         }
     }
 
-    /// Sends what functions of `module` will import, unless this connection has it.
-    pub(crate) async fn send_ahead(&self, handle: &Handle, module: Option<&str>) -> Result<(), Error> {
-        let Some(source) = &self.modules else { return Ok(()) };
-        let failed = |error| Error::new(&self.host, Phase::Call, ErrorKind::Codebase(error));
-        self.listed
-            .get_or_try_init(|| async {
-                let source = source.clone();
-                let names = blocking(move || source.top_level()).await.map_err(failed)?;
-                let listing = module::listing(&names)
-                    .map_err(|error| failed(module::ModuleError::new(error.to_string())))?;
-                // A lost connection is told by the request that follows.
-                let _ = handle.notice(Operation::MODULES, Format::Marshal, listing).await;
-                Ok::<(), Error>(())
-            })
-            .await?;
-        let Some(module) = module.filter(|module| !self.ahead.covers(module)) else { return Ok(()) };
-        let name = module.to_owned();
-        let source = source.clone();
-        let entries = blocking(move || Ok(source.needed(&name))).await.map_err(failed)?;
-        if let Some(notice) = self.ahead.notice(module, &entries) {
-            let notice = notice.map_err(|error| failed(module::ModuleError::new(error.to_string())))?;
-            let _ = handle.notice(Operation::MODULES, Format::Marshal, notice).await;
-        }
-        Ok(())
+    /// Sends what a call will import, unless this connection has it.
+    pub(crate) async fn send_ahead(&self, handle: &Handle, need: Need<'_>) -> Result<(), Error> {
+        let sent = self.serving.send_ahead(handle, need).await;
+        sent.map_err(|error| Error::new(&self.host, Phase::Call, ErrorKind::Codebase(error)))
+    }
+
+    /// What may help whoever named a module that is not there.
+    pub(crate) async fn hint(&self, module: &str) -> Option<String> {
+        self.serving.hint(module).await
     }
 }
 
@@ -184,6 +158,7 @@ struct Keeper {
     host: HostName,
     driver: Arc<dyn Driver>,
     config: TunnelConfig,
+    serving: Arc<Serving>,
     stage: watch::Sender<Stage>,
     stopped: mpsc::Receiver<()>,
     tail: Tail,
@@ -232,7 +207,7 @@ impl Keeper {
             }
         };
         let mut io = tokio::spawn(io);
-        let answering = tokio::spawn(answer(incoming, self.config.modules.clone()));
+        let answering = tokio::spawn(self.serving.clone().answer(incoming));
         self.stage.send_replace(Stage::Open(handle.clone()));
 
         let mut status = None;
@@ -347,67 +322,6 @@ async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: 
     true
 }
 
-/// Answers what the agent asks for.
-async fn answer(mut incoming: Incoming, modules: Option<Arc<dyn ModuleSource>>) {
-    while let Some(message) = incoming.next().await {
-        // An agent has nothing to tell unasked.
-        let IncomingMessage::Request(request) = message else { continue };
-        let modules = modules.clone();
-        let task: JoinHandle<()> = tokio::spawn(async move { answer_one(request, modules).await });
-        drop(task);
-    }
-}
-
-async fn answer_one(request: IncomingRequest, modules: Option<Arc<dyn ModuleSource>>) {
-    let IncomingRequest { operation, payload, responder, .. } = request;
-    let answer = if operation != Operation::IMPORT {
-        Err(module::ModuleError::new(format!("unknown operation {operation}")))
-    } else {
-        match marshal::from_slice::<String>(&payload) {
-            Ok(name) => blocking(move || module_answer(&name, modules.as_deref())).await,
-            Err(error) => Err(module::ModuleError::new(error.to_string())),
-        }
-    };
-    // Whoever is gone needs no answer, and one that is too large is refused by the transport.
-    let _ = match answer {
-        Ok(payload) => responder.reply(Format::Marshal, payload),
-        Err(error) => {
-            let mut writer = Writer::new();
-            writer.begin_dict(2).name("kind").text("import").name("message").text(&error.to_string());
-            responder.fail(Format::Marshal, writer.finish().unwrap_or_default())
-        }
-    };
-}
-
-/// The entry of a module, or `None`, encoded. A name with a dot in front is a part of the agent itself.
-fn module_answer(name: &str, modules: Option<&dyn ModuleSource>) -> Result<Vec<u8>, module::ModuleError> {
-    let entry = match (name.strip_prefix('.'), modules) {
-        (Some(part), _) => chopsticks_agent::part(part)
-            .map(|source| module::ModuleEntry::new(name, module::ModuleEntryKind::Module, "", source)),
-        (None, Some(modules)) => modules.module(name)?,
-        (None, None) => None,
-    };
-    let mut writer = Writer::new();
-    match entry {
-        Some(entry) => module::write(&entry, &mut writer),
-        None => {
-            writer.none();
-        }
-    }
-    writer.finish().map_err(|error| module::ModuleError::new(error.to_string()))
-}
-
-/// Runs work that may block on a thread for that.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, module::ModuleError> + Send + 'static,
-) -> Result<T, module::ModuleError> {
-    let _turn = TURNS.acquire().await;
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(module::ModuleError::new(format!("the module source failed: {error}"))),
-    }
-}
-
 fn not_spawned(error: std::io::Error) -> ErrorKind {
     let (program, source) = match error.downcast::<SpawnError>() {
         Ok(SpawnError { program, source }) => (program, source),
@@ -432,9 +346,6 @@ fn spawn_hint(error: &std::io::Error) -> Option<String> {
         _ => None,
     }
 }
-
-/// Reading modules is short work: a thread for each of a thousand connections that begin together would not be.
-static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// How long the last output of a program that has ended is waited for.
 const DRAIN: Duration = Duration::from_millis(500);

@@ -1,6 +1,6 @@
 //! What goes wrong with tunnels.
 
-use std::{error::Error as StdError, fmt, io, process::ExitStatus, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use chopsticks_transport::TransportError;
 use thiserror::Error;
@@ -91,6 +91,15 @@ pub enum ErrorKind {
     /// The result is not of the type that was asked for.
     #[error("the result is not what was asked for")]
     Result(#[source] Arc<dyn StdError + Send + Sync>),
+    /// The script of [`Function::script`](crate::Function::script) could not be read.
+    #[error("cannot read the script {}", path.display())]
+    Script {
+        /// The script, as it was given.
+        path: PathBuf,
+        /// Why it could not.
+        #[source]
+        source: Arc<io::Error>,
+    },
     /// The interpreter could not be started.
     #[error("cannot start {program}{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
     Spawn {
@@ -219,6 +228,7 @@ impl ErrorKind {
             Self::Protocol { .. } => "protocol",
             Self::Raised(_) => "raised",
             Self::Result(_) => "result",
+            Self::Script { .. } => "script",
             Self::Spawn { .. } => "spawn",
             Self::Timeout { .. } => "timeout",
             Self::TooLarge { .. } => "too-large",
@@ -342,6 +352,12 @@ mod tests {
             ),
             (ErrorKind::Raised(raised), "raised", "KeyError: 'x'", false),
             (ErrorKind::Result(io()), "result", "the result is not what was asked for", true),
+            (
+                ErrorKind::Script { path: "ops/x.py".into(), source: io() },
+                "script",
+                "cannot read the script ops/x.py",
+                true,
+            ),
             (
                 ErrorKind::Spawn {
                     program: "ssh".to_owned(),

@@ -39,6 +39,7 @@ mod module;
 mod options;
 mod process;
 mod quote;
+mod serving;
 mod stderr;
 mod target;
 mod tunnel;

@@ -1,37 +1,49 @@
 //! Modules as they go over the wire, and which of them a connection has.
 
-use std::{collections::HashSet, sync::Mutex};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
 
 pub use chopsticks_module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
 use chopsticks_pencode::marshal::{EncodeError, Writer};
 
-/// Which modules a connection has been sent ahead of need.
+/// Which modules a connection has been sent.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
-    functions: Mutex<HashSet<String>>,
+    /// The needs that are covered, by their keys.
+    needs: Mutex<HashSet<u64>>,
     modules: Mutex<HashSet<String>>,
 }
 
 impl Ahead {
-    /// Whether nothing more has to be sent for functions of `module`.
-    pub(crate) fn covers(&self, module: &str) -> bool {
-        self.functions.lock().is_ok_and(|functions| functions.contains(module))
+    /// Whether nothing more has to be sent for a need.
+    pub(crate) fn covers(&self, need: u64) -> bool {
+        self.needs.lock().is_ok_and(|needs| needs.contains(&need))
+    }
+
+    /// Marks a module as sent, because it was asked for.
+    pub(crate) fn mark(&self, name: &str) {
+        let mut sent = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        // Links that run in circles give a module any number of names.
+        if sent.len() < MAX_MARKED {
+            sent.insert(name.to_owned());
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Composes the notice of what `entries` has new, and marks it as sent; `None` if that is nothing.
-    pub(crate) fn notice(
-        &self,
-        module: &str,
-        entries: &[ModuleEntry],
-    ) -> Option<Result<Vec<u8>, EncodeError>> {
-        let mut sent = self.modules.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(crate) fn notice(&self, need: u64, entries: &[ModuleEntry]) -> Option<Result<Vec<u8>, EncodeError>> {
+        let mut sent = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<_> = entries.iter().filter(|entry| sent.insert(entry.name.clone())).collect();
         drop(sent);
-        if let Ok(mut functions) = self.functions.lock() {
-            functions.insert(module.to_owned());
-        }
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner).insert(need);
         (!new.is_empty()).then(|| {
             let mut writer = Writer::new();
             writer.begin_list(new.len());
@@ -70,3 +82,6 @@ pub(crate) fn write(entry: &ModuleEntry, writer: &mut Writer) {
         writer.text(name);
     }
 }
+
+/// More modules than any agent imports.
+const MAX_MARKED: usize = 100_000;

@@ -12,7 +12,7 @@ use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    call::{Call, Function, Reply},
+    call::{Call, Function, Reply, Script},
     config::TunnelConfig,
     connection::Connection,
     driver::Driver,
@@ -134,9 +134,11 @@ impl Tunnel {
     ///
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: Call) -> Result<Reply, Error> {
-        let payload = call.payload().map_err(|kind| self.error(Phase::Call, kind))?;
+        let failed = |kind| self.error(Phase::Call, kind);
+        let script = call.function.read_script(self.shared.config.import_timeout).await.map_err(failed)?;
+        let payload = call.payload(script.as_ref()).map_err(failed)?;
         let connection = self.connection();
-        let answer = self.request(&connection, &call, payload);
+        let answer = self.request(&connection, &call, script, payload);
         match call.timeout.or(self.shared.config.call_timeout) {
             None => answer.await,
             Some(after) => match tokio::time::timeout(after, answer).await {
@@ -174,16 +176,29 @@ impl Tunnel {
         &self,
         connection: &Connection,
         call: &Call,
+        script: Option<Script>,
         payload: Vec<Bytes>,
     ) -> Result<Reply, Error> {
         let handle = connection.handle().await?;
-        connection.send_ahead(&handle, call.function.module()).await?;
+        connection.send_ahead(&handle, call.function.need(script.as_ref())).await?;
         let options = RequestOptions::new().order(Order::AfterNotices);
         match handle.request_with(Operation::CALL, Format::Marshal, payload, options).await {
             Ok(reply) if reply.outcome == Outcome::Reply => {
                 Ok(Reply::new(self.host().clone(), reply.format, reply.payload))
             }
-            Ok(reply) => Err(self.error(Phase::Call, failure(&reply.payload))),
+            Ok(reply) => {
+                let mut failure = match marshal::from_slice::<Failure>(&reply.payload) {
+                    Ok(failure) => failure,
+                    Err(error) => return Err(self.error(Phase::Call, ErrorKind::Result(Arc::new(error)))),
+                };
+                if failure.lacks_module()
+                    && let Some(module) = call.function.module()
+                    && let Some(hint) = connection.hint(module).await
+                {
+                    failure.add(&hint);
+                }
+                Err(self.error(Phase::Call, failure.into_kind()))
+            }
             Err(error) if error.is_too_large() => {
                 let message = error.kind().to_string();
                 Err(self.error(Phase::Call, ErrorKind::TooLarge { message }))
@@ -240,15 +255,27 @@ struct Failure {
     traceback: String,
 }
 
-fn failure(payload: &[u8]) -> ErrorKind {
-    let Failure { kind, r#type, message, traceback } = match marshal::from_slice(payload) {
-        Ok(failure) => failure,
-        Err(error) => return ErrorKind::Result(Arc::new(error)),
-    };
-    match kind.as_str() {
-        "function" => ErrorKind::NoFunction { message },
-        "result" => ErrorKind::UnfitResult { message },
-        "size" => ErrorKind::TooLarge { message },
-        _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback }),
+impl Failure {
+    /// Whether the module of a named function is missing.
+    fn lacks_module(&self) -> bool {
+        self.kind == "function" && matches!(self.r#type.as_str(), "ImportError" | "ModuleNotFoundError")
+    }
+
+    /// Adds what the codebase has to say, which knows more than the agent of names that are near.
+    fn add(&mut self, hint: &str) {
+        let end = self.message.find(" (near: ").unwrap_or(self.message.len());
+        self.message.truncate(end);
+        self.message.push_str("; ");
+        self.message.push_str(hint);
+    }
+
+    fn into_kind(self) -> ErrorKind {
+        let Self { kind, r#type, message, traceback } = self;
+        match kind.as_str() {
+            "function" => ErrorKind::NoFunction { message },
+            "result" => ErrorKind::UnfitResult { message },
+            "size" => ErrorKind::TooLarge { message },
+            _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback }),
+        }
     }
 }

@@ -1,0 +1,277 @@
+//! What a connection's agent is served: modules ahead of its calls, and what it asks for.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chopsticks_pencode::marshal::{self, EncodeError, Writer};
+use chopsticks_transport::{Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::JoinSet,
+};
+
+use crate::{
+    config::TunnelConfig,
+    host::HostName,
+    module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceKind},
+};
+
+/// Serves one connection. What a source does may block, so it runs on threads for that, and under a deadline.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    host: HostName,
+    source: Option<Arc<dyn ModuleSource>>,
+    timeout: Duration,
+    turns: Arc<Semaphore>,
+    listed: OnceCell<()>,
+    ahead: Ahead,
+    /// How often the agent has asked for what is not there.
+    unknown: AtomicUsize,
+}
+
+/// What a call will import.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) enum Need<'a> {
+    /// What a module of the source does.
+    Module(&'a str),
+    Nothing,
+    /// What a source text does that is no module.
+    Source(&'a [u8]),
+}
+
+/// An answer to the agent, encoded.
+type Answer = (Format, Vec<u8>);
+
+impl Serving {
+    pub(crate) fn new(host: HostName, config: &TunnelConfig) -> Self {
+        Self {
+            host,
+            source: config.modules.clone(),
+            timeout: config.import_timeout,
+            turns: config.turns.clone(),
+            listed: OnceCell::new(),
+            ahead: Ahead::default(),
+            unknown: AtomicUsize::new(0),
+        }
+    }
+
+    /// Sends what a call will import, unless this connection has it.
+    pub(crate) async fn send_ahead(&self, handle: &Handle, need: Need<'_>) -> Result<(), ModuleError> {
+        let Some(source) = &self.source else { return Ok(()) };
+        self.listed
+            .get_or_try_init(|| async {
+                let source = source.clone();
+                let names = self.blocking("its list of modules", move || source.top_level()).await?;
+                let listing = module::listing(&names).map_err(unfit)?;
+                // A lost connection is told by the request that follows.
+                let _ = handle.notice(Operation::MODULES, Format::Marshal, listing).await;
+                Ok::<(), ModuleError>(())
+            })
+            .await?;
+        let key = need.key();
+        if self.ahead.covers(key) {
+            return Ok(());
+        }
+        let source = source.clone();
+        let entries = match need {
+            Need::Nothing => return Ok(()),
+            Need::Module(name) => {
+                let name = name.to_owned();
+                self.blocking(&format!("what {name} imports"), move || Ok(source.needed(&name))).await?
+            }
+            Need::Source(text) => {
+                let text = text.to_owned();
+                let needed = move || Ok(source.needed_by_source(&text));
+                self.blocking("what a source text imports", needed).await?
+            }
+        };
+        if let Some(notice) = self.ahead.notice(key, &entries) {
+            let _ = handle.notice(Operation::MODULES, Format::Marshal, notice.map_err(unfit)?).await;
+        }
+        Ok(())
+    }
+
+    /// What may help whoever named a module that is not there.
+    pub(crate) async fn hint(&self, name: &str) -> Option<String> {
+        let (source, name) = (self.source.clone()?, name.to_owned());
+        self.blocking("names like it", move || Ok(source.hint(&name))).await.ok().flatten()
+    }
+
+    /// Answers what the agent asks for, until its connection ends.
+    pub(crate) async fn answer(self: Arc<Self>, mut incoming: Incoming) {
+        let mut answering = JoinSet::new();
+        loop {
+            let message = tokio::select! {
+                message = incoming.next() => message,
+                Some(_) = answering.join_next() => continue,
+            };
+            match message {
+                Some(IncomingMessage::Request(request)) => {
+                    let serving = self.clone();
+                    answering.spawn(async move { serving.answer_one(request).await });
+                }
+                // An agent has nothing to tell unasked.
+                Some(IncomingMessage::Notice(_)) => {}
+                None => return,
+            }
+        }
+    }
+
+    async fn answer_one(&self, request: IncomingRequest) {
+        let IncomingRequest { operation, payload, responder, .. } = request;
+        let answer = match operation {
+            Operation::IMPORT => self.module(&payload).await,
+            Operation::RESOURCE => self.resource(&payload).await,
+            _ => Err(ModuleError::new(format!("unknown operation {operation}"))),
+        };
+        // Whoever is gone needs no answer, and one that is too large is refused by the transport.
+        let _ = match answer {
+            Ok((format, payload)) => responder.reply(format, payload),
+            Err(error) => {
+                let mut writer = Writer::new();
+                writer.begin_dict(2).name("kind").text("import").name("message").text(&error.to_string());
+                responder.fail(Format::Marshal, writer.finish().unwrap_or_default())
+            }
+        };
+    }
+
+    /// The entry of a module, or `None`. A name with a dot in front is a part of the agent itself.
+    async fn module(&self, payload: &[u8]) -> Result<Answer, ModuleError> {
+        let (name, wanted_by) = match marshal::from_slice::<(String, Option<String>)>(payload) {
+            Ok(asked) => asked,
+            Err(_) => (marshal::from_slice(payload).map_err(invalid)?, None),
+        };
+        let entry = match name.strip_prefix('.') {
+            Some(part) => {
+                let source = chopsticks_agent::part(part);
+                source.map(|source| ModuleEntry::new(&name, ModuleEntryKind::Module, "", source))
+            }
+            None => self.found(&name, wanted_by.as_deref()).await?,
+        };
+        let mut writer = Writer::new();
+        match entry {
+            Some(entry) => module::write(&entry, &mut writer),
+            None => {
+                self.note_unknown();
+                writer.none();
+            }
+        }
+        Ok((Format::Marshal, writer.finish().map_err(unfit)?))
+    }
+
+    async fn found(&self, name: &str, wanted_by: Option<&str>) -> Result<Option<ModuleEntry>, ModuleError> {
+        let Some(source) = self.source.clone() else { return Ok(None) };
+        let wanted_by = wanted_by.map(|by| format!(", wanted by {}", shortened(by))).unwrap_or_default();
+        let what = format!("module {}{wanted_by}", shortened(name));
+        let name = name.to_owned();
+        let entry = self.blocking(&what, move || source.module(&name)).await?;
+        if let Some(entry) = &entry {
+            self.ahead.mark(&entry.name);
+        }
+        Ok(entry)
+    }
+
+    /// A file or folder of a package's data, or `None`.
+    async fn resource(&self, payload: &[u8]) -> Result<Answer, ModuleError> {
+        let (package, path): (String, String) = marshal::from_slice(payload).map_err(invalid)?;
+        let found = match self.source.clone() {
+            Some(source) => {
+                let what = format!("{} of package {}", shortened(&path), shortened(&package));
+                self.blocking(&what, move || source.resource(&package, &path)).await?
+            }
+            None => None,
+        };
+        let mut writer = Writer::new();
+        match found {
+            Some(Resource::File(content)) => return Ok((Format::Bytes, content)),
+            Some(Resource::Folder(entries)) => {
+                writer.begin_list(entries.len());
+                for entry in &entries {
+                    writer.begin_tuple(2).text(&entry.name).bool(entry.kind == ResourceKind::Folder);
+                }
+            }
+            _ => {
+                self.note_unknown();
+                writer.none();
+            }
+        }
+        Ok((Format::Marshal, writer.finish().map_err(unfit)?))
+    }
+
+    /// An agent asks only for what was listed to it, so one that guesses is told of; once, for it can ask as often as it likes.
+    fn note_unknown(&self) {
+        if self.unknown.fetch_add(1, Ordering::Relaxed) + 1 == MANY_UNKNOWN {
+            let host = &self.host;
+            tracing::warn!(%host, "the agent has asked for {MANY_UNKNOWN} modules or files that are not there");
+        }
+    }
+
+    /// Runs work that may block on a thread for that, until the deadline.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        what: &str,
+        work: impl FnOnce() -> Result<T, ModuleError> + Send + 'static,
+    ) -> Result<T, ModuleError> {
+        let in_turn = async {
+            let turn = self.turns.clone().acquire_owned().await;
+            let _shared = SHARED_TURNS.acquire().await;
+            // Work that hangs keeps its turn, for it keeps its thread.
+            let work = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                work()
+            });
+            match work.await {
+                Ok(result) => result,
+                Err(error) => Err(ModuleError::new(format!("the module source failed: {error}"))),
+            }
+        };
+        match tokio::time::timeout(self.timeout, in_turn).await {
+            Ok(result) => result,
+            Err(_) => Err(ModuleError::new(format!(
+                "the codebase did not answer for {} within {:?}: {what}",
+                self.host, self.timeout
+            ))),
+        }
+    }
+}
+
+impl Need<'_> {
+    /// Tells needs apart. Two that have one key by chance cost round trips, no more.
+    fn key(self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn unfit(error: EncodeError) -> ModuleError {
+    ModuleError::new(error.to_string())
+}
+
+fn invalid(error: marshal::DecodeError) -> ModuleError {
+    ModuleError::new(format!("the request is not valid: {error}"))
+}
+
+/// As much of a text from the agent as an error has room for.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SHORT)]
+}
+
+/// Reading modules is short work: a thread for each of a thousand connections that begin together would not be. More than the turns of one
+/// configuration, so that a source that hangs does not hold up others.
+static SHARED_TURNS: Semaphore = Semaphore::const_new(4 * TURNS);
+/// How many threads the tunnels of one configuration read modules on.
+pub(crate) const TURNS: usize = 4;
+/// More misses than any program has that probes for optional modules and files.
+const MANY_UNKNOWN: usize = 1000;
+/// Bytes of a name in an error.
+const SHORT: usize = 200;
+
+#[cfg(test)]
+mod tests;
