@@ -1,4 +1,4 @@
-//! Strips the agent's Python files and packs those that every connection sends.
+//! Strips the agent's Python files and the library's, and packs those that every connection sends.
 //!
 //! Stripping removes what the far side does not need (comments, docstrings, three of four spaces of
 //! indentation) and keeps every line where it was, so that tracebacks stay true.
@@ -11,6 +11,7 @@ const SENT: [&str; 4] = ["agent", "overlap", "importer", "ending"];
 const FETCHED: [&str; 4] = ["callables", "cancelling", "failure", "values"];
 
 fn main() {
+    println!("cargo::rerun-if-changed=lib");
     println!("cargo::rerun-if-changed=py");
     println!("cargo::rerun-if-changed=build.rs");
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
@@ -50,9 +51,32 @@ fn main() {
         .and_then(|mut f| f.write_all(&packed))
         .expect("OUT_DIR is writable");
 
+    fs::write(out.join("library.rs"), library(out)).expect("OUT_DIR is writable");
+
     let first = fs::read_to_string("py/first_stage.py").expect("the file is part of the package");
     fs::write(out.join("first_stage.py"), first.trim_end().replace("SIZE", &packed.len().to_string()))
         .expect("OUT_DIR is writable");
+}
+
+/// Strips the package `chopsticks` and returns the table of its modules, each package in front of what is in it.
+fn library(out: &Path) -> String {
+    let folder = fs::read_dir("lib/chopsticks").expect("the folder is part of the package");
+    let names = folder.map(|entry| entry.expect("the folder can be read").file_name());
+    let mut names: Vec<_> =
+        names.filter_map(|name| Some(name.to_str()?.strip_suffix(".py")?.to_owned())).collect();
+    names.sort_by_key(|name| (name != "__init__", name.clone()));
+    let mut table = String::from("&[\n");
+    for name in names {
+        let original = fs::read_to_string(format!("lib/chopsticks/{name}.py")).expect("the file can be read");
+        fs::write(out.join(format!("lib_{name}.py")), strip(&original)).expect("OUT_DIR is writable");
+        let module = if name == "__init__" { "chopsticks".to_owned() } else { format!("chopsticks.{name}") };
+        writeln!(
+            table,
+            "    LibraryModule {{ name: {module:?}, file: \"<chopsticks>/{name}.py\", source: include_str!(concat!(env!(\"OUT_DIR\"), \"/lib_{name}.py\")) }},",
+        )
+        .expect("writing to a string cannot fail");
+    }
+    table + "]"
 }
 
 /// Removes comments, docstrings and most indentation; line numbers stay.

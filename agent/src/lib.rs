@@ -39,6 +39,24 @@ pub struct Part {
     pub source: &'static str,
 }
 
+/// The modules of the Python package `chopsticks`, which every host can import: each package in front of what is in it.
+///
+/// User code imports them by name, whatever else its tunnel serves. They are stripped as the agent is, and sent when they are
+/// needed.
+pub const LIBRARY: &[LibraryModule] = include!(concat!(env!("OUT_DIR"), "/library.rs"));
+
+/// One module of the Python package `chopsticks`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LibraryModule {
+    /// The full name, such as `chopsticks.facts`.
+    pub name: &'static str,
+    /// The file name that tracebacks show. There is no such file anywhere.
+    pub file: &'static str,
+    /// The stripped text.
+    pub source: &'static str,
+}
+
 /// Returns the text of a part that the agent asks for by `name`.
 pub fn part(name: &str) -> Option<&'static str> {
     PARTS.iter().find(|part| part.name == name).map(|part| part.source)
@@ -64,6 +82,23 @@ mod tests {
                 if line.starts_with("def ") {
                     assert!(code[number].starts_with("def "), "{}:{}", part.name, number + 1);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn library_is_one_package_and_begins_with_it() {
+        let names: Vec<_> = LIBRARY.iter().map(|module| module.name).collect();
+        assert_eq!(names[0], "chopsticks");
+        assert!(names.contains(&"chopsticks.facts") && names.contains(&"chopsticks.helpers"), "{names:?}");
+        for module in LIBRARY {
+            let file = module.file.strip_prefix("<chopsticks>/").unwrap();
+            let original = std::fs::read_to_string(format!("lib/chopsticks/{file}")).unwrap();
+            for (line, original) in module.source.lines().zip(original.lines()) {
+                assert!(
+                    line.trim().is_empty() || original.trim().starts_with(line.trim()),
+                    "{file}: {original}"
+                );
             }
         }
     }

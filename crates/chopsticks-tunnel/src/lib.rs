@@ -35,6 +35,7 @@ mod driver;
 mod error;
 mod host;
 mod interpreter;
+mod library;
 mod module;
 mod options;
 mod process;

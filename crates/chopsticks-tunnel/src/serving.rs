@@ -19,14 +19,15 @@ use tokio::{
 use crate::{
     config::TunnelConfig,
     host::HostName,
-    module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceKind},
+    library::Modules,
+    module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Resource, ResourceKind},
 };
 
 /// Serves one connection. What a source does may block, so it runs on threads for that, and under a deadline.
 #[derive(Debug)]
 pub(crate) struct Serving {
     host: HostName,
-    source: Option<Arc<dyn ModuleSource>>,
+    source: Modules,
     timeout: Duration,
     turns: Arc<Semaphore>,
     listed: OnceCell<()>,
@@ -52,7 +53,7 @@ impl Serving {
     pub(crate) fn new(host: HostName, config: &TunnelConfig) -> Self {
         Self {
             host,
-            source: config.modules.clone(),
+            source: Modules::new(config.modules.clone()),
             timeout: config.import_timeout,
             turns: config.turns.clone(),
             listed: OnceCell::new(),
@@ -63,7 +64,7 @@ impl Serving {
 
     /// Sends what a call will import, unless this connection has it.
     pub(crate) async fn send_ahead(&self, handle: &Handle, need: Need<'_>) -> Result<(), ModuleError> {
-        let Some(source) = &self.source else { return Ok(()) };
+        let source = &self.source;
         self.listed
             .get_or_try_init(|| async {
                 let source = source.clone();
@@ -99,7 +100,7 @@ impl Serving {
 
     /// What may help whoever named a module that is not there.
     pub(crate) async fn hint(&self, name: &str) -> Option<String> {
-        let (source, name) = (self.source.clone()?, name.to_owned());
+        let (source, name) = (self.source.clone(), name.to_owned());
         self.blocking("names like it", move || Ok(source.hint(&name))).await.ok().flatten()
     }
 
@@ -166,7 +167,7 @@ impl Serving {
     }
 
     async fn found(&self, name: &str, wanted_by: Option<&str>) -> Result<Option<ModuleEntry>, ModuleError> {
-        let Some(source) = self.source.clone() else { return Ok(None) };
+        let source = self.source.clone();
         let wanted_by = wanted_by.map(|by| format!(", wanted by {}", shortened(by))).unwrap_or_default();
         let what = format!("module {}{wanted_by}", shortened(name));
         let name = name.to_owned();
@@ -180,13 +181,9 @@ impl Serving {
     /// A file or folder of a package's data, or `None`.
     async fn resource(&self, payload: &[u8]) -> Result<Answer, ModuleError> {
         let (package, path): (String, String) = marshal::from_slice(payload).map_err(invalid)?;
-        let found = match self.source.clone() {
-            Some(source) => {
-                let what = format!("{} of package {}", shortened(&path), shortened(&package));
-                self.blocking(&what, move || source.resource(&package, &path)).await?
-            }
-            None => None,
-        };
+        let source = self.source.clone();
+        let what = format!("{} of package {}", shortened(&path), shortened(&package));
+        let found = self.blocking(&what, move || source.resource(&package, &path)).await?;
         let mut writer = Writer::new();
         match found {
             Some(Resource::File(content)) => return Ok((Format::Bytes, content)),

@@ -27,14 +27,16 @@
 //! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
 //! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
 //! * [`Group`], [`GroupResult`], [`Queue`], [`Limits`]: many hosts at once, and each one's outcome.
-//! * [`Codebase`]: the folders whose modules agents can import.
+//! * [`facts`], [`helpers`]: what there is to know of a host, and programs that run there.
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
 //! * [`pencode`], [`transport`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
 //!
 //! This crate composes the layers and has no logic of its own.
 
+pub mod facts;
 mod group;
+pub mod helpers;
 mod member;
 mod queue;
 

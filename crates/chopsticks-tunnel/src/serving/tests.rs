@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use tracing::{Level, Metadata, Subscriber, span};
 
 use super::*;
-use crate::module::ResourceEntry;
+use crate::module::{ModuleSource, ResourceEntry};
 
 /// Has the package `p` with one file of data, and hangs when it is asked for `slow`.
 #[derive(Debug)]

@@ -1,0 +1,1 @@
+"""What every host can import, whatever else its tunnel serves."""

@@ -1,0 +1,163 @@
+//! The Python package `chopsticks`, which every host can import, in front of a tunnel's codebase.
+
+use std::sync::Arc;
+
+use chopsticks_agent::{LIBRARY, LibraryModule};
+use memchr::memmem;
+
+use crate::module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource};
+
+/// What the agents of a tunnel can import: the package `chopsticks`, and the codebase if there is one.
+///
+/// The package has its name for itself: what a codebase has of that name is never served.
+#[derive(Clone, Debug)]
+pub(crate) struct Modules {
+    codebase: Option<Arc<dyn ModuleSource>>,
+}
+
+impl Modules {
+    pub(crate) fn new(codebase: Option<Arc<dyn ModuleSource>>) -> Self {
+        Self { codebase }
+    }
+
+    /// The names of the outermost modules and packages.
+    pub(crate) fn top_level(&self) -> Result<Vec<String>, ModuleError> {
+        let mut names = match &self.codebase {
+            Some(codebase) => codebase.top_level()?,
+            None => Vec::new(),
+        };
+        names.retain(|name| name != PACKAGE);
+        names.push(PACKAGE.to_owned());
+        Ok(names)
+    }
+
+    /// The module called `name`, if there is one.
+    pub(crate) fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError> {
+        if is_ours(name) {
+            return Ok(LIBRARY.iter().find(|module| module.name == name).map(entry));
+        }
+        match &self.codebase {
+            Some(codebase) => codebase.module(name),
+            None => Ok(None),
+        }
+    }
+
+    /// What functions of the module `name` will import.
+    pub(crate) fn needed(&self, name: &str) -> Vec<ModuleEntry> {
+        if is_ours(name) {
+            return LIBRARY.iter().map(entry).collect();
+        }
+        let needed = self.codebase.as_ref().map(|codebase| codebase.needed(name));
+        with_ours(needed.unwrap_or_default(), &[])
+    }
+
+    /// What a source text will import that is no module.
+    pub(crate) fn needed_by_source(&self, source: &[u8]) -> Vec<ModuleEntry> {
+        let needed = self.codebase.as_ref().map(|codebase| codebase.needed_by_source(source));
+        with_ours(needed.unwrap_or_default(), source)
+    }
+
+    /// A file or folder of the data of `package`. Ours has none.
+    pub(crate) fn resource(&self, package: &str, path: &str) -> Result<Option<Resource>, ModuleError> {
+        match &self.codebase {
+            Some(codebase) if !is_ours(package) => codebase.resource(package, path),
+            _ => Ok(None),
+        }
+    }
+
+    /// What may help whoever named a module that is not there.
+    pub(crate) fn hint(&self, name: &str) -> Option<String> {
+        self.codebase.as_ref().filter(|_| !is_ours(name))?.hint(name)
+    }
+}
+
+/// Takes from what is needed by `source` what has our name, and adds the package if anything names it.
+fn with_ours(mut needed: Vec<ModuleEntry>, source: &[u8]) -> Vec<ModuleEntry> {
+    needed.retain(|entry| !is_ours(&entry.name));
+    // Whether it is an import can stay open: in vain it costs bytes alone.
+    let finder = memmem::Finder::new(PACKAGE);
+    let is_named = |source: &[u8]| finder.find(source).is_some();
+    if is_named(source) || needed.iter().any(|entry| is_named(&entry.source)) {
+        needed.extend(LIBRARY.iter().map(entry));
+    }
+    needed
+}
+
+fn is_ours(name: &str) -> bool {
+    name.strip_prefix(PACKAGE).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn entry(module: &LibraryModule) -> ModuleEntry {
+    let below = LIBRARY.iter().filter_map(|other| other.name.strip_prefix(module.name)?.strip_prefix('.'));
+    let below: Vec<_> = below.filter(|name| !name.contains('.')).map(str::to_owned).collect();
+    let kind = if below.is_empty() { ModuleEntryKind::Module } else { ModuleEntryKind::Package };
+    ModuleEntry::new(module.name, kind, module.file, module.source).submodules(below)
+}
+
+const PACKAGE: &str = "chopsticks";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A codebase with a package `chopsticks` of its own.
+    #[derive(Debug)]
+    struct Shadow;
+
+    impl ModuleSource for Shadow {
+        fn top_level(&self) -> Result<Vec<String>, ModuleError> {
+            Ok(["chopsticks", "chopsticks_too", "uses"].map(str::to_owned).to_vec())
+        }
+
+        fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError> {
+            let source = if name == "uses" { "from chopsticks.facts import ip" } else { "'shadow'" };
+            Ok(Some(ModuleEntry::new(name, ModuleEntryKind::Module, "", source)))
+        }
+
+        fn resource(&self, _: &str, _: &str) -> Result<Option<Resource>, ModuleError> {
+            Ok(Some(Resource::File(b"data".to_vec())))
+        }
+
+        fn hint(&self, name: &str) -> Option<String> {
+            Some(name.to_owned())
+        }
+    }
+
+    fn names(entries: &[ModuleEntry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.name.as_str()).collect()
+    }
+
+    #[test]
+    fn package_is_there_without_a_codebase() {
+        let modules = Modules::new(None);
+        assert_eq!(modules.top_level().unwrap(), ["chopsticks"]);
+        assert!(modules.module("chopsticks.facts").unwrap().is_some());
+        assert!(modules.module("chopsticks.nothing").unwrap().is_none());
+        assert!(modules.module("other").unwrap().is_none());
+        assert_eq!(names(&modules.needed("chopsticks.facts"))[0], "chopsticks");
+        assert!(modules.needed("other").is_empty());
+    }
+
+    #[test]
+    fn codebase_cannot_shadow_the_package() {
+        let modules = Modules::new(Some(Arc::new(Shadow)));
+        assert_eq!(modules.top_level().unwrap(), ["chopsticks_too", "uses", "chopsticks"]);
+        for module in LIBRARY {
+            assert_eq!(modules.module(module.name).unwrap().unwrap().source, module.source.as_bytes());
+        }
+        assert!(modules.module("chopsticks.own").unwrap().is_none());
+        assert!(modules.resource("chopsticks", "data").unwrap().is_none());
+        assert!(modules.resource("uses", "data").unwrap().is_some());
+        assert_eq!((modules.hint("chopsticks.own"), modules.hint("use")), (None, Some("use".to_owned())));
+        assert_eq!(modules.module("chopsticks_too").unwrap().unwrap().source, b"'shadow'");
+        assert_eq!(names(&modules.needed("chopsticks_too")), ["chopsticks_too"]);
+    }
+
+    #[test]
+    fn package_goes_ahead_where_it_is_named() {
+        let modules = Modules::new(Some(Arc::new(Shadow)));
+        assert_eq!(names(&modules.needed("uses"))[..2], ["uses", "chopsticks"]);
+        assert_eq!(names(&modules.needed_by_source(b"import chopsticks.facts"))[0], "chopsticks");
+        assert!(modules.needed_by_source(b"import os").is_empty());
+    }
+}
