@@ -120,6 +120,13 @@ impl Function {
         }
     }
 
+    /// What errors call it.
+    pub(crate) fn label(&self) -> &str {
+        match &self.0 {
+            Kind::Name(name) | Kind::Script { name, .. } | Kind::Source { name, .. } => name,
+        }
+    }
+
     /// Returns what the call will import.
     pub(crate) fn need<'a>(&'a self, script: Option<&'a Script>) -> Need<'a> {
         match (&self.0, script) {
@@ -333,13 +340,14 @@ struct NotASequence;
 #[derive(Clone, Debug)]
 pub struct Reply {
     host: HostName,
+    function: Arc<str>,
     format: Format,
     payload: Bytes,
 }
 
 impl Reply {
-    pub(crate) fn new(host: HostName, format: Format, payload: Bytes) -> Self {
-        Self { host, format, payload }
+    pub(crate) fn new(host: HostName, function: &str, format: Format, payload: Bytes) -> Self {
+        Self { host, function: function.into(), format, payload }
     }
 
     /// Returns the host that answered.
@@ -355,14 +363,14 @@ impl Reply {
     /// lone surrogates or an integer of more than 16,500 bits.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match self.format {
-            Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| refused(&self.host, error)),
+            Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| self.refused(error)),
             Format::Pencode => {
-                chopsticks_pencode::from_slice(&self.payload).map_err(|error| failed(&self.host, error))
+                chopsticks_pencode::from_slice(&self.payload).map_err(|error| self.failed(error))
             }
             Format::Bytes => {
-                T::deserialize(BytesDeserializer(&self.payload)).map_err(|error| failed(&self.host, error))
+                T::deserialize(BytesDeserializer(&self.payload)).map_err(|error| self.failed(error))
             }
-            _ => Err(failed(&self.host, UnknownFormat)),
+            _ => Err(self.failed(UnknownFormat)),
         }
     }
 
@@ -378,32 +386,34 @@ impl Reply {
     /// [`ErrorKind::Result`] if it was not well-formed, [`ErrorKind::UnfitResult`] as [`decode`](Self::decode).
     pub fn graph(&self) -> Result<Graph<'_>, Error> {
         match self.format {
-            Format::Marshal => {
-                marshal::decode_graph(&self.payload).map_err(|error| refused(&self.host, error))
-            }
-            Format::Pencode => Graph::decode(&self.payload).map_err(|error| failed(&self.host, error)),
+            Format::Marshal => marshal::decode_graph(&self.payload).map_err(|error| self.refused(error)),
+            Format::Pencode => Graph::decode(&self.payload).map_err(|error| self.failed(error)),
             Format::Bytes => {
                 let mut builder = GraphBuilder::new();
                 let root = builder.borrowed_bytes(&self.payload);
-                builder.finish(root).map_err(|error| failed(&self.host, error))
+                builder.finish(root).map_err(|error| self.failed(error))
             }
-            _ => Err(failed(&self.host, UnknownFormat)),
+            _ => Err(self.failed(UnknownFormat)),
         }
     }
-}
 
-fn failed(host: &HostName, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(host, Phase::Call, ErrorKind::Result(Arc::new(error)))
-}
+    fn failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        self.error(ErrorKind::Result(Arc::new(error)))
+    }
 
-/// What `marshal` writes on the host although it cannot be carried shows only here.
-fn refused(host: &HostName, error: marshal::DecodeError) -> Error {
-    match error.kind() {
-        DecodeErrorKind::LoneSurrogate | DecodeErrorKind::LargeInteger { .. } => {
-            let message = format!("result{}: {}", error.path(), error.kind());
-            Error::new(host, Phase::Call, ErrorKind::UnfitResult { message })
+    /// What `marshal` writes on the host although it cannot be carried shows only here.
+    fn refused(&self, error: marshal::DecodeError) -> Error {
+        match error.kind() {
+            DecodeErrorKind::LoneSurrogate | DecodeErrorKind::LargeInteger { .. } => {
+                let message = format!("result{}: {}", error.path(), error.kind());
+                self.error(ErrorKind::UnfitResult { message })
+            }
+            _ => self.failed(error),
         }
-        _ => failed(host, error),
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(&self.host, Phase::Call, kind).of_function(&self.function)
     }
 }
 

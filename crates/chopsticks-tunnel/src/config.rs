@@ -14,6 +14,7 @@ use crate::{module::ModuleSource, options::AgentOptions, serving, stderr::Stderr
 #[derive(Clone)]
 pub struct TunnelConfig {
     pub(crate) spawn_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
     pub(crate) call_timeout: Option<Duration>,
     pub(crate) close_timeout: Duration,
     pub(crate) import_timeout: Duration,
@@ -33,10 +34,14 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets how long the agent may take to answer once the interpreter was started. Default: 60 s.
+    /// Sets how long the agent may take to answer once the driver's program was started: the login on the other host, the start of a
+    /// container, and the start of the interpreter count in. Default: 60 s.
+    ///
+    /// A busy SSH server that drops connections before they log in is tried again within that time. Waiting for other tunnels of this
+    /// process to connect to the same server does not count.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.transport = self.transport.handshake_timeout(timeout);
+        self.handshake_timeout = timeout;
         self
     }
 
@@ -139,10 +144,11 @@ impl Default for TunnelConfig {
     fn default() -> Self {
         Self {
             spawn_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(60),
             call_timeout: None,
             close_timeout: Duration::from_secs(5),
             import_timeout: Duration::from_secs(30),
-            transport: TransportConfig::default().handshake_timeout(Duration::from_secs(60)),
+            transport: TransportConfig::default(),
             stderr: Stderr::console(),
             modules: None,
             turns: Arc::new(Semaphore::new(serving::TURNS)),
@@ -155,6 +161,7 @@ impl fmt::Debug for TunnelConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TunnelConfig")
             .field("spawn_timeout", &self.spawn_timeout)
+            .field("handshake_timeout", &self.handshake_timeout)
             .field("call_timeout", &self.call_timeout)
             .field("close_timeout", &self.close_timeout)
             .field("import_timeout", &self.import_timeout)

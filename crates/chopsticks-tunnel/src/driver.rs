@@ -8,7 +8,12 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    host::HostName, interpreter::Interpreter, options::AgentOptions, process::Link, quote::command_line,
+    hint::{Hint, Symptoms},
+    host::HostName,
+    interpreter::Interpreter,
+    options::AgentOptions,
+    process::Link,
+    quote::command_line,
 };
 
 pub use self::{
@@ -65,6 +70,21 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Returns what the agent is to set up; it goes before what [`TunnelConfig`](crate::TunnelConfig) says. By default nothing.
     fn options(&self) -> AgentOptions {
         AgentOptions::new()
+    }
+
+    /// Returns what names the server that is connected to, if it may refuse connections when many come at once, as SSH servers do.
+    ///
+    /// Tunnels with the same destination take turns at connecting, and try again when ssh says that it was refused for that. By
+    /// default none.
+    fn destination(&self) -> Option<String> {
+        None
+    }
+
+    /// Tells the cause of a connection that no agent answered, if the driver knows it. By default the causes are told that are known
+    /// of ssh, sudo, docker and podman.
+    fn hint(&self, symptoms: &Symptoms<'_>) -> Option<Hint> {
+        let _ = symptoms;
+        None
     }
 
     /// Starts the interpreter with the arguments of `agent`.

@@ -5,22 +5,27 @@ use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitStatus,
 use chopsticks_transport::TransportError;
 use thiserror::Error;
 
-use crate::host::HostName;
+use crate::{
+    hint::{self, Hint},
+    host::HostName,
+};
 
 /// Something went wrong on a host.
 ///
 /// It says where ([`host`](Self::host), [`phase`](Self::phase)) and what ([`kind`](Self::kind)). [`fmt::Display`]
 /// leaves the sources out, [`report`](Self::report) has all in one line.
-#[derive(Clone, Debug)]
+/// [`fmt::Debug`], which is what `main` and `unwrap` print, is the report, followed by the traceback or all that was kept of stderr.
+#[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,
+    function: Option<Arc<str>>,
 }
 
-#[derive(Debug)]
 struct Inner {
     host: HostName,
     phase: Phase,
     kind: ErrorKind,
+    hint: Option<Hint>,
 }
 
 /// A phase in the life of a tunnel.
@@ -101,15 +106,13 @@ pub enum ErrorKind {
         source: Arc<io::Error>,
     },
     /// The interpreter could not be started.
-    #[error("cannot start {program}{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    #[error("cannot start {program}")]
     Spawn {
         /// What was to be run.
         program: String,
         /// Why it could not.
         #[source]
         source: Arc<io::Error>,
-        /// What to do about it, where that is known.
-        hint: Option<String>,
     },
     /// The deadline passed.
     #[error("{}", Gone(&format!("timed out after {after:?}"), &None, stderr, noise))]
@@ -149,7 +152,21 @@ pub struct RemoteException {
 
 impl Error {
     pub(crate) fn new(host: &HostName, phase: Phase, kind: ErrorKind) -> Self {
-        Self { inner: Arc::new(Inner { host: host.clone(), phase, kind }) }
+        Self { inner: Arc::new(Inner { host: host.clone(), phase, kind, hint: None }), function: None }
+    }
+
+    /// Adds what to do about it. For errors that nobody shares yet.
+    pub(crate) fn with_hint(mut self, hint: Option<Hint>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.hint = hint;
+        }
+        self
+    }
+
+    /// Adds which function was being called.
+    pub(crate) fn of_function(mut self, name: &str) -> Self {
+        self.function.get_or_insert_with(|| name.into());
+        self
     }
 
     /// Returns the host on which it went wrong.
@@ -165,6 +182,16 @@ impl Error {
     /// Returns what went wrong.
     pub fn kind(&self) -> &ErrorKind {
         &self.inner.kind
+    }
+
+    /// Returns the function that was called, or was to be, if it came of a call.
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
+    /// Returns the cause and what to do about it, where that is known.
+    pub fn hint(&self) -> Option<&Hint> {
+        self.inner.hint.as_ref()
     }
 
     /// Returns the exception, if remote code raised one.
@@ -190,22 +217,49 @@ impl Error {
         self.remote().is_some()
     }
 
-    /// Returns host, phase, what went wrong, and all sources, in one line.
+    /// Returns host, phase, what went wrong, all sources, and what to do about it, in one line.
     pub fn report(&self) -> String {
-        let mut text = self.to_string();
+        let mut text = self.without_hint();
         let mut source = self.source();
         while let Some(error) = source {
             text.push_str(": ");
             text.push_str(&error.to_string());
             source = error.source();
         }
-        text
+        text + &self.hint_in_brackets()
+    }
+
+    fn without_hint(&self) -> String {
+        let Inner { host, phase, kind, .. } = &*self.inner;
+        match &self.function {
+            Some(function) if *phase == Phase::Call => format!("{host}: {phase} of {function}: {kind}"),
+            _ => format!("{host}: {phase}: {kind}"),
+        }
+    }
+
+    fn hint_in_brackets(&self) -> String {
+        self.hint().map(|hint| format!(" ({hint})")).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.inner.host, self.inner.phase, self.inner.kind)
+        write!(f, "{}{}", self.without_hint(), self.hint_in_brackets())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.report())?;
+        let more = match self.kind() {
+            ErrorKind::Raised(exception) => exception.traceback.trim_end(),
+            ErrorKind::Disconnected { stderr, .. }
+            | ErrorKind::NoAgent { stderr, .. }
+            | ErrorKind::Protocol { stderr, .. }
+            | ErrorKind::Timeout { stderr, .. } => stderr.trim_end(),
+            _ => "",
+        };
+        if more.is_empty() { Ok(()) } else { write!(f, "\n\n{more}") }
     }
 }
 
@@ -269,10 +323,9 @@ impl fmt::Display for Gone<'_> {
             // `ExitStatus` prints as "exit status: 1" or "signal: 9 (SIGKILL)".
             write!(f, ", {}", status.to_string().replacen(": ", " ", 1))?;
         }
-        let stderr = stderr.trim_end();
-        if !stderr.is_empty() {
-            // The last line of a traceback, or of what ssh and sudo say, is the one that tells.
-            write!(f, ": {}", stderr.lines().next_back().unwrap_or(stderr))?;
+        let line = hint::telling_line(stderr);
+        if !line.is_empty() {
+            write!(f, ": {line}")?;
         }
         if !noise.trim().is_empty() {
             let noise = noise.trim();
@@ -358,16 +411,7 @@ mod tests {
                 "cannot read the script ops/x.py",
                 true,
             ),
-            (
-                ErrorKind::Spawn {
-                    program: "ssh".to_owned(),
-                    source: io(),
-                    hint: Some("install it".to_owned()),
-                },
-                "spawn",
-                "cannot start ssh (install it)",
-                true,
-            ),
+            (ErrorKind::Spawn { program: "ssh".to_owned(), source: io() }, "spawn", "cannot start ssh", true),
             (
                 ErrorKind::Timeout {
                     after: Duration::from_secs(3),
@@ -395,10 +439,27 @@ mod tests {
 
     #[test]
     fn report_has_host_phase_and_all_sources() {
-        let kind = ErrorKind::Spawn { program: "ssh".to_owned(), source: io(), hint: None };
-        let error = Error::new(&HostName::lossy("web3"), Phase::Spawn, kind);
-        assert_eq!(error.to_string(), "web3: spawn: cannot start ssh");
-        assert_eq!(error.report(), "web3: spawn: cannot start ssh: gone");
+        let kind = ErrorKind::Spawn { program: "ssh".to_owned(), source: io() };
+        let hint = Hint::new("program-missing", "install it");
+        let error = Error::new(&HostName::lossy("web3"), Phase::Spawn, kind).with_hint(Some(hint));
+        assert_eq!(error.to_string(), "web3: spawn: cannot start ssh (install it)");
+        assert_eq!(error.report(), "web3: spawn: cannot start ssh: gone (install it)");
+        assert_eq!(error.hint().map(Hint::cause), Some("program-missing"));
         assert!(!error.is_timeout() && !error.is_disconnected() && !error.is_remote());
+    }
+
+    #[test]
+    fn error_of_a_call_names_the_function_and_debug_has_the_traceback() {
+        let traceback =
+            "Traceback (most recent call last):\n  File \"ops.py\", line 1\nKeyError: 'x'\n".to_owned();
+        let exception =
+            RemoteException { type_name: "KeyError".to_owned(), message: "'x'".to_owned(), traceback };
+        let error = Error::new(&HostName::lossy("web1"), Phase::Call, ErrorKind::Raised(exception));
+        let error = error.of_function("ops:restart");
+        assert_eq!(error.to_string(), "web1: call of ops:restart: KeyError: 'x'");
+        assert_eq!(error.function(), Some("ops:restart"));
+        let debug = format!("{error:?}");
+        assert!(debug.starts_with("web1: call of ops:restart: KeyError: 'x'\n\nTraceback"), "{debug}");
+        assert!(debug.ends_with("KeyError: 'x'"), "{debug}");
     }
 }

@@ -24,7 +24,7 @@
 //! * [`Driver`], [`Link`], [`AgentCommand`]: for drivers of your own.
 //! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
 //!   answers what agents import.
-//! * [`Error`], [`ErrorKind`], [`Phase`]: what went wrong, on which host, in which phase.
+//! * [`Error`], [`ErrorKind`], [`Phase`], [`Hint`]: what went wrong, on which host, in which phase.
 //!
 //! Groups and queues are not here, and neither is where modules come from.
 
@@ -33,11 +33,14 @@ mod config;
 mod connection;
 mod driver;
 mod error;
+mod hint;
 mod host;
 mod interpreter;
+mod keeper;
 mod library;
 mod module;
 mod options;
+mod pacing;
 mod process;
 mod quote;
 mod serving;
@@ -52,6 +55,7 @@ pub use driver::{
     Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
 };
 pub use error::{Error, ErrorKind, Phase, RemoteException};
+pub use hint::{Hint, Symptoms};
 pub use host::{HostName, InvalidHostName};
 pub use interpreter::Interpreter;
 pub use module::{

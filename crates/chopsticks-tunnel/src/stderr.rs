@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::host::HostName;
+use crate::{hint, host::HostName};
 
 /// What is done with each line that an agent's side writes to stderr.
 ///
@@ -101,6 +101,10 @@ impl Tail {
         lines.push_back(line[..line.len().min(TAIL_LINE_LEN)].to_vec());
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub(crate) fn text(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lines: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
@@ -108,11 +112,34 @@ impl Tail {
     }
 }
 
+/// Which lines are not passed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hush {
+    Nothing,
+    /// What ssh says when a busy server refuses it: it tries again, and the error tells if that was in vain.
+    Refusals,
+}
+
 /// Reads `stderr` to its end and passes each line on.
-pub(crate) async fn pump(mut stderr: impl AsyncRead + Unpin, host: HostName, sink: Stderr, tail: Tail) {
+pub(crate) async fn pump(
+    mut stderr: impl AsyncRead + Unpin,
+    host: HostName,
+    sink: Stderr,
+    tail: Tail,
+    hush: Hush,
+) {
     let mut console = Vec::new();
-    let take = |line: &[u8], console: &mut Vec<u8>| {
+    let mut was_refused = false;
+    let mut take = |line: &[u8], console: &mut Vec<u8>| {
         tail.push(line);
+        if let (Hush::Refusals, Ok(text)) = (hush, std::str::from_utf8(line)) {
+            let follows = ["Connection closed by ", "Connection reset by "];
+            was_refused = hint::is_refusal_for_load(text)
+                || was_refused && follows.iter().any(|beginning| text.starts_with(beginning));
+            if was_refused {
+                return;
+            }
+        }
         sink.line(&host, line, console);
     };
     let mut pending = Vec::new();
@@ -180,7 +207,7 @@ mod tests {
             }
         });
         let tail = Tail::default();
-        pump(input, "web1".parse().unwrap(), sink, tail.clone()).await;
+        pump(input, "web1".parse().unwrap(), sink, tail.clone(), Hush::Refusals).await;
         (Arc::try_unwrap(seen).unwrap().into_inner().unwrap(), tail.text())
     }
 
@@ -204,6 +231,14 @@ mod tests {
         assert_eq!(seen.iter().map(Vec::len).sum::<usize>(), 300 << 10);
         assert!(seen.iter().all(|piece| piece.len() <= 2 * MAX_LINE_LEN));
         assert!(tail.len() <= TAIL_LINES * (TAIL_LINE_LEN + 1));
+    }
+
+    #[tokio::test]
+    async fn refusal_by_a_busy_server_is_kept_for_the_error_alone() {
+        let text = b"kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by 127.0.0.1 port 22\r\nmore\n";
+        let (seen, tail) = lines(text).await;
+        assert_eq!(seen, [b"more".to_vec()]);
+        assert!(tail.starts_with("kex_exchange_identification"));
     }
 
     #[tokio::test]

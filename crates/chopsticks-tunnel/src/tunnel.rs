@@ -1,11 +1,11 @@
 //! A tunnel: one host, and the connection to it.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     call::{Call, Function, Reply, Script},
     config::TunnelConfig,
-    connection::Connection,
-    driver::Driver,
+    connection::{Connection, Session},
+    driver::{AgentCommand, Driver},
     error::{Error, ErrorKind, Phase, RemoteException},
     host::HostName,
+    process::Link,
+    target::{InvalidTarget, Target},
 };
 
 /// A host on which functions can be called.
@@ -86,7 +88,7 @@ impl Tunnel {
     ///
     /// Dropping the future leaves the tunnel connecting; a later use takes up that connection.
     pub async fn connect(&self) -> Result<AgentInfo, Error> {
-        self.connection().agent().await.cloned()
+        self.connection().agent().await
     }
 
     /// Waits until a connection that is being made is there, or has failed. Returns at once if none is being made.
@@ -134,18 +136,8 @@ impl Tunnel {
     ///
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: Call) -> Result<Reply, Error> {
-        let failed = |kind| self.error(Phase::Call, kind);
-        let script = call.function.read_script(self.shared.config.import_timeout).await.map_err(failed)?;
-        let payload = call.payload(script.as_ref()).map_err(failed)?;
-        let connection = self.connection();
-        let answer = self.request(&connection, &call, script, payload);
-        match call.timeout.or(self.shared.config.call_timeout) {
-            None => answer.await,
-            Some(after) => match tokio::time::timeout(after, answer).await {
-                Ok(reply) => reply,
-                Err(_) => Err(self.timed_out(connection.phase(), after)),
-            },
-        }
+        let reply = self.answer(&call).await;
+        reply.map_err(|error| error.of_function(call.function.label()))
     }
 
     /// Closes the connection, if there is one: calls under way fail, the agent ends everything that it started, and itself.
@@ -167,9 +159,24 @@ impl Tunnel {
         let lived = !connection.has_ended();
         connection.stop();
         if connection.ended().await.forced && lived {
-            return Err(self.timed_out(Phase::Close, self.shared.config.close_timeout));
+            return Err(connection.late_end(self.shared.config.close_timeout));
         }
         Ok(())
+    }
+
+    async fn answer(&self, call: &Call) -> Result<Reply, Error> {
+        let failed = |kind| self.error(Phase::Call, kind);
+        let script = call.function.read_script(self.shared.config.import_timeout).await.map_err(failed)?;
+        let payload = call.payload(script.as_ref()).map_err(failed)?;
+        let connection = self.connection();
+        let answer = self.request(&connection, call, script, payload);
+        match call.timeout.or(self.shared.config.call_timeout) {
+            None => answer.await,
+            Some(after) => match tokio::time::timeout(after, answer).await {
+                Ok(reply) => reply,
+                Err(_) => Err(connection.late(after)),
+            },
+        }
     }
 
     async fn request(
@@ -179,32 +186,40 @@ impl Tunnel {
         script: Option<Script>,
         payload: Vec<Bytes>,
     ) -> Result<Reply, Error> {
-        let handle = connection.handle().await?;
-        connection.send_ahead(&handle, call.function.need(script.as_ref())).await?;
-        let options = RequestOptions::new().order(Order::AfterNotices);
-        match handle.request_with(Operation::CALL, Format::Marshal, payload, options).await {
-            Ok(reply) if reply.outcome == Outcome::Reply => {
-                Ok(Reply::new(self.host().clone(), reply.format, reply.payload))
-            }
-            Ok(reply) => {
-                let mut failure = match marshal::from_slice::<Failure>(&reply.payload) {
-                    Ok(failure) => failure,
-                    Err(error) => return Err(self.error(Phase::Call, ErrorKind::Result(Arc::new(error)))),
-                };
-                if failure.lacks_module()
-                    && let Some(module) = call.function.module()
-                    && let Some(hint) = connection.hint(module).await
-                {
-                    failure.add(&hint);
+        loop {
+            let session = connection.session().await?;
+            connection.send_ahead(&session, call.function.need(script.as_ref())).await?;
+            let options = RequestOptions::new().order(Order::AfterNotices);
+            let request =
+                session.handle.request_with(Operation::CALL, Format::Marshal, payload.clone(), options);
+            match request.await {
+                Ok(reply) if reply.outcome == Outcome::Reply => {
+                    let (host, function) = (self.host().clone(), call.function.label());
+                    return Ok(Reply::new(host, function, reply.format, reply.payload));
                 }
-                Err(self.error(Phase::Call, failure.into_kind()))
+                Ok(reply) => return Err(self.failure(&session, call, &reply.payload).await),
+                Err(error) if error.is_too_large() => {
+                    let message = error.kind().to_string();
+                    return Err(self.error(Phase::Call, ErrorKind::TooLarge { message }));
+                }
+                Err(_) => connection.after(&session).await?,
             }
-            Err(error) if error.is_too_large() => {
-                let message = error.kind().to_string();
-                Err(self.error(Phase::Call, ErrorKind::TooLarge { message }))
-            }
-            Err(_) => Err(connection.ended().await.error),
         }
+    }
+
+    /// The error of a call that the agent says has failed.
+    async fn failure(&self, session: &Session, call: &Call, payload: &[u8]) -> Error {
+        let mut failure = match marshal::from_slice::<Failure>(payload) {
+            Ok(failure) => failure,
+            Err(error) => return self.error(Phase::Call, ErrorKind::Result(Arc::new(error))),
+        };
+        if failure.lacks_module()
+            && let Some(module) = call.function.module()
+            && let Some(hint) = session.serving.hint(module).await
+        {
+            failure.add(&hint);
+        }
+        self.error(Phase::Call, failure.into_kind())
     }
 
     /// The connection, a new one if there is none that lives.
@@ -225,10 +240,6 @@ impl Tunnel {
     fn error(&self, phase: Phase, kind: ErrorKind) -> Error {
         Error::new(self.host(), phase, kind)
     }
-
-    fn timed_out(&self, phase: Phase, after: Duration) -> Error {
-        self.error(phase, ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })
-    }
 }
 
 impl fmt::Debug for Tunnel {
@@ -237,6 +248,40 @@ impl fmt::Debug for Tunnel {
             .field("host", &self.shared.host)
             .field("driver", &self.shared.driver)
             .finish_non_exhaustive()
+    }
+}
+
+impl From<&str> for Tunnel {
+    /// Makes a tunnel to a [`Target`]; a bare host name is reached by SSH. If the text is none, each use of the tunnel fails and says so.
+    fn from(target: &str) -> Self {
+        match target.parse::<Target>() {
+            Ok(target) => target.into(),
+            Err(error) => Self::new(Misspelt { text: target.to_owned(), error }),
+        }
+    }
+}
+
+impl From<String> for Tunnel {
+    fn from(target: String) -> Self {
+        Self::from(target.as_str())
+    }
+}
+
+/// The driver of a text that is no target.
+#[derive(Debug)]
+struct Misspelt {
+    text: String,
+    error: InvalidTarget,
+}
+
+#[async_trait]
+impl Driver for Misspelt {
+    fn host(&self) -> HostName {
+        HostName::lossy(&self.text)
+    }
+
+    async fn open(&self, _agent: &AgentCommand) -> io::Result<Link> {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, self.error.clone()))
     }
 }
 

@@ -64,8 +64,8 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Call, Command, ContainerInfo, Docker, DockerExec, Driver, Error,
-    ErrorKind, Function, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman, PodmanExec,
-    RemoteException, Reply, Ssh, Stderr, Sudo, Target, Tunnel, TunnelConfig,
+    ErrorKind, Function, Hint, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman, PodmanExec,
+    RemoteException, Reply, Ssh, Stderr, Sudo, Symptoms, Target, Tunnel, TunnelConfig,
 };
 
 pub use crate::{

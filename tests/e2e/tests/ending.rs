@@ -206,7 +206,7 @@ async fn killed_agent_fails_the_call_with_its_status_and_the_next_one_connects()
         assert!(error.is_disconnected());
         tunnel.call::<u32>("os:getpid", ()).await.unwrap();
         let error = tunnel.call::<()>("os:_exit", (7,)).await.unwrap_err();
-        assert_eq!(error.report(), "localhost: call: the connection was lost, exit status 7");
+        assert!(error.report().ends_with(": the connection was lost, exit status 7"), "{}", error.report());
         tunnel.call::<u32>("os:getpid", ()).await.unwrap();
     }
 }

@@ -56,7 +56,8 @@ async fn missing_interpreter_is_named() {
     assert_eq!(error.phase(), Phase::Spawn);
     assert_eq!(
         error.report(),
-        "localhost: spawn: cannot start /nowhere/python3: No such file or directory (os error 2)"
+        "localhost: spawn: cannot start /nowhere/python3: No such file or directory (os error 2) \
+         (there is no such program here: install it, or give its path)"
     );
 }
 
@@ -66,7 +67,8 @@ async fn program_that_ends_at_once_is_told_with_status_and_stderr() {
     assert_eq!(error.phase(), Phase::Handshake);
     assert_eq!(error.report(), "web1: handshake: no agent answered, exit status 3: no python here");
     let error = failure_of("exit 0").await;
-    assert_eq!(error.report(), "web1: handshake: no agent answered, exit status 0");
+    assert!(error.report().starts_with("web1: handshake: no agent answered, exit status 0 ("), "{error}");
+    assert_eq!(error.hint().unwrap().cause(), "not-run");
 }
 
 #[tokio::test]

@@ -243,6 +243,19 @@ impl Driver for Ssh {
         self.setup.options.clone()
     }
 
+    fn destination(&self) -> Option<String> {
+        // It is the first hop that sees all who have not logged in; those that are hidden in a configuration cannot be told.
+        let first = match &self.jump {
+            Some(hosts) => hosts.split(',').next().unwrap_or_default().to_owned(),
+            None => format!(
+                "{}:{}",
+                self.host.rsplit('@').next().unwrap_or_default(),
+                self.port.unwrap_or_default()
+            ),
+        };
+        Some(format!("{first} {:?} {:?}", self.config_file, self.program))
+    }
+
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let mut command = Command::new(&self.program);
         command.args(self.arguments(agent).await?);

@@ -1,0 +1,420 @@
+//! What the programs that drivers run say when they fail, and what to do about it.
+
+use std::{borrow::Cow, fmt, process::ExitStatus};
+
+/// A known cause of a failure, and what to do about it.
+///
+/// [`fmt::Display`] writes the advice.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hint {
+    cause: Cow<'static, str>,
+    advice: Cow<'static, str>,
+}
+
+impl Hint {
+    /// Creates a hint. `cause` is a short fixed name for programs, such as `host-key-unknown`; `advice` is for people, one sentence in
+    /// lower case without a full stop.
+    pub fn new(cause: impl Into<Cow<'static, str>>, advice: impl Into<Cow<'static, str>>) -> Self {
+        Self { cause: cause.into(), advice: advice.into() }
+    }
+
+    /// Returns the short fixed name of the cause. The pages on drivers list those that are known.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.advice)
+    }
+}
+
+/// What there is to tell from when no agent has answered.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Symptoms<'a> {
+    /// How the program that the driver started has ended, if it has.
+    pub status: Option<ExitStatus>,
+    /// The last lines of its stderr.
+    pub stderr: &'a str,
+    /// The beginning of what it wrote to stdout.
+    pub noise: &'a str,
+}
+
+/// Tells the cause of a connection that no agent answered, if it is known.
+pub(crate) fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
+    let said = |rule: &&Rule| rule.line(symptoms.stderr).or_else(|| rule.line(symptoms.noise)).is_some();
+    if let Some(rule) = START.iter().find(said) {
+        return Some(rule.hint());
+    }
+    match symptoms.status?.code()? {
+        127 => Some(Hint::new(NO_PYTHON.0, NO_PYTHON.1)),
+        // Whatever ran, it took no notice of what it was asked to run.
+        0 => Some(Hint::new(
+            "not-run",
+            "something else than the interpreter ran: a forced command, a login shell that runs no commands, or a wrapper",
+        )),
+        _ => None,
+    }
+}
+
+/// Tells why a program could not be started, if it is known.
+pub(crate) fn of_failed_spawn(error: &std::io::Error) -> Option<Hint> {
+    use rustix::{io::Errno, process};
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => {
+            let limit = process::getrlimit(process::Resource::Nofile).current;
+            let limit = limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
+            let advice = format!(
+                "this process may open {limit} files: raise `ulimit -n`, or connect to fewer hosts at once"
+            );
+            Some(Hint::new("out-of-files", advice))
+        }
+        Errno::NFILE => Some(Hint::new("out-of-files", "the system is out of open files")),
+        Errno::AGAIN => {
+            Some(Hint::new("out-of-processes", "this user may start no more processes: see `ulimit -u`"))
+        }
+        Errno::NOENT => {
+            Some(Hint::new("program-missing", "there is no such program here: install it, or give its path"))
+        }
+        Errno::ACCESS => Some(Hint::new("program-not-runnable", "this user may not run it")),
+        _ => None,
+    }
+}
+
+/// Tells why an agent was lost, if it is known.
+pub(crate) fn of_loss(stderr: &str) -> Option<Hint> {
+    LOSS.iter().find(|rule| rule.line(stderr).is_some()).map(Rule::hint)
+}
+
+/// The line of a program's stderr that tells most: one that is known, or else the last.
+pub(crate) fn telling_line(stderr: &str) -> &str {
+    let known = START.iter().chain(LOSS).find_map(|rule| rule.line(stderr));
+    let last = || stderr.lines().rev().find(|line| !is_idle(line));
+    known.or_else(last).unwrap_or_default().trim()
+}
+
+/// Whether an SSH server, or one on the way to it, has closed the connection before it looked at who asks, as servers do that have
+/// too many such connections.
+pub(crate) fn is_refusal_for_load(line: &str) -> bool {
+    // "Connection closed by remote host", "read: Connection reset by peer"; before version 8 the name was another.
+    let at_once = ["kex_exchange_identification: ", "ssh_exchange_identification: "];
+    at_once.iter().any(|text| line.starts_with(text))
+        && (line.contains("Connection closed by remote host") || line.contains("Connection reset by peer"))
+}
+
+/// Whether a line comes with every failure of its program and tells nothing.
+fn is_idle(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty()
+        || line.starts_with("Run 'docker ")
+        || line.starts_with("See 'docker ")
+        || line.starts_with("sudo: error initializing audit plugin")
+        || line.trim_matches(['^', '~']).is_empty()
+}
+
+/// A cause: its name, what to do about it, and the texts by which a line tells it, any one of them. `*` stands for anything.
+struct Rule(&'static str, &'static str, &'static [&'static str]);
+
+impl Rule {
+    fn hint(&self) -> Hint {
+        Hint::new(self.0, self.1)
+    }
+
+    /// The last line with one of the texts.
+    fn line<'a>(&self, text: &'a str) -> Option<&'a str> {
+        text.lines().rev().find(|line| self.2.iter().any(|pattern| contains(line, pattern)))
+    }
+}
+
+fn contains(line: &str, pattern: &str) -> bool {
+    let mut rest = Some(line);
+    for part in pattern.split('*') {
+        rest = rest.and_then(|rest| rest.split_once(part)).map(|(_, rest)| rest);
+    }
+    rest.is_some()
+}
+
+const NO_PYTHON: (&str, &str) =
+    ("python-missing", "the host has no such interpreter: name another, or `auto` to have it looked for");
+
+/// From the special to the general, since the first that fits counts.
+const START: &[Rule] = &[
+    // ssh
+    Rule(
+        "host-key-changed",
+        "the host shows another key than known_hosts has: if you know why, take the old one out with `ssh-keygen -R HOST`",
+        &["REMOTE HOST IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY DETECTED"],
+    ),
+    Rule(
+        "host-key-unknown",
+        "known_hosts does not have the host's key: add it, or connect once by hand and look at it",
+        &["Host key verification failed", "host key is known for * and you have requested strict checking"],
+    ),
+    Rule(
+        "too-many-keys",
+        "more keys are offered than the server tries: set `IdentitiesOnly=yes` and an identity file",
+        &["Too many authentication failures"],
+    ),
+    Rule(
+        "key-unprotected",
+        "others can read the private key, so ssh does not use it: `chmod 600` it",
+        &["UNPROTECTED PRIVATE KEY FILE"],
+    ),
+    Rule(
+        "permission-denied",
+        "the server took none of the keys for this user: `ssh` has to log in there without asking for anything",
+        &["Permission denied (*)", "No more authentication methods"],
+    ),
+    Rule(
+        "account-closed",
+        "the user may not log in there",
+        &["Your account has expired", "password has expired", "This account is currently not available"],
+    ),
+    Rule(
+        "no-commands",
+        "the user's login shell runs no commands",
+        &["allows sftp connections only", "Interactive git shell is not enabled", "unrecognized command"],
+    ),
+    Rule(
+        "name-unknown",
+        "no name service knows the host: look at its spelling",
+        &["Could not resolve hostname"],
+    ),
+    Rule(
+        "jump-failed",
+        "the jump host did not reach the host",
+        &["stdio forwarding failed", "administratively prohibited"],
+    ),
+    Rule(
+        "server-busy",
+        "the server closes connections before they log in: too many at once (`MaxStartups`), or this host is shut out there",
+        &[
+            "_exchange_identification: *Connection closed",
+            "_exchange_identification: *Connection reset",
+            "Exceeded MaxStartups",
+            "Not allowed at this time",
+        ],
+    ),
+    Rule(
+        "refused",
+        "the host is there, and no server listens on that port",
+        &["connect to * port *: Connection refused", "connect to host * port *: Connection refused"],
+    ),
+    Rule("no-route", "the network does not lead there", &["No route to host", "Network is unreachable"]),
+    Rule(
+        "timed-out",
+        "the host did not answer: it is down, or a firewall drops what is sent there",
+        &[
+            "connect to * port *: *timed out",
+            "Connection timed out during banner exchange",
+            "Timeout, server * not responding",
+        ],
+    ),
+    Rule(
+        "algorithms-differ",
+        "the server and this ssh have no algorithm in common: see `ssh -Q` and `KexAlgorithms`",
+        &["Unable to negotiate with"],
+    ),
+    Rule(
+        "ssh-config",
+        "ssh does not take its configuration",
+        &[
+            "Bad configuration option",
+            "Can't open user config file",
+            "Bad owner or permissions on",
+            "keyword * extra arguments",
+            "terminating, * bad configuration options",
+        ],
+    ),
+    // sudo
+    Rule(
+        "sudo-password",
+        "sudo wants a password: allow the very path of the interpreter with `NOPASSWD:`",
+        &[
+            "sudo: a password is required",
+            "sudo: a terminal is required",
+            "sudo: interactive authentication is required",
+            "sudo: Authentication required",
+            "sudo: no password was provided",
+        ],
+    ),
+    Rule(
+        "sudo-tty",
+        "sudo wants a terminal: set `Defaults !requiretty` for this user",
+        &["you must have a tty to run sudo"],
+    ),
+    Rule(
+        "sudo-not-allowed",
+        "no rule of sudo allows this",
+        &["is not in the sudoers file", "is not allowed to execute", "may not run sudo", "sudo: I'm sorry"],
+    ),
+    Rule(
+        "user-unknown",
+        "the host has no such user",
+        &[
+            "sudo: unknown user",
+            "sudo: user * not found",
+            "su: user * does not exist",
+            "unable to find user",
+            "no users found",
+            "no matching entries in passwd file",
+        ],
+    ),
+    Rule(
+        "sudo-missing",
+        "the host has no sudo",
+        &["sudo: not found", "sudo: command not found", "command not found: sudo", "Unknown command: sudo"],
+    ),
+    // containers
+    Rule(
+        "engine-denied",
+        "this user may not use the engine's socket: see the group `docker`, or run it rootless",
+        &[
+            "permission denied while trying to connect to the Docker daemon",
+            "connect to the docker API * permission denied",
+        ],
+    ),
+    Rule(
+        "engine-down",
+        "the engine does not run, or `DOCKER_HOST` or the context names another",
+        &[
+            "Cannot connect to the Docker daemon",
+            "failed to connect to the docker API",
+            "unable to connect to Podman",
+            "error during connect:",
+        ],
+    ),
+    Rule(
+        "name-in-use",
+        "there is a container of this name: choose another, close the tunnel that has it, or remove what a crash has left",
+        &["container name * is already in use", "name * is in use: container already exists"],
+    ),
+    Rule(
+        "container-missing",
+        "there is no container of this name",
+        &["No such container", "no container with name or ID"],
+    ),
+    Rule(
+        "container-stopped",
+        "the container does not run",
+        &[
+            "Container * is not running",
+            "can only create exec sessions on running containers",
+            "container * is paused",
+        ],
+    ),
+    Rule(
+        "image-missing",
+        "the engine has no such image and cannot pull it: look at its spelling, and at the registry",
+        &[
+            "No such image",
+            "Unable to find image",
+            "pull access denied",
+            "manifest unknown",
+            "manifest for * not found",
+            "did not resolve to an alias",
+            "error getting image",
+            "Error response from daemon: Get ",
+            "initializing source docker://",
+            "image not known",
+        ],
+    ),
+    Rule(
+        "network-missing",
+        "the engine has no such network",
+        &["network * not found", "unable to find network with name"],
+    ),
+    Rule(
+        "init-missing",
+        "the engine has no init program: install catatonit or tini, or do without",
+        &["container-init binary not found", "catatonit", "docker-init\": executable file not found"],
+    ),
+    // interpreters
+    Rule(
+        "python-missing",
+        "the host has no Python that the agent can run in: 2.7, or 3.4 and later",
+        &["chopsticks: no Python"],
+    ),
+    Rule(
+        NO_PYTHON.0,
+        NO_PYTHON.1,
+        &[
+            "executable file not found in $PATH",
+            "exec * failed: No such file or directory",
+            "stat *python*: no such file or directory",
+            "command not found",
+            "Command not found",
+            "exec: *: not found",
+            "exec: line *: not found",
+            "no such file or directory: *python",
+            "Unknown command: *",
+            "execve(): *: No such file or directory",
+        ],
+    ),
+    Rule(
+        "python-not-runnable",
+        "what is named as the interpreter cannot be run there",
+        &[
+            "exec: *: permission denied",
+            "python*: Permission denied",
+            "exec * failed: Permission denied",
+            "permission denied: *python",
+            "xec format error",
+        ],
+    ),
+    Rule(
+        "python-incomplete",
+        "the Python there is built without zlib, which the agent needs",
+        &["No module named zlib", "No module named 'zlib'"],
+    ),
+    Rule(
+        "folder-missing",
+        "the working directory cannot be entered",
+        &[
+            "FileNotFoundError: ",
+            "NotADirectoryError: ",
+            "PermissionError: ",
+            "OSError: [Errno 2]",
+            "OSError: [Errno 13]",
+            "OSError: [Errno 20]",
+            "Cannot chdir to",
+            "chdir to cwd (",
+        ],
+    ),
+    // anything
+    Rule("no-space", "a disk there is full", &["No space left on device"]),
+    Rule(
+        "out-of-processes",
+        "the user may start no more processes there, or memory is short",
+        &["fork: retry", "Cannot allocate memory", "can't start new thread", "fork failed"],
+    ),
+    Rule(
+        "no-terminal",
+        "no terminal is to be asked for: leave out `-t` and the like",
+        &["the input device is not a TTY"],
+    ),
+];
+
+const LOSS: &[Rule] = &[
+    Rule(
+        "link-dead",
+        "the host has not answered ssh for a while: it is down, or the network is",
+        &["Timeout, server * not responding"],
+    ),
+    Rule(
+        "link-broken",
+        "the connection was cut on the way, or by the server",
+        &[
+            "client_loop: send disconnect",
+            "Connection to * closed by remote host",
+            "Connection reset by * port",
+            "Read from remote host *:",
+        ],
+    ),
+    Rule("engine-down", "the engine has stopped", &["error waiting for container"]),
+];
+
+#[cfg(test)]
+mod tests;

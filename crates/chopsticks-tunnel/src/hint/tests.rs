@@ -1,0 +1,209 @@
+//! Tests of hints, on texts that the programs have really printed.
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use super::*;
+
+fn cause(status: i32, stderr: &str, noise: &str) -> Option<String> {
+    let status = Some(ExitStatus::from_raw(status << 8));
+    of_failed_start(&Symptoms { status, stderr, noise }).map(|hint| hint.cause().to_owned())
+}
+
+/// OpenSSH 9.2.
+#[test]
+fn ssh_tells_why_it_does_not_connect() {
+    let changed = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\n\
+                   @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n\
+                   Host key for [127.0.0.1]:22022 has changed and you have requested strict checking.\n\
+                   Host key verification failed.";
+    for (stderr, expected) in [
+        ("Host key verification failed.", "host-key-unknown"),
+        (
+            "No ED25519 host key is known for h and you have requested strict checking.\nHost key verification failed.",
+            "host-key-unknown",
+        ),
+        (changed, "host-key-changed"),
+        ("drvy@127.0.0.1: Permission denied (publickey).", "permission-denied"),
+        ("Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures", "too-many-keys"),
+        ("ssh: Could not resolve hostname nohost.invalid: Name or service not known", "name-unknown"),
+        ("ssh: connect to host 127.0.0.1 port 1: Connection refused", "refused"),
+        ("ssh: connect to host 10.99.0.3 port 22: No route to host", "no-route"),
+        ("ssh: connect to host 10.99.0.3 port 22: Connection timed out", "timed-out"),
+        (
+            "Connection timed out during banner exchange\nConnection to 192.0.2.1 port 22 timed out",
+            "timed-out",
+        ),
+        (
+            "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 127.0.0.1 port 22",
+            "server-busy",
+        ),
+        ("kex_exchange_identification: Connection closed by remote host", "server-busy"),
+        ("command-line: line 0: Bad configuration option: x", "ssh-config"),
+        ("Can't open user config file /nowhere: No such file or directory", "ssh-config"),
+        (
+            "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: ssh-rsa",
+            "algorithms-differ",
+        ),
+        (
+            "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed",
+            "jump-failed",
+        ),
+    ] {
+        assert_eq!(cause(255, stderr, "").as_deref(), Some(expected), "{stderr}");
+    }
+    assert_eq!(cause(255, "", ""), None);
+}
+
+/// bash 5.2, dash, zsh 5.9, fish 3.6, tcsh 6.24, busybox 1.35.
+#[test]
+fn every_login_shell_tells_that_there_is_no_interpreter() {
+    for (status, stderr) in [
+        (127, "bash: line 1: exec: python9: not found"),
+        (127, "bash: line 1: /usr/bin/python9: No such file or directory"),
+        (127, "dash: 1: exec: python9: not found"),
+        (127, "zsh:1: command not found: python9"),
+        (127, "zsh:1: no such file or directory: /usr/bin/python9"),
+        (127, "fish: Unknown command: python9\nfish: \nexec python9 -c x\n     ^~~~~~^"),
+        (1, "python9: Command not found."),
+        (127, "sh: exec: line 0: python9: not found"),
+        (1, "sudo: /usr/bin/python9: command not found"),
+        (127, "chopsticks: no Python 2.7 or 3.4 and later was found: tried python3"),
+    ] {
+        assert_eq!(cause(status, stderr, "").as_deref(), Some("python-missing"), "{stderr}");
+    }
+    assert_eq!(
+        cause(126, "bash: line 1: /opt/python: Permission denied", "").as_deref(),
+        Some("python-not-runnable")
+    );
+}
+
+#[test]
+fn what_ran_in_place_of_the_interpreter_is_told() {
+    assert_eq!(cause(1, "", "This account is currently not available.\n").as_deref(), Some("account-closed"));
+    assert_eq!(cause(1, "", "This service allows sftp connections only.").as_deref(), Some("no-commands"));
+    assert_eq!(cause(0, "", "Welcome to the backup server").as_deref(), Some("not-run"));
+    assert_eq!(cause(1, "", "Welcome"), None);
+}
+
+/// All that the agent does with files before it answers is to enter its working directory.
+#[test]
+fn folder_that_cannot_be_entered_is_told() {
+    for stderr in [
+        "FileNotFoundError: [Errno 2] No such file or directory: '/nope'",
+        "OSError: [Errno 2] No such file or directory: '/nope'",
+    ] {
+        assert_eq!(cause(1, stderr, "").as_deref(), Some("folder-missing"), "{stderr}");
+    }
+}
+
+/// sudo 1.9.13, and sudo-rs.
+#[test]
+fn sudo_tells_what_it_misses() {
+    for (stderr, expected) in [
+        ("sudo: a password is required", "sudo-password"),
+        ("sudo: interactive authentication is required", "sudo-password"),
+        ("sudo: sorry, you must have a tty to run sudo", "sudo-tty"),
+        ("Sorry, user x is not allowed to execute '/usr/bin/python3' as root on vm.", "sudo-not-allowed"),
+        ("x is not in the sudoers file.", "sudo-not-allowed"),
+        ("sudo: unknown user nouser\nsudo: error initializing audit plugin sudoers_audit", "user-unknown"),
+        ("bash: line 1: exec: sudo: not found", "sudo-missing"),
+        (
+            "su: user nouser does not exist or the user entry does not contain all the required fields",
+            "user-unknown",
+        ),
+    ] {
+        assert_eq!(cause(1, stderr, "").as_deref(), Some(expected), "{stderr}");
+    }
+}
+
+/// Docker 28.2 with engine 20.10, and Podman 4.3.
+#[test]
+fn container_engines_tell_what_they_miss() {
+    for (status, stderr, expected) in [
+        (
+            127,
+            "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable \
+             to start container process: exec: \"python3\": executable file not found in $PATH: unknown",
+            "python-missing",
+        ),
+        (127, "[FATAL tini (8)] exec python3 failed: No such file or directory", "python-missing"),
+        (
+            126,
+            "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable \
+             to start container process: exec: \"/etc/passwd\": permission denied: unknown",
+            "python-not-runnable",
+        ),
+        (125, "docker: Error response from daemon: network nonet not found", "network-missing"),
+        (125, "docker: Error response from daemon: No such image: nosuch/image:latest", "image-missing"),
+        (
+            125,
+            "Unable to find image 'nosuch.invalid/image:latest' locally\ndocker: Error response from daemon: Get \
+             \"https://nosuch.invalid/v2/\": dial tcp: lookup nosuch.invalid on 10.0.0.53:53: no such host",
+            "image-missing",
+        ),
+        (1, "Error response from daemon: No such container: nocont", "container-missing"),
+        (1, "Error response from daemon: Container dfef89f5cca8 is not running", "container-stopped"),
+        (
+            125,
+            "docker: Error response from daemon: Conflict. The container name \"/dup\" is already in use by container \
+             \"dfef89f5cca8\". You have to remove (or rename) that container to be able to reuse that name.",
+            "name-in-use",
+        ),
+        (
+            125,
+            "docker: Cannot connect to the Docker daemon at unix:///nonexist. Is the docker daemon running?",
+            "engine-down",
+        ),
+        (
+            126,
+            "docker: permission denied while trying to connect to the Docker daemon socket at unix:///d.sock: Head \
+             \"http://%2Fd.sock/_ping\": dial unix /d.sock: connect: permission denied",
+            "engine-denied",
+        ),
+        (
+            127,
+            "Error: runc: runc create failed: unable to start container process: exec: \"python9\": executable file not found in \
+             $PATH: OCI runtime attempted to invoke a command that was not found",
+            "python-missing",
+        ),
+        (
+            125,
+            "Error: short-name \"nosuch\" did not resolve to an alias and no unqualified-search registries are defined in \
+             \"/etc/containers/registries.conf\"",
+            "image-missing",
+        ),
+        (125, "Error: no container with name or ID \"nocont\" found: no such container", "container-missing"),
+        (1, "the input device is not a TTY", "no-terminal"),
+    ] {
+        let stderr = format!("{stderr}\n\nRun 'docker run --help' for more information");
+        assert_eq!(cause(status, &stderr, "").as_deref(), Some(expected), "{stderr}");
+        assert!(!telling_line(&stderr).starts_with("Run "), "{stderr}");
+    }
+}
+
+#[test]
+fn loss_of_a_link_is_told_by_what_ssh_says_and_not_by_what_functions_say() {
+    let cause = |stderr| of_loss(stderr).map(|hint| hint.cause().to_owned());
+    assert_eq!(cause("Timeout, server 10.99.0.6 not responding.").as_deref(), Some("link-dead"));
+    assert_eq!(cause("client_loop: send disconnect: Broken pipe").as_deref(), Some("link-broken"));
+    assert_eq!(cause("cp: cannot open: Permission denied (publickey)"), None);
+}
+
+#[test]
+fn line_that_tells_most_is_a_known_one_or_the_last() {
+    assert_eq!(telling_line("one\ntwo\n\n"), "two");
+    assert_eq!(
+        telling_line("sudo: unknown user x\nsudo: error initializing audit plugin sudoers_audit"),
+        "sudo: unknown user x"
+    );
+    assert_eq!(telling_line(""), "");
+}
+
+#[test]
+fn only_a_refusal_before_the_login_is_one_for_load() {
+    assert!(is_refusal_for_load("kex_exchange_identification: read: Connection reset by peer"));
+    assert!(is_refusal_for_load("ssh_exchange_identification: Connection closed by remote host"));
+    assert!(!is_refusal_for_load("Connection closed by 127.0.0.1 port 22"));
+    assert!(!is_refusal_for_load("kex_exchange_identification: banner line contains invalid characters"));
+    assert!(!is_refusal_for_load("ssh: connect to host h port 22: Connection refused"));
+}

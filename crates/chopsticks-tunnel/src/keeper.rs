@@ -1,0 +1,336 @@
+//! Who owns a connection, from the start of the interpreter to the end of everything that it started.
+
+use std::{process::ExitStatus, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chopsticks_transport::{Handle, StartOptions, Transport, TransportError, TransportErrorKind};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinError, JoinHandle},
+    time::{Instant, timeout},
+};
+
+use crate::{
+    config::TunnelConfig,
+    connection::{Ended, Session, Stage},
+    driver::{AgentCommand, Driver},
+    error::{Error, ErrorKind, Phase},
+    hint::{self, Hint, Symptoms},
+    host::HostName,
+    pacing::{self, Gate, Turn},
+    process::{CleanUp, Link, Process, SpawnError},
+    serving::Serving,
+    stderr::{self, Tail},
+};
+
+/// Owns a connection from its start to its end.
+pub(crate) struct Keeper {
+    host: HostName,
+    driver: Arc<dyn Driver>,
+    config: TunnelConfig,
+    stage: watch::Sender<Stage>,
+    stopped: mpsc::Receiver<()>,
+    tail: Tail,
+}
+
+/// How an attempt to connect, and all that came of it, has ended.
+enum Attempt {
+    Ended(Ended),
+    /// The server dropped it before it looked at who asks.
+    Refused {
+        ended: Ended,
+        /// Whether others of this process were on their way to that server.
+        in_company: bool,
+    },
+}
+
+/// Why a connection ends.
+enum Cause {
+    Failed(TransportError),
+    /// The agent's output ended, or its program did.
+    Lost,
+    Stopped {
+        in_time: bool,
+    },
+}
+
+/// What runs while a connection lives.
+struct Running {
+    process: Process,
+    handle: Handle,
+    io: JoinHandle<Result<(), TransportError>>,
+    pump: JoinHandle<()>,
+    answering: JoinHandle<()>,
+    clean_up: Option<CleanUp>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        driver: Arc<dyn Driver>,
+        config: TunnelConfig,
+        stage: watch::Sender<Stage>,
+        stopped: mpsc::Receiver<()>,
+        tail: Tail,
+    ) -> Self {
+        Self { host: driver.host(), driver, config, stage, stopped, tail }
+    }
+
+    pub(crate) async fn keep(mut self) {
+        let ended = self.run().await;
+        match ended.error.kind() {
+            ErrorKind::Closed => tracing::debug!(forced = ended.forced, "closed"),
+            _ => tracing::debug!(error = %ended.error.report(), "ended"),
+        }
+        self.stage.send_replace(Stage::Ended(ended));
+    }
+
+    /// Connects, again if the server refuses because of its load, and stays until the end.
+    async fn run(&mut self) -> Ended {
+        let gate = self.driver.destination().map(|destination| Gate::of(&destination));
+        let mut deadline = None;
+        let (mut attempts, mut alone) = (0, 0);
+        loop {
+            let turn = match &gate {
+                None => None,
+                Some(gate) => tokio::select! {
+                    biased;
+                    _ = self.stopped.recv() => return self.stopped_early(),
+                    turn = gate.turn() => Some(turn),
+                },
+            };
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.config.handshake_timeout);
+            let (ended, in_company) = match self.attempt(turn, deadline - Instant::now()).await {
+                Attempt::Ended(ended) => return ended,
+                Attempt::Refused { ended, in_company } => (ended, in_company),
+            };
+            let wait = pacing::backoff(attempts);
+            attempts += 1;
+            alone += u32::from(!in_company);
+            if alone > MAX_REFUSALS_ALONE || Instant::now() + wait >= deadline {
+                return ended;
+            }
+            tracing::debug!(attempts, ?wait, "refused by a busy server");
+            self.stage.send_replace(Stage::Opening);
+            self.tail.clear();
+            if timeout(wait, self.stopped.recv()).await.is_ok() {
+                return self.stopped_early();
+            }
+        }
+    }
+
+    async fn attempt(&mut self, turn: Option<Turn>, patience: Duration) -> Attempt {
+        let mut running = match self.start(patience).await {
+            Ok(running) => running,
+            Err(error) => return Attempt::Ended(Ended { error, forced: false }),
+        };
+        let mut turn = turn;
+        let mut status = None;
+        let cause = self.live(&mut running, &mut turn, &mut status).await;
+        let Running { mut process, handle, io, mut pump, answering, clean_up } = running;
+        // Ends the pipes, if anything still holds them.
+        io.abort();
+        let patience = match cause {
+            Cause::Stopped { in_time: true } => self.config.close_timeout,
+            Cause::Stopped { in_time: false } => Duration::ZERO,
+            Cause::Failed(_) | Cause::Lost => LOST_GRACE,
+        };
+        let forced = reap(&mut process, &mut status, patience).await;
+        if timeout(DRAIN, &mut pump).await.is_err() {
+            // A process that left our reach keeps stderr open; its lines are nobody's.
+            pump.abort();
+        }
+        answering.abort();
+        if let Some(work) = clean_up
+            && (forced || !status.is_some_and(|status| status.success()))
+        {
+            let _ = timeout(CLEAN_UP_TIMEOUT, work).await;
+        }
+        let is_lost = matches!(cause, Cause::Lost);
+        let ended = self.ended(cause, status, &handle, forced);
+        match turn {
+            Some(turn) if is_lost && self.tail.text().lines().any(hint::is_refusal_for_load) => {
+                Attempt::Refused { ended, in_company: turn.was_dropped() }
+            }
+            _ => Attempt::Ended(ended),
+        }
+    }
+
+    /// Starts the interpreter, sends the agent, and opens the connection to those who wait for it.
+    async fn start(&mut self, patience: Duration) -> Result<Running, Error> {
+        let Link { stdin, stdout, stderr, process, clean_up } = self.spawn().await?;
+        let begun = Instant::now();
+        let hush =
+            if self.driver.destination().is_some() { stderr::Hush::Refusals } else { stderr::Hush::Nothing };
+        let (host, sink, tail) = (self.host.clone(), self.config.stderr.clone(), self.tail.clone());
+        let pump = tokio::spawn(stderr::pump(stderr, host, sink, tail, hush));
+        let options = self.config.options.clone().overlaid(self.driver.options());
+        let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
+        let options =
+            options.encode(&self.host).map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
+        let start =
+            StartOptions::new().preamble(Bytes::from_static(chopsticks_agent::PACKED)).options(options);
+        let config = self.config.transport.clone().handshake_timeout(patience);
+        // A knob that cannot work. With its pipes closed, the process ends.
+        let (handle, incoming, io) =
+            Transport::controller(stdout, stdin, start, config).map_err(|source| {
+                failed(ErrorKind::Protocol { source, stderr: String::new(), noise: String::new() })
+            })?;
+        let io = tokio::spawn(io);
+        let serving = Arc::new(Serving::new(self.host.clone(), &self.config));
+        let answering = tokio::spawn(serving.clone().answer(incoming));
+        self.stage.send_replace(Stage::Open(Arc::new(Session::new(handle.clone(), serving))));
+        tracing::debug!(after = ?begun.elapsed(), "interpreter started");
+        Ok(Running { process, handle, io, pump, answering, clean_up })
+    }
+
+    async fn spawn(&mut self) -> Result<Link, Error> {
+        let command = AgentCommand::new();
+        let after = self.config.spawn_timeout;
+        let error = |kind| Error::new(&self.host, Phase::Spawn, kind);
+        tokio::select! {
+            biased;
+            _ = self.stopped.recv() => Err(error(ErrorKind::Closed)),
+            opened = timeout(after, self.driver.open(&command)) => match opened {
+                Ok(Ok(link)) => Ok(link),
+                Ok(Err(failure)) => {
+                    let (kind, hint) = not_spawned(failure);
+                    Err(error(kind).with_hint(hint))
+                }
+                Err(_) => Err(error(ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })),
+            },
+        }
+    }
+
+    /// Waits for what ends the connection. When the agent answers, the turn is over.
+    async fn live(
+        &mut self,
+        running: &mut Running,
+        turn: &mut Option<Turn>,
+        status: &mut Option<ExitStatus>,
+    ) -> Cause {
+        let mut is_connecting = true;
+        loop {
+            tokio::select! {
+                ended = &mut running.io => return cause(ended),
+                _ = self.stopped.recv() => {
+                    running.handle.close();
+                    let in_time = timeout(self.config.close_timeout, &mut running.io).await.is_ok();
+                    return Cause::Stopped { in_time };
+                }
+                exited = running.process.wait() => {
+                    *status = exited.ok();
+                    // What it wrote last may still be in the pipe, and a process of its may hold that open.
+                    return match timeout(DRAIN, &mut running.io).await {
+                        Ok(ended) => cause(ended),
+                        Err(_) => Cause::Lost,
+                    };
+                }
+                hello = running.handle.hello(), if is_connecting => {
+                    is_connecting = false;
+                    if hello.is_ok() {
+                        tracing::debug!("connected");
+                        if let Some(turn) = turn.take() {
+                            turn.came_through();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended(&self, cause: Cause, status: Option<ExitStatus>, handle: &Handle, forced: bool) -> Ended {
+        let is_established = handle.is_established();
+        let phase = if is_established { Phase::Call } else { Phase::Handshake };
+        let stderr = self.tail.text();
+        let noise = if is_established {
+            String::new()
+        } else {
+            String::from_utf8_lossy(&handle.noise()).into_owned()
+        };
+        let hint = match &cause {
+            Cause::Stopped { .. } => None,
+            _ if is_established => hint::of_loss(&stderr),
+            _ => {
+                let symptoms = Symptoms { status, stderr: &stderr, noise: &noise };
+                self.driver.hint(&symptoms).or_else(|| hint::of_failed_start(&symptoms))
+            }
+        };
+        let kind = match cause {
+            Cause::Stopped { .. } => ErrorKind::Closed,
+            Cause::Lost if is_established => ErrorKind::Disconnected { status, stderr },
+            Cause::Lost => ErrorKind::NoAgent { status, stderr, noise },
+            Cause::Failed(error) => match *error.kind() {
+                // An attempt after others has had less time, all of them together what is set.
+                TransportErrorKind::HandshakeTimeout { .. } => {
+                    ErrorKind::Timeout { after: self.config.handshake_timeout, stderr, noise }
+                }
+                _ => ErrorKind::Protocol { source: error, stderr, noise },
+            },
+        };
+        Ended { error: Error::new(&self.host, phase, kind).with_hint(hint), forced }
+    }
+
+    fn stopped_early(&self) -> Ended {
+        Ended { error: Error::new(&self.host, Phase::Spawn, ErrorKind::Closed), forced: false }
+    }
+}
+
+fn cause(ended: Result<Result<(), TransportError>, JoinError>) -> Cause {
+    match ended {
+        // The pipes ended, which the exit status and stderr explain better.
+        Ok(Err(error)) => match error.kind() {
+            TransportErrorKind::Disconnected
+            | TransportErrorKind::DriverDropped
+            | TransportErrorKind::NoHandshake
+            | TransportErrorKind::Read(_)
+            | TransportErrorKind::Truncated
+            | TransportErrorKind::Write(_) => Cause::Lost,
+            _ => Cause::Failed(error),
+        },
+        Ok(Ok(())) | Err(_) => Cause::Lost,
+    }
+}
+
+/// Waits for the process, and makes it end where it does not by itself; returns whether that was needed.
+async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: Duration) -> bool {
+    if status.is_some() {
+        return false;
+    }
+    if let Ok(exited) = timeout(patience, process.wait()).await {
+        *status = exited.ok();
+        return false;
+    }
+    process.terminate();
+    if let Ok(exited) = timeout(TERMINATE_GRACE, process.wait()).await {
+        *status = exited.ok();
+        return true;
+    }
+    process.kill();
+    // Not even SIGKILL ends a process that hangs in the kernel; the runtime reaps it whenever it goes.
+    if let Ok(exited) = timeout(TERMINATE_GRACE, process.wait()).await {
+        *status = exited.ok();
+    }
+    true
+}
+
+/// The error of a program that could not be started, and what to do about it where that is known.
+fn not_spawned(error: std::io::Error) -> (ErrorKind, Option<Hint>) {
+    let (program, source) = match error.downcast::<SpawnError>() {
+        Ok(SpawnError { program, source }) => (program, source),
+        Err(error) => ("the interpreter".to_owned(), error),
+    };
+    let hint = hint::of_failed_spawn(&source);
+    (ErrorKind::Spawn { program, source: Arc::new(source) }, hint)
+}
+
+/// How often a server may refuse us when nobody else of this process is on the way to it: others are what keeps it busy then, or it
+/// shuts us out. With the waits between it is some 12 seconds.
+const MAX_REFUSALS_ALONE: u32 = 7;
+/// How long the last output of a program that has ended is waited for.
+const DRAIN: Duration = Duration::from_millis(500);
+/// How long a driver may take to remove what its program has left.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a program may take to end whose output has ended.
+const LOST_GRACE: Duration = Duration::from_secs(1);
+/// Time between the signals that end a stubborn agent.
+const TERMINATE_GRACE: Duration = Duration::from_secs(1);

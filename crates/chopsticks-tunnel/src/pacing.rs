@@ -1,0 +1,197 @@
+//! Turns at connecting to servers that bear only so many connections which have not logged in.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+/// What this process knows of one server: how many connections at once it lets in.
+///
+/// The limit grows while all come through, and halves when the server drops one, as senders on a network find their
+/// speed.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many may be on their way at once.
+    limit: f64,
+    /// Up to where the limit grows by one for each that comes through, rather than by one for each round.
+    threshold: f64,
+    inside: usize,
+    /// How often the limit was lowered. Drops of connections that were made before count once.
+    lowered: u64,
+}
+
+/// The right to be on the way, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    gate: Arc<Gate>,
+    lowered: u64,
+}
+
+impl Gate {
+    /// The gate of a server, shared by all who are on the way to it.
+    pub(crate) fn of(destination: &str) -> Arc<Self> {
+        static GATES: Mutex<Option<HashMap<String, Weak<Gate>>>> = Mutex::new(None);
+        let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+        let gates = gates.get_or_insert_default();
+        if let Some(gate) = gates.get(destination).and_then(Weak::upgrade) {
+            return gate;
+        }
+        gates.retain(|_, gate| gate.strong_count() > 0);
+        let gate = Arc::new(Self::new());
+        gates.insert(destination.to_owned(), Arc::downgrade(&gate));
+        gate
+    }
+
+    fn new() -> Self {
+        let state = State { limit: FIRST_LIMIT, threshold: MAX_LIMIT, inside: 0, lowered: 0 };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the line.
+    pub(crate) async fn turn(self: &Arc<Self>) -> Turn {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let mut state = self.state();
+                if state.has_room() {
+                    state.inside += 1;
+                    return Turn { gate: self.clone(), lowered: state.lowered };
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_room(&self) -> bool {
+        self.inside == 0 || (self.inside as f64) < self.limit.floor()
+    }
+}
+
+impl Turn {
+    /// Ends the turn of a connection that was let in.
+    pub(crate) fn came_through(self) {
+        let mut state = self.gate.state();
+        let step = if state.limit < state.threshold { 1.0 } else { 1.0 / state.limit };
+        state.limit = (state.limit + step).min(MAX_LIMIT);
+    }
+
+    /// Ends the turn of a connection that the server dropped; returns whether others were on the way with it.
+    pub(crate) fn was_dropped(self) -> bool {
+        let mut state = self.gate.state();
+        if state.lowered == self.lowered {
+            state.limit = (state.limit.min(state.inside as f64) / 2.0).max(1.0);
+            state.threshold = state.limit;
+            state.lowered += 1;
+        }
+        state.inside > 1
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        state.inside -= 1;
+        // The limit may have grown too, and given room to more than one.
+        for _ in state.inside..(state.limit as usize).max(1) {
+            self.gate.changed.notify_one();
+        }
+    }
+}
+
+/// The time to wait before attempt number `attempt` is repeated: longer each time, and never the same for two that were dropped
+/// together.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    let longest = FIRST_BACKOFF.saturating_mul(1 << attempt.min(10)).min(MAX_BACKOFF);
+    // The keys of the standard library's hash maps are random.
+    let random = RandomState::new().hash_one(attempt) >> 40;
+    longest.mul_f64(0.5 + 0.5 * random as f64 / (1 << 24) as f64)
+}
+
+/// OpenSSH's servers begin to drop connections when 10 have not logged in, unless set otherwise.
+const FIRST_LIMIT: f64 = 10.0;
+/// Beyond this the controller's own processor is what limits.
+const MAX_LIMIT: f64 = 64.0;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn limit_halves_once_for_all_that_were_dropped_together_and_grows_again() {
+        let gate = Arc::new(Gate::new());
+        let mut turns = Vec::new();
+        for _ in 0..10 {
+            turns.push(gate.turn().await);
+        }
+        assert!(tokio::time::timeout(Duration::ZERO, gate.turn()).await.is_err());
+        let alone: Vec<_> = turns.drain(..).map(Turn::was_dropped).collect();
+        assert_eq!(alone.iter().filter(|others| !**others).count(), 1, "the last was alone");
+        assert_eq!(gate.state().limit, 5.0);
+        for _ in 0..5 {
+            turns.push(gate.turn().await);
+        }
+        assert!(tokio::time::timeout(Duration::ZERO, gate.turn()).await.is_err());
+        turns.drain(..).for_each(Turn::came_through);
+        assert!(gate.state().limit > 5.9 && gate.state().limit < 6.0);
+        assert_eq!(gate.state().inside, 0);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_go_when_there_is_room() {
+        let gate = Arc::new(Gate::new());
+        gate.state().limit = 1.0;
+        let first = gate.turn().await;
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let gate = gate.clone();
+                tokio::spawn(async move { drop(gate.turn().await) })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(first);
+        for task in waiting {
+            task.await.unwrap();
+        }
+        assert_eq!(gate.state().inside, 0);
+    }
+
+    #[tokio::test]
+    async fn destination_has_one_gate_while_somebody_holds_it() {
+        let gate = Gate::of("one destination");
+        assert!(Arc::ptr_eq(&gate, &Gate::of("one destination")));
+        assert!(!Arc::ptr_eq(&gate, &Gate::of("another destination")));
+    }
+
+    #[test]
+    fn backoff_grows_and_is_bounded() {
+        for attempt in 0..40 {
+            let wait = backoff(attempt);
+            assert!(wait >= FIRST_BACKOFF / 2 && wait <= MAX_BACKOFF, "{attempt}: {wait:?}");
+        }
+        assert!(backoff(9) >= MAX_BACKOFF / 2);
+    }
+}
