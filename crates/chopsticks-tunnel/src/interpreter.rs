@@ -101,12 +101,16 @@ impl DefaultInterpreter {
 /// run, because there are wrappers that find no interpreter behind them.
 fn search() -> String {
     let versions: String = (OLDEST..=NEWEST).rev().map(|minor| format!("python3.{minor} ")).collect();
+    let all = format!("python3 python3.{NEWEST}..python3.{OLDEST} {OTHERS}");
+    search_among(&format!("python3 {versions}{OTHERS}"), &all)
+}
+
+fn search_among(candidates: &str, described: &str) -> String {
     format!(
-        "f=;for p in python3 {versions}{OTHERS};do \
+        "f=;for p in {candidates};do \
          if command -v $p >/dev/null 2>&1;then $p -S -s -c \"$0\" </dev/null >/dev/null 2>&1;r=$?;\
          if [ $r = 0 ];then exec $p \"$@\";fi;f=\"$f $p (exit status $r)\";fi;done;\
-         echo \"chopsticks: no Python 2.7 or 3.4 and later was found: tried python3 python3.{NEWEST}..python3.{OLDEST} \
-         {OTHERS}${{f:+; these are there but do not fit:$f}}\" >&2;exit 127"
+         echo \"chopsticks: no Python 2.7 or 3.4 and later was found: tried {described}${{f:+; these are there but do not fit:$f}}\" >&2;exit 127"
     )
 }
 
@@ -126,6 +130,17 @@ mod tests {
     fn search_survives_single_quotes_in_any_shell() {
         assert!(!search().contains(['\'', '\\', '!', '\n']), "{}", search());
         assert!(!CHECK.contains(['\'', '\\', '!', '\n']));
+    }
+
+    #[test]
+    fn all_that_was_tried_is_told_when_nothing_runs() {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &search_among("nowhere9 false", "nowhere9 false"), CHECK, "-c", "pass"]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(127));
+        let expected = "chopsticks: no Python 2.7 or 3.4 and later was found: tried nowhere9 false; \
+                        these are there but do not fit: false (exit status 1)\n";
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
     }
 
     #[test]

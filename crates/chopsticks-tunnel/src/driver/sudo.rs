@@ -1,6 +1,6 @@
 //! Another user of the controller's host.
 
-use std::io;
+use std::{ffi::OsString, io};
 
 use async_trait::async_trait;
 use tokio::process::Command;
@@ -32,13 +32,14 @@ use crate::{
 pub struct Sudo {
     setup: Setup,
     user: String,
+    program: OsString,
 }
 
 impl Sudo {
     /// Creates a driver for `user`, named `USER@localhost`.
     pub fn new(user: impl Into<String>) -> Self {
         let user = user.into();
-        Self { setup: Setup::new(&format!("{user}@localhost")), user }
+        Self { setup: Setup::new(&format!("{user}@localhost")), user, program: "sudo".into() }
     }
 
     setup_methods!();
@@ -47,6 +48,13 @@ impl Sudo {
     /// else.
     pub fn set_default_python(interpreter: impl Into<Interpreter>) {
         DEFAULT.set(interpreter.into());
+    }
+
+    /// Sets the program that is run in place of `sudo`. It has to take the same arguments.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
+        self
     }
 }
 
@@ -67,7 +75,7 @@ impl Driver for Sudo {
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
-        let mut command = Command::new("sudo");
+        let mut command = Command::new(&self.program);
         command.args(arguments(&self.user)).args(agent.argv(&self.setup.interpreter(&DEFAULT)));
         Link::spawn(command)
     }
