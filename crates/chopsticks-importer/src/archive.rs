@@ -1,7 +1,7 @@
 //! Zip archives, which wheels and eggs are too.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     fs::File,
     io::{self, BufReader},
@@ -19,16 +19,18 @@ pub(crate) struct Archive {
     reader: Mutex<ZipArchive<BufReader<File>>>,
     /// Files and where they stand in the archive's own list.
     files: HashMap<String, usize>,
-    /// Folders and what is directly in them, in the order of the names.
-    folders: HashMap<String, BTreeMap<String, ResourceKind>>,
+    /// Folders and what is directly in them, in no order.
+    folders: Folders,
 }
+
+type Folders = HashMap<String, Vec<ResourceEntry>>;
 
 impl Archive {
     pub(crate) fn open(file: &Path) -> io::Result<Self> {
         let reader = ZipArchive::new(BufReader::new(File::open(file)?))?;
         let mut archive = Self {
             files: HashMap::with_capacity(reader.len()),
-            folders: HashMap::from([(String::new(), BTreeMap::new())]),
+            folders: HashMap::from([(String::new(), Vec::new())]),
             reader: Mutex::new(reader),
         };
         archive.index();
@@ -47,26 +49,27 @@ impl Archive {
             if !path::is_below(name) {
                 continue;
             }
-            if kind == ResourceKind::File {
-                self.files.insert(name.to_owned(), index);
-            }
-            let (mut path, mut kind) = (name, kind);
-            if kind == ResourceKind::Folder {
-                self.folders.entry(path.to_owned()).or_default();
-            }
-            loop {
-                let (folder, leaf) = path::split(path);
-                let is_known = self.folders.contains_key(folder);
-                let names = self.folders.entry(folder.to_owned()).or_default();
-                // What is both a file and a folder is found as either, and listed as a folder.
-                let known = names.entry(leaf.to_owned()).or_insert(kind);
-                *known = kind.max(*known);
-                if is_known {
-                    break;
+            match kind {
+                ResourceKind::File => {
+                    // Of two files of one name the last is the archive's.
+                    if self.files.insert(name.to_owned(), index).is_some() {
+                        continue;
+                    }
+                    let (folder, leaf) = path::split(name);
+                    Self::folder(&mut self.folders, folder).push(ResourceEntry::file(leaf));
                 }
-                (path, kind) = (folder, ResourceKind::Folder);
+                ResourceKind::Folder => drop(Self::folder(&mut self.folders, name)),
             }
         }
+    }
+
+    /// Returns what is in a folder; makes it, and those around it, where they are new.
+    fn folder<'a>(folders: &'a mut Folders, path: &str) -> &'a mut Vec<ResourceEntry> {
+        if !folders.contains_key(path) {
+            let (around, leaf) = path::split(path);
+            Self::folder(folders, around).push(ResourceEntry::folder(leaf));
+        }
+        folders.entry(path.to_owned()).or_default()
     }
 
     pub(crate) fn is_file(&self, path: &str) -> bool {
@@ -78,11 +81,7 @@ impl Archive {
     }
 
     pub(crate) fn list(&self, folder: &str) -> Vec<ResourceEntry> {
-        let entry = |(name, kind): (&String, &ResourceKind)| match kind {
-            ResourceKind::File => ResourceEntry::file(name),
-            ResourceKind::Folder => ResourceEntry::folder(name),
-        };
-        self.folders.get(folder).map(|names| names.iter().map(entry).collect()).unwrap_or_default()
+        self.folders.get(folder).cloned().unwrap_or_default()
     }
 
     /// Unpacks a file; `shown` is what errors call it.

@@ -1,6 +1,6 @@
 //! An ordered list of sources of Python modules.
 
-use std::{collections::BTreeSet, env, path::Path, sync::Arc};
+use std::{env, path::Path, sync::Arc};
 
 use chopsticks_module::Resource;
 
@@ -236,14 +236,17 @@ impl Codebase {
     pub fn top_level(&self) -> Result<Vec<String>, CodebaseError> {
         self.rules.check()?;
         let mut look = self.look();
-        let mut names = BTreeSet::new();
+        let mut names = Vec::new();
         for top in look.tops() {
             if look.kind(&top)? != Some(chopsticks_module::ResourceKind::Folder) {
                 return Err(CodebaseError::NotAFolder { root: look.shown(&top) });
             }
-            names.extend(look.listing(&top)?.names.iter().cloned());
+            names.extend_from_slice(&look.listing(&top)?.names);
         }
-        Ok(names.into_iter().collect())
+        // Runs that are sorted, and most often one.
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 
     /// Returns a file or folder of the data of `package`, or `None` if it is not there or not served.

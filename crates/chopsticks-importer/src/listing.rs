@@ -1,9 +1,6 @@
 //! What can be imported of a folder, by the names of its files.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use chopsticks_module::{ResourceEntry, ResourceKind};
 
@@ -34,17 +31,17 @@ enum Named<'a> {
 
 impl Listing {
     pub(crate) fn of(entries: impl IntoIterator<Item = ResourceEntry>) -> Self {
-        let mut names = BTreeSet::new();
+        let mut names = Vec::new();
         let mut compiled = HashMap::new();
         for entry in entries {
             if entry.kind == ResourceKind::Folder {
                 if is_identifier(&entry.name) && entry.name != "__pycache__" {
-                    names.insert(entry.name);
+                    names.push(entry.name);
                 }
                 continue;
             }
             match Named::of(&entry.name) {
-                Named::Source(stem) => drop(names.insert(stem.to_owned())),
+                Named::Source(stem) => names.push(stem.to_owned()),
                 Named::Compiled(kind, stem) => {
                     let stem = stem.to_owned();
                     // An extension goes before byte code, as in Python.
@@ -56,8 +53,10 @@ impl Listing {
             }
         }
         names.extend(compiled.keys().cloned());
-        names.remove("__init__");
-        Self { names: names.into_iter().collect(), compiled }
+        names.retain(|name| name != "__init__");
+        names.sort_unstable();
+        names.dedup();
+        Self { names: names.into(), compiled }
     }
 
     /// Returns the file that a module of this name is in, if it cannot be sent. Whether there is a source too was looked at before.

@@ -128,7 +128,9 @@ impl<'a> Look<'a> {
         let listing = cache.folder(&key, entry.stamp, || {
             let (mut entries, covered) = self.list(place)?;
             let rules = self.rules;
-            entries.retain(|entry| rules.lets_import(&path::join(&place.path, &entry.name)));
+            if rules.restrict_imports() {
+                entries.retain(|entry| rules.lets_import(&path::join(&place.path, &entry.name)));
+            }
             Ok((Listing::of(entries), covered))
         })?;
         self.listings.insert(place.clone(), listing.clone());

@@ -70,6 +70,11 @@ impl Rules {
         self.exclude.find(path).is_none()
     }
 
+    /// Whether anything is kept from being imported.
+    pub(crate) fn restrict_imports(&self) -> bool {
+        !self.exclude.set.is_empty()
+    }
+
     /// What becomes of a file or folder as data.
     pub(crate) fn data(&self, path: &str) -> Fate<'_> {
         if let Some(pattern) = self.exclude.find(path) {

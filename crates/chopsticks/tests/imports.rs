@@ -6,7 +6,7 @@ use std::{
 };
 
 use chopsticks::{
-    Codebase, Local, Tunnel, TunnelConfig,
+    Codebase, Function, Local, Tunnel, TunnelConfig,
     tunnel::{ModuleEntry, ModuleError, ModuleSource},
 };
 use chopsticks_support::{Interpreter, Scratch, interpreters};
@@ -45,6 +45,14 @@ impl ModuleSource for Noted {
     fn needed(&self, name: &str) -> Vec<ModuleEntry> {
         ModuleSource::needed(&self.inner, name)
     }
+
+    fn needed_by_source(&self, source: &[u8]) -> Vec<ModuleEntry> {
+        ModuleSource::needed_by_source(&self.inner, source)
+    }
+
+    fn hint(&self, name: &str) -> Option<String> {
+        ModuleSource::hint(&self.inner, name)
+    }
 }
 
 /// A package of fifty modules of which each imports the next and the seventh next, at its top or in its function.
@@ -82,6 +90,35 @@ async fn package_of_fifty_modules_travels_with_the_call() {
             tunnel.close().await.unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_source_text_imports_travels_with_the_call() {
+    let scratch = package();
+    for python in interpreters() {
+        let noted = Noted::new(&scratch);
+        let tunnel = noted.tunnel(python);
+        let text = "def run():\n    from pkg import m0\n    return m0.f(set())\n";
+        let sum: u32 = tunnel.call(Function::source(text, "run"), ()).await.unwrap();
+        assert_eq!(sum, (0..50).sum(), "{python}");
+        assert_eq!(noted.take_asked(), [""; 0], "{python}");
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn missing_module_is_told_with_those_like_it_and_where_it_was_looked_for() {
+    let scratch = package();
+    let noted = Noted::new(&scratch);
+    let tunnel = noted.tunnel(chopsticks_support::python3());
+    let error = tunnel.call::<u32>("pkg.mian:run", ()).await.unwrap_err();
+    let place = scratch.path().display();
+    let text = format!("; the codebase has no module pkg.mian in {place}; near: pkg.main");
+    assert!(error.to_string().ends_with(&text), "{error}");
+    // The module is there, which is for the agent to know.
+    let error = tunnel.call::<u32>("pkg.main:rnu", ()).await.unwrap_err();
+    assert!(!error.to_string().contains("the codebase"), "{error}");
+    tunnel.close().await.unwrap();
 }
 
 #[tokio::test]
