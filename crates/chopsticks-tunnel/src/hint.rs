@@ -48,13 +48,12 @@ pub(crate) fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     if let Some(rule) = START.iter().find(said) {
         return Some(rule.hint());
     }
+    let is_silent = symptoms.stderr.trim().is_empty() && symptoms.noise.trim().is_empty();
     match symptoms.status?.code()? {
         127 => Some(Hint::new(NO_PYTHON.0, NO_PYTHON.1)),
         // Whatever ran, it took no notice of what it was asked to run.
-        0 => Some(Hint::new(
-            "not-run",
-            "something else than the interpreter ran: a forced command, a login shell that runs no commands, or a wrapper",
-        )),
+        0 => Some(Hint::new(NOT_RUN.0, NOT_RUN.1)),
+        1 if is_silent => Some(Hint::new(NOT_RUN.0, NOT_RUN.1)),
         _ => None,
     }
 }
@@ -138,6 +137,11 @@ fn contains(line: &str, pattern: &str) -> bool {
 
 const NO_PYTHON: (&str, &str) =
     ("python-missing", "the host has no such interpreter: name another, or `auto` to have it looked for");
+
+const NOT_RUN: (&str, &str) = (
+    "not-run",
+    "something else than the interpreter ran: a forced command, a login shell that runs no commands, or a wrapper",
+);
 
 /// From the special to the general, since the first that fits counts.
 const START: &[Rule] = &[
@@ -384,6 +388,16 @@ const START: &[Rule] = &[
         ],
     ),
     // anything
+    Rule(
+        "input-taken",
+        "what is sent to the agent does not arrive as it is: a login script there reads stdin, or a wrapper changes it",
+        &["zlib.error: Error"],
+    ),
+    Rule(
+        "login-script",
+        "a login script there wants a terminal: it has to do nothing when there is none",
+        &["open terminal failed: not a terminal"],
+    ),
     Rule("no-space", "a disk there is full", &["No space left on device"]),
     Rule(
         "out-of-processes",

@@ -84,3 +84,27 @@ struct GroupsDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/queues.md")]
 struct QueuesDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/overview.md")]
+struct OverviewDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/local.md")]
+struct LocalDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/ssh.md")]
+struct SshDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/sudo.md")]
+struct SudoDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/containers.md")]
+struct ContainersDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/writing.md")]
+struct WritingDriverDoctests;

@@ -82,7 +82,11 @@ fn what_ran_in_place_of_the_interpreter_is_told() {
     assert_eq!(cause(1, "", "This account is currently not available.\n").as_deref(), Some("account-closed"));
     assert_eq!(cause(1, "", "This service allows sftp connections only.").as_deref(), Some("no-commands"));
     assert_eq!(cause(0, "", "Welcome to the backup server").as_deref(), Some("not-run"));
+    assert_eq!(cause(1, "", "").as_deref(), Some("not-run"), "as the login shell /bin/false ends");
     assert_eq!(cause(1, "", "Welcome"), None);
+    let eaten = "zlib.error: Error -3 while decompressing data: incorrect header check";
+    assert_eq!(cause(1, eaten, "").as_deref(), Some("input-taken"));
+    assert_eq!(cause(1, "open terminal failed: not a terminal", "").as_deref(), Some("login-script"));
 }
 
 /// All that the agent does with files before it answers is to enter its working directory.
