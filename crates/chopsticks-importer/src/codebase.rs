@@ -1,6 +1,6 @@
 //! An ordered list of sources of Python modules.
 
-use std::{env, path::Path, sync::Arc};
+use std::{env, ffi::OsStr, path::Path, sync::Arc};
 
 use chopsticks_module::Resource;
 
@@ -107,8 +107,11 @@ impl Codebase {
     /// nothing now.
     #[must_use]
     pub fn and_python_path(self) -> Self {
-        let value = env::var_os("PYTHONPATH").unwrap_or_default();
-        let roots = env::split_paths(&value).filter(|path| !path.as_os_str().is_empty());
+        self.and_search_path(&env::var_os("PYTHONPATH").unwrap_or_default())
+    }
+
+    fn and_search_path(self, value: &OsStr) -> Self {
+        let roots = env::split_paths(value).filter(|path| !path.as_os_str().is_empty());
         roots.map(|path| Root::path(&path)).filter(Root::is_there).fold(self, Self::and_root)
     }
 

@@ -83,3 +83,17 @@ fn root_that_is_not_a_folder_is_named() {
     assert!(matches!(codebase.top_level(), Err(CodebaseError::NotAFolder { .. })));
     assert!(find(&codebase, "x").is_none());
 }
+
+#[test]
+fn search_path_leaves_out_what_is_empty_or_not_there() {
+    let one = tree(&[("a.py", "1")]);
+    let two = tree(&[("a.py", "2"), ("b.zip", "")]);
+    let entries = ["", "/nowhere/at/all", one.path().to_str().unwrap(), "", two.path().to_str().unwrap()];
+    let codebase = Codebase::empty().and_search_path(&env::join_paths(entries).unwrap());
+    assert_eq!(codebase.roots().collect::<Vec<_>>(), [one.path(), two.path()]);
+    assert_eq!(find(&codebase, "a").unwrap().source(), b"1");
+    let archive = two.path().join("b.zip");
+    let codebase = Codebase::empty().and_search_path(archive.as_os_str());
+    assert_eq!(codebase.roots().collect::<Vec<_>>(), [archive]);
+    assert_eq!(Codebase::empty().and_search_path(OsStr::new("")).roots().count(), 0);
+}
