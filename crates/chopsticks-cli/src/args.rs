@@ -1,16 +1,17 @@
 //! The command line.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use chopsticks::Target;
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 use crate::{
     argument::{Argument, Keyword},
     function::FunctionName,
-    target::{self, Target},
+    help, target,
 };
 
-/// Runs your own Python code elsewhere; nothing is installed there but Python.
+/// Runs your own Python code, and programs, elsewhere; nothing is installed there but Python.
 #[derive(Debug, Parser)]
 #[command(name = "chopsticks", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -21,15 +22,20 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Call(CallArgs),
+    Containers(ContainersArgs),
+    Facts(FactsArgs),
+    Ping(PingArgs),
+    Run(RunArgs),
 }
 
 /// Call a Python function of your codebase on targets, all of them in parallel.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = CALL_HELP)]
+#[command(after_long_help = help::CALL)]
 pub(crate) struct CallArgs {
-    /// The function: `module:name`, `module:Class.method` or `module.name`.
+    /// The function: `module:name`, `module:Class.method`, `module.name` or `path/of/script.py:name`.
     ///
-    /// The module is looked for in the standard library of the target's Python, and then in the codebase.
+    /// The module is looked for in the standard library of the target's Python, and then in the codebase. A script runs as a module:
+    /// the block under `if __name__ == "__main__"` is left out.
     #[arg(value_name = "FUNCTION")]
     pub(crate) function: FunctionName,
 
@@ -44,21 +50,73 @@ pub(crate) struct CallArgs {
     #[arg(long = "kw", value_name = "NAME=VALUE")]
     pub(crate) kwargs: Vec<Keyword>,
 
-    /// Where to call it, separated by commas. Can be repeated.
-    ///
-    /// A target is `local` (a subprocess on this host, named localhost) or `NAME=local`. No two may have the same name.
-    #[arg(long = "on", value_name = "TARGET", required = true, value_delimiter = ',')]
-    pub(crate) targets: Vec<Target>,
-
-    /// A folder with Python modules, from which targets import. Can be repeated: the first that has a module wins.
-    #[arg(long = "root", value_name = "DIR", default_value = ".")]
+    /// A folder, zip or wheel with Python modules, from which targets import. Can be repeated: the first that has a module wins.
+    #[arg(long = "root", value_name = "PATH", default_value = ".")]
     pub(crate) roots: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+}
+
+/// List the containers that tunnels have left over, and remove them if asked to.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::CONTAINERS)]
+pub(crate) struct ContainersArgs {
+    /// Whose containers. By default those of every engine whose program is there.
+    #[arg(long, value_enum)]
+    pub(crate) engine: Vec<EngineName>,
+
+    /// Also list those whose tunnel may be there still. They are not removed.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Remove what is left over.
+    #[arg(long)]
+    pub(crate) remove: bool,
+
+    /// Print one JSON object for each container in place of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show what targets are: addresses, Python, system, CPUs, memory.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FactsArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+}
+
+/// Connect to targets, and show their Python and how far away they are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PingArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+}
+
+/// Run a program on targets, all of them in parallel, and show its output as it comes.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::RUN)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+
+    /// The program and its arguments, after `--`.
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    pub(crate) command: Vec<String>,
+}
+
+/// What all verbs have that do something on targets.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FleetArgs {
+    /// Where: `HOST`, `USER@HOST`, `local`, `sudo:USER`, `docker://IMAGE`, `exec:COMMAND`, `@FILE` and more.
+    #[arg(long = "on", value_name = "TARGET", required = true, long_help = help::TARGETS)]
+    pub(crate) on: Vec<String>,
 
     /// How long each target may take, from connecting to the result; after that its call is cancelled.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
-    /// The Python to run. By default `/usr/bin/python3`.
+    /// The Python to run: a path, a name, or `auto`, which looks for one. By default `/usr/bin/python3`.
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
 
@@ -66,33 +124,84 @@ pub(crate) struct CallArgs {
     #[arg(long)]
     pub(crate) site_packages: bool,
 
+    /// The working directory on the targets. By default that in which they start.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<String>,
+
+    /// An environment variable on the targets. Can be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<Variable>,
+
     /// Print one JSON object for each target in place of text.
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Tell on stderr what happens to connections; twice, tell more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// A program that runs containers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum EngineName {
+    Docker,
+    Podman,
+}
+
+/// An environment variable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// Does the checks of a verb that one option alone cannot do; ends the program with a usage error.
+pub(crate) fn checked<T>(verb: &str, check: impl FnOnce() -> Result<T, String>) -> T {
+    check().unwrap_or_else(|message| {
+        let mut command = Args::command();
+        command.build();
+        // The subcommand's own usage is the one that helps.
+        let subcommand = command.find_subcommand_mut(verb).expect("the verb is defined above");
+        subcommand.error(ErrorKind::ValueValidation, message).exit()
+    })
 }
 
 impl CallArgs {
-    /// Checks what one option alone cannot tell; ends the program with a usage error.
-    pub(crate) fn check(&self) {
-        if let Err(message) = self.checked() {
-            let mut command = Args::command();
-            command.build();
-            // The subcommand's own usage is the one that helps.
-            let call = command.find_subcommand_mut("call").expect("the subcommand is defined above");
-            call.error(ErrorKind::ValueValidation, message).exit();
-        }
-    }
-
-    fn checked(&self) -> Result<(), String> {
-        target::check_names(&self.targets)?;
+    /// Returns the targets if all is well.
+    pub(crate) fn check(&self) -> Result<Vec<Target>, String> {
         let mut names = BTreeSet::new();
         if let Some(keyword) = self.kwargs.iter().find(|keyword| !names.insert(&keyword.name)) {
             return Err(format!("the keyword argument '{}' is given twice", keyword.name));
         }
-        if let Some(root) = self.roots.iter().find(|root| !root.is_dir()) {
-            return Err(format!("the root '{}' is not a folder", root.display()));
+        // A folder in an archive has its archive somewhere above it.
+        let is_there = |root: &PathBuf| root.is_dir() || root.ancestors().any(|path| path.is_file());
+        if let Some(root) = self.roots.iter().find(|root| !is_there(root)) {
+            return Err(format!("the root '{}' is neither a folder nor an archive", root.display()));
         }
-        Ok(())
+        if let Some(script) = self.function.script().filter(|script| !script.is_file()) {
+            return Err(format!("there is no script '{}'", script.display()));
+        }
+        self.fleet.targets()
+    }
+}
+
+impl FleetArgs {
+    /// Reads the targets.
+    pub(crate) fn targets(&self) -> Result<Vec<Target>, String> {
+        target::targets(&self.on)
+    }
+}
+
+impl FromStr for Variable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("NAME=VALUE is wanted".to_owned()),
+        }
     }
 }
 
@@ -105,62 +214,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Lines of at most 78 columns, so that they are not broken again on a usual terminal.
-const CALL_HELP: &str = "\
-Output:
-  Results go to stdout: a line or a block for each target as it finishes. Values
-  are shown as Python would print them; text of several lines is shown as it is.
-  Errors and a summary go to stderr, and so do the lines that targets write to
-  their stderr, as `[host] line`. Colours are used on a terminal, unless NO_COLOR
-  is set.
-
-JSON:
-  With --json, stdout has one object for each target, in one line, as it finishes,
-  and nothing else:
-    {\"host\": …, \"ok\": true, \"value\": …, \"ms\": 31.4}
-    {\"host\": …, \"ok\": false, \"error\": {…}, \"ms\": 31.4}
-  An error has \"kind\", \"phase\", \"message\" and \"traceback\" (null if there is none).
-  What JSON lacks is written so:
-    tuple                  an array, as a list
-    bytes                  {\"$bytes\": \"aGVsbG8=\"} (base64)
-    set                    {\"$set\": […]}
-    frozenset              {\"$frozenset\": […]}
-    dict with a key that is no text or begins with $
-                           {\"$dict\": [[key, value], …]}
-    integer over 64 bits   {\"$int\": \"18446744073709551616\"}
-    nan, inf, -inf         {\"$float\": \"nan\"}
-    container in itself    {\"$ref\": \"/a/0\"}: a JSON pointer, from the value,
-                           to the container; \"\" is the value itself
-  An object that is in several places is written in each; a target fails if that
-  would make more than 256 MiB of copies.
-
-Exit status:
-  0    all well
-  1    a target failed
-  2    wrong usage
-  130  Ctrl-C (SIGINT): calls are cancelled, what they started is ended, and targets
-       that were not done are told as interrupted; a second one exits at once
-  143  SIGTERM: the same
-  141  stdout was closed: the same, quietly
-
-Examples:
-  chopsticks call os:getpid --on local
-  chopsticks call deploy:restart web --kw force=true --on a=local,b=local
-  chopsticks call report:load -5 --root ops --timeout 2.5 --json --on local";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<CallArgs, clap::Error> {
         let words = ["chopsticks", "call"].into_iter().chain(line.split_whitespace());
-        let Command::Call(args) = Args::try_parse_from(words)?.command;
-        Ok(args)
+        match Args::try_parse_from(words)?.command {
+            Command::Call(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn usage_error(line: &str) -> String {
         match parse(line) {
-            Ok(args) => args.checked().expect_err("it is wrong"),
+            Ok(args) => args.check().expect_err("it is wrong"),
             Err(error) => {
                 assert_eq!(error.exit_code(), 2);
                 error.to_string()
@@ -176,11 +244,11 @@ mod tests {
     #[test]
     fn targets_come_by_commas_and_by_repetition() {
         let args = parse("m:f --on a=local,b=local --on local").unwrap();
-        let hosts: Vec<_> = args.targets.iter().map(|target| target.host().to_string()).collect();
+        let hosts: Vec<_> = args.check().unwrap().iter().map(|target| target.host().to_string()).collect();
         assert_eq!(hosts, ["a", "b", "localhost"]);
-        assert_eq!(args.checked(), Ok(()));
         assert_eq!(args.roots, [PathBuf::from(".")]);
-        assert_eq!((args.timeout, args.python, args.json), (None, None, false));
+        let fleet = args.fleet;
+        assert_eq!((fleet.timeout, fleet.python, fleet.json), (None, None, false));
     }
 
     #[test]
@@ -188,7 +256,7 @@ mod tests {
         let args = parse("m:f -5 -1.5e3 --on local x --json").unwrap();
         let expected = ["-5", "-1.5e3", "x"].map(|text| text.parse::<Argument>().unwrap());
         assert_eq!(args.args, expected);
-        assert!(args.json);
+        assert!(args.fleet.json);
     }
 
     #[test]
@@ -201,8 +269,11 @@ mod tests {
     fn usage_errors_say_what_is_wanted() {
         for (line, expected) in [
             ("m:f", "--on"),
-            ("m:f --on web1", "NAME=local"),
-            ("m:f --on local,", "a target is empty"),
+            ("m:f --on ftp://web1", "`ftp://` is not known"),
+            ("m:f --on local,", "it is empty"),
+            ("m:f --on @/nonexistent", "cannot read targets from /nonexistent"),
+            ("m:f --on local --env x", "NAME=VALUE"),
+            ("/nonexistent.py:f --on local", "there is no script '/nonexistent.py'"),
             ("m:f --on local,local", "a=local,b=local"),
             ("f --on local", "module:name"),
             ("m:f --on local --timeout soon", "a number of seconds"),
@@ -211,7 +282,7 @@ mod tests {
             ("m:f --on local --timeout -1", "above 0"),
             ("m:f --on local --kw x", "NAME=VALUE"),
             ("m:f --on local --kw x=1 --kw x=2", "'x' is given twice"),
-            ("m:f --on local --root /nonexistent", "'/nonexistent' is not a folder"),
+            ("m:f --on local --root /nonexistent", "'/nonexistent' is neither a folder nor an archive"),
             ("m:f -x --on local", "-x"),
         ] {
             let message = usage_error(line);
@@ -221,6 +292,9 @@ mod tests {
 
     #[test]
     fn seconds_may_have_a_fraction() {
-        assert_eq!(parse("m:f --on local --timeout 0.25").unwrap().timeout, Some(Duration::from_millis(250)));
+        assert_eq!(
+            parse("m:f --on local --timeout 0.25").unwrap().fleet.timeout,
+            Some(Duration::from_millis(250))
+        );
     }
 }

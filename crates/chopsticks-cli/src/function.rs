@@ -1,20 +1,50 @@
 //! Names of functions.
 
-use std::str::FromStr;
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
+use chopsticks::Function;
 use thiserror::Error;
 
-/// The name of a Python function, `module:name` or `module.name`.
+/// A Python function: `module:name`, `module.name`, or `path/of/script.py:name`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct FunctionName(String);
+pub(crate) enum FunctionName {
+    Named(String),
+    Script { path: PathBuf, name: String },
+}
 
 #[derive(Debug, Error)]
-#[error("`module:name` or `module.name` is wanted")]
+#[error("`module:name`, `module.name` or `script.py:name` is wanted")]
 pub(crate) struct InvalidFunctionName;
 
 impl FunctionName {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    /// The function to call.
+    pub(crate) fn function(&self) -> Function {
+        match self {
+            Self::Named(name) => Function::name(name),
+            Self::Script { path, name } => Function::script(path, name),
+        }
+    }
+
+    /// The folder of a script, from which Python would import too.
+    pub(crate) fn script_folder(&self) -> Option<&Path> {
+        match self {
+            Self::Named(_) => None,
+            Self::Script { path, .. } => match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => Some(folder),
+                _ => Some(Path::new(".")),
+            },
+        }
+    }
+
+    /// The script's file.
+    pub(crate) fn script(&self) -> Option<&Path> {
+        match self {
+            Self::Named(_) => None,
+            Self::Script { path, .. } => Some(path),
+        }
     }
 }
 
@@ -22,15 +52,24 @@ impl FromStr for FunctionName {
     type Err = InvalidFunctionName;
 
     fn from_str(text: &str) -> Result<Self, InvalidFunctionName> {
+        // Python has the last word on what an identifier is; this catches slips.
+        let is_identifier =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let is_name = |part: &str| part.split('.').all(is_identifier);
+        if let Some((path, name)) = text.rsplit_once(':')
+            && (path.contains('/') || path.ends_with(".py"))
+        {
+            let is_function = is_name(name) && !path.ends_with('/');
+            return is_function
+                .then(|| Self::Script { path: path.into(), name: name.to_owned() })
+                .ok_or(InvalidFunctionName);
+        }
         let parts = match text.split_once(':') {
             Some((module, name)) => [module, name],
             None => text.rsplit_once('.').ok_or(InvalidFunctionName)?.into(),
         };
-        // Python has the last word on what an identifier is; this catches slips.
-        let is_identifier =
-            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
-        match parts.iter().all(|part| part.split('.').all(is_identifier)) {
-            true => Ok(Self(text.to_owned())),
+        match parts.into_iter().all(is_name) {
+            true => Ok(Self::Named(text.to_owned())),
             false => Err(InvalidFunctionName),
         }
     }
@@ -45,7 +84,7 @@ mod tests {
         for name in
             ["os:getpid", "os.getpid", "os.path:join", "a.b.c", "m:Class.method", "_m:_f1", "größe:maß"]
         {
-            assert_eq!(name.parse::<FunctionName>().unwrap().as_str(), name);
+            assert_eq!(name.parse::<FunctionName>().unwrap(), FunctionName::Named(name.to_owned()));
         }
         for wrong in [
             "",
@@ -62,8 +101,24 @@ mod tests {
             "m:f:g",
             "lambda x: x",
             "m-x:f",
+            "deploy.py:",
+            "./deploy.py:f()",
+            "ops/:f",
         ] {
             assert!(wrong.parse::<FunctionName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn scripts_are_told_by_their_path() {
+        for (text, path, name, folder) in [
+            ("deploy.py:restart", "deploy.py", "restart", "."),
+            ("./my-deploy.py:Web.restart", "./my-deploy.py", "Web.restart", "."),
+            ("/srv/a:b/tool:main", "/srv/a:b/tool", "main", "/srv/a:b"),
+        ] {
+            let function: FunctionName = text.parse().unwrap();
+            assert_eq!(function, FunctionName::Script { path: path.into(), name: name.to_owned() });
+            assert_eq!(function.script_folder(), Some(Path::new(folder)));
         }
     }
 }

@@ -1,11 +1,18 @@
-//! The program `chopsticks`: calls a Python function of a codebase on many targets at once.
+//! The program `chopsticks`: calls Python functions and runs programs on many targets at once.
 
+mod answer;
 mod args;
 mod argument;
 mod call;
+mod containers;
+mod facts;
+mod fleet;
 mod function;
+mod help;
 mod outcome;
 mod output;
+mod ping;
+mod run;
 mod signals;
 mod target;
 mod walk;
@@ -20,5 +27,9 @@ fn main() -> ExitCode {
     let Args { command } = Args::parse();
     match command {
         Command::Call(args) => call::run(args),
+        Command::Containers(args) => containers::run(&args),
+        Command::Facts(args) => facts::run(args),
+        Command::Ping(args) => ping::run(args),
+        Command::Run(args) => run::run(args),
     }
 }

@@ -1,17 +1,19 @@
-//! What became of a call on one target.
+//! What became of a target.
 
 use std::{error::Error as _, time::Duration};
 
-use chopsticks::{Error, HostName, Phase, Reply};
+use chopsticks::{Error, HostName, Phase};
 
-use crate::walk::TooManyCopies;
+use crate::{answer::Answer, walk::TooManyCopies};
 
-/// What became of a call on one target.
+/// What became of a target.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) host: HostName,
-    pub(crate) result: Result<Reply, Failure>,
-    /// From the start of all calls.
+    /// Its place among the targets, as they were given.
+    pub(crate) index: usize,
+    pub(crate) result: Result<Answer, Failure>,
+    /// From the start of all.
     pub(crate) took: Duration,
 }
 
@@ -27,14 +29,14 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// A failure of the call itself.
+    pub(crate) fn of_call(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, phase: Phase::Call.to_string(), message: message.into(), traceback: None }
+    }
+
     /// The call was cancelled by a signal.
     pub(crate) fn interrupted() -> Self {
-        Self {
-            kind: INTERRUPTED,
-            phase: Phase::Call.to_string(),
-            message: "interrupted before it had finished".to_owned(),
-            traceback: None,
-        }
+        Self::of_call(INTERRUPTED, "interrupted before it had finished")
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {
@@ -65,7 +67,7 @@ impl From<Error> for Failure {
 
 impl From<TooManyCopies> for Failure {
     fn from(error: TooManyCopies) -> Self {
-        Self { kind: "result", phase: Phase::Call.to_string(), message: error.to_string(), traceback: None }
+        Self::of_call("result", error.to_string())
     }
 }
 

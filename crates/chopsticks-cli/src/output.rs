@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::Error;
+use chopsticks::{Error, HostName};
 
 use crate::{
     outcome::Outcome,
@@ -16,6 +16,9 @@ mod human;
 mod json;
 mod paint;
 mod python;
+mod table;
+
+pub(crate) use self::paint::harmless;
 
 /// Prints outcomes as they come, and keeps count.
 #[derive(Debug)]
@@ -39,6 +42,13 @@ pub(crate) struct Tally {
     pub(crate) interrupted: usize,
 }
 
+/// Where lines of a target go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stream {
+    Stderr,
+    Stdout,
+}
+
 /// What is to be written where.
 #[derive(Debug, Default)]
 struct Text {
@@ -59,10 +69,10 @@ impl Output {
     }
 
     /// Prints an outcome. Blocks as long as stdout does.
-    pub(crate) fn print(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let (text, failure) = match &self.form {
+    pub(crate) fn print(&mut self, outcome: Outcome) -> io::Result<()> {
+        let (text, failure) = match &mut self.form {
             Form::Human(human) => human.outcome(outcome),
-            Form::Json => json::outcome(outcome),
+            Form::Json => json::outcome(&outcome),
         };
         match failure {
             None => self.tally.ok += 1,
@@ -72,11 +82,29 @@ impl Output {
         text.write()
     }
 
-    /// Prints how it went, if that is for people.
-    pub(crate) fn summarise(&self, took: Duration) {
-        if let Form::Human(human) = &self.form {
-            eprint(&human.summary(self.tally, took));
+    /// Prints whole lines that a target's program wrote. Blocks as long as the stream does.
+    pub(crate) fn lines(&self, host: &HostName, stream: Stream, lines: &[u8]) -> io::Result<()> {
+        let Form::Human(human) = &self.form else { return Ok(()) };
+        let text = human.lines(host.as_str(), stream, lines);
+        match stream {
+            Stream::Stdout => Text { stdout: text, ..Text::default() }.write(),
+            Stream::Stderr => {
+                eprint(&text);
+                Ok(())
+            }
         }
+    }
+
+    /// Prints what had to wait for the last outcome, and how it went, if that is for people.
+    pub(crate) fn finish(&mut self, took: Duration) -> io::Result<()> {
+        let Form::Human(human) = &mut self.form else { return Ok(()) };
+        let (stdout, stderr) = (human.table(), human.summary(self.tally, took));
+        Text { stdout, stderr }.write()
+    }
+
+    /// Prints text on stdout as it is.
+    pub(crate) fn write(&self, text: &str) -> io::Result<()> {
+        Text { stdout: text.as_bytes().to_vec(), ..Text::default() }.write()
     }
 
     /// Prints that a tunnel could not be closed in order.

@@ -1,84 +1,70 @@
-//! Targets: where a function is called.
+//! Lists of targets: `--on`, and files of hosts.
 
-use std::{collections::BTreeMap, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fs, io};
 
-use chopsticks::{HostName, Local, Tunnel, TunnelConfig};
-use thiserror::Error;
+use chopsticks::{HostName, Target};
 
-/// A target: `[NAME=]local`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Target {
-    host: HostName,
-    place: Place,
-}
-
-/// What is at the end of the tunnel.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
-    /// A subprocess.
-    Local,
-}
-
-#[derive(Debug, Error)]
-pub(crate) enum InvalidTarget {
-    #[error("a target is empty: `local` or `NAME=local` is wanted")]
-    Empty,
-    #[error("the target has no name in front of `=`")]
-    Nameless,
-    #[error("targets are `local` and `NAME=local`; '{0}' is not known")]
-    Unknown(String),
-    #[error("the target cannot be named so: {0}")]
-    Unnameable(String),
-}
-
-impl Target {
-    /// Returns the name of its host.
-    pub(crate) fn host(&self) -> &HostName {
-        &self.host
-    }
-
-    /// Makes a tunnel to it, which is not connected yet.
-    pub(crate) fn tunnel(&self, python: Option<&Path>, config: TunnelConfig) -> Tunnel {
-        match self.place {
-            Place::Local => {
-                let local = Local::new().name(&self.host);
-                let local = match python {
-                    Some(python) => local.python(python),
-                    None => local,
-                };
-                Tunnel::with_config(local, config)
+/// Reads all targets that the values of `--on` stand for, in their order. The errors are for people.
+pub(crate) fn targets(values: &[String]) -> Result<Vec<Target>, String> {
+    let mut targets = Vec::new();
+    for value in values {
+        for text in split(value) {
+            match text.strip_prefix('@') {
+                Some(file) => targets.extend(from_file(file)?),
+                None => targets.push(text.parse().map_err(|error| format!("{error}"))?),
             }
         }
     }
+    if targets.is_empty() {
+        return Err("there is no target".to_owned());
+    }
+    check_names(&targets)?;
+    Ok(targets)
 }
 
-impl FromStr for Target {
-    type Err = InvalidTarget;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let (name, place) = match text.split_once('=') {
-            Some((name, place)) => (Some(name), place),
-            None => (None, text),
-        };
-        let (place, default_name) = match place {
-            "" if name.is_none() => return Err(InvalidTarget::Empty),
-            "local" => (Place::Local, "localhost"),
-            place => return Err(InvalidTarget::Unknown(place.to_owned())),
-        };
-        let host = match name {
-            Some("") => return Err(InvalidTarget::Nameless),
-            name => name.unwrap_or(default_name).parse(),
-        };
-        let host = host.map_err(|error: chopsticks::tunnel::InvalidHostName| {
-            InvalidTarget::Unnameable(error.to_string())
-        });
-        Ok(Self { host: host?, place })
+/// Splits at commas. A target with `exec:` goes on to the end, for commands have commas.
+fn split(value: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = value;
+    while let Some((part, behind)) = rest.split_once(',') {
+        if is_exec(rest) {
+            break;
+        }
+        parts.push(part);
+        rest = behind;
     }
+    parts.push(rest);
+    parts
+}
+
+fn is_exec(text: &str) -> bool {
+    let place = match text.split_once('=') {
+        Some((name, place)) if !name.contains([',', ':', '/', '?', '@']) => place,
+        _ => text,
+    };
+    place.starts_with("exec:")
+}
+
+/// Reads a file of hosts, or stdin for `-`: a target in each line; empty lines and those that begin with `#` are passed over.
+fn from_file(file: &str) -> Result<Vec<Target>, String> {
+    let (name, text) = match file {
+        "" => return Err("the name of a file is wanted after `@`, or `-` for stdin".to_owned()),
+        "-" => ("stdin", io::read_to_string(io::stdin())),
+        file => (file, fs::read_to_string(file)),
+    };
+    let text = text.map_err(|error| format!("cannot read targets from {name}: {error}"))?;
+    let lines = text.lines().map(str::trim).enumerate();
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let read = |(number, line): (usize, &str)| match line.strip_prefix('@') {
+        Some(_) => Err(format!("{name}:{}: a file of targets cannot name another one", number + 1)),
+        None => line.parse().map_err(|error| format!("{name}:{}: {error}", number + 1)),
+    };
+    lines.map(read).collect()
 }
 
 /// Refuses targets with the same name, which would be the same key in the results.
-pub(crate) fn check_names(targets: &[Target]) -> Result<(), String> {
-    let mut counts = BTreeMap::<_, usize>::new();
+fn check_names(targets: &[Target]) -> Result<(), String> {
+    let mut counts = BTreeMap::<&HostName, usize>::new();
     for target in targets {
         *counts.entry(target.host()).or_default() += 1;
     }
@@ -95,47 +81,68 @@ pub(crate) fn check_names(targets: &[Target]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use chopsticks_support::Scratch;
+
     use super::*;
 
-    fn parse(text: &str) -> Result<String, String> {
-        text.parse::<Target>().map(|target| target.host().to_string()).map_err(|error| error.to_string())
+    fn hosts(values: &[&str]) -> Result<Vec<String>, String> {
+        let values: Vec<_> = values.iter().map(|&value| value.to_owned()).collect();
+        Ok(targets(&values)?.iter().map(|target| target.host().to_string()).collect())
     }
 
     #[test]
-    fn local_target_is_named_localhost_unless_named() {
-        assert_eq!(parse("local").unwrap(), "localhost");
-        assert_eq!(parse("a=local").unwrap(), "a");
-        assert_eq!(parse("worker 1=local").unwrap(), "worker 1");
+    fn commas_separate_targets_of_every_kind() {
+        let found = hosts(&[
+            "local,web1,admin@web2,ssh://root@10.0.0.7:2222",
+            "sudo:www,db=docker://postgres?name=db,docker-exec://web,p=podman://fedora",
+        ]);
+        let expected =
+            ["localhost", "web1", "admin@web2", "root@10.0.0.7:2222", "www@localhost", "db", "web", "p"];
+        assert_eq!(found.unwrap(), expected);
     }
 
     #[test]
-    fn other_targets_are_refused_with_what_is_accepted() {
-        for (text, expected) in [
-            ("", "a target is empty"),
-            ("=local", "no name"),
-            ("a=", "'' is not known"),
-            ("a=b=local", "'b=local' is not known"),
-            ("web1", "`local` and `NAME=local`; 'web1' is not known"),
-            ("ssh://web1", "'ssh://web1' is not known"),
-            ("LOCAL", "'LOCAL' is not known"),
-            ("a\x1bb=local", "control characters"),
+    fn command_goes_on_to_the_end() {
+        let found = hosts(&["a=local,job=exec:srun --nodelist=n1,n2 python3,b=local", "c=local"]);
+        assert_eq!(found.unwrap(), ["a", "job", "c"]);
+        assert_eq!(split("exec:a,b"), ["exec:a,b"]);
+        assert_eq!(split("web?env=A=exec:,b"), ["web?env=A=exec:", "b"]);
+        assert_eq!(split("a,b,"), ["a", "b", ""]);
+    }
+
+    #[test]
+    fn files_have_one_target_a_line() {
+        let scratch = Scratch::new();
+        scratch.write("hosts", "# the web\n\n  a=local  \r\nb=local\n\tjob=exec:nsenter -t 1,2 python3\n");
+        let file = format!("@{}", scratch.path().join("hosts").display());
+        assert_eq!(hosts(&[&format!("{file},c=local")]).unwrap(), ["a", "b", "job", "c"]);
+        assert!(hosts(&[&file, "a=local"]).unwrap_err().contains("'a' (2 times)"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let scratch = Scratch::new();
+        let at = |name: &str| format!("@{}", scratch.path().join(name).display());
+        scratch.write("odd", "a=local\n#\nftp://x\n");
+        scratch.write("nested", "\n@other\n");
+        scratch.write("empty", "# nothing\n");
+        for (value, expected) in [
+            (at("odd"), "odd:3: 'ftp://x' is no target: `ftp://` is not known"),
+            (at("nested"), "nested:2: a file of targets cannot name another one"),
+            (at("empty"), "there is no target"),
+            (at("none"), "cannot read targets from "),
+            ("@".to_owned(), "the name of a file is wanted"),
+            ("local,".to_owned(), "'' is no target: it is empty"),
+            ("local,local".to_owned(), "'localhost' (2 times)"),
         ] {
-            let message = parse(text).unwrap_err();
-            assert!(message.contains(expected), "{text}: {message}");
+            let message = hosts(&[&value]).unwrap_err();
+            assert!(message.contains(expected), "{value}: {message}");
         }
     }
 
     #[test]
-    fn tunnel_has_the_name_of_its_target() {
-        let tunnel = "a=local".parse::<Target>().unwrap().tunnel(None, TunnelConfig::default());
-        assert_eq!(tunnel.host().as_str(), "a");
-    }
-
-    #[test]
     fn names_that_repeat_are_refused_all_at_once() {
-        let targets = |text: &str| text.split(',').map(|text| text.parse().unwrap()).collect::<Vec<Target>>();
-        assert_eq!(check_names(&targets("local,a=local,b=local")), Ok(()));
-        let message = check_names(&targets("local,a=local,local,b=local,a=local,a=local")).unwrap_err();
+        let message = hosts(&["local,a=local,local,b=local,a=local,a=local"]).unwrap_err();
         assert!(message.contains("'a' (3 times), 'localhost' (2 times)"), "{message}");
         assert!(!message.contains("'b'"), "{message}");
     }

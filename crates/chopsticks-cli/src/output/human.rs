@@ -5,11 +5,13 @@ use std::time::Duration;
 use chopsticks::Reply;
 
 use crate::{
+    answer::{Answer, Pong, Ran},
     outcome::{Failure, Outcome},
     output::{
-        Tally, Text,
+        Stream, Tally, Text,
         paint::{self, Paint, harmless},
         python,
+        table::Table,
     },
     walk::BUDGET,
 };
@@ -19,23 +21,49 @@ use crate::{
 pub(super) struct Human {
     stdout: Paint,
     stderr: Paint,
+    /// The facts, which are shown when all are there.
+    facts: Table,
 }
 
 impl Human {
     pub(super) fn new(stdout: Paint, stderr: Paint) -> Self {
-        Self { stdout, stderr }
+        Self { stdout, stderr, facts: Table::default() }
     }
 
     /// Composes the lines of an outcome; a result that cannot be shown is a failure.
-    pub(super) fn outcome(&self, outcome: &Outcome) -> (Text, Option<Failure>) {
-        let host = outcome.host.as_str();
-        match outcome.result.as_ref().map_err(Clone::clone).and_then(shown) {
-            Ok(value) => (Text { stdout: self.value(host, &value).into_bytes(), ..Text::default() }, None),
+    pub(super) fn outcome(&mut self, outcome: Outcome) -> (Text, Option<Failure>) {
+        let Outcome { host, index, result, .. } = outcome;
+        match result.and_then(|answer| self.answer(host.as_str(), index, answer)) {
+            Ok(stdout) => (Text { stdout: stdout.into_bytes(), ..Text::default() }, None),
             Err(failure) => {
-                let stderr = self.failure(host, &failure).into_bytes();
+                let stderr = self.failure(host.as_str(), &failure).into_bytes();
                 (Text { stderr, ..Text::default() }, Some(failure))
             }
         }
+    }
+
+    /// Composes lines that a program wrote on a host.
+    pub(super) fn lines(&self, host: &str, stream: Stream, lines: &[u8]) -> Vec<u8> {
+        let paint = match stream {
+            Stream::Stdout => self.stdout,
+            Stream::Stderr => self.stderr,
+        };
+        let mut label = String::new();
+        paint.push(&mut label, paint::HOST, &format!("[{host}]"));
+        let mut out = Vec::with_capacity(lines.len() + 64);
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            out.extend_from_slice(label.as_bytes());
+            out.push(b' ');
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            paint::push_harmless(&mut out, line.strip_suffix(b"\r").unwrap_or(line));
+            out.push(b'\n');
+        }
+        out
+    }
+
+    /// Composes what had to wait for the last outcome.
+    pub(super) fn table(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.facts).text(self.stdout).into_bytes()
     }
 
     /// Composes the last line.
@@ -56,6 +84,19 @@ impl Human {
         }
         out.push_str(&format!(" in {:.2} s\n", took.as_secs_f64()));
         out.into_bytes()
+    }
+
+    fn answer(&mut self, host: &str, index: usize, answer: Answer) -> Result<String, Failure> {
+        match answer {
+            Answer::Value(reply) => Ok(self.value(host, &shown(&reply)?)),
+            Answer::Facts(facts, _) => {
+                self.facts.add(index, host, &facts);
+                Ok(String::new())
+            }
+            Answer::Pong(pong) => Ok(self.value(host, &Shown::Line(described(&pong)))),
+            Answer::Ran(Ran { status, .. }) if status.success() => Ok(String::new()),
+            Answer::Ran(Ran { status, .. }) => Err(Failure::of_call("exit-status", status.to_string())),
+        }
     }
 
     fn value(&self, host: &str, value: &Shown) -> String {
@@ -107,6 +148,15 @@ fn shown(reply: &Reply) -> Result<Shown, Failure> {
         Some(text) if text.contains('\n') => Ok(Shown::Block(harmless(text))),
         _ => Ok(Shown::Line(python::repr(&graph, BUDGET)?)),
     }
+}
+
+fn described(pong: &Pong) -> String {
+    let Pong { agent, connect_ms, latency_ms } = pong;
+    let (major, minor, micro) = agent.python;
+    harmless(&format!(
+        "Python {major}.{minor}.{micro}, {}, on {}: {latency_ms:.2} ms, connected in {connect_ms:.0} ms",
+        agent.executable, agent.hostname
+    ))
 }
 
 /// Appends lines, each indented.

@@ -1,10 +1,11 @@
 //! One JSON object for each target.
 
-use std::io::Write as _;
+use std::{io::Write as _, os::unix::process::ExitStatusExt as _};
 
 use serde_json::json;
 
 use crate::{
+    answer::{Answer, Pong, Ran},
     outcome::{Failure, Outcome},
     output::Text,
     walk::BUDGET,
@@ -14,29 +15,67 @@ mod value;
 
 /// Composes the line of an outcome; a result that cannot be written is a failure.
 pub(super) fn outcome(outcome: &Outcome) -> (Text, Option<Failure>) {
-    let Outcome { host, result, took } = outcome;
-    let host = json!(host.as_str());
-    let ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
-    let written = result.as_ref().map_err(Clone::clone).and_then(|reply| {
-        let mut line = format!("{{\"host\":{host},\"ok\":true,\"value\":").into_bytes();
-        value::write(&mut line, &reply.graph()?, BUDGET)?;
-        Ok(line)
-    });
-    let (mut line, failure) = match written {
-        Ok(line) => (line, None),
-        Err(failure) => {
-            let Failure { kind, phase, message, traceback } = &failure;
-            let (kind, phase, message, traceback) =
-                (json!(kind), json!(phase), json!(message), json!(traceback));
-            let error = format!(
-                "{{\"kind\":{kind},\"phase\":{phase},\"message\":{message},\"traceback\":{traceback}}}"
-            );
-            (format!("{{\"host\":{host},\"ok\":false,\"error\":{error}").into_bytes(), Some(failure))
-        }
+    let Outcome { host, result, took, .. } = outcome;
+    let (value, failure) = match result.as_ref().map_err(Clone::clone).and_then(answer) {
+        Ok((value, failure)) => (Some(value), failure),
+        Err(failure) => (None, Some(failure)),
     };
+    let host = json!(host.as_str());
+    let mut line = format!("{{\"host\":{host},\"ok\":{}", failure.is_none()).into_bytes();
+    if let Some(value) = value {
+        line.extend_from_slice(b",\"value\":");
+        line.extend_from_slice(&value);
+    }
+    if let Some(Failure { kind, phase, message, traceback }) = &failure {
+        let (kind, phase, message, traceback) = (json!(kind), json!(phase), json!(message), json!(traceback));
+        line.extend_from_slice(
+            format!(
+                ",\"error\":{{\"kind\":{kind},\"phase\":{phase},\"message\":{message},\"traceback\":{traceback}}}"
+            )
+            .as_bytes(),
+        );
+    }
     // Writing to memory does not fail.
-    let _ = writeln!(line, ",\"ms\":{ms}}}");
+    let _ = writeln!(line, ",\"ms\":{}}}", rounded(took.as_secs_f64() * 1000.0, 10.0));
     (Text { stdout: line, ..Text::default() }, failure)
+}
+
+/// Writes an answer, which can be a failure all the same.
+fn answer(answer: &Answer) -> Result<(Vec<u8>, Option<Failure>), Failure> {
+    match answer {
+        Answer::Value(reply) | Answer::Facts(_, reply) => {
+            let mut out = Vec::new();
+            value::write(&mut out, &reply.graph()?, BUDGET)?;
+            Ok((out, None))
+        }
+        Answer::Pong(pong) => Ok((self::pong(pong).into_bytes(), None)),
+        Answer::Ran(ran) => {
+            let failure =
+                (!ran.status.success()).then(|| Failure::of_call("exit-status", ran.status.to_string()));
+            Ok((self::ran(ran).into_bytes(), failure))
+        }
+    }
+}
+
+fn pong(pong: &Pong) -> String {
+    let Pong { agent, connect_ms, latency_ms } = pong;
+    let pong = json!({
+        "python": agent.python, "executable": agent.executable, "hostname": agent.hostname,
+        "platform": agent.platform, "pid": agent.pid,
+        "connect_ms": rounded(*connect_ms, 10.0), "latency_ms": rounded(*latency_ms, 1000.0),
+    });
+    pong.to_string()
+}
+
+fn ran(ran: &Ran) -> String {
+    let Ran { status, stdout, stderr } = ran;
+    let (code, signal) = (json!(status.code()), json!(status.signal()));
+    let (stdout, stderr) = (value::output(stdout), value::output(stderr));
+    format!("{{\"status\":{code},\"signal\":{signal},\"stdout\":{stdout},\"stderr\":{stderr}}}")
+}
+
+fn rounded(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
 }
 
 #[cfg(test)]
@@ -59,8 +98,12 @@ mod tests {
         for traceback in [failure.traceback.clone(), None] {
             let failure = Failure { traceback: traceback.clone(), ..failure.clone() };
             let host = HostName::lossy("\"a\"");
-            let (text, told) =
-                outcome(&Outcome { host, result: Err(failure.clone()), took: Duration::from_micros(31_449) });
+            let (text, told) = outcome(&Outcome {
+                host,
+                index: 0,
+                result: Err(failure.clone()),
+                took: Duration::from_micros(31_449),
+            });
             assert_eq!(told, Some(failure));
             assert!(text.stderr.is_empty());
             assert_eq!(text.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
@@ -69,6 +112,24 @@ mod tests {
                 "kind": "raised", "phase": "call", "message": "ValueError: \"no\"\n", "traceback": traceback,
             });
             assert_eq!(line, json!({"host": "\"a\"", "ok": false, "error": error, "ms": 31.4}));
+        }
+    }
+
+    #[test]
+    fn program_that_failed_has_value_and_error() {
+        for (status, code, signal) in [(3 << 8, json!(3), Value::Null), (9, Value::Null, json!(9))] {
+            let status = std::process::ExitStatus::from_raw(status);
+            let ran = Ran { status, stdout: b"out \"\xc3\xa9\"\n".to_vec(), stderr: b"\xff".to_vec() };
+            let result = Ok(Answer::Ran(ran));
+            let (text, told) =
+                outcome(&Outcome { host: HostName::lossy("a"), index: 0, result, took: Duration::ZERO });
+            let line: Value = serde_json::from_slice(&text.stdout).unwrap();
+            let value = json!({
+                "status": code, "signal": signal, "stdout": "out \"é\"\n", "stderr": {"$bytes": "/w=="},
+            });
+            assert_eq!((&line["ok"], &line["value"]), (&json!(false), &value));
+            assert_eq!(line["error"]["kind"], "exit-status");
+            assert_eq!(line["error"]["message"], told.unwrap().message);
         }
     }
 }

@@ -43,7 +43,7 @@ impl Paint {
 }
 
 /// Replaces control characters, which could make a terminal show something else, by escapes; lines and tabs stay.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -55,6 +55,16 @@ pub(super) fn harmless(text: &str) -> String {
         }
     }
     out
+}
+
+/// Appends bytes with control characters as `^[` and the like, as lines of agents are shown.
+pub(super) fn push_harmless(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b'\t' | b' '..=b'~' | 0x80.. => out.push(byte),
+            control => out.extend_from_slice(&[b'^', control ^ 0x40]),
+        }
+    }
 }
 
 #[cfg(test)]

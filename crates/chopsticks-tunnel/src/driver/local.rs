@@ -103,7 +103,18 @@ impl Driver for Local {
     }
 
     fn options(&self) -> AgentOptions {
-        self.options.clone()
+        // Set again by the agent, these go before those of the tunnel's configuration.
+        let mut options = self.options.clone();
+        let folder = self.current_dir.as_ref().and_then(|folder| std::path::absolute(folder).ok());
+        if let Some(folder) = folder.as_ref().and_then(|folder| folder.to_str()) {
+            options = options.current_dir(folder);
+        }
+        for (name, value) in &self.env {
+            if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+                options = options.env(name, value);
+            }
+        }
+        options
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {

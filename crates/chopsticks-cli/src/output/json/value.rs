@@ -41,6 +41,14 @@ pub(super) fn write(out: &mut Vec<u8>, graph: &Graph<'_>, budget: usize) -> Resu
     Ok(())
 }
 
+/// Writes what a program has written: text if it is UTF-8, else bytes.
+pub(super) fn output(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::Value::from(text).to_string(),
+        Err(_) => format!("{{\"$bytes\":\"{}\"}}", base64(bytes)),
+    }
+}
+
 struct Writer<'o, 'g> {
     out: &'o mut Vec<u8>,
     levels: Vec<Level<'g>>,

@@ -1,177 +1,17 @@
-//! Runs the program against agents on this host.
-
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+//! `chopsticks call`.
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Command, Output, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use chopsticks_support::{Scratch, eventually, interpreters, processes, python3};
+use chopsticks_support::{eventually, interpreters, processes};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// Far more than anything here takes on a machine that is busy.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-const MODULE: &str = r#"
-import os, subprocess, sys, time
-
-def same(*args, **kwargs):
-    return (args, kwargs) if kwargs else args
-
-def text():
-    return 'one\n  two\n'
-
-def fail(message='no'):
-    raise ValueError(message)
-
-def say(*lines):
-    for line in lines:
-        sys.stderr.write(line + '\n')
-    sys.stderr.flush()
-    return len(lines)
-
-def values():
-    cycle = [1]
-    cycle.append(cycle)
-    return {
-        'bytes': b'\x00\xff', 'set': set([1]), 'frozen': frozenset([2]), 'tuple': (1, None), 'big': 1 << 64,
-        'nan': float('nan'), 'keys': {1: True}, 'dollar': {'$x': 1}, 'cycle': cycle, 'float': 0.5,
-    }
-
-def deep(levels):
-    value = []
-    for _ in range(levels):
-        value = [value]
-    return value
-
-def explosion(levels):
-    value = ['x']
-    for _ in range(levels):
-        value = [value, value]
-    return value
-
-def child(canary, ready):
-    """Never returns, and neither does its child, which can be told by its argument."""
-    process = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', canary])
-    open(ready, 'a').write('%d %d\n' % (os.getpid(), process.pid))
-    while True:
-        time.sleep(1000)
-
-def stubborn(ready):
-    """Cannot be interrupted."""
-    open(ready, 'a').write('%d\n' % os.getpid())
-    while True:
-        try:
-            while True:
-                time.sleep(1000)
-        except BaseException:
-            pass
-
-def never_on_b(marker):
-    """Returns at once where it comes first, and never elsewhere."""
-    try:
-        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
-    except OSError:
-        time.sleep(1000)
-    return 'first'
-"#;
-
-/// A codebase, and the program that calls its functions.
-struct Bench {
-    scratch: Scratch,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let scratch = Scratch::new();
-        scratch.write("root/mod.py", MODULE);
-        Self { scratch }
-    }
-
-    /// The program with the arguments of `line`, in the folder of the codebase.
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chopsticks"));
-        command.arg("call").arg("--python").arg(python3().path()).args(line.split_whitespace());
-        command.current_dir(self.scratch.path().join("root")).stdin(Stdio::null());
-        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
-        command
-    }
-
-    fn run(&self, line: &str) -> Ran {
-        Ran::of(self.command(line).output().unwrap())
-    }
-
-    fn start(&self, line: &str) -> Child {
-        self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    /// A file that does not exist yet, in which functions tell their processes.
-    fn ready(&self) -> String {
-        self.scratch.path().join("ready").to_str().unwrap().to_owned()
-    }
-
-    /// Waits until `count` functions run, and returns all processes that they told.
-    fn wait_until_ready(&self, count: usize) -> Vec<u32> {
-        let mut text = String::new();
-        let is_ready = eventually(DEADLINE, || {
-            text = fs::read_to_string(self.ready()).unwrap_or_default();
-            text.ends_with('\n') && text.lines().count() == count
-        });
-        assert!(is_ready, "the functions never ran: {text:?}");
-        text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
-    }
-
-    /// An argument that no other process has.
-    fn canary(&self) -> String {
-        format!("canary-{}", self.scratch.path().file_name().unwrap().to_str().unwrap())
-    }
-}
-
-/// What the program did.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-    }
-
-    /// The lines of stdout by host; each must be a JSON object.
-    fn json(&self) -> Vec<Value> {
-        let mut lines: Vec<Value> =
-            self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        lines.sort_by_key(|line| line["host"].to_string());
-        lines
-    }
-
-    fn sorted_stdout(&self) -> Vec<&str> {
-        let mut lines: Vec<_> = self.stdout.lines().collect();
-        lines.sort_unstable();
-        lines
-    }
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-/// Waits for the end of a program that was started; kills it after the deadline.
-fn finish(mut child: Child) -> Ran {
-    if !eventually(DEADLINE, || child.try_wait().unwrap().is_some()) {
-        child.kill().unwrap();
-        panic!("the program did not end: {:?}", Ran::of(child.wait_with_output().unwrap()));
-    }
-    Ran::of(child.wait_with_output().unwrap())
-}
+use crate::bench::{Bench, DEADLINE, Ran, finish, signal};
 
 #[test]
 fn result_is_printed_behind_its_host() {
@@ -250,10 +90,10 @@ fn wrong_usage_is_exit_status_2_and_calls_nothing() {
     let bench = Bench::new();
     for (line, expected) in [
         ("mod:same", "--on <TARGET>"),
-        ("mod:same --on web1", "'web1' is not known"),
+        ("mod:same --on ftp://web1", "`ftp://` is not known"),
         ("mod:same --on local,local", "a=local,b=local"),
         ("same --on local", "module:name"),
-        ("mod:same --on local --root nowhere", "'nowhere' is not a folder"),
+        ("mod:same --on local --root nowhere", "'nowhere' is neither a folder nor an archive"),
     ] {
         let ran = bench.run(line);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{line}: {ran:?}");

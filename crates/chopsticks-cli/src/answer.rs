@@ -1,0 +1,35 @@
+//! What targets answer, by verb.
+
+use std::process::ExitStatus;
+
+use chopsticks::{AgentInfo, Reply, facts::Facts};
+
+/// What a target has answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// All facts: typed for people, and as they came for JSON.
+    Facts(Box<Facts>, Reply),
+    Pong(Pong),
+    Ran(Ran),
+    /// What a function returned.
+    Value(Reply),
+}
+
+/// The answer to a ping.
+#[derive(Debug)]
+pub(crate) struct Pong {
+    pub(crate) agent: AgentInfo,
+    /// From the start to the first answer, in milliseconds.
+    pub(crate) connect_ms: f64,
+    /// The shortest of a few round trips, in milliseconds.
+    pub(crate) latency_ms: f64,
+}
+
+/// How a program has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    /// What it wrote to stdout and stderr; empty where that was printed as it came.
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}

@@ -1,0 +1,21 @@
+//! `chopsticks facts`.
+
+use std::process::ExitCode;
+
+use chopsticks::{Call, facts::Facts};
+
+use crate::{
+    answer::Answer,
+    args::{self, FactsArgs},
+    fleet::Fleet,
+};
+
+/// Asks all targets for their facts.
+pub(crate) fn run(args: FactsArgs) -> ExitCode {
+    let targets = args::checked("facts", || args.fleet.targets());
+    Fleet::new(args.fleet, targets).run(|tunnel, _| async move {
+        let reply = tunnel.call_with(Call::new("chopsticks.facts:all")).await?;
+        let facts: Facts = reply.decode()?;
+        Ok(Answer::Facts(Box::new(facts), reply))
+    })
+}

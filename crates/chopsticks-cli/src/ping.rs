@@ -1,0 +1,37 @@
+//! `chopsticks ping`.
+
+use std::{process::ExitCode, time::Instant};
+
+use crate::{
+    answer::{Answer, Pong},
+    args::{self, PingArgs},
+    fleet::{Fleet, Stopped},
+};
+
+/// Connects to all targets and measures how far away they are.
+pub(crate) fn run(args: PingArgs) -> ExitCode {
+    let targets = args::checked("ping", || args.fleet.targets());
+    Fleet::new(args.fleet, targets).run(|tunnel, _| async move {
+        let begun = Instant::now();
+        // A call, and not `connect` alone: it has the deadline.
+        let _: f64 = tunnel.call(NOTHING, ()).await?;
+        let connect_ms = ms(begun);
+        let mut latency_ms = f64::INFINITY;
+        for _ in 0..ROUND_TRIPS {
+            let begun = Instant::now();
+            let _: f64 = tunnel.call(NOTHING, ()).await?;
+            latency_ms = latency_ms.min(ms(begun));
+        }
+        let agent = tunnel.connect().await?;
+        Ok::<_, Stopped>(Answer::Pong(Pong { agent, connect_ms, latency_ms }))
+    })
+}
+
+fn ms(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1000.0
+}
+
+/// A function that every host has and that does next to nothing.
+const NOTHING: &str = "time:time";
+/// Enough for one that nothing came in between of.
+const ROUND_TRIPS: usize = 3;

@@ -1,0 +1,10 @@
+//! Runs the program against agents on this host.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod bench;
+mod call;
+mod document;
+mod facts;
+mod run;
+mod targets;

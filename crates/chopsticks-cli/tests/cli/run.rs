@@ -1,0 +1,157 @@
+//! `chopsticks run`.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Command, Stdio},
+};
+
+use chopsticks_support::{interpreters, processes};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::bench::{Bench, DEADLINE, Ran, finish, signal};
+
+/// Runs a line of the shell on targets.
+fn command(bench: &Bench, options: &[&str], line: &str) -> Command {
+    let words: Vec<_> = options.iter().copied().chain(["--", "sh", "-c", line]).collect();
+    bench.verb("run", &words)
+}
+
+fn run(bench: &Bench, options: &[&str], line: &str) -> Ran {
+    Ran::of(command(bench, options, line).output().unwrap())
+}
+
+fn start(bench: &Bench, options: &[&str], line: &str) -> Child {
+    let mut command = command(bench, options, line);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn lines_of_both_streams_have_their_host() {
+    let bench = Bench::new();
+    let ran = run(&bench, &["--on", "a=local,b=local"], "echo one; echo two; echo err >&2; printf part");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.sorted_stdout(), ["[a] one", "[a] part", "[a] two", "[b] one", "[b] part", "[b] two"]);
+    assert!(ran.stderr.contains("[a] err\n") && ran.stderr.contains("[b] err\n"), "{ran:?}");
+    assert!(ran.stderr.contains("2 hosts: 2 ok in "), "{ran:?}");
+}
+
+#[test]
+fn control_characters_of_a_program_are_shown() {
+    let ran = run(&Bench::new(), &["--on", "a=local"], r"printf 'x\033[2J\ty\r\n\303\251\n'");
+    assert_eq!(ran.stdout, "[a] x^[[2J\ty\n[a] é\n", "{ran:?}");
+}
+
+#[test]
+fn other_status_than_0_is_a_failure() {
+    let bench = Bench::new();
+    let ran = run(&bench, &["--on", "a=local,b=local"], r#"[ "$0" = sh ] && exit 3"#);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stderr.contains("a: call: exit status: 3\n"), "{ran:?}");
+    assert!(ran.stderr.contains("2 hosts: 2 failed in "), "{ran:?}");
+    let ran = run(&bench, &["--on", "a=local"], "kill -9 $$");
+    assert!(ran.stderr.contains("a: call: signal: 9 (SIGKILL)\n"), "{ran:?}");
+}
+
+#[test]
+fn json_has_status_stdout_and_stderr_under_every_interpreter() {
+    let bench = Bench::new();
+    for python in interpreters() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chopsticks"));
+        command.args(["run", "--on", "a=local", "--json", "--python"]).arg(python.path());
+        command.args(["--", "sh", "-c", r"printf 'é\n'; printf '\377' >&2; exit 3"]);
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{python}: {ran:?}");
+        let line = &ran.json()[0];
+        let value = json!({"status": 3, "signal": null, "stdout": "é\n", "stderr": {"$bytes": "/w=="}});
+        assert_eq!((&line["ok"], &line["value"]), (&json!(false), &value), "{python}");
+        assert_eq!(line["error"]["kind"], "exit-status", "{python}");
+    }
+    let ran = run(&bench, &["--on", "a=local", "--json"], "kill -15 $$");
+    let value = json!({"status": null, "signal": 15, "stdout": "", "stderr": ""});
+    assert_eq!(ran.json()[0]["value"], value, "{ran:?}");
+    let ran = run(&bench, &["--on", "a=local", "--json"], "true");
+    assert_eq!((ran.code, &ran.json()[0]["ok"]), (Some(0), &json!(true)), "{ran:?}");
+}
+
+#[test]
+fn program_that_is_not_there_is_named() {
+    let ran =
+        Ran::of(Bench::new().verb("run", &["--on", "a=local", "--", "/nonexistent/x"]).output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stderr.contains("No such file or directory: '/nonexistent/x'"), "{ran:?}");
+}
+
+#[test]
+fn words_reach_the_program_as_they_are() {
+    let bench = Bench::new();
+    let words = ["--on", "a=local", "--", "printf", "%s|", "a b", "$HOME", "--json", "é", "'\"\\"];
+    let ran = Ran::of(bench.verb("run", &words).output().unwrap());
+    assert_eq!(ran.stdout, "[a] a b|$HOME|--json|é|'\"\\|\n", "{ran:?}");
+    let ran = Ran::of(bench.verb("run", &["--on", "a=local", "echo"]).output().unwrap());
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+#[test]
+fn folder_and_environment_are_those_asked_for() {
+    let bench = Bench::new();
+    let options = ["--on", "a=local,b=local?cwd=/usr", "--cwd", "/", "--env", "A=1", "--env", "B=x=y"];
+    let ran = run(&bench, &options, "echo $(pwd) $A $B");
+    assert_eq!(ran.sorted_stdout(), ["[a] / 1 x=y", "[b] /usr 1 x=y"], "{ran:?}");
+}
+
+#[test]
+fn lines_come_while_the_program_runs_and_an_interrupt_ends_it() {
+    for (kill, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let bench = Bench::new();
+        let mut child = start(&bench, &["--on", "a=local"], "echo $$; tail -f /dev/null & echo $!; wait");
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut pids = Vec::new();
+        for _ in 0..2 {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            pids.push(line.strip_prefix("[a] ").unwrap().trim().parse::<u32>().unwrap());
+        }
+        signal(&child, kill);
+        let ran = finish(child);
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.stderr.contains("a: call: interrupted"), "{ran:?}");
+        processes::wait_until_gone(pids, DEADLINE).unwrap();
+    }
+}
+
+#[test]
+fn deadline_ends_the_program() {
+    let bench = Bench::new();
+    let line = format!("echo $$ > '{}'; tail -f /dev/null", bench.ready());
+    let ran = run(&bench, &["--on", "a=local", "--timeout", "2", "--json"], &line);
+    assert_eq!((ran.code, &ran.json()[0]["error"]["kind"]), (Some(1), &json!("timeout")), "{ran:?}");
+    let pid = fs::read_to_string(bench.ready()).unwrap_or_default();
+    processes::wait_until_gone(pid.trim().parse::<u32>(), DEADLINE).unwrap();
+}
+
+#[test]
+fn closed_stdout_ends_the_programs_quietly() {
+    let bench = Bench::new();
+    let mut child = start(&bench, &["--on", "a=local"], "echo $$; while echo more; do :; done");
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let pid: u32 = line.strip_prefix("[a] ").unwrap().trim().parse().unwrap();
+    drop(stdout);
+    let ran = finish(child);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(141), ""), "{ran:?}");
+    processes::wait_until_gone([pid], DEADLINE).unwrap();
+}
+
+#[test]
+fn much_output_passes_whole() {
+    let bench = Bench::new();
+    let mut child = start(&bench, &["--on", "a=local"], "seq 300000");
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(finish(child).code, Some(0));
+    assert!(text.lines().enumerate().all(|(n, line)| line == format!("[a] {}", n + 1)));
+    assert_eq!(text.lines().count(), 300_000);
+}
