@@ -1,14 +1,14 @@
 //! Strips the agent's Python files and the library's, and packs those that every connection sends.
 //!
 //! Stripping removes what the far side does not need (comments, docstrings, three of four spaces of
-//! indentation) and keeps every line where it was, so that tracebacks stay true.
+//! indentation, spaces around operators) and keeps every line where it was, so that tracebacks stay true.
 
 use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path};
 
 /// What every connection sends, the core first: see `py/agent.py`.
-const SENT: [&str; 4] = ["agent", "overlap", "importer", "ending"];
+const SENT: [&str; 4] = ["agent", "overlap", "ending", "importer"];
 /// What an agent asks for when it first needs it.
-const FETCHED: [&str; 4] = ["callables", "cancelling", "failure", "values"];
+const FETCHED: [&str; 6] = ["awaiting", "callables", "cancelling", "data", "failure", "values"];
 
 fn main() {
     println!("cargo::rerun-if-changed=lib");
@@ -45,7 +45,7 @@ fn main() {
     let options =
         zopfli::Options { iteration_count: NonZeroU64::MIN.saturating_add(199), ..Default::default() };
     let joined = sent.join("\0");
-    zopfli::compress(options, zopfli::Format::Zlib, joined.as_bytes(), &mut packed)
+    zopfli::compress(options, zopfli::Format::Deflate, joined.as_bytes(), &mut packed)
         .expect("writing to a vector cannot fail");
     fs::File::create(out.join("agent.z"))
         .and_then(|mut f| f.write_all(&packed))
@@ -79,7 +79,7 @@ fn library(out: &Path) -> String {
     table + "]"
 }
 
-/// Removes comments, docstrings and most indentation; line numbers stay.
+/// Removes comments, docstrings, most indentation and needless spaces; line numbers stay.
 fn strip(source: &str) -> String {
     let mut stripped = String::with_capacity(source.len());
     let mut in_docstring = false;
@@ -95,11 +95,32 @@ fn strip(source: &str) -> String {
                 _ => text,
             };
             stripped.extend(std::iter::repeat_n(' ', (line.len() - text.len()) / 4));
-            stripped.push_str(code);
+            squeeze(code, &mut stripped);
         }
         stripped.push('\n');
     }
     stripped.truncate(stripped.trim_end().len());
     stripped.push('\n');
     stripped
+}
+
+/// Appends a line of code without the spaces beside operators and brackets that are not in a string.
+fn squeeze(code: &str, squeezed: &mut String) {
+    let needless = |c: Option<char>| c.is_some_and(|c| "=+-*/%<>,:()[]{}|&!".contains(c));
+    let (mut quote, mut escaped) = (None, false);
+    let mut before = None;
+    let mut rest = code.chars().peekable();
+    while let Some(c) = rest.next() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == ' ' && (needless(before) || needless(rest.peek().copied())) => continue,
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None => {}
+        }
+        squeezed.push(c);
+        before = Some(c);
+    }
 }

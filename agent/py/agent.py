@@ -40,6 +40,7 @@ PONG = 0x07
 CALL = 0x20
 MODULES = 0x21
 IMPORT = 0x22
+RESOURCE = 0x23
 # Formats, in the low bits of a frame's flags.
 PENCODE = 1
 MARSHAL = 2
@@ -63,6 +64,7 @@ partial = {}        # (request, operation) -> payloads of a message whose end ha
 out = []            # replies not written yet: only while further input is at hand
 writing = allocate_lock()
 lock = allocate_lock()      # guards the four below, `armed` and `serial`
+over = 0            # the end has begun
 busy = 0            # the request that the main thread runs
 taken = 0           # the helper reads, not the main thread
 handed = []         # a call that the helper left for the main thread; with the role of reader, if that was not busy
@@ -117,6 +119,13 @@ def part(name):
             exec(compile(text[0], 'chopsticks/%s.py' % name, 'exec'), globals())
             compiled.add(name)
     reopen(mine)
+
+
+def to_text(value):
+    """Text that can be encoded, whatever it was."""
+    if OLD and isinstance(value, str):
+        return value.decode('utf-8', 'replace')
+    return value.encode('utf-8', 'replace' if OLD else 'backslashreplace').decode('utf-8')
 
 
 def retry(e, *files):
@@ -277,10 +286,9 @@ def start(payload):
     if options.get('site'):
         import site
         site.main()
-    text = lambda t: (t if OLD else t.encode('utf-8', 'replace')).decode('utf-8', 'replace')
     hello = Struct('>H').pack(VERSION) + marshal.dumps({
-        u'python': list(sys.version_info[:3]), u'executable': text(sys.executable or ''), u'pid': PID,
-        u'hostname': text(os.uname()[1]), u'platform': text(sys.platform)}, 2)
+        u'python': list(sys.version_info[:3]), u'executable': to_text(sys.executable or ''), u'pid': PID,
+        u'hostname': to_text(os.uname()[1]), u'platform': to_text(sys.platform)}, 2)
     write(token + HEADER.pack(len(hello), 0, HELLO, MARSHAL) + hello)
 
 
@@ -369,6 +377,9 @@ def run(request, form, payload):
             function = lookup(function)
             stage = 'raised'
             value = function(*args, **kwargs) if kwargs else function(*args)
+            if type(value) not in PLAIN and hasattr(type(value), '__await__'):
+                part('awaiting')
+                value = awaited(value, request)
             leave(request)
             if os.getpid() != PID:
                 os._exit(0)
@@ -382,37 +393,51 @@ def run(request, form, payload):
             leave(request)
             if os.getpid() != PID:
                 os._exit(1)
-            part('failure')
-            operation, form, payload = FAIL, MARSHAL, failure(stage, request)
+            operation, form, payload = FAIL, MARSHAL, failed(stage, request)
     except KeyboardInterrupt:
         # A cancel that struck while its call was ending.
         leave(request)
-        part('failure')
-        operation, form, payload = FAIL, MARSHAL, failure('cancelled', request)
+        operation, form, payload = FAIL, MARSHAL, failed('cancelled', request)
     function = value = args = kwargs = None
     del calls[request]
     cancelled.discard(request)
     send(request, operation, form, payload)
 
 
+def failed(stage, request):
+    """The payload of FAIL for the exception at hand; never raises, whatever user code has done to the interpreter."""
+    try:
+        if stage:
+            part('failure')
+            return failure(stage, request)
+    except:  # noqa: E722
+        pass
+    return marshal.dumps(dict.fromkeys((u'kind', u'type', u'message', u'traceback'), u'%r' % sys.exc_info()[1]), 2)
+
+
 def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
     global number, busy, serial
+    if over or os.getpid() != PID:
+        raise ImportError('not available in a fork of the agent, nor when it ends')
     slot = [allocate_lock()]
     slot[0].acquire()
-    me = get_ident()
-    while me != MAIN and len(pending) > 50:
-        # The controller allows 64 requests at a time.
-        sleep(TICK)
     # An interrupt in the middle of a frame would lose our place in the stream: it waits.
     mine = shut()
-    with lock:
-        number += 2
-        request = number
-        pending[request] = slot
-        reading = me == MAIN and not taken
-        if reading:
-            job, busy = busy, 0
+    main = get_ident() == MAIN
+    request = 0
+    while not request:
+        with lock:
+            # The controller allows 64 requests at a time. The main thread's may be what the others wait for.
+            if main or len(pending) < 60:
+                number += 2
+                request = number
+                pending[request] = slot
+                reading = main and not taken
+                if reading:
+                    job, busy = busy, 0
+        if not request:
+            sleep(TICK)
     send(request, operation, form, payload)
     while reading and len(slot) == 1:
         m = next_call(slot)
@@ -472,8 +497,10 @@ def on_interrupt(signum, frame):
 
 def gone(*_):
     """The controller is gone, or wants us to be."""
+    global over
     if os.getpid() != PID:
         os._exit(143)
+    over = 1
     try:
         # A signal to end that interrupted this, which takes locks, would never let it go on.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -5,6 +5,16 @@ def end_call(request):
     """Interrupts a call, again and again until it ends, and ends the processes that it started."""
     if request not in calls:
         return
+    part('overlap')
+    with lock:
+        waiting = [m for m in queued if m[0] == request]
+        if waiting:
+            queued.remove(waiting[0])
+            del calls[request]
+    if waiting:
+        cancelled.discard(request)
+        send(request, FAIL, 0, b'\2')
+        return
     began = calls.get(request, (0, time()))[1]
 
     def started():
@@ -13,8 +23,12 @@ def end_call(request):
         with open('/proc/uptime') as f:
             since = (float(f.read().split()[0]) - (time() - began)) * os.sysconf('SC_CLK_TCK') - 2
         others = set()
-        for other, (thread, _) in list(calls.items()):
-            if other != request and thread in tids:
+        awaiting = globals().get('tasks', ())
+        threads = [thread for other, (thread, _) in list(calls.items()) if other != request]
+        # The thread of the event loop is that of all who wait for it.
+        threads += [loops[1] for other in list(awaiting) if other != request][:1]
+        for thread in threads:
+            if thread in tids:
                 try:
                     with open('/proc/%d/task/%d/children' % (PID, tids[thread])) as f:
                         others.update(map(int, f.read().split()))
@@ -25,16 +39,21 @@ def end_call(request):
         return [p for p in table if p != PID and p not in others and table[p][2] >= since
                 and (p in mine or marked(p))]
 
-    interrupt(request)
+    interrupt(request, 0)
     if os.path.exists('/proc/uptime'):
         kill(started)
+    n = 0
     while request in calls:
         sleep(.1)
-        interrupt(request)
+        n += 1
+        interrupt(request, n)
 
 
-def interrupt(request):
+def interrupt(request, n):
     """Raises KeyboardInterrupt in the user code of a call; in a blocking system call on the main thread alone."""
+    task = globals().get('tasks', {}).get(request)
+    if task:
+        return interrupt_task(task, n)
     thread = calls.get(request, (0,))[0]
     if thread == MAIN:
         if hasattr(signal, 'pthread_kill'):
@@ -49,4 +68,19 @@ def interrupt(request):
         with strike:
             if request in inside:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_long(thread), ctypes.py_object(KeyboardInterrupt))
+                    ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+
+
+def interrupt_task(task, n):
+    """Cancels what awaits; what runs and does not come back to the event loop is interrupted there."""
+    import asyncio
+    import ctypes
+    # Once a second: to clean up may take a while.
+    if n % 10 or task.done():
+        return
+    loop, thread = loops
+    running = getattr(asyncio, 'current_task', None) or asyncio.Task.current_task
+    if n and running(loop) is task:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+    else:
+        loop.call_soon_threadsafe(task.cancel)

@@ -1,13 +1,6 @@
 """What went wrong with a call, as data."""
 
 
-def to_text(value):
-    """Text that can be encoded, whatever it was."""
-    if OLD and isinstance(value, str):
-        return value.decode('utf-8', 'replace')
-    return value.encode('utf-8', 'replace' if OLD else 'backslashreplace').decode('utf-8')
-
-
 def described(error):
     try:
         return str(error)

@@ -2,85 +2,104 @@
 
 
 class CodebaseLoader(object):
-    """Runs one module of the codebase (PEP 302 and 451)."""
+    """Runs one module of the codebase (PEP 302 and 451). The part `data` has what else loaders can do."""
 
     def __init__(self, name, kind, file, source, submodules):
         self.name, self.kind, self.source = name, kind, source
         self.file = file.encode('utf-8') if OLD and file else file
+        # No folder: one of that name, with other files, may be on this host.
+        self.place = 'chopsticks:' + name
 
-    def create_module(self, spec):
+    def __getattr__(self, name):
+        if name[0] != '_':
+            part('data')
+        return object.__getattribute__(self, name)
+
+    def find_spec(self, *_):
+        """Finds nothing: `sys.path_importer_cache` has this loader, for `pkgutil` to list the package."""
         return None
 
+    find_module = create_module = find_spec
+
     def exec_module(self, module):
-        module.__file__ = self.file
-        exec(compile(self.source, self.file, 'exec', 0, 1), module.__dict__)
+        modules.pop(self.name, None)
+        if self.kind < 2:
+            try:
+                code = compile(self.source, self.file, 'exec', 0, 1)
+            except (SyntaxError, TypeError, ValueError) as e:
+                part('data')
+                raise self.unfit(e)
+            exec(code, module.__dict__)
 
     def load_module(self, name):
-        module = sys.modules[name] = type(sys)(name)
+        """Only for Python 2."""
+        there = sys.modules.get(name)
+        module = there or sys.modules.setdefault(name, type(sys)(name))
         module.__loader__ = self
         module.__package__ = name
         if self.kind:
-            module.__path__ = [self.place()]
+            module.__path__ = [self.place]
         else:
             module.__package__ = name.rpartition('.')[0]
+        if self.file:
+            module.__file__ = self.file
         try:
-            if self.kind < 2:
-                self.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
+            self.exec_module(module)
+        except:  # noqa: E722 - an exception need not be a BaseException.
+            if not there:
+                del sys.modules[name]
             raise
         return module
 
-    def place(self):
-        # No folder: one of that name, with other files, may be on this host.
-        return 'chopsticks:' + self.name
 
-    def is_package(self, name):
-        return self.kind > 0
-
-    def get_source(self, name):
-        if OLD:
-            return self.source
-        from io import BytesIO, TextIOWrapper
-        from tokenize import detect_encoding
-        return TextIOWrapper(BytesIO(self.source), detect_encoding(BytesIO(self.source).readline)[0]).read()
-
-    def get_filename(self, name):
-        return self.file
+def native(name):
+    """Whether this host has the outermost module `name`. Only for Python 2."""
+    import imp
+    try:
+        found = name in sys.builtin_module_names or imp.find_module(name)
+        if found is not True and found[0]:
+            found[0].close()
+        return True
+    except ImportError:
+        pass
 
 
 def find(name):
     """Returns the spec (on 2.7 the loader) of a module; `None` when the codebase has it not."""
-    if OLD and '.' not in name:
-        # Here `sys.meta_path` comes before what the host has.
-        if name in sys.builtin_module_names:
-            return
-        import imp
-        try:
-            found = imp.find_module(name)[0]
-            return found and found.close()
-        except ImportError:
-            pass
-    entry = modules.pop(name, None)
+    # There `sys.meta_path` comes before what the host has.
+    if OLD and '.' not in name and native(name):
+        return
+    entry = modules.get(name)
     if not entry:
-        operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps(name if not OLD else unicode(name), 2))
+        frame = sys._getframe(2)
+        while frame and (frame.f_globals is globals() or 'importlib' in frame.f_code.co_filename):
+            frame = frame.f_back
+        wanted = frame and to_text('%s, line %d' % (frame.f_code.co_filename, frame.f_lineno))
+        operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps((to_text(name), wanted), 2))
         if operation == FAIL:
             # Without a format it comes from the transport: nobody answered, or the module is over the limit. What is
             # raised here 2.7 takes for a module that is not there.
             why = marshal.loads(payload)['message'] if form & 15 else u'cannot be sent'
-            entry = 0, u'codebase', (u'raise ImportError(%r)' % (name + ': ' + why)).encode('utf-8'), ()
+            entry = 0, u'codebase', (u'raise ImportError(%r%s)' % (
+                why if name in why else name + ': ' + why, '' if OLD else ', name=%r' % name)).encode('utf-8'), ()
         else:
-            answer = marshal.loads(payload)
-            if not answer:
-                return None
-            entry = answer[1:]
+            entry = marshal.loads(payload)
+            if not entry:
+                # Not to be asked for again.
+                parent, _, leaf = name.rpartition('.')
+                listing[parent] = [n for n in listing[parent] if n != leaf]
+                return
+            # Until it is run: who only looks for it leaves it to those who import it.
+            entry = modules[name] = entry[1:]
             listing[name] = entry[3]
     loader = CodebaseLoader(name, *entry)
+    if loader.kind:
+        sys.path_importer_cache[loader.place] = loader
     if OLD:
         return loader
     from _frozen_importlib import ModuleSpec
-    spec = ModuleSpec(name, loader if loader.kind < 2 else None, origin=loader.file, is_package=loader.kind > 0)
+    spec = ModuleSpec(name, loader, origin=loader.file, is_package=loader.kind > 0)
     spec.has_location = loader.kind < 2
     if loader.kind:
-        spec.submodule_search_locations.append(loader.place())
+        spec.submodule_search_locations.append(loader.place)
     return spec

@@ -1,11 +1,20 @@
 """Calls that overlap: threads of their own, and the helper's turn at reading."""
 
+queued = []         # calls for which there is no room
+room = [0] * 256    # one for each thread that may yet be started
+
 
 def overlap(m, apart=1):
     """Runs the call `m` on a thread of its own."""
     global threading
     try:
         calls[m[0]] = 0, time()
+        if apart:
+            with lock:
+                if not room:
+                    queued.append(m)
+                    return
+                room.pop()
         if apart and (OLD or 'threading' not in globals()):
             # An import waits for others (later the first time, on 2.7 always), and these for what we are to read.
             start_new_thread(overlap, (m, 0))
@@ -17,23 +26,26 @@ def overlap(m, apart=1):
                 if type(me).__name__ == '_MainThread' and me.ident != MAIN:
                     threading._active[MAIN] = threading._active.pop(me.ident)
                     setattr(me, '_Thread__ident' if OLD else '_ident', MAIN)
-        thread = threading.Thread(target=threaded, args=(m[0], m[2], m[3]), name='chopsticks-call-%d' % m[0])
+        thread = threading.Thread(target=threaded, args=m, name='chopsticks-call-%d' % m[0])
         thread.daemon = True
         thread.start()
-    except Exception as e:
+    except Exception:
+        room.append(0)
         calls.pop(m[0], None)
         # Not with the part `failure`: the answer to a request for it may be for this thread to read.
-        send(m[0], FAIL, MARSHAL, marshal.dumps(dict.fromkeys(
-            (u'kind', u'type', u'message', u'traceback'), u'%r' % e), 2))
+        send(m[0], FAIL, MARSHAL, failed(0, m[0]))
 
 
-def threaded(*call):
+def threaded(*m):
     try:
         tids[get_ident()] = int(os.readlink('/proc/thread-self').rpartition('/')[2])
     except OSError:
         pass
-    calls[call[0]] = get_ident(), time()
-    run(*call)
+    while m:
+        calls[m[0]] = get_ident(), time()
+        run(m[0], m[2], m[3])
+        with lock:
+            m = queued.pop(0) if queued else room.append(0)
 
 
 def read_on():

@@ -10,10 +10,10 @@ import unittest
 import zlib
 
 PY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'py')
-SENT = ('agent', 'overlap', 'importer', 'ending')
+SENT = ('agent', 'overlap', 'ending', 'importer')
 HEADER = struct.Struct('>LLBB')
 START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)
-CALL, MODULES, IMPORT = 0x20, 0x21, 0x22
+CALL, MODULES, IMPORT, RESOURCE = range(0x20, 0x24)
 PENCODE, MARSHAL, BYTES, MORE = 1, 2, 3, 0x80
 OLD = sys.version_info < (3,)
 # No step of any test takes this long; it turns a hang into a failure.
@@ -85,7 +85,8 @@ def marked(mark):
 def program():
     """The argument of `-c`, and the packed agent for it."""
     if not PROGRAM:
-        packed = zlib.compress(b'\0'.join(source(n) for n in SENT), 9)
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed = deflate.compress(b'\0'.join(source(n) for n in SENT)) + deflate.flush()
         with open(os.path.join(PY, 'first_stage.py')) as f:
             PROGRAM.extend((f.read().strip().replace('SIZE', str(len(packed))), packed))
     return PROGRAM
@@ -100,6 +101,8 @@ class Agent(object):
             [sys.executable, '-s', '-S', '-c', first], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=env)
         self.codebase, self.asked, self.errors, self.slow = codebase or {}, [], [], slow
+        self.wanted = {}
+        self.data = {}      # (package, path) -> content
         self.writing = threading.Lock()
         self.request = 0
         # An agent ends whatever has its nonce in the environment, so no two may have the same.
@@ -168,6 +171,9 @@ class Agent(object):
     def got(self, request, operation, form, payload):
         if operation == IMPORT:
             name = marshal.loads(payload)
+            if type(name) is tuple:
+                name, wanted = name
+                self.wanted[name] = wanted
             self.asked.append(name)
             if name.startswith('.'):
                 entry = (name, 0, u'', source(name[1:]), [])
@@ -178,6 +184,11 @@ class Agent(object):
                 self.send(request, FAIL if type(entry) is dict else REPLY, MARSHAL, marshal.dumps(entry, 2))
             except (IOError, OSError):
                 pass
+            return
+        if operation == RESOURCE:
+            content = self.resource(*marshal.loads(payload))
+            form = BYTES if type(content) is bytes else MARSHAL
+            self.send(request, REPLY, form, content if form == BYTES else marshal.dumps(text(content), 2))
             return
         with self.came:
             if operation == HELLO:
@@ -194,6 +205,17 @@ class Agent(object):
         kind = 2 if source is None else 1 if below else 0
         file = u'/code/' + name.replace('.', '/') + (u'/__init__.py' if below else u'.py')
         return text((name, kind, file)) + (source, text(below))
+
+    def resource(self, package, path):
+        if (package, path) in self.data:
+            return self.data[package, path]
+        inner = path + '/' if path else ''
+        names = {}
+        for other, file in self.data:
+            if other == package and file.startswith(inner):
+                name, more, _ = file[len(inner):].partition('/')
+                names[name] = bool(more)
+        return sorted(names.items()) or None
 
     def call_later(self, function, *args, **kwargs):
         self.request += 2
