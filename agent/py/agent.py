@@ -315,7 +315,7 @@ def lookup(function):
         if name and '.' not in name:
             # One that is there may still be on its way in, by another call: this waits for it.
             __import__(module)
-            target = getattr(sys.modules[module], name)
+            target = getattr(sys.modules[module], name, None)
             if callable(target):
                 known[function] = sys.modules[module], name
                 return target

@@ -1,45 +1,121 @@
 """What a call may name, beyond `module:name`."""
 
-sources = {}        # source text -> a lock, the module it became, that one's name
+sources = {}        # (source, module name) -> a lock, the module it became, the expression at its end
 making = allocate_lock()
 
 
 class Loader(object):
-    """Gives tracebacks the lines of a module that is not on this host's disk."""
+    """Gives tracebacks and `inspect` the lines of a module that was given as source."""
 
-    def __init__(self, source):
-        self.source = source
+    def __init__(self, source, file):
+        self.source, self.file = source, file
 
-    def get_source(self, name):
-        return self.source
+    def get_source(self, name=None):
+        part('data')
+        return get_source(self)
+
+    def get_filename(self, name=None):
+        return self.file
 
 
-def from_source(source, name, values, file):
-    key = source
+def from_source(source, name, values, file, module=None):
+    key = source, module
     if OLD:
-        source, file = source.encode('utf-8'), file.encode('utf-8')
+        # There a byte order mark says what the bytes of a text are.
+        source = source if type(source) is bytes else b'\xef\xbb\xbf' + source.encode('utf-8')
+        file = file.encode('utf-8')
     with making:
-        made = sources.setdefault(key, [allocate_lock(), None, '__chopsticks_source_%d__' % len(sources)])
+        made = sources.setdefault(key, [allocate_lock(), None, None])
     # Calls that overlap wait here: the text runs once.
     with made[0]:
-        module = made[1]
-        if not module:
-            module = sys.modules[made[2]] = type(sys)(made[2])
-            module.__file__ = file
-            module.__loader__ = Loader(source)
-            module.__dict__.update(values)
-            # On 2.7 a byte order mark says what the bytes are.
-            exec(compile(b'\xef\xbb\xbf' + source if OLD else source, file, 'exec', 0, 1), module.__dict__)
-            made[1] = module
+        if not made[1]:
+            made[1:] = make(source, values, file, module, not name)
+    made[1].__dict__.update(values)
+    if not name:
+        value = eval(made[2], made[1].__dict__)
+        if not callable(value):
+            raise TypeError('the expression at the end of %s is of type %s, not callable' % (to_text(file), kind_of(value)))
+        return value
+    return attributes(made[1], name, file)
+
+
+def make(source, values, file, wanted, expression):
+    """The module of a source, which it runs, and the code of the expression at its end."""
+    known = sys.modules.get(wanted)
+    if known and getattr(getattr(known, '__loader__', None), 'source', None) == source:
+        # A module of the codebase has imported the script before.
+        return known, None
+    name = label = file if not wanted or known or on_host(wanted) else str(wanted)
+    while name in sys.modules:
+        name = '%s-%d' % (label, len(sources))
+        label += '-'
+    module = type(sys)(name)
+    module.__file__ = file
+    module.__package__ = ''
+    module.__loader__ = Loader(source, file)
     module.__dict__.update(values)
-    return attributes(module, name)
+    sys.modules[name] = module
+    try:
+        code, end = compiled_of(source, file, expression, module.__loader__)
+        exec(code, module.__dict__)
+    except:  # noqa: E722 - an exception need not be a BaseException.
+        sys.modules.pop(name, None)
+        raise
+    return module, end
 
 
-def attributes(value, path):
+def compiled_of(source, file, expression, loader):
+    # With the flag of `ast.PyCF_ONLY_AST`: to import `ast` is dear.
+    try:
+        tree = compile(source, file, 'exec', 1024, 1) if expression else None
+        end = tree and (tree.body.pop() if tree.body else None)
+        if expression:
+            import _ast
+            if not isinstance(end, _ast.Expr):
+                raise SyntaxError('the text does not end with an expression', (file, getattr(end, 'lineno', 1), 0, None))
+            end = compile(_ast.Expression(end.value), file, 'eval', 0, 1)
+        return compile(tree or source, file, 'exec', 0, 1), end
+    except (SyntaxError, TypeError, ValueError) as e:
+        part('data')
+        raise unfit(loader, e)
+
+
+def on_host(name):
+    """Whether `name` is that of a module of this host, which no script replaces."""
+    if OLD:
+        part('importer')
+        return native(name)
+    return any(finder.find_spec(name, None) for finder in list(sys.meta_path)
+               if type(finder) is not Finder and hasattr(finder, 'find_spec'))
+
+
+def kind_of(value):
+    kind = type(value)
+    return kind.__name__ if kind.__module__ in ('builtins', '__builtin__') else '%s.%s' % (
+        kind.__module__, kind.__name__)
+
+
+def close_to(name, names):
+    """What to append to a message about `name`: those of `names` that are like it."""
+    import difflib
+    found = difflib.get_close_matches(name, [n for n in names if n[:2] != '__' or name[:2] == '__'], 3)
+    return ' (near: %s)' % ', '.join(found) if found else ''
+
+
+def attributes(value, path, label):
+    """The callable at `path` in `value`, which messages call `label`."""
+    label = to_text(label)
     for name in path.split('.'):
-        value = getattr(value, name)
+        try:
+            value = getattr(value, name)
+        except (AttributeError, UnicodeError):
+            # Deeper frames: the user's own `__getattr__`, or what that had to do.
+            if sys.exc_info()[2].tb_next:
+                raise
+            raise AttributeError("'%s' is not in %s%s" % (name, label, close_to(name, dir(value))))
+        label += ('.' if ':' in label else ':') + name
     if not callable(value):
-        raise AttributeError('%r is a %s, not callable' % (path, type(value).__name__))
+        raise AttributeError('%s is of type %s, not callable' % (label, kind_of(value)))
     return value
 
 
@@ -49,9 +125,9 @@ def resolve(function):
     module, colon, path = function.partition(':')
     if colon:
         if not path or not module:
-            raise AttributeError('%r is not of the form module:function' % (function,))
+            raise AttributeError("'%s' is not of the form module:function" % function)
         __import__(module)
-        return attributes(sys.modules[module], path)
+        return attributes(sys.modules[module], path, module)
     names = function.split('.')
     for n in range(len(names) - 1, 0, -1):
         module = '.'.join(names[:n])
@@ -62,5 +138,5 @@ def resolve(function):
             if n == 1 or sys.exc_info()[2].tb_next:
                 raise
             continue
-        return attributes(sys.modules[module], '.'.join(names[n:]))
-    return attributes(sys.modules['__builtin__' if OLD else 'builtins'], function)
+        return attributes(sys.modules[module], '.'.join(names[n:]), module)
+    return attributes(sys.modules['__builtin__' if OLD else 'builtins'], function, 'builtins')

@@ -1,5 +1,6 @@
 """What loaders can do besides running modules: sources, package data, lists of modules."""
 
+part('importer')
 folders = {}        # (package, path) -> names in it -> whether that is a folder
 
 
@@ -94,7 +95,9 @@ class Resource(object):
 
 
 def get_source(self, name=None):
-    if OLD or self.source is None:
+    if OLD and self.source and self.source[:3] == b'\xef\xbb\xbf':
+        return self.source[3:]
+    if OLD or type(self.source) is not bytes:
         return self.source
     from io import BytesIO, TextIOWrapper
     from tokenize import detect_encoding
@@ -119,6 +122,36 @@ def get_data(self, path):
     raise IOError(errno.ENOENT, 'Not in a package of the codebase', path)
 
 
+def archive(self):
+    """What `importlib.resources.files` of Python 3.9, which knows files and zip files alone, takes for an open zip file."""
+    import zipfile
+    root = Resource(self, self.name)
+
+    class Archive(zipfile.CompleteDirs):
+        def __init__(self, filename):
+            self.filename = filename
+
+        def __fspath__(self):
+            return self.filename
+
+        def namelist(self, at='./'):
+            names = []
+            for name, is_folder in sorted(folder(root.package, at[2:].rstrip('/')).items()):
+                names += [at + name] if not is_folder else [at + name + '/'] + self.namelist(at + name + '/')
+            return names
+
+        def _name_set(self):
+            return set(self.namelist())
+
+        def open(self, name, *_, **__):
+            return root.joinpath(name).open('rb')
+
+        def close(self):
+            pass
+
+    return Archive(os.path.dirname(self.file))
+
+
 def iter_modules(self, prefix=''):
     for leaf in sorted(listing.get(self.name, ())):
         spec = find('%s.%s' % (self.name, leaf))
@@ -130,7 +163,8 @@ def unfit(self, error):
     """The SyntaxError for an error of `compile`, with file and line also where that leaves them out."""
     if getattr(error, 'filename', None):
         return error
-    line = self.source[:max(self.source.find(b'\0'), 0)].count(b'\n') + 1
+    source = self.source if type(self.source) is bytes else self.source.encode('utf-8', 'replace')
+    line = source[:max(source.find(b'\0'), 0)].count(b'\n') + 1
     known = SyntaxError(getattr(error, 'msg', None) or str(error), (self.file, line, None, None))
     known.__cause__ = None
     return known
@@ -145,3 +179,5 @@ CodebaseLoader.get_resource_reader = lambda self, name=None: Resource(
 CodebaseLoader.is_package = lambda self, name=None: self.kind > 0
 CodebaseLoader.iter_modules = iter_modules
 CodebaseLoader.unfit = unfit
+if sys.version_info[:2] == (3, 9):
+    CodebaseLoader.archive = property(archive)

@@ -10,20 +10,46 @@ def described(error):
         return '<its text cannot be had: %s>' % type(e).__name__
 
 
-def near(error, trace):
-    """Names like the one that was not found."""
-    import difflib
-    scope = trace.tb_frame.f_locals
-    function = scope.get('function')
-    if isinstance(error, ImportError):
-        wanted, there = getattr(error, 'name', None) or str(error).split(' ')[-1], listing.get('', ())
+def missing(error, function):
+    """The text for a module that is not there, which `function` names: which part of the name, and what is like it.
+
+    Modules of the codebase are not named: the controller knows them better.
+    """
+    if type(function) is tuple or not isinstance(error, ImportError):
+        return None
+    part('callables')
+    module = function.partition(':')[0]
+    name = getattr(error, 'name', None)
+    if not name:
+        # Python 2 tells the last part alone.
+        names, leaf = module.split('.'), str(error).split(' ')[-1]
+        name = '.'.join(names[:names.index(leaf) + 1]) if leaf in names else module
+    parent, _, leaf = name.rpartition('.')
+    if parent:
+        there = [n for n in dir(sys.modules.get(parent)) if n not in listing.get(parent, ())]
     else:
-        wanted = str(error).rsplit(' ', 1)[-1].strip("'\"")
-        there, name = (), function.partition(':')[0] if type(function) is not tuple else ''
-        while name and not there:
-            there, name = dir(sys.modules[name]) if name in sys.modules else (), name.rpartition('.')[0]
-    found = difflib.get_close_matches(wanted, list(there), 3)
-    return ' (near: %s)' % ', '.join(found) if found else ''
+        there = set(n for n in list(sys.modules) if '.' not in n and n not in listing.get('', ()))
+        there.update(sys.builtin_module_names, getattr(sys, 'stdlib_module_names', ()))
+    return described(error) + close_to(leaf, there)
+
+
+def show_lines(error, trace, seen):
+    """Gives `linecache` the lines of the codebase, in whose place this host may have other files of the same name."""
+    import linecache
+    seen.add(id(error))
+    while trace:
+        frame = trace.tb_frame
+        loader, file = frame.f_globals.get('__loader__'), frame.f_code.co_filename
+        source = getattr(loader, 'source', None) if getattr(loader, 'file', 0) == file else None
+        if source and file not in seen:
+            seen.add(file)
+            text = loader.get_source(frame.f_globals.get('__name__'))
+            linecache.cache[file] = len(text), None, [line + '\n' for line in text.splitlines()], file
+        trace = trace.tb_next
+    others = [getattr(error, name, None) for name in ('__cause__', '__context__')]
+    for other in others + list(getattr(error, 'exceptions', ())):
+        if other is not None and id(other) not in seen and len(seen) < 1000:
+            show_lines(other, getattr(other, '__traceback__', None), seen)
 
 
 def failure(stage, request):
@@ -35,13 +61,14 @@ def failure(stage, request):
     while inner.tb_next:
         inner = inner.tb_next
     if stage == 'function':
-        if inner.tb_frame.f_globals is globals() and isinstance(error, (AttributeError, ImportError, ValueError)):
+        if inner.tb_frame.f_globals is globals() and isinstance(
+                error, (AttributeError, ImportError, TypeError, ValueError)):
+            function = trace.tb_frame.f_locals.get('function')
             try:
-                message += near(error, trace)
+                message = missing(error, function) or message
             except Exception:
                 pass
-            if type(trace.tb_frame.f_locals.get('function')) is not tuple:
-                kind = None
+            kind = None
         else:
             stage = 'raised'
     if request in cancelled:
@@ -50,6 +77,11 @@ def failure(stage, request):
     while trace and trace.tb_frame.f_globals is globals():
         trace = trace.tb_next
     lines = []
+    try:
+        show_lines(error, trace, set())
+    except Exception:
+        # As when the source is in no encoding: the lines stay away.
+        pass
     if kind and stage not in ('result', 'size', 'argument'):
         try:
             lines = traceback.format_exception(kind, error, trace)

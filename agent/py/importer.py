@@ -1,8 +1,11 @@
 """Modules that the controller's codebase has and this host has not."""
 
 
-class CodebaseLoader(object):
-    """Runs one module of the codebase (PEP 302 and 451). The part `data` has what else loaders can do."""
+class CodebaseLoader(Finder):
+    """Runs one module of the codebase (PEP 302 and 451). The part `data` has what else loaders can do.
+
+    In `sys.path_importer_cache` it also is what finds and lists the modules of its package.
+    """
 
     def __init__(self, name, kind, file, source, submodules):
         self.name, self.kind, self.source = name, kind, source
@@ -15,11 +18,8 @@ class CodebaseLoader(object):
             part('data')
         return object.__getattribute__(self, name)
 
-    def find_spec(self, *_):
-        """Finds nothing: `sys.path_importer_cache` has this loader, for `pkgutil` to list the package."""
+    def create_module(self, spec):
         return None
-
-    find_module = create_module = find_spec
 
     def exec_module(self, module):
         modules.pop(self.name, None)
@@ -73,8 +73,8 @@ def find(name):
     if not entry:
         frame = sys._getframe(2)
         while frame and (frame.f_globals is globals() or 'importlib' in frame.f_code.co_filename):
-            frame = frame.f_back
-        wanted = frame and to_text('%s, line %d' % (frame.f_code.co_filename, frame.f_lineno))
+            frame = frame.f_code is not run.__code__ and frame.f_back
+        wanted = to_text('%s, line %d' % (frame.f_code.co_filename, frame.f_lineno)) if frame else None
         operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps((to_text(name), wanted), 2))
         if operation == FAIL:
             # Without a format it comes from the transport: nobody answered, or the module is over the limit. What is

@@ -165,15 +165,19 @@ class Names(Shared):
             self.assertIn(word, failure['message'])
 
     def test_missing_module_is_named_with_names_like_it(self):
-        self.missing('tolls:plain', 'tolls', 'near: tools')
-        self.missing('tolls.plain', 'tolls', 'near: tools')
+        # Those of the codebase the controller adds.
+        self.missing('tolls:plain', 'tolls')
+        self.missing('tolls.plain', 'tolls')
         self.missing('group.iner:f', 'iner')
+        self.missing('mashal:dumps', 'mashal', 'near: marshal')
+        self.missing('collections.abd:f', 'abd')
         self.missing('nothing_like_anything_here:f', 'nothing_like_anything_here')
 
     def test_missing_name_is_named_with_names_like_it(self):
         self.missing('tools:plian', 'plian', 'near: plain')
         self.missing('tools.plian', 'plian', 'near: plain')
-        self.missing('tools:Machine.sttic', 'sttic')
+        self.missing('tools:Machine.sttic', "'sttic' is not in tools:Machine (near: static)")
+        self.missing('tools:Machine.Part.wait', "'wait' is not in tools:Machine.Part (near: weight)")
         self.missing('lenn', 'lenn')
         self.missing('group.inner:g', "'g'")
 
@@ -285,10 +289,137 @@ class Source(Shared):
         self.assertEqual(got, [got[0]] * 8)
         self.assertEqual(got[0][0], 1)
 
-    def test_missing_name_is_said(self):
-        failure = self.fails(function('def f(): pass', 'g'))
+    def test_missing_name_is_said_with_names_like_it(self):
+        failure = self.fails(function('def restart(): pass', 'restrat', file='jobs/report.py'))
+        self.assertEqual((failure['kind'], failure['message']),
+                         ('function', "'restrat' is not in jobs/report.py (near: restart)"))
+        failure = self.fails(function('class A:\n  size = 1', 'A.size', file='jobs/other.py'))
+        self.assertEqual((failure['kind'], failure['message']),
+                         ('function', 'jobs/other.py:A.size is of type int, not callable'))
+
+    def test_exceptions_and_values_are_named_by_the_file(self):
+        failure = self.fails(function('class Trouble(Exception): pass\ndef f(): raise Trouble(1)', file='jobs/odd.py'))
+        self.assertEqual(failure['type'], 'jobs/odd.py.Trouble')
+        failure = self.fails(function('class Thing(object): pass\ndef f(): return Thing()', file='jobs/thing.py'))
+        self.assertEqual((failure['kind'], failure['message']),
+                         ('result', 'result: jobs/thing.py.Thing is not a primitive type'))
+
+    def test_generators_are_no_results(self):
+        failure = self.fails(function('def f():\n  yield 1'))
+        self.assertEqual((failure['kind'], failure['message']),
+                         ('result', 'result: generator is not a primitive type'))
+
+    def test_relative_import_fails_as_in_a_script(self):
+        failure = self.fails(function('def f():\n  from . import tools'))
+        self.assertIn(failure['type'], ('ImportError', 'ValueError', 'SystemError'))
+
+    def test_null_bytes_are_a_syntax_error(self):
+        failure = self.fails(function('def f(): pass\n\0', file='jobs/null.py'))
+        self.assertEqual(failure['type'], 'SyntaxError')
+        self.assertIn('null.py', failure['message'])
+
+
+class Expressions(Shared):
+    def test_lambda(self):
+        self.assertEqual(self.call(function('lambda x: x + 1', ''), 2), 3)
+        self.assertEqual(self.call(function('lambda x, *y, **z: [x, len(y), z]', ''), 2, 3, a=4), [2, 1, {'a': 4}])
+        self.assertEqual(self.call(function('lambda x: x * N', '', {'N': 4}), 2), 8)
+        self.assertEqual(self.call(function('lambda x: x * N', '', {'N': 5}), 2), 10)
+
+    def test_expression_after_statements(self):
+        body = 'import os\nruns = []\nruns.append(1)\ndef half(n): return n // 2\nlambda n: [half(n), len(runs)]'
+        for _ in range(2):
+            self.assertEqual(self.call(function(body, ''), 8), [4, 1])
+        self.assertEqual(self.call(function('import operator\noperator.neg', ''), 8), -8)
+
+    def test_what_is_no_expression_is_said(self):
+        for body in 'f = lambda: 1', '', 'import os', 'def f(): pass':
+            failure = self.fails(function(body, '', file='lambda'))
+            self.assertEqual(failure['type'], 'SyntaxError', failure)
+            self.assertIn('does not end with an expression', failure['message'])
+        failure = self.fails(function('1 + 1', ''))
         self.assertEqual(failure['kind'], 'function', failure)
-        self.assertIn('g', failure['message'])
+        self.assertIn('is of type int, not callable', failure['message'])
+        self.assertEqual(self.fails(function('lambda:', ''))['type'], 'SyntaxError')
+
+    def test_traceback_shows_it(self):
+        failure = self.fails(function('lambda x: 1 // x', '', file='the lambda'), 0)
+        self.assertIn('File "the lambda", line 1, in <lambda>\n    lambda x: 1 // x', failure['traceback'])
+
+
+SCRIPT = b'''# coding: latin-1
+"""Deploys."""
+import helper
+import inspect
+
+NAME = u"\xe9"
+
+
+class Job(object):
+    pass
+
+
+def main():
+    return [__name__, NAME, __file__]
+
+
+def again():
+    import pickle
+    import deploy
+    return [deploy.Job is Job, helper.job() is Job, type(pickle.loads(pickle.dumps(Job()))) is Job]
+
+
+def lines():
+    return inspect.getsource(main).count(chr(10))
+
+
+if __name__ == '__main__':
+    raise SystemExit(3)
+'''
+
+
+class Scripts(Case):
+    def script(self, name, module='deploy', source=SCRIPT, file=u'/code/deploy.py'):
+        # Not `bytes`, which Python 2 takes for text.
+        return bytearray(source), text(name), {}, file, text(module)
+
+    def code(self, **more):
+        return dict(more, helper=b'def job():\n  import deploy\n  return deploy.Job\n')
+
+    def test_script_runs_as_a_module_of_its_name(self):
+        agent = self.agent(self.code())
+        self.assertEqual(agent.call(self.script('main')), ['deploy', u'\xe9', '/code/deploy.py'])
+        self.assertEqual(agent.call(self.script('again')), [True] * 3)
+        self.assertEqual(agent.call(self.script('lines')), 2)
+
+    def test_script_that_the_codebase_has_too_is_one_module(self):
+        for first in 'script', 'module':
+            agent = self.agent(self.code(deploy=SCRIPT))
+            if first == 'module':
+                self.assertEqual(agent.call('deploy:main')[0], 'deploy')
+            self.assertEqual(agent.call(self.script('again')), [True] * 3)
+            self.assertEqual(agent.call(self.script('main')), ['deploy', u'\xe9', '/code/deploy.py'])
+
+    def test_script_with_the_name_of_a_standard_module_does_not_replace_it(self):
+        agent = self.agent()
+        source = b'import csv\ndef f(): return [__name__, hasattr(csv, "reader")]\n'
+        for name in 'csv', 'os', 'sys':
+            self.assertEqual(agent.call(self.script('f', name, source, u'/code/%s.py' % name)),
+                             ['/code/%s.py' % name, True])
+
+    def test_script_that_fails_leaves_nothing_and_can_be_tried_again(self):
+        agent = self.agent()
+        source = b'import os, sys\nif not os.environ.get("READY"): raise ValueError("no")\ndef f(): return __name__\n'
+        self.assertEqual(agent.fails(self.script('f', source=source))['message'], 'no')
+        self.assertEqual(agent.call(function('import sys, os\ndef f():\n  os.environ["READY"] = "1"\n'
+                                             '  return "deploy" in sys.modules')), False)
+        self.assertEqual(agent.call(self.script('f', source=source)), 'deploy')
+
+    def test_dataclasses_work(self):
+        if not OLD:
+            source = (b'class A(object):\n  n: "int" = 3\ndef f():\n  import typing\n'
+                      b'  return [typing.get_type_hints(A) == {"n": int}, A.__module__]\n')
+            self.assertEqual(self.agent().call(self.script('f', source=source)), [True, 'deploy'])
 
 
 class Exceptions(Shared):

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 
-from harness import MARSHAL, MODULES, OLD, Case, function, text
+from harness import MARSHAL, MODULES, OLD, Case, eventually, function, text
 
 CODE = {
     'pkg': b'"""A package."""\nfrom .base import N\nfrom . import side\ntop = __name__, __package__, __file__\n',
@@ -148,18 +148,136 @@ class Imports(Case):
                          ('raised', 'ImportError', 'locked: permission denied'))
         self.assertEqual(agent.call('operator:neg', 1), -1)
 
+    def test_refusal_names_the_module(self):
+        agent = self.agent({'locked': b'', 'client': b'import os\nimport locked\n'})
+        entry = agent.entry
+        agent.entry = lambda name: entry(name) if name == 'client' else {
+            u'kind': u'import', u'message': u'module locked, wanted by %s: no' % agent.wanted[name]}
+        failure = agent.fails('client:f')
+        self.assertEqual(failure['message'], 'module locked, wanted by /code/client.py, line 2: no')
+        self.assertIn('/code/client.py", line 2, in <module>', failure['traceback'])
+        if not OLD:
+            body = 'def f():\n  try: import locked\n  except ImportError as e: return e.name'
+            self.assertEqual(agent.call(function(body)), 'locked')
+        # Whoever refused may think better of it.
+        agent.entry = entry
+        self.assertEqual(agent.call(function('import locked\ndef f(): return locked.__name__')), 'locked')
+
+    def test_who_wants_a_module_is_told(self):
+        agent = self.agent(CODE)
+        agent.call('ring_a:f')
+        agent.call(function('import importlib\n\ndef f(): return importlib.import_module("ring").__name__', file='my.py'))
+        self.assertEqual(agent.wanted, {'ring_a': None, 'ring_b': '/code/ring_a.py, line 1', 'ring': 'my.py, line 3'})
+
+    def test_name_that_is_listed_and_not_there_is_asked_for_once(self):
+        agent = self.agent(CODE)
+        agent.entry = lambda name: None
+        for _ in range(3):
+            self.assertEqual(agent.fails('ring:f')['kind'], 'function')
+        self.assertEqual(agent.asked.count('ring'), 1)
+
+    def test_star_import_of_submodules(self):
+        agent = self.agent({'many': b'__all__ = ["one", "two", "own"]\nown = 1\n', 'many.one': b'', 'many.two': b'',
+                            'many.three': b'', 'client': b'from many import *\ndef f():\n'
+                            b'  return [one.__name__, two.__name__, own, "three" in globals()]\n'})
+        self.assertEqual(agent.call('client:f'), ['many.one', 'many.two', 1, False])
+
+    def test_program_blocks_run_by_runpy_alone(self):
+        agent = self.agent({'app': b'', 'app.tool': b'RAN = __name__\nif __name__ == "__main__": RAN = "main"\n',
+                            'app.__main__': b'X = __name__\n'})
+        body = ('import runpy, app.tool\ndef f():\n  return [app.tool.RAN, runpy.run_module("app.tool", None, "__main__")["RAN"],'
+                ' runpy.run_module("app", None, "__main__")["X"]]')
+        self.assertEqual(agent.call(function('import warnings\nwarnings.simplefilter("ignore")\n' + body)),
+                         ['app.tool', 'main', '__main__'])
+
+    def test_module_that_fails_leaves_nothing(self):
+        agent = self.agent({'half': b'import sys\nX = 1\n1 // 0\n', 'box': b'', 'box.half': b'1 // 0\n',
+                            'syntax': b'def f(:\n'})
+        body = ('import sys\ndef f():\n  for n in "half", "box.half", "syntax":\n    try: __import__(n)\n'
+                '    except (ZeroDivisionError, SyntaxError): pass\n    else: raise ValueError(n)\n'
+                '  return [n for n in ("half", "box.half", "box", "syntax") if n in sys.modules]')
+        self.assertEqual(agent.call(function(body)), ['box'])
+
+    def test_what_does_not_compile_tells_file_and_line(self):
+        for source, line in ((b'\n\ndef f(:\n', 3), (b'\n\nx = 1\n\0\n', 4), (b'# coding: nothing-known\nx = 1\n', 1),
+                             (b'if 1:\nx = 1\n', 2)):
+            failure = self.agent({'wrong': source}).fails('wrong:f')
+            self.assertTrue(failure['type'] in ('SyntaxError', 'IndentationError'), failure)
+            self.assertIn('wrong.py', failure['message'], failure)
+            self.assertIn('File "/code/wrong.py", line', failure['traceback'], failure)
+            if b'coding' not in source:
+                self.assertIn('line %d' % line, failure['message'], failure)
+
+    def test_traceback_has_the_lines_of_the_codebase_not_of_a_like_named_file_here(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        with open(os.path.join(folder, 'same.py'), 'w') as f:
+            f.write('stale = 1\n' * 5)
+        agent = self.agent()
+        agent.send(0, MODULES, MARSHAL, marshal_of([
+            (u'', 2, None, None, [u'same']), (u'same', 0, text(os.path.join(folder, 'same.py')),
+             b'import os\ndef f():\n  raise ValueError("x") # the line\n', [])]))
+        traceback = agent.fails('same:f')['traceback']
+        self.assertIn('line 3, in f\n    raise ValueError("x") # the line\n', traceback)
+        self.assertNotIn('stale', traceback)
+
+    def test_traceback_printed_there_has_lines(self):
+        agent = self.agent({'loud': b'import traceback\n\ndef f():\n  try: 1 // 0 # here\n'
+                                    b'  except ZeroDivisionError: return traceback.format_exc()\n'})
+        self.assertIn('File "/code/loud.py", line 4, in f\n    try: 1 // 0 # here\n', agent.call('loud:f'))
+
+    def test_packages_imported_by_threads_at_once_come_once(self):
+        agent = self.agent(CODE, slow=.01)
+        body = ('import sys, threading\n'
+                'def go(found):\n  import pkg.deep.leaf, ring, space.sub.two\n'
+                '  found.append([pkg.deep.leaf.L, ring.ring_a.A, space.sub.two.f()])\n'
+                'def f():\n'
+                '  found = []\n'
+                '  threads = [threading.Thread(target=go, args=(found,)) for _ in range(8)]\n'
+                '  for t in threads: t.start()\n'
+                '  for t in threads: t.join()\n'
+                '  return found')
+        others = [agent.call_later('pkg.deep.leaf:f') for _ in range(4)]
+        # Outside of an import: on 2.7 a thread that imports waits for the module that waits for it.
+        self.assertEqual(agent.call(function(body)), [[2, 1, 'space.one']] * 8)
+        self.assertEqual([agent.result(r) for r in others], [2] * 4)
+        self.assertEqual([n for n in set(agent.asked) if agent.asked.count(n) > 1], [])
+
+    def test_forks_import_what_came_and_refuse_the_rest(self):
+        agent = self.agent(CODE)
+        agent.send(0, MODULES, MARSHAL, marshal_of([agent.entry('ring_b'), agent.entry('ring_a')]))
+        body = ('import os, ring_a\ndef f():\n'
+                '  pid = os.fork()\n'
+                '  if not pid:\n'
+                '    try:\n      import ring_b\n      import pkg\n'
+                '    except ImportError: os._exit(5)\n'
+                '    finally: os._exit(6)\n'
+                '  return os.waitpid(pid, 0)[1] >> 8')
+        self.assertEqual(agent.call(function(body)), 5)
+        self.assertEqual(agent.call('pkg.deep.leaf:f'), 2)
+
+    def test_exit_functions_that_import_do_not_keep_the_agent(self):
+        agent = self.agent(CODE)
+        agent.call(function('import atexit, os\ndef g():\n  try: import pkg\n'
+                            '  except ImportError: os.write(2, b"refused\\n")\ndef f(): atexit.register(g)'))
+        self.assertEqual(agent.close(), 0)
+        self.assertTrue(eventually(lambda: agent.errors == [b'refused\n']), agent.errors)
+
     def test_extension_of_a_module_at_run_time(self):
         agent = self.agent(CODE)
         self.assertEqual(agent.call(function(
             'import importlib, pkg\ndef f():\n'
             '  return importlib.import_module(".base", "pkg").N + importlib.import_module("pkg.deep.leaf").L')), 3)
 
-    def test_reload_works(self):
-        if not OLD:
-            agent = self.agent(CODE)
-            agent.call('pkg.deep.leaf:f')
-            text = 'import importlib, ring_b\ndef f(): return importlib.reload(ring_b).B'
-            self.assertEqual(agent.call(function(text)), 2)
+    def test_reload_keeps_the_module_and_takes_what_there_is_now(self):
+        agent = self.agent(dict(CODE))
+        agent.call('pkg.deep.leaf:f')
+        agent.codebase['ring_b'] = agent.codebase['ring_b'] + b'C = 3\n'
+        agent.codebase['pkg.base'] = b'N = 5\n'
+        body = ('import pkg.base, ring_b\ntry: reload\nexcept NameError: from importlib import reload\n'
+                'def f():\n  old = ring_b, pkg.base\n  new = reload(ring_b), reload(pkg.base)\n'
+                '  return [old == new, new[0].B, new[1].N]')
+        self.assertEqual(agent.call(function(body)), [True, 2, 5])
 
 
 def marshal_of(entries):
