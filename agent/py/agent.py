@@ -258,7 +258,6 @@ def next_call(slot=()):
 
 def stop(request):
     """Ends a cancelled call, on a thread of its own: who reads cannot wait for a part that is asked for."""
-    part('ending')
     part('cancelling')
     end_call(request)
 
@@ -419,7 +418,7 @@ def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
     global number, busy, serial
     if over or os.getpid() != PID:
-        raise ImportError('not available in a fork of the agent, nor when it ends')
+        raise ImportError('the agent ends, or this is a fork of it')
     slot = [allocate_lock()]
     slot[0].acquire()
     # An interrupt in the middle of a frame would lose our place in the stream: it waits.
@@ -521,19 +520,20 @@ def at_fork():
 
 def main():
     """Takes stdin and stdout away from user code, then serves for ever."""
-    global IN, OUT, busy, serial
+    global IN, OUT, busy, serial, imp
     IN, OUT = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
     if OLD:
-        # The latter for `end`, when it may be too late to import.
-        import fcntl, imp  # noqa: F401
+        import fcntl, imp
         for fd in IN, OUT:
             fcntl.fcntl(fd, fcntl.F_SETFD, 1)
-    elif hasattr(os, 'register_at_fork'):
-        os.register_at_fork(after_in_child=at_fork)
+    else:
+        import _imp as imp
+        if hasattr(os, 'register_at_fork'):
+            os.register_at_fork(after_in_child=at_fork)
     try:
         # The leader of a group, which kept a terminal's signals away until now, cannot lead a session: leave it.
         if os.getpgrp() == PID:

@@ -11,7 +11,7 @@ class Loader(object):
         self.source, self.file = source, file
 
     def get_source(self, name=None):
-        part('data')
+        part('failure')
         return get_source(self)
 
     def get_filename(self, name=None):

@@ -5,6 +5,7 @@ def end_call(request):
     """Interrupts a call, again and again until it ends, and ends the processes that it started."""
     if request not in calls:
         return
+    part('ending')
     part('overlap')
     with lock:
         waiting = [m for m in queued if m[0] == request]

@@ -10,6 +10,17 @@ def described(error):
         return '<its text cannot be had: %s>' % type(e).__name__
 
 
+def get_source(loader):
+    """The text of a module (on 2.7 its bytes)."""
+    if OLD and loader.source and loader.source[:3] == b'\xef\xbb\xbf':
+        return loader.source[3:]
+    if OLD or type(loader.source) is not bytes:
+        return loader.source
+    from io import BytesIO, TextIOWrapper
+    from tokenize import detect_encoding
+    return TextIOWrapper(BytesIO(loader.source), detect_encoding(BytesIO(loader.source).readline)[0]).read()
+
+
 def missing(error, function):
     """The text for a module that is not there, which `function` names: which part of the name, and what is like it.
 
@@ -43,7 +54,7 @@ def show_lines(error, trace, seen):
         source = getattr(loader, 'source', None) if getattr(loader, 'file', 0) == file else None
         if source and file not in seen:
             seen.add(file)
-            text = loader.get_source(frame.f_globals.get('__name__'))
+            text = get_source(loader)
             linecache.cache[file] = len(text), None, [line + '\n' for line in text.splitlines()], file
         trace = trace.tb_next
     others = [getattr(error, name, None) for name in ('__cause__', '__context__')]

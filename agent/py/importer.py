@@ -54,11 +54,10 @@ class CodebaseLoader(Finder):
 
 def native(name):
     """Whether this host has the outermost module `name`. Only for Python 2."""
-    import imp
     try:
-        found = name in sys.builtin_module_names or imp.find_module(name)
-        if found is not True and found[0]:
-            found[0].close()
+        file = imp.find_module(name)[0]
+        if file:
+            file.close()
         return True
     except ImportError:
         pass
