@@ -34,7 +34,8 @@ def from_source(source, name, values, file, module=None):
     if not name:
         value = eval(made[2], made[1].__dict__)
         if not callable(value):
-            raise TypeError('the expression at the end of %s is of type %s, not callable' % (to_text(file), kind_of(value)))
+            raise TypeError('the expression at the end of %s is of type %s, not callable' % (
+                to_text(file), kind_of(value)))
         return value
     return attributes(made[1], name, file)
 
@@ -72,7 +73,8 @@ def compiled_of(source, file, expression, loader):
         if expression:
             import _ast
             if not isinstance(end, _ast.Expr):
-                raise SyntaxError('the text does not end with an expression', (file, getattr(end, 'lineno', 1), 0, None))
+                raise SyntaxError(
+                    'the text does not end with an expression', (file, getattr(end, 'lineno', 1), 0, None))
             end = compile(_ast.Expression(end.value), file, 'eval', 0, 1)
         return compile(tree or source, file, 'exec', 0, 1), end
     except (SyntaxError, TypeError, ValueError) as e:

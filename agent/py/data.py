@@ -118,7 +118,7 @@ def get_data(self, path):
 
 
 def archive(self):
-    """What `importlib.resources.files` of Python 3.9, which knows files and zip files alone, takes for an open zip file."""
+    """What `importlib.resources.files` of Python 3.9 takes for an open zip file, for it asks no loader."""
     import zipfile
     root = Resource(self, self.name)
 

@@ -88,13 +88,15 @@ class Data(Case):
                 '  with r.as_file(leaf) as path: copied = path.read_bytes()\n'
                 '  with (root / "words.txt").open(encoding="utf-8") as file: first = file.readline()\n'
                 '  return [sorted(e.name for e in root.iterdir()), leaf.read_bytes() == copied, len(copied), leaf.name,'
-                '    leaf.is_file(), leaf.is_dir(), root.joinpath("sub").is_dir(), root.joinpath("sub/inner").is_dir(),'
+                '    leaf.is_file(), leaf.is_dir(), (root / "sub").is_dir(), (root / "sub/inner").is_dir(),'
                 '    root.joinpath("absent").exists()'
-                '    if hasattr(root, "exists") else root.joinpath("absent").is_file(), (root / "words.txt").read_text("utf-8"), first]\n'
+                '    if hasattr(root, "exists") else root.joinpath("absent").is_file(),'
+                '    (root / "words.txt").read_text("utf-8"), first]\n'
                 'def absent(): (files("shop") / "absent").read_bytes()\n'
                 'def bare(): return (files("bare") / "words.txt").read_text("utf-8")\n'
                 'def tree():\n'
-                '  with r.as_file(files("shop") / "sub") as path: return (path / "inner" / "leaf.bin").stat().st_size\n')
+                '  with r.as_file(files("shop") / "sub") as path:\n'
+                '    return len((path / "inner/leaf.bin").read_bytes())\n')
         self.assertEqual(agent.call(function(body), 'shop'), [
             ['empty', 'sub', 'words.txt'], True, 256, 'leaf.bin', True, False, True, True, False,
             u'eins \xe9\nzwei\n', u'eins \xe9\n'])
@@ -117,7 +119,8 @@ class Modules(Case):
         agent = self.agent(CODE)
         body = ('import pkgutil, shop, bare\n'
                 'def f():\n'
-                '  names = [(name, bool(package)) for _, name, package in pkgutil.walk_packages(shop.__path__, "shop.")]\n'
+                '  found = pkgutil.walk_packages(shop.__path__, "shop.")\n'
+                '  names = [(name, bool(package)) for _, name, package in found]\n'
                 '  return [names, [i[1] for i in pkgutil.iter_modules(bare.__path__)]]')
         self.assertEqual(agent.call(function(body)), [[('shop.deep', True), ('shop.deep.part', False)], ['mod']])
 
@@ -125,8 +128,9 @@ class Modules(Case):
         agent = self.agent(CODE)
         body = ('import inspect, shop.deep.part as part, shop.deep as deep, shop\n'
                 'def f():\n'
-                '  return [part.__name__, part.__file__, part.__package__, deep.__package__, part.__loader__.is_package("x"),'
-                '    deep.__loader__.is_package("x"), inspect.getfile(part), inspect.getsource(part),'
+                '  return [part.__name__, part.__file__, part.__package__, deep.__package__,'
+                '    part.__loader__.is_package("x"), deep.__loader__.is_package("x"), inspect.getfile(part),'
+                '    inspect.getsource(part),'
                 '    inspect.getsourcefile(part), part.__loader__.get_filename("x")]\n'
                 'def spec():\n'
                 '  s, d = part.__spec__, deep.__spec__\n'

@@ -166,7 +166,8 @@ class Imports(Case):
     def test_who_wants_a_module_is_told(self):
         agent = self.agent(CODE)
         agent.call('ring_a:f')
-        agent.call(function('import importlib\n\ndef f(): return importlib.import_module("ring").__name__', file='my.py'))
+        body = 'import importlib\n\ndef f(): return importlib.import_module("ring").__name__'
+        agent.call(function(body, file='my.py'))
         self.assertEqual(agent.wanted, {'ring_a': None, 'ring_b': '/code/ring_a.py, line 1', 'ring': 'my.py, line 3'})
 
     def test_name_that_is_listed_and_not_there_is_asked_for_once(self):
@@ -185,8 +186,8 @@ class Imports(Case):
     def test_program_blocks_run_by_runpy_alone(self):
         agent = self.agent({'app': b'', 'app.tool': b'RAN = __name__\nif __name__ == "__main__": RAN = "main"\n',
                             'app.__main__': b'X = __name__\n'})
-        body = ('import runpy, app.tool\ndef f():\n  return [app.tool.RAN, runpy.run_module("app.tool", None, "__main__")["RAN"],'
-                ' runpy.run_module("app", None, "__main__")["X"]]')
+        body = ('import app.tool\nfrom runpy import run_module as run\ndef f():\n  return [app.tool.RAN,'
+                ' run("app.tool", None, "__main__")["RAN"], run("app", None, "__main__")["X"]]')
         self.assertEqual(agent.call(function('import warnings\nwarnings.simplefilter("ignore")\n' + body)),
                          ['app.tool', 'main', '__main__'])
 

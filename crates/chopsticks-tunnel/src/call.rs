@@ -32,6 +32,7 @@ use crate::{
 ///   codebase.
 /// * `module.name`: the longest part that is a module is taken for it.
 /// * [`Function::source`]: a text that defines the function, and whatever that uses.
+/// * [`Function::lambda`]: an expression.
 /// * [`Function::script`]: a `.py` file that defines the function.
 #[derive(Clone, Debug)]
 pub struct Function(Kind);
@@ -74,6 +75,22 @@ impl Function {
         let name = name.into();
         let file = format!("source:{name}");
         Self(Kind::Source { text: text.into(), name, file, values: Values::new() })
+    }
+
+    /// Gives an expression whose value is called, such as a lambda.
+    ///
+    /// Statements may stand before it, on lines of their own: they run once for each connection and text, and the
+    /// expression is evaluated at each call. Names of elsewhere come by [`value`](Self::value).
+    ///
+    /// ```
+    /// use chopsticks_tunnel::Function;
+    ///
+    /// let free = Function::lambda("import shutil\nlambda path: shutil.disk_usage(path).free // UNIT").value("UNIT", 1 << 20);
+    /// # let _ = free;
+    /// ```
+    pub fn lambda(text: impl Into<String>) -> Self {
+        let (text, file) = (text.into().trim().to_owned(), LAMBDA.to_owned());
+        Self(Kind::Source { text, name: String::new(), file, values: Values::new() })
     }
 
     /// Gives a Python script on this side, of which the function `name` is called.
@@ -123,6 +140,7 @@ impl Function {
     /// What errors call it.
     pub(crate) fn label(&self) -> &str {
         match &self.0 {
+            Kind::Source { name, .. } if name.is_empty() => LAMBDA,
             Kind::Name(name) | Kind::Script { name, .. } | Kind::Source { name, .. } => name,
         }
     }
@@ -172,10 +190,14 @@ impl Function {
     }
 }
 
+/// What errors and tracebacks call an expression.
+const LAMBDA: &str = "<lambda>";
+
 /// The name, as it was given.
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            Kind::Source { name, .. } if name.is_empty() => f.write_str(LAMBDA),
             Kind::Name(name) | Kind::Script { name, .. } | Kind::Source { name, .. } => f.write_str(name),
         }
     }
