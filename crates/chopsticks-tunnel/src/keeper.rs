@@ -145,10 +145,11 @@ impl Keeper {
         {
             let _ = timeout(CLEAN_UP_TIMEOUT, work).await;
         }
-        let is_lost = matches!(cause, Cause::Lost);
+        // An agent that answered and went at once may be noticed only now.
+        let is_unanswered = matches!(cause, Cause::Lost) && !handle.is_established();
         let ended = self.ended(cause, status, &handle, forced);
         match turn {
-            Some(turn) if is_lost && self.tail.text().lines().any(hint::is_refusal_for_load) => {
+            Some(turn) if is_unanswered && self.tail.text().lines().any(hint::is_refusal_for_load) => {
                 Attempt::Refused { ended, in_company: turn.was_dropped() }
             }
             _ => Attempt::Ended(ended),
