@@ -8,6 +8,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -83,7 +84,6 @@ impl Transport {
             shared: Arc::clone(&shared),
             reader,
             writer: Some(writer),
-            input: vec![0; READ_LEN].into_boxed_slice(),
             outbox: Outbox::new(),
             needs_flush: false,
             sleep: None,
@@ -105,8 +105,6 @@ pub struct Driver<R, W> {
     reader: R,
     /// None when this side has said all that it will.
     writer: Option<W>,
-    /// Bytes just read. It does not grow, so it stays in the cache, and pages that are not used cost nothing.
-    input: Box<[u8]>,
     outbox: Outbox,
     needs_flush: bool,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -120,7 +118,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Future for Driver<R, W> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match this.advance(context) {
+        match with_buffer(|input| this.advance(context, input)) {
             Ok(Progress::Wait) => Poll::Pending,
             Ok(Progress::End) => {
                 this.finish(Ok(()));
@@ -136,11 +134,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Future for Driver<R, W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
-    fn advance(&mut self, context: &mut Context<'_>) -> Result<Progress, TransportError> {
+    fn advance(&mut self, context: &mut Context<'_>, input: &mut [u8]) -> Result<Progress, TransportError> {
         // Whether there may be something to send: a wake can mean that, later only what is found here does.
         let mut may_send = true;
         for _ in 0..MAX_ROUNDS {
-            let read = self.read(context)?;
+            let read = self.read(context, input)?;
             if read == Read::Nothing && !may_send {
                 return self.wait(context);
             }
@@ -148,8 +146,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             shared.register_driver(context.waker());
             let result = match read {
                 Read::Bytes(len) => {
-                    let input = self.input.get(..len).unwrap_or_default();
-                    shared.handle_input(now(), input, &mut self.wakers)
+                    let bytes = input.get(..len).unwrap_or_default();
+                    shared.handle_input(now(), bytes, &mut self.wakers)
                 }
                 Read::End => shared.handle_eof(),
                 Read::Nothing => Ok(()),
@@ -165,7 +163,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             if read == Read::End {
                 return Ok(Progress::End);
             }
-            let is_written = self.write(context, wants_shutdown)?;
+            let is_written = self.write(context, input, wants_shutdown)?;
             may_send = is_full && is_written;
         }
         // Others on this thread are to have their turn.
@@ -173,8 +171,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         self.wait(context)
     }
 
-    fn read(&mut self, context: &mut Context<'_>) -> Result<Read, TransportError> {
-        let mut buffer = ReadBuf::new(&mut self.input);
+    fn read(&mut self, context: &mut Context<'_>, input: &mut [u8]) -> Result<Read, TransportError> {
+        let mut buffer = ReadBuf::new(input);
         match Pin::new(&mut self.reader).poll_read(context, &mut buffer) {
             Poll::Pending => Ok(Read::Nothing),
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => Ok(Read::End),
@@ -184,7 +182,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
     }
 
     /// Writes what waits; returns whether all of it has gone.
-    fn write(&mut self, context: &mut Context<'_>, wants_shutdown: bool) -> Result<bool, TransportError> {
+    fn write(
+        &mut self,
+        context: &mut Context<'_>,
+        input: &mut [u8],
+        wants_shutdown: bool,
+    ) -> Result<bool, TransportError> {
         match self.poll_write_out(context, wants_shutdown) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(())) => Ok(true),
@@ -192,7 +195,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 // What the peer said before it went tells more than that it went.
                 let is_pipe = error.kind() == io::ErrorKind::BrokenPipe;
                 let error = TransportErrorKind::Write(Arc::new(error)).into();
-                Err(if is_pipe { self.read_rest(context).err().unwrap_or(error) } else { error })
+                Err(if is_pipe { self.read_rest(context, input).err().unwrap_or(error) } else { error })
             }
         }
     }
@@ -228,14 +231,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
     }
 
     /// Reads what has already come, and returns the error that it ends in, if it does.
-    fn read_rest(&mut self, context: &mut Context<'_>) -> Result<(), TransportError> {
+    fn read_rest(&mut self, context: &mut Context<'_>, input: &mut [u8]) -> Result<(), TransportError> {
         for _ in 0..MAX_ROUNDS {
-            let read = self.read(context)?;
+            let read = self.read(context, input)?;
             let mut shared = self.shared.lock();
             let result = match read {
                 Read::Bytes(len) => {
-                    let input = self.input.get(..len).unwrap_or_default();
-                    shared.handle_input(now(), input, &mut self.wakers)
+                    let bytes = input.get(..len).unwrap_or_default();
+                    shared.handle_input(now(), bytes, &mut self.wakers)
                 }
                 Read::End => shared.handle_eof(),
                 Read::Nothing => return Ok(()),
@@ -323,6 +326,21 @@ enum Read {
 enum Progress {
     End,
     Wait,
+}
+
+/// Lends the thread's buffer for what is read: nothing is left in it when a poll ends, so a connection needs none of its own, and it stays
+/// in the cache.
+fn with_buffer<T>(poll: impl FnOnce(&mut [u8]) -> T) -> T {
+    thread_local! {
+        static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    }
+    // A reader or a waker that polls another connection finds none here, and that one makes its own.
+    let kept = BUFFER.try_with(Cell::take).ok().flatten();
+    let mut buffer = kept.unwrap_or_else(|| vec![0; READ_LEN].into_boxed_slice());
+    let result = poll(&mut buffer);
+    // A thread that ends has it no longer.
+    let _ = BUFFER.try_with(|kept| kept.set(Some(buffer)));
+    result
 }
 
 /// The clock of tokio, which tests can stop.
