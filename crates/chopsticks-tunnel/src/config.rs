@@ -3,9 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use chopsticks_transport::TransportConfig;
-use tokio::sync::Semaphore;
 
-use crate::{module::ModuleSource, options::AgentOptions, serving, stderr::Stderr};
+use crate::{module::ModuleSource, options::AgentOptions, serving::Common, stderr::Stderr};
 
 /// Deadlines, limits and helpers of a tunnel.
 ///
@@ -22,7 +21,7 @@ pub struct TunnelConfig {
     pub(crate) stderr: Stderr,
     pub(crate) modules: Option<Arc<dyn ModuleSource>>,
     /// Those of this configuration that read modules at once.
-    pub(crate) turns: Arc<Semaphore>,
+    pub(crate) common: Arc<Common>,
     pub(crate) options: AgentOptions,
 }
 
@@ -97,7 +96,7 @@ impl TunnelConfig {
     #[must_use]
     pub fn modules(mut self, source: impl ModuleSource) -> Self {
         self.modules = Some(Arc::new(source));
-        self.turns = Arc::new(Semaphore::new(serving::TURNS));
+        self.common = Arc::default();
         self
     }
 
@@ -151,7 +150,7 @@ impl Default for TunnelConfig {
             transport: TransportConfig::default(),
             stderr: Stderr::console(),
             modules: None,
-            turns: Arc::new(Semaphore::new(serving::TURNS)),
+            common: Arc::default(),
             options: AgentOptions::new(),
         }
     }

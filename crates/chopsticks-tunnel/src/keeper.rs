@@ -294,7 +294,7 @@ fn cause(ended: Result<Result<(), TransportError>, JoinError>) -> Cause {
 
 /// Waits for the process, and makes it end where it does not by itself; returns whether that was needed.
 async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: Duration) -> bool {
-    if status.is_some() {
+    if status.is_some() || !process.is_child() {
         return false;
     }
     if let Ok(exited) = timeout(patience, process.wait()).await {

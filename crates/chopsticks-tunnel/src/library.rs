@@ -20,6 +20,11 @@ impl Modules {
         Self { codebase }
     }
 
+    /// Whether a question may wait for something: the package alone is in memory.
+    pub(crate) fn may_block(&self) -> bool {
+        self.codebase.is_some()
+    }
+
     /// The names of the outermost modules and packages.
     pub(crate) fn top_level(&self) -> Result<Vec<String>, ModuleError> {
         let mut names = match &self.codebase {

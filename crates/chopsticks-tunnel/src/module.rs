@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 pub use chopsticks_module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
@@ -38,20 +39,40 @@ impl Ahead {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Composes the notice of what `entries` has new, and marks it as sent; `None` if that is nothing.
-    pub(crate) fn notice(&self, need: u64, entries: &[ModuleEntry]) -> Option<Result<Vec<u8>, EncodeError>> {
+    /// Returns what of `entries` has not been sent, and marks it as sent.
+    pub(crate) fn take_new(&self, need: u64, mut entries: Vec<ModuleEntry>) -> Vec<ModuleEntry> {
         let mut sent = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        let new: Vec<_> = entries.iter().filter(|entry| sent.insert(entry.name.clone())).collect();
+        entries.retain(|entry| sent.insert(entry.name.clone()));
         drop(sent);
         self.needs.lock().unwrap_or_else(PoisonError::into_inner).insert(need);
-        (!new.is_empty()).then(|| {
-            let mut writer = Writer::new();
-            writer.begin_list(new.len());
-            for entry in new {
-                write(entry, &mut writer);
-            }
-            writer.finish()
-        })
+        entries
+    }
+}
+
+/// The notice that was encoded last. Connections that begin alike, as those of a group do, share its bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    latest: Mutex<Option<(Vec<ModuleEntry>, Bytes)>>,
+}
+
+impl Notices {
+    /// Composes the notice of `entries`, or finds the same one.
+    pub(crate) fn encode(&self, entries: Vec<ModuleEntry>) -> Result<Bytes, EncodeError> {
+        // Under the lock, so that of many who want the same one encodes it. Comparing costs a part of that.
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, notice)) = &*latest
+            && *known == entries
+        {
+            return Ok(notice.clone());
+        }
+        let mut writer = Writer::new();
+        writer.begin_list(entries.len());
+        for entry in &entries {
+            write(entry, &mut writer);
+        }
+        let notice = Bytes::from(writer.finish()?);
+        *latest = Some((entries, notice.clone()));
+        Ok(notice)
     }
 }
 
@@ -85,3 +106,23 @@ pub(crate) fn write(entry: &ModuleEntry, writer: &mut Writer) {
 
 /// More modules than any agent imports.
 const MAX_MARKED: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, source: &str) -> ModuleEntry {
+        ModuleEntry::new(name, ModuleEntryKind::Module, "", source)
+    }
+
+    #[test]
+    fn connections_that_begin_alike_share_one_notice() {
+        let notices = Notices::default();
+        let first = notices.encode(vec![entry("p", "1"), entry("q", "2")]).unwrap();
+        let same = notices.encode(vec![entry("p", "1"), entry("q", "2")]).unwrap();
+        assert_eq!(first.as_ptr(), same.as_ptr());
+        let changed = notices.encode(vec![entry("p", "1"), entry("q", "3")]).unwrap();
+        assert_ne!(first, changed);
+        assert_eq!(notices.encode(vec![entry("p", "1"), entry("q", "2")]).unwrap(), first);
+    }
+}

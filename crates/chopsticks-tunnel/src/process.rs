@@ -4,13 +4,16 @@ use std::{fmt, io, pin::Pin, process::ExitStatus};
 
 use rustix::process::{Pid, Signal};
 use thiserror::Error;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    process::{Child, Command},
+};
 
-/// A started interpreter: its process, and pipes for its stdin, stdout and stderr.
+/// A started interpreter: its process, if that is the controller's child, and its stdin, stdout and stderr.
 pub struct Link {
-    pub(crate) stdin: ChildStdin,
-    pub(crate) stdout: ChildStdout,
-    pub(crate) stderr: ChildStderr,
+    pub(crate) stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    pub(crate) stdout: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) stderr: Box<dyn AsyncRead + Send + Unpin>,
     pub(crate) process: Process,
     pub(crate) clean_up: Option<CleanUp>,
 }
@@ -20,7 +23,8 @@ pub(crate) type CleanUp = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The program that a driver started.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
+    /// `None` if it is not the controller's child: then the end of its streams is all there is to know and to do.
+    child: Option<Child>,
 }
 
 /// Why a program could not be started, with its name; the content of the [`io::Error`] of [`Link::spawn`].
@@ -57,7 +61,32 @@ impl Link {
             let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
             let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
         }
-        Ok(Self { stdin, stdout, stderr, process: Process { child }, clean_up: None })
+        let process = Process { child: Some(child) };
+        Ok(Self {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            process,
+            clean_up: None,
+        })
+    }
+
+    /// Takes the streams of an interpreter that somebody else has started, such as a socket to it.
+    ///
+    /// The end of `stdin` has to end the interpreter, for nothing else is done to that end. Without a stream of its own for stderr,
+    /// [`tokio::io::empty`] will do.
+    pub fn from_streams(
+        stdin: impl AsyncWrite + Send + Unpin + 'static,
+        stdout: impl AsyncRead + Send + Unpin + 'static,
+        stderr: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Self {
+        Self {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            process: Process { child: None },
+            clean_up: None,
+        }
     }
 
     /// Sets what is done once the program has ended otherwise than by itself and with status 0: the removal of what it may have left behind.
@@ -84,7 +113,15 @@ impl Process {
     ///
     /// Nothing is lost when the future is dropped.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        match &mut self.child {
+            Some(child) => child.wait().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether it can be waited for.
+    pub(crate) fn is_child(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Asks the process, and the group that it leads, to end.
@@ -100,7 +137,11 @@ impl Process {
     fn signal(&self, signal: Signal) {
         // `id` is `None` once the child was waited for, so the number is still its own. A process that is
         // gone, or of another user, is no error here: what matters is whether `wait` returns.
-        let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else { return };
+        let Some(pid) =
+            self.child.as_ref().and_then(Child::id).and_then(|id| Pid::from_raw(id.cast_signed()))
+        else {
+            return;
+        };
         let _ = rustix::process::kill_process_group(pid, signal);
         let _ = rustix::process::kill_process(pid, signal);
     }

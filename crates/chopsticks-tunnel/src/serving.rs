@@ -20,7 +20,7 @@ use crate::{
     config::TunnelConfig,
     host::HostName,
     library::Modules,
-    module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Resource, ResourceKind},
+    module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Notices, Resource, ResourceKind},
 };
 
 /// Serves one connection. What a source does may block, so it runs on threads for that, and under a deadline.
@@ -29,11 +29,18 @@ pub(crate) struct Serving {
     host: HostName,
     source: Modules,
     timeout: Duration,
-    turns: Arc<Semaphore>,
+    common: Arc<Common>,
     listed: OnceCell<()>,
     ahead: Ahead,
     /// How often the agent has asked for what is not there.
     unknown: AtomicUsize,
+}
+
+/// What the connections of one configuration share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    turns: Arc<Semaphore>,
+    notices: Notices,
 }
 
 /// What a call will import.
@@ -55,7 +62,7 @@ impl Serving {
             host,
             source: Modules::new(config.modules.clone()),
             timeout: config.import_timeout,
-            turns: config.turns.clone(),
+            common: config.common.clone(),
             listed: OnceCell::new(),
             ahead: Ahead::default(),
             unknown: AtomicUsize::new(0),
@@ -92,8 +99,10 @@ impl Serving {
                 self.blocking("what a source text imports", needed).await?
             }
         };
-        if let Some(notice) = self.ahead.notice(key, &entries) {
-            let _ = handle.notice(Operation::MODULES, Format::Marshal, notice.map_err(unfit)?).await;
+        let new = self.ahead.take_new(key, entries);
+        if !new.is_empty() {
+            let notice = self.common.notices.encode(new).map_err(unfit)?;
+            let _ = handle.notice(Operation::MODULES, Format::Marshal, notice).await;
         }
         Ok(())
     }
@@ -215,8 +224,11 @@ impl Serving {
         what: &str,
         work: impl FnOnce() -> Result<T, ModuleError> + Send + 'static,
     ) -> Result<T, ModuleError> {
+        if !self.source.may_block() {
+            return work();
+        }
         let in_turn = async {
-            let turn = self.turns.clone().acquire_owned().await;
+            let turn = self.common.turns.clone().acquire_owned().await;
             let _shared = SHARED_TURNS.acquire().await;
             // Work that hangs keeps its turn, for it keeps its thread.
             let work = tokio::task::spawn_blocking(move || {
@@ -235,6 +247,12 @@ impl Serving {
                 self.host, self.timeout
             ))),
         }
+    }
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self { turns: Arc::new(Semaphore::new(TURNS)), notices: Notices::default() }
     }
 }
 
@@ -264,7 +282,7 @@ fn shortened(text: &str) -> &str {
 /// configuration, so that a source that hangs does not hold up others.
 static SHARED_TURNS: Semaphore = Semaphore::const_new(4 * TURNS);
 /// How many threads the tunnels of one configuration read modules on.
-pub(crate) const TURNS: usize = 4;
+const TURNS: usize = 4;
 /// More misses than any program has that probes for optional modules and files.
 const MANY_UNKNOWN: usize = 1000;
 /// Bytes of a name in an error.

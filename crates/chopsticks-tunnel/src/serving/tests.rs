@@ -112,8 +112,8 @@ async fn what_was_asked_for_is_not_sent_ahead() {
     let (serving, _release) = serving(LONG);
     serving.module(&encoded("p")).await.unwrap();
     let entry = |name: &str| ModuleEntry::new(name, ModuleEntryKind::Module, "", "");
-    assert!(serving.ahead.notice(1, &[entry("p")]).is_none());
-    assert!(serving.ahead.notice(2, &[entry("p"), entry("q")]).is_some());
+    assert!(serving.ahead.take_new(1, vec![entry("p")]).is_empty());
+    assert_eq!(serving.ahead.take_new(2, vec![entry("p"), entry("q")]), [entry("q")]);
     assert!(serving.ahead.covers(1) && !serving.ahead.covers(3));
     assert_ne!(Need::Module("p").key(), Need::Source(b"p").key());
 }
