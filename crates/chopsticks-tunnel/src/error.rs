@@ -259,7 +259,8 @@ impl fmt::Debug for Error {
             | ErrorKind::Timeout { stderr, .. } => stderr.trim_end(),
             _ => "",
         };
-        if more.is_empty() { Ok(()) } else { write!(f, "\n\n{more}") }
+        // A single line is in the report already.
+        if !more.contains('\n') { Ok(()) } else { write!(f, "\n\n{more}") }
     }
 }
 

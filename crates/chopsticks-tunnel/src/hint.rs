@@ -97,10 +97,11 @@ pub(crate) fn telling_line(stderr: &str) -> &str {
 /// Whether an SSH server, or one on the way to it, has closed the connection before it looked at who asks, as servers do that have
 /// too many such connections.
 pub(crate) fn is_refusal_for_load(line: &str) -> bool {
-    // "Connection closed by remote host", "read: Connection reset by peer"; before version 8 the name was another.
-    let at_once = ["kex_exchange_identification: ", "ssh_exchange_identification: "];
+    // Before version 8 the function that says so had another name. The last is what it says when it notices while it writes.
+    let at_once = ["kex_exchange_identification: ", "ssh_exchange_identification: ", "banner exchange: "];
+    let ends = ["Connection closed by remote host", "Connection reset by peer", "Broken pipe"];
     at_once.iter().any(|text| line.starts_with(text))
-        && (line.contains("Connection closed by remote host") || line.contains("Connection reset by peer"))
+        && ends.iter().any(|text| line.trim_end().ends_with(text))
 }
 
 /// Whether a line comes with every failure of its program and tells nothing.
@@ -197,6 +198,7 @@ const START: &[Rule] = &[
         &[
             "_exchange_identification: *Connection closed",
             "_exchange_identification: *Connection reset",
+            "banner exchange: *Broken pipe",
             "Exceeded MaxStartups",
             "Not allowed at this time",
         ],

@@ -207,6 +207,7 @@ fn line_that_tells_most_is_a_known_one_or_the_last() {
 fn only_a_refusal_before_the_login_is_one_for_load() {
     assert!(is_refusal_for_load("kex_exchange_identification: read: Connection reset by peer"));
     assert!(is_refusal_for_load("ssh_exchange_identification: Connection closed by remote host"));
+    assert!(is_refusal_for_load("banner exchange: Connection to UNKNOWN port 65535: Broken pipe\r"));
     assert!(!is_refusal_for_load("Connection closed by 127.0.0.1 port 22"));
     assert!(!is_refusal_for_load("kex_exchange_identification: banner line contains invalid characters"));
     assert!(!is_refusal_for_load("ssh: connect to host h port 22: Connection refused"));
