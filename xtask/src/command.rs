@@ -4,12 +4,16 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chopsticks_support::processes;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::failure::Failure;
+use crate::interrupt;
+
+/// How often a command that is watched is looked after while it says nothing.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How long to wait for the rest of the output of a command that was killed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -25,6 +29,8 @@ enum Source {
 #[derive(Debug)]
 pub(crate) enum Ending {
     Exited(ExitStatus),
+    /// It was ended because the task was.
+    Interrupted,
     /// It was ended because it printed nothing for too long.
     Silent,
 }
@@ -40,7 +46,8 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
 /// Prints the command, runs it, and hands each line of its output to `on_line` after passing it on.
 ///
 /// Lines are passed on as they come, behind `prefix`. Those of stdout and of stderr keep their order, but not towards each
-/// other. A command that prints nothing for as long as `patience` is ended, with all that it started.
+/// other. A command that prints nothing for as long as `patience` is ended, with all that it started, and so is one that is
+/// under way when the task is [interrupted](interrupt).
 pub(crate) fn watch(
     command: &mut Command,
     prefix: &str,
@@ -62,10 +69,12 @@ pub(crate) fn watch(
     if let Some(stderr) = child.stderr.take() {
         thread::spawn(move || forward(stderr, Source::Stderr, &sender));
     }
-    let mut is_silent = false;
+    let mut ended = None;
+    let mut heard = Instant::now();
     loop {
-        match lines.recv_timeout(if is_silent { LAST_WORDS } else { patience }) {
+        match lines.recv_timeout(if ended.is_some() { LAST_WORDS } else { LOOK }) {
             Ok((source, line)) => {
+                heard = Instant::now();
                 let line = String::from_utf8_lossy(&line);
                 match source {
                     Source::Stdout => print!("{prefix}{line}"),
@@ -73,17 +82,20 @@ pub(crate) fn watch(
                 }
                 on_line(without_colours(&line).trim());
             }
-            Err(RecvTimeoutError::Timeout) if !is_silent => {
-                kill_tree(child.id());
-                // What it had begun to print often tells what it was about.
-                is_silent = true;
+            Err(RecvTimeoutError::Timeout) if ended.is_none() => {
+                let interrupted = interrupt::came().then_some(Ending::Interrupted);
+                ended = interrupted.or_else(|| (heard.elapsed() >= patience).then_some(Ending::Silent));
+                if ended.is_some() {
+                    // What it had begun to print often tells what it was about.
+                    kill_tree(child.id());
+                }
             }
             // Both pipes were closed, or are held open by a process that got away.
             Err(_) => break,
         }
     }
     let status = child.wait().map_err(|error| Failure::during(show(command), error))?;
-    Ok(if is_silent { Ending::Silent } else { Ending::Exited(status) })
+    Ok(ended.unwrap_or(Ending::Exited(status)))
 }
 
 /// Runs a command silently and returns what it printed.
@@ -134,7 +146,7 @@ fn forward(pipe: impl Read, source: Source, sender: &mpsc::Sender<(Source, Vec<u
 }
 
 /// Kills a process and its descendants, top down, so that none of them starts another.
-fn kill_tree(root: u32) {
+pub(crate) fn kill_tree(root: u32) {
     let mut pids = vec![root];
     let mut next = 0;
     while let Some(&pid) = pids.get(next) {

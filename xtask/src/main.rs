@@ -11,6 +11,8 @@ mod agent_size;
 mod check;
 mod command;
 mod failure;
+mod interrupt;
+mod lab;
 mod layers;
 mod report;
 mod test;
@@ -23,6 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::report::Strictness;
+use crate::test::Options;
 use crate::workspace::Workspace;
 
 /// Automation of the chopsticks workspace.
@@ -45,6 +48,19 @@ enum Task {
         #[arg(value_name = "SUITE", value_parser = test::suite_names())]
         suites: Vec<String>,
     },
+    /// Sets up servers, users and links on this machine, runs the suite `hosts` there, and takes all down.
+    TestHosts {
+        #[command(flatten)]
+        hosts: HostOptions,
+    },
+    /// Makes images for the local container engine, runs the suite `docker` with them, and removes them.
+    TestDocker {
+        #[command(flatten)]
+        hosts: HostOptions,
+        /// Use official images of Python as well, from their registry.
+        #[arg(long)]
+        official: bool,
+    },
     /// Checks all that is known without running tests: format, lints, layers, tidiness, docs, licenses.
     #[command(after_long_help = check::steps_help())]
     Check {
@@ -65,6 +81,17 @@ enum Task {
     AgentSize,
 }
 
+/// Options of the tasks with test hosts.
+#[derive(clap::Args, Debug)]
+struct HostOptions {
+    /// Leave all as it is; the next run takes it down.
+    #[arg(long)]
+    keep: bool,
+    /// Run only tests with one of these in their names.
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments.task) {
@@ -80,18 +107,28 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<(), Failure> {
     let workspace = Workspace::locate()?;
     match task {
-        Task::Test { strict, suites } => test::run(&workspace, Strictness::from_flag(strict), &suites),
+        Task::Test { strict, suites } => {
+            test::run(&workspace, Strictness::from_flag(strict), &suites, &Options::default())
+        }
+        Task::TestHosts { hosts } => test_alone(&workspace, "hosts", hosts, false),
+        Task::TestDocker { hosts, official } => test_alone(&workspace, "docker", hosts, official),
         Task::Check { strict, steps } => check::run(&workspace, Strictness::from_flag(strict), &steps),
         Task::Ci => {
             // Both, so that one run tells all; the tests come last because their last line is the total.
             let checks = check::run(&workspace, Strictness::Strict, &[]);
-            test::run(&workspace, Strictness::Strict, &[])?;
+            test::run(&workspace, Strictness::Strict, &[], &Options::default())?;
             checks
         }
         Task::Layers => layers::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
         Task::AgentSize => agent_size::run(),
     }
+}
+
+/// Runs one suite that has to run: nothing else was asked for.
+fn test_alone(workspace: &Workspace, suite: &str, hosts: HostOptions, official: bool) -> Result<(), Failure> {
+    let options = Options { keep: hosts.keep, official, filters: hosts.filters };
+    test::run(workspace, Strictness::Strict, &[suite.to_owned()], &options)
 }
 
 #[cfg(test)]

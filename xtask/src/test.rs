@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 use crate::command::{self, Ending};
 use crate::failure::Failure;
+use crate::interrupt;
+use crate::lab::Lab;
 use crate::report::{self, Outcome, Strictness};
 use crate::workspace::Workspace;
 
@@ -33,7 +35,18 @@ struct Suite {
     name: &'static str,
     about: &'static str,
     /// Finds what the suite needs, and says what to run.
-    plan: fn(&Workspace) -> Result<Plan, Obstacle>,
+    plan: fn(&Workspace, &Options) -> Result<Plan, Obstacle>,
+}
+
+/// What the suites with test hosts can be told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Leave the hosts as they are.
+    pub(crate) keep: bool,
+    /// Fetch official images as well.
+    pub(crate) official: bool,
+    /// Run only the tests with one of these in their names.
+    pub(crate) filters: Vec<String>,
 }
 
 /// What a suite runs.
@@ -44,14 +57,16 @@ struct Plan {
     at_once: AtOnce,
     /// Where the runs leave what nobody needs.
     scratch: Option<TempDir>,
+    /// The hosts that the runs use.
+    lab: Option<Lab>,
 }
 
 /// How many runs of a suite go side by side.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum AtOnce {
     One,
-    /// For runners that wait more than they work. Their lines are told apart by the label.
-    OnePerCore,
+    /// For runners that mostly wait. Their lines are told apart by the label.
+    ThreePerCore,
 }
 
 /// One call of a test runner.
@@ -91,13 +106,19 @@ struct Report {
 }
 
 /// Runs the suites of these names, or all if there is no name.
-pub(crate) fn run(workspace: &Workspace, strictness: Strictness, names: &[String]) -> Result<(), Failure> {
+pub(crate) fn run(
+    workspace: &Workspace,
+    strictness: Strictness,
+    names: &[String],
+    options: &Options,
+) -> Result<(), Failure> {
     let chosen =
         SUITES.iter().filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name));
     let mut reports = Vec::new();
     for suite in chosen {
         println!("\n== {}: {}", suite.name, suite.about);
-        reports.push(run_suite(workspace, suite)?);
+        reports.push(run_suite(workspace, suite, options)?);
+        interrupt::check()?;
     }
     let all_fine = reports.iter().all(|report| report.outcome.is_fine(strictness));
     conclude(&reports, strictness);
@@ -114,7 +135,7 @@ pub(crate) fn suites_help() -> String {
     report::help("Suites", SUITES.iter().map(|suite| (suite.name, suite.about)))
 }
 
-fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
+fn run_suite(workspace: &Workspace, suite: &Suite, options: &Options) -> Result<Report, Failure> {
     let report = |outcome, remark| Report {
         name: suite.name,
         outcome,
@@ -122,7 +143,7 @@ fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
         remark,
         closing_lines: Vec::new(),
     };
-    let plan = match (suite.plan)(workspace) {
+    let plan = match (suite.plan)(workspace, options) {
         Ok(plan) => plan,
         Err(Obstacle::Missing(what)) => return Ok(report(Outcome::NotRun, what)),
         Err(Obstacle::Broken(what)) => {
@@ -138,6 +159,9 @@ fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
         troubles.extend(trouble.map(|trouble| format!("{label}{trouble}")));
     }
     drop(plan.scratch);
+    if let Some(lab) = plan.lab {
+        troubles.extend(end_lab(lab, options));
+    }
     report.remark = if troubles.is_empty() { plan.note } else { troubles.join("; ") };
     if !troubles.is_empty() {
         report.outcome = Outcome::Failed;
@@ -145,11 +169,22 @@ fn run_suite(workspace: &Workspace, suite: &Suite) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// Looks for what the tests left, takes the hosts down unless they are to be kept, and returns what was wrong.
+fn end_lab(lab: Lab, options: &Options) -> Vec<String> {
+    let mut troubles = lab.leftovers();
+    if options.keep && !interrupt::came() {
+        lab.keep();
+    } else if let Err(Failure::Message(message)) = lab.take_down() {
+        troubles.push(message);
+    }
+    troubles
+}
+
 /// Calls the runners, some of them side by side, and returns how they went in the order given.
 fn perform_all(runs: Vec<Run>, at_once: AtOnce) -> Vec<Result<Finished, Failure>> {
     let workers = match at_once {
         AtOnce::One => 1,
-        AtOnce::OnePerCore => thread::available_parallelism().map_or(1, usize::from),
+        AtOnce::ThreePerCore => 3 * thread::available_parallelism().map_or(1, usize::from),
     };
     let queue = Mutex::new(runs.into_iter().enumerate());
     let finished = Mutex::new(Vec::new());
@@ -179,6 +214,7 @@ fn perform(run: Run, at_once: AtOnce) -> Result<Finished, Failure> {
     let ending = command::watch(&mut command, prefix, PATIENCE, |line| scanner.feed(line))?;
     let (mut counts, closing_lines) = scanner.finish();
     let trouble = match ending {
+        Ending::Interrupted => Some("interrupted".to_owned()),
         Ending::Silent => Some(format!("ended after {} s of silence", PATIENCE.as_secs())),
         Ending::Exited(status) if !status.success() => Some(status.to_string()),
         Ending::Exited(_) if counts.failed > 0 => {
@@ -241,9 +277,9 @@ mod tests {
     }
 
     /// A plan is made by a plain function, so the script is handed over by name.
-    fn report(plan: fn(&Workspace) -> Result<Plan, Obstacle>) -> Report {
+    fn report(plan: fn(&Workspace, &Options) -> Result<Plan, Obstacle>) -> Report {
         let suite = Suite { name: "made-up", about: "a test of the tests", plan };
-        run_suite(&Workspace::locate().unwrap(), &suite).unwrap()
+        run_suite(&Workspace::locate().unwrap(), &suite, &Options::default()).unwrap()
     }
 
     fn plan(script: &str) -> Result<Plan, Obstacle> {
@@ -252,12 +288,13 @@ mod tests {
             note: "as planned".to_owned(),
             at_once: AtOnce::One,
             scratch: None,
+            lab: None,
         })
     }
 
     #[test]
     fn suite_that_passes_is_counted_and_quoted() {
-        let report = report(|_| plan("echo 'test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured'"));
+        let report = report(|_, _| plan("echo 'test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured'"));
         assert_eq!(report.outcome, Outcome::Ran);
         assert_eq!(report.counts, Counts { passed: 5, failed: 0, skipped: 1 });
         assert_eq!(report.closing_lines, ["test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured"]);
@@ -266,7 +303,7 @@ mod tests {
 
     #[test]
     fn suite_without_tests_has_failed() {
-        let report = report(|_| plan("echo 'test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured'"));
+        let report = report(|_, _| plan("echo 'test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured'"));
         assert_eq!(report.outcome, Outcome::Failed);
         assert_eq!(report.remark, "no test was run");
         assert_eq!(report.counts.failed, 1);
@@ -274,7 +311,7 @@ mod tests {
 
     #[test]
     fn runner_that_fails_before_its_first_test_counts_as_a_failure() {
-        let report = report(|_| plan("echo 'error: could not compile' >&2; exit 101"));
+        let report = report(|_, _| plan("echo 'error: could not compile' >&2; exit 101"));
         assert_eq!(report.outcome, Outcome::Failed);
         assert_eq!(report.counts, Counts { passed: 0, failed: 1, skipped: 0 });
         assert!(report.remark.contains("101"), "{}", report.remark);
@@ -282,21 +319,21 @@ mod tests {
 
     #[test]
     fn runner_that_hides_its_failures_has_failed() {
-        let report = report(|_| plan("echo 'test result: FAILED. 5 passed; 2 failed; 0 ignored'"));
+        let report = report(|_, _| plan("echo 'test result: FAILED. 5 passed; 2 failed; 0 ignored'"));
         assert_eq!(report.outcome, Outcome::Failed);
         assert_eq!(report.counts.failed, 2);
     }
 
     #[test]
     fn runs_side_by_side_are_reported_in_order() {
-        let report = report(|_| {
+        let report = report(|_, _| {
             let run = |label: &str, script: &str| Run { label: label.to_owned(), ..shell(script) };
             let runs = vec![
                 run("slow", "sleep 0.1; echo 'test result: ok. 1 passed; 0 failed; 0 ignored'"),
                 run("broken", "exit 3"),
                 run("quick", "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'"),
             ];
-            Ok(Plan { runs, note: String::new(), at_once: AtOnce::OnePerCore, scratch: None })
+            Ok(Plan { runs, note: String::new(), at_once: AtOnce::ThreePerCore, scratch: None, lab: None })
         });
         assert_eq!(report.counts, Counts { passed: 3, failed: 1, skipped: 0 });
         assert_eq!(report.remark, "broken: exit status: 3");
@@ -307,17 +344,17 @@ mod tests {
 
     #[test]
     fn obstacles_are_told_apart() {
-        let missing = report(|_| Err(Obstacle::Missing("get it".to_owned())));
+        let missing = report(|_, _| Err(Obstacle::Missing("get it".to_owned())));
         assert_eq!((missing.outcome, missing.counts), (Outcome::NotRun, Counts::default()));
-        let broken = report(|_| Err(Obstacle::Broken("mend it".to_owned())));
+        let broken = report(|_, _| Err(Obstacle::Broken("mend it".to_owned())));
         assert_eq!((broken.outcome, broken.counts), (Outcome::Failed, Counts::one_failure()));
     }
 
     #[test]
     fn table_has_a_row_for_each_suite() {
         let reports = [
-            report(|_| plan("echo 'test result: ok. 5 passed; 0 failed; 0 ignored'")),
-            report(|_| Err(Obstacle::Missing("it is not installed: install it".to_owned()))),
+            report(|_, _| plan("echo 'test result: ok. 5 passed; 0 failed; 0 ignored'")),
+            report(|_, _| Err(Obstacle::Missing("it is not installed: install it".to_owned()))),
         ];
         assert_eq!(
             table(&reports),

@@ -30,3 +30,6 @@ pub use crate::interpreter::{
 };
 pub use crate::scratch::Scratch;
 pub use crate::wait::eventually;
+
+/// The environment variable that names the folder of the test hosts, as `cargo xtask test-hosts` and `test-docker` set them up.
+pub const LAB_VARIABLE: &str = "CHOPSTICKS_LAB";

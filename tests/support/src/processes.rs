@@ -93,6 +93,27 @@ pub fn is_there(pid: u32) -> bool {
     Stat::of(pid).is_some_and(|stat| !stat.has_ended() || stat.parent == std::process::id())
 }
 
+/// Returns whether the process runs: a process that ended and was not reaped does not.
+#[must_use]
+pub fn runs(pid: u32) -> bool {
+    Stat::of(pid).is_some_and(|stat| !stat.has_ended())
+}
+
+/// Returns when a process was started, in clock ticks since the machine was; together with the number it names one
+/// process for good.
+#[must_use]
+pub fn start_time(pid: u32) -> Option<u64> {
+    Stat::of(pid).map(|stat| stat.start)
+}
+
+/// Returns the processes of the user with this number that run.
+#[must_use]
+pub fn of_user(user: u32) -> Vec<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_theirs = |pid: &u32| fs::metadata(format!("/proc/{pid}")).is_ok_and(|folder| folder.uid() == user);
+    all().filter(|pid| is_theirs(pid) && runs(*pid)).collect()
+}
+
 /// Returns the children of this process, those that ended and were not reaped included.
 #[must_use]
 pub fn children() -> Vec<u32> {
@@ -117,6 +138,7 @@ pub fn open_descriptors() -> usize {
 struct Stat {
     state: char,
     parent: u32,
+    start: u64,
 }
 
 impl Stat {
@@ -130,7 +152,9 @@ impl Stat {
         let mut fields = after_name.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        Some(Self { state, parent })
+        // The 22nd of all fields; the parent was the 4th.
+        let start = fields.nth(17)?.parse().ok()?;
+        Some(Self { state, parent, start })
     }
 
     /// Whether the process ended and only waits to be reaped.
@@ -158,7 +182,9 @@ fn has_item(list: &[u8], condition: impl Fn(&[u8]) -> bool) -> bool {
     list.split(|&byte| byte == 0).any(condition)
 }
 
-fn describe(pid: u32) -> String {
+/// Returns the command line of a process, for messages.
+#[must_use]
+pub fn describe(pid: u32) -> String {
     let arguments = read(pid, "cmdline");
     if arguments.is_empty() {
         return "ended, not reaped".to_owned();

@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 use chopsticks_support::{INTERPRETERS_VARIABLE, Interpreter, find_interpreters};
 use tempfile::TempDir;
 
-use super::{AtOnce, Dialect, Obstacle, Plan, Run, Suite};
+use super::{AtOnce, Dialect, Obstacle, Options, Plan, Run, Suite};
 use crate::command;
+use crate::failure::Failure;
+use crate::lab::{self, Lab, containers, hosts};
 use crate::workspace::Workspace;
 
 /// All suites, in the order in which they run.
@@ -23,32 +25,39 @@ pub(super) const SUITES: &[Suite] = &[
         plan: interpreters,
     },
     Suite { name: "benches", about: "every benchmark once, not measured", plan: benches },
+    Suite { name: "hosts", about: "every driver but containers, on real hosts of this machine", plan: hosts },
+    Suite { name: "docker", about: "containers of Docker and podman", plan: docker },
     Suite { name: "fuzz", about: "30 seconds over all fuzz targets", plan: fuzz },
 ];
 
 /// How long the fuzz targets run together.
 const FUZZ_SECONDS: usize = 30;
 
+/// The package whose tests need test hosts.
+const HOSTS: &str = "chopsticks-hosts";
+
 /// The folder of the fuzz targets, which is a workspace of its own.
 const FUZZ: &str = "tests/fuzz";
 
-fn workspace(workspace: &Workspace) -> Result<Plan, Obstacle> {
-    if command::succeeds(&mut workspace.cargo(["nextest", "--version"])) {
-        let command = workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+fn workspace(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
+    if has_nextest(workspace) {
+        let mut command = workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+        command.args(["--exclude", HOSTS]);
         return Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::Nextest }]));
     }
-    let command =
+    let mut command =
         workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+    command.args(["--exclude", HOSTS]);
     let run = Run { label: String::new(), command, dialect: Dialect::CargoTest };
     Ok(Plan { note: "without cargo-nextest".to_owned(), ..Plan::of(vec![run]) })
 }
 
-fn doctests(workspace: &Workspace) -> Result<Plan, Obstacle> {
+fn doctests(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     let command = workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]);
     Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::CargoTest }]))
 }
 
-fn agent(workspace: &Workspace) -> Result<Plan, Obstacle> {
+fn agent(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     let folder = workspace.root().join("agent");
     if !folder.join("tests").is_dir() {
         return Err(Obstacle::Broken("there is no agent/tests".to_owned()));
@@ -66,10 +75,10 @@ fn agent(workspace: &Workspace) -> Result<Plan, Obstacle> {
         Run { label: format!("Python {interpreter}"), command, dialect: Dialect::Unittest }
     });
     let note = format!("under {}", list(found));
-    Ok(Plan { note, at_once: AtOnce::OnePerCore, ..Plan::of(runs.collect()) })
+    Ok(Plan { note, at_once: AtOnce::ThreePerCore, ..Plan::of(runs.collect()) })
 }
 
-fn interpreters(_: &Workspace) -> Result<Plan, Obstacle> {
+fn interpreters(_: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     let found = found()?;
     let has_old = found.iter().any(Interpreter::is_python2);
     let has_new = found.iter().any(|interpreter| interpreter.version() >= (3, 8, 0));
@@ -84,14 +93,15 @@ fn interpreters(_: &Workspace) -> Result<Plan, Obstacle> {
     )))
 }
 
-fn benches(workspace: &Workspace) -> Result<Plan, Obstacle> {
-    // Nothing is measured, so what the tests have built will do, and optimising takes minutes.
-    let mut command = workspace.cargo(["bench", "--package=chopsticks-benches", "--profile=dev", "--locked"]);
+fn benches(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
+    // Nothing is measured, so what the tests have built will do, and optimising takes minutes. All of the workspace is
+    // chosen, since for one package alone its dependencies would be built once more, with fewer features.
+    let mut command = workspace.cargo(["bench", "--workspace", "--bench=*", "--profile=dev", "--locked"]);
     command.args(["--", "--test"]);
     Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::Criterion }]))
 }
 
-fn fuzz(workspace: &Workspace) -> Result<Plan, Obstacle> {
+fn fuzz(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     if !command::succeeds(&mut workspace.cargo(["fuzz", "--version"])) {
         return Err(Obstacle::Missing(
             "cargo-fuzz is not installed: cargo install --locked cargo-fuzz".to_owned(),
@@ -135,6 +145,62 @@ fn fuzz_run(workspace: &Workspace, target: &str, found: &Path, seconds: usize) -
     Run { label: target.to_owned(), command, dialect: Dialect::LibFuzzer }
 }
 
+fn hosts(workspace: &Workspace, options: &Options) -> Result<Plan, Obstacle> {
+    let set_up = |lab: &mut Lab| hosts::set_up(lab);
+    in_lab(workspace, options, "hosts", hosts::PROGRAMS, set_up)
+}
+
+fn docker(workspace: &Workspace, options: &Options) -> Result<Plan, Obstacle> {
+    if let Some(trouble) = lab::missing(containers::PROGRAMS).or_else(containers::engine_trouble) {
+        return Err(Obstacle::Missing(trouble));
+    }
+    let set_up = |lab: &mut Lab| containers::set_up(lab, options.official);
+    in_lab(workspace, options, "docker", containers::PROGRAMS, set_up)
+}
+
+/// Sets a lab up, and plans to run the tests of one program of [`HOSTS`] in it.
+fn in_lab(
+    workspace: &Workspace,
+    options: &Options,
+    name: &str,
+    programs: lab::Programs,
+    set_up: impl FnOnce(&mut Lab) -> Result<String, Failure>,
+) -> Result<Plan, Obstacle> {
+    if let Some(trouble) = lab::missing(programs) {
+        return Err(Obstacle::Missing(trouble));
+    }
+    if !has_nextest(workspace) {
+        // Tests look at the processes and the descriptors of their own process, so each needs one.
+        return Err(Obstacle::Missing(
+            "cargo-nextest is not installed: cargo install cargo-nextest".to_owned(),
+        ));
+    }
+    // What does not compile is known before anything is set up.
+    let mut build = workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-run"]);
+    command::run(&mut build).map_err(broken)?;
+    let mut lab = Lab::new(name).map_err(broken)?;
+    let note = set_up(&mut lab).map_err(broken)?;
+    println!("{note}");
+    let filter = format!("package({HOSTS}) & binary({name})");
+    let mut command = workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+    // All of the workspace is built, as for the other suites: a choice would build its dependencies once more.
+    command.args(["--profile", "hosts", "-E", &filter]).args(&options.filters);
+    lab.announce(&mut command);
+    let run = Run { label: String::new(), command, dialect: Dialect::Nextest };
+    Ok(Plan { note, lab: Some(lab), ..Plan::of(vec![run]) })
+}
+
+fn broken(failure: Failure) -> Obstacle {
+    Obstacle::Broken(match failure {
+        Failure::Message(message) => message,
+        Failure::Reported => "it could not be set up".to_owned(),
+    })
+}
+
+fn has_nextest(workspace: &Workspace) -> bool {
+    command::succeeds(&mut workspace.cargo(["nextest", "--version"]))
+}
+
 /// Looks for interpreters once.
 fn found() -> Result<&'static [Interpreter], Obstacle> {
     static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
@@ -152,6 +218,6 @@ fn list(interpreters: &[Interpreter]) -> String {
 
 impl Plan {
     fn of(runs: Vec<Run>) -> Self {
-        Self { runs, note: String::new(), at_once: AtOnce::One, scratch: None }
+        Self { runs, note: String::new(), at_once: AtOnce::One, scratch: None, lab: None }
     }
 }

@@ -115,8 +115,9 @@ fn held_files_are_among_the_open_descriptors() {
 
 #[test]
 fn stat_of_a_name_with_parentheses_is_read() {
-    let stat = Stat::parse("12 (a) b (c) Z 34 56 78").unwrap();
+    let stat =
+        Stat::parse("12 (a) b (c) Z 34 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 4711 23").unwrap();
     assert!(stat.has_ended());
-    assert_eq!(stat.parent, 34);
+    assert_eq!((stat.parent, stat.start), (34, 4711));
     assert!(Stat::parse("").is_none());
 }

@@ -1,0 +1,1 @@
+"""A package, to be imported by agents."""

@@ -1,0 +1,3 @@
+"""Imported within a function."""
+
+WORD = 'late'

@@ -1,0 +1,3 @@
+"""What is left."""
+
+LEFT = 10

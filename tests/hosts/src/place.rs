@@ -1,0 +1,216 @@
+//! Places: where drivers lead to.
+
+use std::time::Duration;
+
+use chopsticks::{Codebase, Command, Docker, Interpreter, Local, Podman, Stderr, Sudo, Tunnel, TunnelConfig};
+
+use crate::lab;
+
+/// Somewhere that functions can be called: a driver with its arguments.
+#[derive(Debug)]
+pub struct Place {
+    name: String,
+    kind: Kind,
+    /// What has to be there while the place is used.
+    _container: Option<Container>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Bwrap,
+    DockerExec(String),
+    DockerRun(String),
+    Local,
+    Nsenter,
+    PodmanExec(String),
+    PodmanRun(String),
+    Srun,
+    Ssh,
+    SshSudo,
+    Sudo,
+}
+
+/// What a test wants of a tunnel.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Setup {
+    /// The tunnel's name, and that of its container.
+    pub name: String,
+    /// The tunnel's configuration.
+    pub config: TunnelConfig,
+    /// The interpreter, if not the driver's own choice.
+    pub python: Option<Interpreter>,
+    /// The working directory.
+    pub current_dir: Option<String>,
+    /// An environment variable.
+    pub env: Option<(String, String)>,
+    /// Whether the far side's `site-packages` are wanted.
+    pub site_packages: bool,
+}
+
+/// A container that runs while this lives.
+#[derive(Debug)]
+struct Container {
+    engine: &'static str,
+    id: String,
+}
+
+impl Setup {
+    /// Creates one with the tests' modules and without stderr.
+    pub fn new(name: &str) -> Self {
+        // Engines take their time when many tests ask them for something.
+        let config = TunnelConfig::default().close_timeout(Duration::from_secs(20));
+        let config = config.modules(Codebase::folder(lab::code())).stderr(Stderr::off());
+        Self {
+            name: name.to_owned(),
+            config,
+            python: None,
+            current_dir: None,
+            env: None,
+            site_packages: false,
+        }
+    }
+}
+
+/// Gives a driver, of whatever type, what a setup has.
+macro_rules! open {
+    ($driver:expr, $setup:expr) => {{
+        let setup: &Setup = $setup;
+        let mut driver = $driver.name(&setup.name);
+        if let Some(python) = &setup.python {
+            driver = driver.python(python.clone());
+        }
+        if let Some(folder) = &setup.current_dir {
+            driver = driver.current_dir(folder.as_str());
+        }
+        if let Some((name, value)) = &setup.env {
+            driver = driver.env(name.as_str(), value.as_str());
+        }
+        if setup.site_packages {
+            driver = driver.with_site_packages();
+        }
+        Tunnel::with_config(driver, setup.config.clone())
+    }};
+}
+
+impl Place {
+    /// Returns the place of this name, or of this address.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn named(name: &str) -> Self {
+        let kind = match name.split_once('=') {
+            Some(("docker_exec", id)) => Kind::DockerExec(id.to_owned()),
+            Some(("podman_exec", id)) => Kind::PodmanExec(id.to_owned()),
+            _ => return Self::with_image(name, lab::newest_image),
+        };
+        Self { name: name.to_owned(), kind, _container: None }
+    }
+
+    /// Returns what names the place to another process: its name, and the container that there is for it.
+    pub fn address(&self) -> String {
+        match &self.kind {
+            Kind::DockerExec(id) | Kind::PodmanExec(id) => format!("{}={id}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    fn with_image(name: &str, image: impl Fn() -> String) -> Self {
+        let mut container = None;
+        let mut start = |engine| {
+            let started = Container::start(engine, &image());
+            let id = started.id.clone();
+            container = Some(started);
+            id
+        };
+        let kind = match name {
+            "bwrap" => Kind::Bwrap,
+            "docker_exec" => Kind::DockerExec(start("docker")),
+            "docker_run" => Kind::DockerRun(image()),
+            "local" => Kind::Local,
+            "podman_exec" => Kind::PodmanExec(start("podman")),
+            "podman_run" => Kind::PodmanRun(image()),
+            "srun" => Kind::Srun,
+            "ssh" => Kind::Ssh,
+            "ssh_sudo" => Kind::SshSudo,
+            "sudo" => Kind::Sudo,
+            "nsenter" => Kind::Nsenter,
+            _ => panic!("there is no place called {name}"),
+        };
+        Self { name: name.to_owned(), kind, _container: container }
+    }
+
+    /// Returns the place's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes a tunnel that is not connected yet.
+    pub fn tunnel(&self, setup: &Setup) -> Tunnel {
+        match &self.kind {
+            Kind::Bwrap => open!(bwrap(), setup),
+            Kind::DockerExec(id) => open!(Docker::attach(id), setup),
+            Kind::DockerRun(image) => open!(Docker::new(&setup.name).image(image).network("none"), setup),
+            Kind::Local => open!(Local::new(), setup),
+            Kind::PodmanExec(id) => open!(Podman::attach(id), setup),
+            Kind::PodmanRun(image) => open!(Podman::new(&setup.name).image(image).network("none"), setup),
+            Kind::Srun => open!(srun(), setup),
+            Kind::Ssh => open!(lab::ssh("plain"), setup),
+            Kind::SshSudo => open!(lab::ssh("sudo").sudo_user("chopsticks-other"), setup),
+            Kind::Sudo => open!(Sudo::new("chopsticks-other"), setup),
+            Kind::Nsenter => open!(nsenter(), setup),
+        }
+    }
+
+    /// Whether an agent whose client is killed may not come to end what it started.
+    ///
+    /// Here it is the client itself; Slurm kills it as well; and podman's monitor now and then keeps the stdin of what `exec`
+    /// started open.
+    pub fn loses_agent_with_client(&self) -> bool {
+        matches!(self.kind, Kind::Local | Kind::PodmanExec(_) | Kind::Srun)
+    }
+
+    /// Returns the place with a Python 2.7, and how that is called there.
+    pub fn with_python2(self) -> (Self, Interpreter) {
+        match self.kind {
+            Kind::DockerRun(_) | Kind::DockerExec(_) | Kind::PodmanRun(_) | Kind::PodmanExec(_) => {
+                let oldest = || lab::images().into_iter().next().expect("the lab has images");
+                (Self::with_image(&self.name, oldest), "python2".into())
+            }
+            _ => (self, lab::folder().join("path/old/python2.7").into()),
+        }
+    }
+}
+
+impl Container {
+    fn start(engine: &'static str, image: &str) -> Self {
+        let arguments = ["run", "--detach", "--rm", "--init", "--network", "none", image, "sleep", "100000"];
+        Self { engine, id: lab::run(engine, arguments) }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        lab::output(self.engine, ["rm", "--force", &self.id]);
+    }
+}
+
+/// A sandbox with the machine's own files, from which nothing can be changed.
+fn bwrap() -> Command {
+    let arguments =
+        ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--unshare-all", "--die-with-parent"];
+    Command::new("bwrap").args(arguments).python("python3")
+}
+
+/// A job of Slurm. Without `--unbuffered` it would wait for whole lines.
+fn srun() -> Command {
+    Command::new("srun").args(["--unbuffered", "--input=all", "--ntasks=1", "--quiet"]).python("python3")
+}
+
+/// Beside the processes of a namespace, as one looks into a container from outside.
+fn nsenter() -> Command {
+    Command::new("nsenter")
+        .args(["--net=/run/netns/chopsticks-bastion", "--pid=/proc/self/ns/pid", "--"])
+        .python("python3")
+}

@@ -1,0 +1,3 @@
+//! The drivers of containers, with the images that `cargo xtask test-docker` makes.
+
+chopsticks_hosts::behaviours! { docker_exec docker_run podman_exec podman_run }
