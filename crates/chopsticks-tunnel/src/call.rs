@@ -175,8 +175,9 @@ impl Function {
                 writer.text(name);
             }
             (Kind::Source { text, name, file, values }, _) => {
-                writer.begin_tuple(4).text(text);
+                writer.begin_tuple(5).text(text);
                 write_values(name, values, file, writer)?;
+                writer.none();
             }
             (Kind::Script { path, name, values }, script) => {
                 let (content, file) =
