@@ -161,7 +161,10 @@ impl Codebase {
         self.with_rules(|rules| rules.links = links)
     }
 
-    /// Limits the size of one file, module or data, in bytes, unpacked; 64 MiB unless set. It is held in memory while it is sent.
+    /// Limits the size of one file, module or data, in bytes, unpacked; 64 MiB unless set.
+    ///
+    /// It is held in memory while it is sent, and an agent has up to 64 requests open: one that asks and does not read can make the
+    /// controller hold as many of the codebase's largest files.
     #[must_use]
     pub fn max_file_len(self, bytes: usize) -> Self {
         self.with_rules(|rules| rules.max_file_len = bytes)
