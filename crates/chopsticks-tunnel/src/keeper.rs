@@ -3,6 +3,7 @@
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use chopsticks_pencode::marshal;
 use chopsticks_transport::{Handle, StartOptions, Transport, TransportError, TransportErrorKind};
 use tokio::{
     sync::{mpsc, watch},
@@ -21,6 +22,7 @@ use crate::{
     process::{CleanUp, Link, Process, SpawnError},
     serving::Serving,
     stderr::{self, Tail},
+    tunnel::AgentInfo,
 };
 
 /// Owns a connection from its start to its end.
@@ -98,7 +100,10 @@ impl Keeper {
                     turn = gate.turn() => Some(turn),
                 },
             };
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.config.handshake_timeout);
+            let deadline = *deadline.get_or_insert_with(|| {
+                let begun = Instant::now();
+                begun.checked_add(self.config.handshake_timeout).unwrap_or(begun + FOR_EVER)
+            });
             let (ended, in_company) = match self.attempt(turn, deadline - Instant::now()).await {
                 Attempt::Ended(ended) => return ended,
                 Attempt::Refused { ended, in_company } => (ended, in_company),
@@ -228,8 +233,9 @@ impl Keeper {
                 }
                 hello = running.handle.hello(), if is_connecting => {
                     is_connecting = false;
-                    if hello.is_ok() {
-                        tracing::debug!("connected");
+                    if let Ok(hello) = hello {
+                        let agent = marshal::from_slice::<AgentInfo>(&hello.payload).ok();
+                        tracing::debug!(python = ?agent.as_ref().map(|agent| agent.python), "connected");
                         if let Some(turn) = turn.take() {
                             turn.came_through();
                         }
@@ -327,6 +333,8 @@ fn not_spawned(error: std::io::Error) -> (ErrorKind, Option<Hint>) {
 /// How often a server may refuse us when nobody else of this process is on the way to it: others are what keeps it busy then, or it
 /// shuts us out. With the waits between it is some 12 seconds.
 const MAX_REFUSALS_ALONE: u32 = 7;
+/// What a deadline beyond all clocks is taken for.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 /// How long the last output of a program that has ended is waited for.
 const DRAIN: Duration = Duration::from_millis(500);
 /// How long a driver may take to remove what its program has left.
