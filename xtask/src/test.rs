@@ -4,6 +4,7 @@
 //! missing stands in the closing table with the reason and the way to get it, and with `--strict` it is a
 //! failure. A suite whose runner found no test has failed.
 
+mod pypi;
 mod suites;
 mod summary;
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use chopsticks_support::{INTERPRETERS_VARIABLE, Interpreter, find_interpreters};
 use tempfile::TempDir;
 
-use super::{AtOnce, Dialect, Obstacle, Options, Plan, Run, Suite};
+use super::{AtOnce, Dialect, Obstacle, Options, Plan, Run, Suite, pypi};
 use crate::command;
 use crate::failure::Failure;
 use crate::lab::{self, Lab, containers, hosts};
@@ -27,6 +27,11 @@ pub(super) const SUITES: &[Suite] = &[
     Suite { name: "benches", about: "every benchmark once, not measured", plan: benches },
     Suite { name: "hosts", about: "every driver but containers, on real hosts of this machine", plan: hosts },
     Suite { name: "docker", about: "containers of Docker and podman", plan: docker },
+    Suite {
+        name: "pypi",
+        about: "popular packages of PyPI, used where nothing is installed",
+        plan: pypi::plan,
+    },
     Suite { name: "fuzz", about: "30 seconds over all fuzz targets", plan: fuzz },
 ];
 
@@ -42,12 +47,12 @@ const FUZZ: &str = "tests/fuzz";
 fn workspace(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     if has_nextest(workspace) {
         let mut command = workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
-        command.args(["--exclude", HOSTS]);
+        command.args(["--exclude", HOSTS, "--exclude", pypi::PACKAGE]);
         return Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::Nextest }]));
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
-    command.args(["--exclude", HOSTS]);
+    command.args(["--exclude", HOSTS, "--exclude", pypi::PACKAGE]);
     let run = Run { label: String::new(), command, dialect: Dialect::CargoTest };
     Ok(Plan { note: "without cargo-nextest".to_owned(), ..Plan::of(vec![run]) })
 }
@@ -197,7 +202,7 @@ fn broken(failure: Failure) -> Obstacle {
     })
 }
 
-fn has_nextest(workspace: &Workspace) -> bool {
+pub(super) fn has_nextest(workspace: &Workspace) -> bool {
     command::succeeds(&mut workspace.cargo(["nextest", "--version"]))
 }
 
@@ -217,7 +222,7 @@ fn list(interpreters: &[Interpreter]) -> String {
 }
 
 impl Plan {
-    fn of(runs: Vec<Run>) -> Self {
+    pub(super) fn of(runs: Vec<Run>) -> Self {
         Self { runs, note: String::new(), at_once: AtOnce::One, scratch: None, lab: None }
     }
 }
