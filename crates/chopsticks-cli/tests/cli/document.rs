@@ -59,7 +59,7 @@ fn examples_of_the_document_do_what_it_says() {
     link_program(scratch.path());
 
     let examples: Vec<_> = blocks.iter().filter(|block| block.kind == "console").collect();
-    assert!(examples.len() >= 4);
+    assert!(examples.len() >= 5);
     for block in examples {
         let ends = |line: &&String| line.ends_with('\\');
         let of_command = block.lines.iter().take_while(ends).count() + 1;

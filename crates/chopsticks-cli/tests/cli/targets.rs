@@ -45,6 +45,22 @@ fn command_is_a_target() {
 }
 
 #[test]
+fn function_of_a_script_is_called_without_its_main_block() {
+    let bench = Bench::new();
+    bench.scratch.write("ops/beside.py", "NAME = 'beside'\n");
+    bench.scratch.write(
+        "ops/my-deploy.py",
+        "import beside\ndef restart(what): return [__name__ != '__main__', beside.NAME, what]\n\
+         if __name__ == '__main__': raise ValueError('not to be run')\n",
+    );
+    let ran = bench.run("../ops/my-deploy.py:restart web --on a=local");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "a: [True, 'beside', 'web']\n"), "{ran:?}");
+    let ran = bench.run("../ops/none.py:restart --on a=local");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("there is no script '../ops/none.py'"), "{ran:?}");
+}
+
+#[test]
 fn root_can_be_an_archive() {
     let bench = Bench::new();
     let file = bench.scratch.path().join("code.zip");
