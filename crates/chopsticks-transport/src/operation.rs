@@ -52,6 +52,12 @@ operations! {
     IMPORT = 0x22;
     /// Asks for a package's data.
     RESOURCE = 0x23;
+    /// Writes a file.
+    PUT = 0x24;
+    /// Reads a file.
+    FETCH = 0x25;
+    /// Parts of the agent that it needs from here on.
+    EXTEND = 0x26;
 }
 
 impl Operation {

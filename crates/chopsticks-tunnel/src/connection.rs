@@ -7,7 +7,7 @@ use std::{
 
 use chopsticks_pencode::marshal;
 use chopsticks_transport::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tracing::Instrument as _;
 
 use crate::{
@@ -47,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) handle: Handle,
     pub(crate) serving: Arc<Serving>,
     agent: OnceLock<AgentInfo>,
+    /// Set when the agent has what transfers need.
+    pub(crate) transfers: OnceCell<()>,
 }
 
 /// How a connection has ended.
@@ -185,6 +187,6 @@ impl Connection {
 
 impl Session {
     pub(crate) fn new(handle: Handle, serving: Arc<Serving>) -> Self {
-        Self { handle, serving, agent: OnceLock::new() }
+        Self { handle, serving, agent: OnceLock::new(), transfers: OnceCell::new() }
     }
 }

@@ -6,6 +6,7 @@ use chopsticks_transport::TransportError;
 use thiserror::Error;
 
 use crate::{
+    file::Side,
     hint::{self, Hint},
     host::HostName,
 };
@@ -40,6 +41,8 @@ pub enum Phase {
     Handshake,
     /// The interpreter was being started.
     Spawn,
+    /// A file was being sent or received.
+    Transfer,
 }
 
 /// What went wrong on a host.
@@ -62,6 +65,17 @@ pub enum ErrorKind {
         status: Option<ExitStatus>,
         /// The last lines of stderr.
         stderr: String,
+    },
+    /// A file cannot be read or written, here or there.
+    #[error("{side} file {path:?}")]
+    File {
+        /// Where.
+        side: Side,
+        /// The file. In place of a local one `<bytes>`, `<reader>` or `<writer>`.
+        path: PathBuf,
+        /// Why, in the words of its host.
+        #[source]
+        source: Arc<io::Error>,
     },
     /// The program that the driver started ended before an agent answered.
     #[error("{}", Gone("no agent answered", status, stderr, noise))]
@@ -278,6 +292,7 @@ impl ErrorKind {
             Self::Closed => "closed",
             Self::Codebase(_) => "codebase",
             Self::Disconnected { .. } => "disconnected",
+            Self::File { .. } => "file",
             Self::NoAgent { .. } => "no-agent",
             Self::NoFunction { .. } => "no-function",
             Self::Protocol { .. } => "protocol",
@@ -299,6 +314,7 @@ impl fmt::Display for Phase {
             Self::Close => "close",
             Self::Handshake => "handshake",
             Self::Spawn => "spawn",
+            Self::Transfer => "transfer",
         })
     }
 }
@@ -381,6 +397,12 @@ mod tests {
                 "disconnected",
                 "the connection was lost, signal 9 (SIGKILL)",
                 false,
+            ),
+            (
+                ErrorKind::File { side: Side::Remote, path: PathBuf::from("/srv/a\nb"), source: io() },
+                "file",
+                "remote file \"/srv/a\\nb\"",
+                true,
             ),
             (
                 ErrorKind::NoAgent { status, stderr: key, noise: "Welcome!\n".to_owned() },

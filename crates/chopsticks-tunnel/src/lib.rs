@@ -24,6 +24,7 @@
 //! * [`Driver`], [`Link`], [`AgentCommand`]: for drivers of your own.
 //! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
 //!   answers what agents import.
+//! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
 //! * [`Error`], [`ErrorKind`], [`Phase`], [`Hint`]: what went wrong, on which host, in which phase.
 //!
 //! Groups and queues are not here, and neither is where modules come from.
@@ -33,6 +34,7 @@ mod config;
 mod connection;
 mod driver;
 mod error;
+mod file;
 mod hint;
 mod host;
 mod interpreter;
@@ -55,6 +57,7 @@ pub use driver::{
     Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
 };
 pub use error::{Error, ErrorKind, Phase, RemoteException};
+pub use file::{Fetch, Progress, Put, Side, Transferred};
 pub use hint::{Hint, Symptoms};
 pub use host::{HostName, InvalidHostName};
 pub use interpreter::Interpreter;

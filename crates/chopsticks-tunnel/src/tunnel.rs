@@ -223,7 +223,7 @@ impl Tunnel {
     }
 
     /// The connection, a new one if there is none that lives.
-    fn connection(&self) -> Arc<Connection> {
+    pub(crate) fn connection(&self) -> Arc<Connection> {
         let mut current = self.current();
         match &*current {
             Some(connection) if !connection.has_ended() => connection.clone(),
@@ -237,7 +237,7 @@ impl Tunnel {
         self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn error(&self, phase: Phase, kind: ErrorKind) -> Error {
+    pub(crate) fn error(&self, phase: Phase, kind: ErrorKind) -> Error {
         Error::new(self.host(), phase, kind)
     }
 }

@@ -64,8 +64,9 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Call, Command, ContainerInfo, Docker, DockerExec, Driver, Error,
-    ErrorKind, Function, Hint, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman, PodmanExec,
-    RemoteException, Reply, Ssh, Stderr, Sudo, Symptoms, Target, Tunnel, TunnelConfig,
+    ErrorKind, Fetch, Function, Hint, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman,
+    PodmanExec, Progress, Put, RemoteException, Reply, Side, Ssh, Stderr, Sudo, Symptoms, Target,
+    Transferred, Tunnel, TunnelConfig,
 };
 
 pub use crate::{

@@ -1,0 +1,201 @@
+"""Byte streams with credit (docs/wire.md, section 7), and the threads of the requests that have them.
+
+The controller sends this file and `files` in EXTEND, and the reader runs them: they import nothing when they are
+run. The reader hands over what comes: it must never wait here, neither for a lock that a transfer holds for long nor
+for an import.
+"""
+
+DATA = 0x08
+END = 0x09
+CREDIT = 0x0a
+RESET = 0x0b
+PUT = 0x24
+FETCH = 0x25
+# What the controller may have under way for each stream: all that is held here, however slow the disk.
+WINDOW = 1 << 22
+number_of = Struct('>L')
+# Who sends the next frame of a stream: a reply waits for one of them, and not for one of each transfer.
+turn = allocate_lock()
+
+
+streams = {}        # request -> its streams
+any_message = message
+
+
+def message():
+    """As the core's, but what belongs to streams is handed over here, and bytes of theirs are never joined."""
+    global buf, pos
+    while 1:
+        if streams and pos >= len(buf):
+            # A header by itself: what follows it is then read once, to where it stays.
+            flush_replies()
+            buf, pos = read(10), 0
+        if len(buf) - pos >= 10 and bytearray(buf[pos + 8:pos + 9])[0] == DATA:
+            size, request = HEADER.unpack_from(buf, pos)[:2]
+            pos += 10
+            pieces = [buf[pos:pos + size]]
+            pos += len(pieces[0])
+            size -= len(pieces[0])
+            if size:
+                flush_replies()
+            while size:
+                pieces.append(read(size))
+                size -= len(pieces[-1])
+            on_stream((request, DATA, 0, pieces))
+            continue
+        m = any_message()
+        if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET, PUT, FETCH):
+            return m
+        on_stream(m)
+
+
+def flush_replies():
+    if out:
+        with writing:
+            flush()
+
+
+def send_data(request, view):
+    """Sends one frame of a stream."""
+    head = HEADER.pack(len(view), request, DATA, 0)
+    with turn:
+        with writing:
+            flush()
+            done = 0
+            if not OLD:
+                try:
+                    done = os.writev(OUT, (head, view))
+                except OSError as e:
+                    retry(e, (), (OUT,), ())
+            if done < 10:
+                write(head[done:])
+                done = 10
+            write(view[done - 10:])
+
+
+class Stopped(Exception):
+    """The controller wants no more of a request."""
+    __slots__ = ()
+
+
+class Stream(object):
+    """Both streams of one request. The reader calls `on`, the request's own thread all else."""
+
+    def __init__(self, request):
+        self.request = request
+        self.pieces = []
+        self.credit = 0
+        self.ended = False
+        self.stopped = False
+        self.waiting = False
+        self.lock, self.wake = allocate_lock(), allocate_lock()
+        self.wake.acquire()
+
+    def on(self, operation, payload):
+        with self.lock:
+            if operation == DATA:
+                self.pieces.extend(payload if type(payload) is list else [payload])
+            elif operation == CREDIT:
+                self.credit += number_of.unpack(payload)[0]
+            elif operation == END and not payload:
+                self.ended = True
+            else:
+                # Broken off, not wanted, or cancelled.
+                self.stopped = True
+            if self.waiting:
+                self.waiting = False
+                self.wake.release()
+
+    def wait(self, look):
+        """Returns what `look` does, once that is something."""
+        while 1:
+            with self.lock:
+                if self.stopped:
+                    raise Stopped
+                found = look()
+                if found:
+                    return found
+                self.waiting = True
+            self.wake.acquire()
+
+    def arrived(self):
+        pieces, self.pieces = self.pieces, []
+        return pieces or self.ended
+
+    def allowed(self):
+        return self.credit
+
+    def read(self):
+        """Yields the bytes from the controller in pieces, to the end of the stream."""
+        owed = WINDOW
+        while 1:
+            # In quarters of the window: often enough that the controller does not run dry.
+            if owed >= WINDOW >> 2:
+                send(self.request, CREDIT, 0, number_of.pack(owed))
+                owed = 0
+            pieces = self.wait(self.arrived)
+            if pieces is True:
+                return
+            pieces.reverse()
+            while pieces:
+                piece = pieces.pop()
+                owed += len(piece)
+                if piece:
+                    yield piece
+                if owed >= WINDOW >> 2:
+                    send(self.request, CREDIT, 0, number_of.pack(owed))
+                    owed = 0
+
+    def write(self, view):
+        """Sends the bytes of a `memoryview` when the controller allows it."""
+        while len(view):
+            size = min(self.wait(self.allowed), len(view), FRAME)
+            with self.lock:
+                self.credit -= size
+            send_data(self.request, view[:size])
+            view = view[size:]
+
+
+def on_stream(m):
+    """Takes a message of a request that has streams, or that is to get them. Only for the reader."""
+    request, operation, _, payload = m
+    stream = streams.get(request)
+    if stream:
+        stream.on(operation, payload)
+    elif operation >= PUT:
+        stream = streams[request] = Stream(request)
+        try:
+            start_new_thread(transfer, (stream, operation, payload))
+        except Exception as e:
+            fail(stream, 0, u'%r' % e, b'')
+    elif operation == CREDIT and request not in calls:
+        # So that nobody waits for a stream that will not come.
+        send(request, END, 0, number_of.pack(0))
+
+
+def fail(stream, number, message, path):
+    """Answers that a transfer has failed: the error's number, its text, and the path that it is about."""
+    del streams[stream.request]
+    send(stream.request, FAIL, MARSHAL, marshal.dumps({
+        u'errno': number or 0, u'message': message, u'path': bytearray(path)}, 2))
+
+
+def transfer(stream, operation, payload):
+    """Runs a request with streams, on a thread of its own, and answers it. Never raises."""
+    path = [b'']
+    try:
+        answer = (put if operation == PUT else fetch)(stream, marshal.loads(payload), path)
+    except Stopped:
+        del streams[stream.request]
+        send(stream.request, FAIL, 0, b'\2')
+    except EnvironmentError as e:
+        fail(stream, e.errno, text_of(e.strerror or str(e)), path[0])
+    except Exception as e:
+        fail(stream, 0, text_of('%s: %s' % (type(e).__name__, e)), path[0])
+    else:
+        del streams[stream.request]
+        send(stream.request, REPLY, MARSHAL, marshal.dumps(answer, 2))
+
+
+def text_of(message):
+    return message.decode('utf-8', 'replace') if OLD else message.encode('utf-8', 'replace').decode('utf-8')

@@ -1,0 +1,132 @@
+//! Files, to hosts and from them.
+
+mod content;
+mod fetch;
+mod put;
+mod reply;
+mod sink;
+mod source;
+mod target;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use chopsticks_transport::{Format, Operation};
+use tokio::time::timeout;
+
+pub use self::{fetch::Fetch, put::Put};
+use crate::{
+    connection::{Connection, Session},
+    error::{Error, ErrorKind, Phase},
+    tunnel::Tunnel,
+};
+
+/// A file that was transferred.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Transferred {
+    /// The absolute path on the controller of a file that was fetched; `None` for one that was put, or written elsewhere.
+    pub local: Option<PathBuf>,
+    /// The absolute path on the host.
+    pub remote: PathBuf,
+    /// The size in bytes.
+    pub size: u64,
+    /// The SHA-1 of the content, which both sides have computed, in hexadecimal digits.
+    pub sha1: String,
+}
+
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes of content that have been sent, or received.
+    pub done: u64,
+    /// Bytes of content that are expected; `None` if that is not known.
+    pub total: Option<u64>,
+}
+
+/// Which end of a tunnel.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a tunnel has two ends")]
+pub enum Side {
+    /// The controller's.
+    Local,
+    /// The host's.
+    Remote,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        })
+    }
+}
+
+impl Tunnel {
+    /// Waits for an agent that transfers can be asked of.
+    ///
+    /// Nothing is sent before, as it would have to be read again if the connection begins anew.
+    async fn transferring(&self, connection: &Connection) -> Result<Arc<Session>, Error> {
+        let session = loop {
+            let session = connection.session().await?;
+            match session.handle.hello().await {
+                Ok(_) => break session,
+                Err(_) => connection.after(&session).await?,
+            }
+        };
+        session
+            .transfers
+            .get_or_init(|| async {
+                let parts: String = TRANSFER_PARTS.into_iter().filter_map(chopsticks_agent::part).collect();
+                // A lost connection is told by the request that follows.
+                let _ = session.handle.notice(Operation::EXTEND, Format::None, parts.into_bytes()).await;
+            })
+            .await;
+        Ok(session)
+    }
+
+    /// Keeps to a deadline.
+    async fn in_time<T>(
+        &self,
+        deadline: Option<Duration>,
+        transfer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Some(after) = deadline else { return transfer.await };
+        match timeout(after, transfer).await {
+            Ok(result) => result,
+            Err(_) => {
+                let late = self.connection().late(after);
+                if late.phase() != Phase::Call {
+                    return Err(late);
+                }
+                let kind = ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() };
+                Err(self.error(Phase::Transfer, kind))
+            }
+        }
+    }
+}
+
+/// Whom a transfer tells how far it is.
+struct Watcher<'a>(Option<Box<dyn FnMut(Progress) + Send + 'a>>);
+
+impl Watcher<'_> {
+    fn tell(&mut self, done: u64, total: Option<u64>) {
+        if let Some(watcher) = &mut self.0 {
+            watcher(Progress { done, total });
+        }
+    }
+}
+
+impl fmt::Debug for Watcher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
+    }
+}
+
+/// The permissions of files for which none were asked.
+const FILE_MODE: u32 = 0o644;
+/// The permissions of temporary files for which none were asked.
+const TEMPORARY_MODE: u32 = 0o600;
+/// What an agent needs for transfers.
+const TRANSFER_PARTS: [&str; 2] = ["stream", "files"];

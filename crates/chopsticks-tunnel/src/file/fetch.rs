@@ -1,0 +1,336 @@
+//! Files from hosts.
+
+use std::{
+    io,
+    num::NonZeroU64,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use chopsticks_pencode::marshal::{EncodeError, Writer};
+use chopsticks_transport::{Format, Operation, Order, RequestOptions, StreamReader};
+use tokio::io::AsyncWrite;
+
+use crate::{
+    error::{Error, ErrorKind, Phase},
+    file::{
+        FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred, Watcher,
+        content::{Decoder, Part, SHA1_LEN},
+        reply::{self, Done},
+        sink::{Destination, Sink},
+        target::Attributes,
+    },
+    tunnel::Tunnel,
+};
+
+/// A file to be read from a host: its path there, where its content goes, and how.
+///
+/// ```no_run
+/// use chopsticks_tunnel::{Fetch, Local, Tunnel};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let tunnel = Tunnel::new(Local::new());
+/// let mut content = Vec::new();
+/// tunnel.fetch_with(Fetch::new("/etc/hostname").writer(&mut content).max_size(1 << 20)).await?;
+/// println!("{}", String::from_utf8_lossy(&content));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Fetch<'a> {
+    remote: PathBuf,
+    destination: Destination<'a>,
+    mode: Option<u32>,
+    keep_mode: bool,
+    owner: (Option<u32>, Option<u32>),
+    keep_modified: bool,
+    overwrite: bool,
+    sync: bool,
+    limit: Option<NonZeroU64>,
+    max_size: u64,
+    timeout: Option<Duration>,
+    watcher: Watcher<'a>,
+}
+
+impl<'a> Fetch<'a> {
+    /// Reads the file at a path on the host; a relative one starts at the agent's working folder.
+    ///
+    /// It has to be a regular file, and must not change while it is read. Files of size 0 are read to their end, whatever comes, as
+    /// those in `/proc` have their content only then.
+    pub fn new(remote: impl Into<PathBuf>) -> Self {
+        Self {
+            remote: remote.into(),
+            destination: Destination::Path(None),
+            mode: None,
+            keep_mode: false,
+            owner: (None, None),
+            keep_modified: false,
+            overwrite: true,
+            sync: true,
+            limit: None,
+            max_size: u64::MAX,
+            timeout: None,
+            watcher: Watcher(None),
+        }
+    }
+
+    /// Sets the local path. By default the file gets a fresh name in the folder for temporary files.
+    #[must_use]
+    pub fn to(mut self, local: impl Into<PathBuf>) -> Self {
+        self.destination = Destination::Path(Some(local.into()));
+        self
+    }
+
+    /// Writes the content to a writer, such as a `Vec<u8>`, in place of a file. It gets the content as it comes: only a transfer that
+    /// succeeds says that it was whole.
+    #[must_use]
+    pub fn writer(mut self, writer: impl AsyncWrite + Send + Unpin + 'a) -> Self {
+        self.destination = Destination::Writer(Box::new(writer));
+        self
+    }
+
+    /// Sets the permission bits of the local file. Default: `0o644`, or `0o600` for a temporary file. The umask has no part in it.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Gives the local file the permission bits of the remote one, without set-user-ID, set-group-ID and the sticky bit.
+    #[must_use]
+    pub fn keep_mode(mut self) -> Self {
+        self.keep_mode = true;
+        self
+    }
+
+    /// Sets the owner of the local file, as numbers of a user and a group. By default they are the controller's.
+    #[must_use]
+    pub fn owner(mut self, user: Option<u32>, group: Option<u32>) -> Self {
+        self.owner = (user, group);
+        self
+    }
+
+    /// Gives the local file the time of modification of the remote one. By default it is that of the transfer.
+    #[must_use]
+    pub fn keep_modified(mut self) -> Self {
+        self.keep_modified = true;
+        self
+    }
+
+    /// Sets whether a file that is there is replaced; otherwise that is an error. Default: `true`.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the file is safely on the local disk (fsync) before it is visible. Default: `true`.
+    #[must_use]
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.sync = sync;
+        self
+    }
+
+    /// Sets the most bytes per second that the agent sends, on average from the beginning. Default: no limit.
+    #[must_use]
+    pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
+        self.limit = Some(bytes_per_second);
+        self
+    }
+
+    /// Sets the most bytes of content that are taken; more is an error. Default: no limit.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = bytes;
+        self
+    }
+
+    /// Sets the deadline of the transfer, connecting included. After it the transfer is cancelled. Default: none.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets a function that is told how much has been received, after each piece of it.
+    #[must_use]
+    pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'a) -> Self {
+        self.watcher = Watcher(Some(Box::new(watcher)));
+        self
+    }
+
+    fn payload(&self) -> Result<Vec<u8>, EncodeError> {
+        let limit = self.limit.map_or(0, |limit| i64::try_from(limit.get()).unwrap_or(i64::MAX));
+        let mut writer = Writer::new();
+        writer.begin_dict(2).name("path").bytes(self.remote.as_os_str().as_bytes()).name("limit").int(limit);
+        writer.finish()
+    }
+
+    fn attributes(&self, done: &Done, is_temporary: bool) -> Attributes {
+        let default = if is_temporary { TEMPORARY_MODE } else { FILE_MODE };
+        let kept = done.mode.filter(|_| self.keep_mode).map(|mode| mode & 0o777);
+        let modified = done.modified.filter(|_| self.keep_modified).and_then(time);
+        Attributes { mode: self.mode.or(kept).unwrap_or(default), owner: self.owner, modified }
+    }
+}
+
+impl Tunnel {
+    /// Reads a file of the host into a local one, and replaces what is there.
+    ///
+    /// The file appears here whole, with mode `0o644`, or not at all: see [`fetch_with`](Self::fetch_with), which also takes other
+    /// destinations and options.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_with`](Self::fetch_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_with`](Self::fetch_with).
+    pub async fn fetch(
+        &self,
+        remote: impl AsRef<Path>,
+        local: impl AsRef<Path>,
+    ) -> Result<Transferred, Error> {
+        self.fetch_with(Fetch::new(remote.as_ref()).to(local.as_ref())).await
+    }
+
+    /// Reads a file of the host.
+    ///
+    /// The content streams: some megabytes are in memory at a time, whatever its size. It is written out of sight in the target's folder,
+    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. A symbolic link in its place is
+    /// replaced, not followed. Calls and other transfers on the tunnel go on meanwhile, and share the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::File`] names the side, the path and the reason: the source cannot be read or has changed, the target cannot be
+    /// written. Otherwise as for calls.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the transfer; the target is then as it was or, if its content had arrived, replaced.
+    pub async fn fetch_with(&self, fetch: Fetch<'_>) -> Result<Transferred, Error> {
+        self.in_time(fetch.timeout, self.fetch_now(fetch)).await
+    }
+
+    async fn fetch_now(&self, mut fetch: Fetch<'_>) -> Result<Transferred, Error> {
+        let is_temporary = matches!(fetch.destination, Destination::Path(None));
+        let destination = std::mem::replace(&mut fetch.destination, Destination::Path(None));
+        let destination = destination.resolve().map_err(|error| self.local(&PathBuf::new(), error))?;
+        let (local, name) = (destination.path(), destination.name());
+        let here = |error| self.local(&name, error);
+        let transfer = |kind| self.error(Phase::Transfer, kind);
+        let payload = fetch.payload().map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
+        let mut sink = destination.open(fetch.overwrite).await.map_err(here)?;
+
+        let connection = self.connection();
+        let session = self.transferring(&connection).await?;
+        let options = RequestOptions::new().order(Order::AfterNotices).with_reader();
+        let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
+        let Ok(reader) = request.reader() else { return Err(connection.ended().await.error) };
+        let receiving = Receiving { reader, watcher: &mut fetch.watcher, max_size: fetch.max_size };
+        let received = receiving.run(&mut sink).await;
+        let sha1 = match received {
+            Received::Whole(sha1) => Some(sha1),
+            Received::Broken => None,
+            Received::Malformed(problem) => {
+                sink.abandon().await;
+                let source = Arc::new(problem);
+                let path = fetch.remote;
+                return Err(transfer(ErrorKind::File { side: Side::Remote, path, source }));
+            }
+            // The file was given up by whoever wrote it.
+            Received::Unwritable(error) => return Err(here(error)),
+        };
+        let failed = match request.await {
+            Err(_) => connection.ended().await.error,
+            Ok(reply) => match (reply::read::<Done>(&reply), sha1) {
+                (Ok(done), Some(sha1)) => {
+                    let attributes = fetch.attributes(&done, is_temporary);
+                    let summary = sink.finish(sha1, attributes, fetch.sync).await.map_err(here)?;
+                    let (remote, sha1) = (done.path(), summary.hex());
+                    return Ok(Transferred { local, remote, size: summary.size, sha1 });
+                }
+                (Ok(done), None) => transfer(reply::differs(done.path())),
+                (Err(kind), _) => transfer(kind),
+            },
+        };
+        sink.abandon().await;
+        Err(failed)
+    }
+
+    fn local(&self, path: &Path, source: io::Error) -> Error {
+        let kind = ErrorKind::File { side: Side::Local, path: path.to_owned(), source: Arc::new(source) };
+        self.error(Phase::Transfer, kind)
+    }
+}
+
+/// A transfer under way.
+struct Receiving<'a, 'b> {
+    reader: StreamReader,
+    watcher: &'b mut Watcher<'a>,
+    max_size: u64,
+}
+
+enum Received {
+    Whole([u8; SHA1_LEN]),
+    /// The stream broke off, which the answer explains.
+    Broken,
+    /// It is not what an agent sends, or too much.
+    Malformed(io::Error),
+    /// The destination failed.
+    Unwritable(io::Error),
+}
+
+impl Receiving<'_, '_> {
+    async fn run(mut self, sink: &mut Sink<'_>) -> Received {
+        let mut decoder = Decoder::default();
+        let (mut done, mut total, mut sha1) = (0, None, None);
+        loop {
+            match self.reader.chunk().await {
+                Ok(Some(bytes)) => decoder.push(bytes),
+                Ok(None) => break,
+                Err(_) => return Received::Broken,
+            }
+            while let Some(part) = decoder.next() {
+                match part {
+                    Part::Begin(expected) => total = (expected > 0).then_some(expected),
+                    Part::Data(data) => {
+                        done += data.len() as u64;
+                        if done > self.max_size {
+                            let text = format!("larger than the limit of {} bytes", self.max_size);
+                            return Received::Malformed(io::Error::new(io::ErrorKind::FileTooLarge, text));
+                        }
+                        if let Err(error) = sink.write(data).await {
+                            return Received::Unwritable(error);
+                        }
+                        self.watcher.tell(done, total);
+                    }
+                    Part::End(checksum) => sha1 = Some(checksum),
+                }
+            }
+            if sha1.is_some()
+                && let Err(error) = decoder.finish()
+            {
+                return Received::Malformed(error);
+            }
+        }
+        match (decoder.finish(), sha1) {
+            (Ok(()), Some(sha1)) => Received::Whole(sha1),
+            (Err(error), _) => Received::Malformed(error),
+            (Ok(()), None) => Received::Broken,
+        }
+    }
+}
+
+/// The time that a host gives in nanoseconds; none if this machine cannot tell it.
+fn time(nanoseconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
+    if nanoseconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    }
+}

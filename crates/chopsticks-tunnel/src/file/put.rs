@@ -1,0 +1,358 @@
+//! Files to hosts.
+
+use std::{
+    io,
+    num::NonZeroU64,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use chopsticks_pencode::marshal::{EncodeError, Writer};
+use chopsticks_transport::{
+    Format, Operation, Order, Reply, Request, RequestOptions, StreamWriter, TransportError,
+};
+use tokio::{
+    io::AsyncRead,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    error::{Error, ErrorKind, Phase},
+    file::{
+        FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred, Watcher,
+        content::{BLOCK_LEN, Encoder, Summary},
+        reply::{self, Done},
+        source::{Feed, Piece, Source},
+    },
+    tunnel::Tunnel,
+};
+
+/// A file to be written to a host: its content, its path there, and how.
+///
+/// ```no_run
+/// use chopsticks_tunnel::{Local, Put, Tunnel};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let tunnel = Tunnel::new(Local::new());
+/// let put = Put::bytes("debug = false\n").to("/etc/app.conf").mode(0o640).owner("root:app");
+/// let file = tunnel.put_with(put).await?;
+/// println!("{} bytes at {}", file.size, file.remote.display());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Put<'a> {
+    source: Source<'a>,
+    remote: Option<PathBuf>,
+    mode: Option<u32>,
+    owner: Option<String>,
+    modified: Option<SystemTime>,
+    keep_modified: bool,
+    overwrite: bool,
+    sync: bool,
+    limit: Option<NonZeroU64>,
+    timeout: Option<Duration>,
+    watcher: Watcher<'a>,
+}
+
+impl<'a> Put<'a> {
+    /// Sends the file at a local path.
+    ///
+    /// It has to be a regular file, and must not change while it is read. Files of size 0 are read to their end, whatever comes, as
+    /// those in `/proc` have their content only then.
+    pub fn new(local: impl Into<PathBuf>) -> Self {
+        Self::of(Source::Path(local.into()))
+    }
+
+    /// Sends bytes.
+    pub fn bytes(content: impl Into<Bytes>) -> Self {
+        Self::of(Source::Bytes(content.into()))
+    }
+
+    /// Sends what a reader yields, to its end. An error of the reader fails the transfer.
+    pub fn reader(reader: impl AsyncRead + Send + Unpin + 'a) -> Self {
+        Self::of(Source::Reader(Box::new(reader)))
+    }
+
+    fn of(source: Source<'a>) -> Self {
+        Self {
+            source,
+            remote: None,
+            mode: None,
+            owner: None,
+            modified: None,
+            keep_modified: false,
+            overwrite: true,
+            sync: true,
+            limit: None,
+            timeout: None,
+            watcher: Watcher(None),
+        }
+    }
+
+    /// Sets the path on the host. A relative one starts at the agent's working folder. By default the file gets a fresh
+    /// name in the host's folder for temporary files.
+    #[must_use]
+    pub fn to(mut self, remote: impl Into<PathBuf>) -> Self {
+        self.remote = Some(remote.into());
+        self
+    }
+
+    /// Sets the permission bits. Default: `0o644`, or `0o600` for a temporary file. The host's umask has no part in it.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Sets the owner, as `user`, `user:group` or `:group`, names of the host or numbers. By default it is the agent's user.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<String>) -> Self {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// Sets the time of modification. By default it is that of the transfer.
+    #[must_use]
+    pub fn modified(mut self, time: SystemTime) -> Self {
+        self.modified = Some(time);
+        self
+    }
+
+    /// Gives the file the time of modification of the local one.
+    #[must_use]
+    pub fn keep_modified(mut self) -> Self {
+        self.keep_modified = true;
+        self
+    }
+
+    /// Sets whether a file that is there is replaced; otherwise that is an error. Default: `true`.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the file is safely on the host's disk (fsync) before it is visible. Default: `true`.
+    #[must_use]
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.sync = sync;
+        self
+    }
+
+    /// Sets the most bytes per second that are sent, on average from the beginning. Default: no limit.
+    #[must_use]
+    pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
+        self.limit = Some(bytes_per_second);
+        self
+    }
+
+    /// Sets the deadline of the transfer, connecting included. After it the transfer is cancelled. Default: none.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets a function that is told how much has been sent, after each piece of it.
+    #[must_use]
+    pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'a) -> Self {
+        self.watcher = Watcher(Some(Box::new(watcher)));
+        self
+    }
+
+    fn payload(&self, modified: Option<SystemTime>) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer
+            .begin_dict(6)
+            .name("path")
+            .bytes(self.remote.as_deref().map_or(b"", |path| path.as_os_str().as_bytes()));
+        let default = if self.remote.is_some() { FILE_MODE } else { TEMPORARY_MODE };
+        writer.name("mode").int(i64::from(self.mode.unwrap_or(default) & 0o7777)).name("owner");
+        match &self.owner {
+            Some(owner) => writer.text(owner),
+            None => writer.none(),
+        };
+        writer.name("modified");
+        match self.modified.or(modified.filter(|_| self.keep_modified)) {
+            Some(time) => writer.int(nanoseconds(time)),
+            None => writer.none(),
+        };
+        writer.name("replace").bool(self.overwrite).name("sync").bool(self.sync);
+        writer.finish()
+    }
+}
+
+impl Tunnel {
+    /// Writes a local file to a path on the host, and replaces what is there.
+    ///
+    /// The file appears there whole, with mode `0o644`, or not at all: see [`put_with`](Self::put_with), which also takes other
+    /// contents and options.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_with`](Self::put_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`put_with`](Self::put_with).
+    pub async fn put(&self, local: impl AsRef<Path>, remote: impl AsRef<Path>) -> Result<Transferred, Error> {
+        self.put_with(Put::new(local.as_ref()).to(remote.as_ref())).await
+    }
+
+    /// Writes a file to the host.
+    ///
+    /// The content streams: some megabytes are in memory at a time, whatever its size. It is written out of sight in the target's folder,
+    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. A symbolic link in its place is
+    /// replaced, not followed. Calls and other transfers on the tunnel go on meanwhile, and share the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::File`] names the side, the path and the reason: the source cannot be read or has changed, the target cannot be
+    /// written. Otherwise as for calls.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the transfer; the target is then as it was or, if its content had arrived, replaced.
+    pub async fn put_with(&self, put: Put<'_>) -> Result<Transferred, Error> {
+        self.in_time(put.timeout, self.put_now(put)).await
+    }
+
+    async fn put_now(&self, mut put: Put<'_>) -> Result<Transferred, Error> {
+        let local = put.source.path();
+        let failed = |source| {
+            let kind = ErrorKind::File { side: Side::Local, path: local.clone(), source: Arc::new(source) };
+            self.error(Phase::Transfer, kind)
+        };
+        let source = std::mem::replace(&mut put.source, Source::Bytes(Bytes::new()));
+        let feed = source.open(Pace::block_len(put.limit)).await.map_err(failed)?;
+        let payload = put
+            .payload(feed.modified)
+            .map_err(|error| self.error(Phase::Transfer, ErrorKind::Argument(Arc::new(error))))?;
+        let connection = self.connection();
+        let session = self.transferring(&connection).await?;
+        let options = RequestOptions::new().order(Order::AfterNotices).with_writer();
+        let mut request = session.handle.request_with(Operation::PUT, Format::Marshal, payload, options);
+        let Ok(writer) = request.writer() else { return Err(connection.ended().await.error) };
+        let sending = Sending { feed, writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
+        let (reply, summary) = match sending.run(request).await {
+            Sent::Answered(reply, summary) => (reply, summary),
+            Sent::Unreadable(error) => return Err(failed(error)),
+            Sent::Lost => return Err(connection.ended().await.error),
+        };
+        let done: Done = reply::read(&reply).map_err(|kind| self.error(Phase::Transfer, kind))?;
+        match summary.filter(|summary| done.matches(summary)) {
+            Some(Summary { size, .. }) => {
+                let sha1 = summary.map(|summary| summary.hex()).unwrap_or_default();
+                Ok(Transferred { local: None, remote: done.path(), size, sha1 })
+            }
+            None => Err(self.error(Phase::Transfer, reply::differs(done.path()))),
+        }
+    }
+}
+
+/// A transfer under way.
+struct Sending<'a, 'b> {
+    feed: Feed<'a>,
+    writer: StreamWriter,
+    pace: Pace,
+    watcher: &'b mut Watcher<'a>,
+}
+
+enum Sent {
+    /// With what was sent, if that was all.
+    Answered(Reply, Option<Summary>),
+    /// The source failed.
+    Unreadable(io::Error),
+    /// The connection ended.
+    Lost,
+}
+
+impl Sending<'_, '_> {
+    /// Sends all, unless the answer comes first: that is then a failure.
+    async fn run(self, mut request: Request) -> Sent {
+        let sent = tokio::select! {
+            biased;
+            reply = &mut request => return answered(reply, None),
+            sent = self.send() => sent,
+        };
+        match sent {
+            Ok(summary) => answered(request.await, summary),
+            Err(error) => {
+                // The agent has nothing left of the file when it answers. One that does not is cancelled by the drop.
+                let _ = timeout(ABORT_GRACE, request).await;
+                Sent::Unreadable(error)
+            }
+        }
+    }
+
+    /// Returns what was sent; `None` if the agent wants no more, which it will explain.
+    async fn send(mut self) -> io::Result<Option<Summary>> {
+        let total = self.feed.expected;
+        let mut done = 0;
+        if self.writer.send(Encoder::begin(total.unwrap_or(0))).await.is_err() {
+            return Ok(None);
+        }
+        loop {
+            match self.feed.next().await? {
+                Piece::Block { header, data, len } => {
+                    if self.writer.send(header).await.is_err() || self.writer.send(data).await.is_err() {
+                        return Ok(None);
+                    }
+                    done += len as u64;
+                    self.watcher.tell(done, total);
+                    self.pace.wait(done).await;
+                }
+                Piece::End(summary, end) => {
+                    let is_sent = self.writer.send(end).await.is_ok() && self.writer.finish().is_ok();
+                    return Ok(is_sent.then_some(summary));
+                }
+            }
+        }
+    }
+}
+
+fn answered(reply: Result<Reply, TransportError>, summary: Option<Summary>) -> Sent {
+    reply.map_or(Sent::Lost, |reply| Sent::Answered(reply, summary))
+}
+
+/// Keeps to a number of bytes per second.
+struct Pace {
+    limit: Option<NonZeroU64>,
+    began: Instant,
+}
+
+impl Pace {
+    fn new(limit: Option<NonZeroU64>) -> Self {
+        Self { limit, began: Instant::now() }
+    }
+
+    async fn wait(&self, done: u64) {
+        if let Some(limit) = self.limit {
+            let due = Duration::try_from_secs_f64(done as f64 / limit.get() as f64).unwrap_or(Duration::MAX);
+            if let Some(due) = self.began.checked_add(due) {
+                tokio::time::sleep_until(due).await;
+            }
+        }
+    }
+
+    /// Pieces small enough that they come a few times in a second.
+    fn block_len(limit: Option<NonZeroU64>) -> usize {
+        let slow = limit.map_or(u64::MAX, |limit| limit.get() / 8 + 512);
+        usize::try_from(slow).unwrap_or(usize::MAX).min(BLOCK_LEN)
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    let clamp = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => clamp(after),
+        Err(before) => -clamp(before.duration()),
+    }
+}
+
+/// How long an agent may take to clear up behind a source that failed.
+const ABORT_GRACE: Duration = Duration::from_secs(5);

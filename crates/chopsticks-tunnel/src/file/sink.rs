@@ -1,0 +1,173 @@
+//! Where the content goes that is received.
+
+use std::{fmt, io, path::PathBuf};
+
+use bytes::Bytes;
+use chopsticks_transport::Nonce;
+use sha1::{Digest as _, Sha1};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt as _},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+use crate::file::{
+    content::{SHA1_LEN, Summary},
+    target::{Attributes, Target},
+};
+
+/// Where a file is to go.
+pub(super) enum Destination<'a> {
+    /// At a path, or in a fresh temporary file.
+    Path(Option<PathBuf>),
+    Writer(Box<dyn AsyncWrite + Send + Unpin + 'a>),
+}
+
+impl fmt::Debug for Destination<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Writer(_) => f.debug_tuple("Writer").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// A destination that is open.
+pub(super) enum Sink<'a> {
+    File(FileSink),
+    Writer { writer: Box<dyn AsyncWrite + Send + Unpin + 'a>, sha1: Sha1, size: u64 },
+}
+
+/// A file that a thread of its own writes.
+pub(super) struct FileSink {
+    orders: mpsc::Sender<Order>,
+    thread: JoinHandle<io::Result<Summary>>,
+}
+
+enum Order {
+    Write(Bytes),
+    Finish { sha1: [u8; SHA1_LEN], attributes: Attributes, sync: bool },
+}
+
+impl<'a> Destination<'a> {
+    /// The path, if it is one.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Path(path) => path.clone(),
+            Self::Writer(_) => None,
+        }
+    }
+
+    /// What errors call it.
+    pub(super) fn name(&self) -> PathBuf {
+        self.path().unwrap_or_else(|| PathBuf::from("<writer>"))
+    }
+
+    /// Returns the destination with the path that it will have.
+    pub(super) fn resolve(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Path(Some(path)) => Self::Path(Some(std::path::absolute(path)?)),
+            Self::Path(None) => Self::Path(Some(std::path::absolute(fresh())?)),
+            Self::Writer(_) => self,
+        })
+    }
+
+    /// Opens it. What is there stays as it is until [`Sink::finish`].
+    pub(super) async fn open(self, replace: bool) -> io::Result<Sink<'a>> {
+        match self {
+            Self::Path(path) => {
+                let path = path.unwrap_or_else(fresh);
+                let target = tokio::task::spawn_blocking(move || Target::create(&path, replace)).await??;
+                let (orders, receiver) = mpsc::channel(AHEAD);
+                let thread = tokio::task::spawn_blocking(move || write_all(target, receiver));
+                Ok(Sink::File(FileSink { orders, thread }))
+            }
+            Self::Writer(writer) => Ok(Sink::Writer { writer, sha1: Sha1::new(), size: 0 }),
+        }
+    }
+}
+
+impl Sink<'_> {
+    /// Writes content.
+    pub(super) async fn write(&mut self, data: Bytes) -> io::Result<()> {
+        match self {
+            Self::File(file) => match file.orders.send(Order::Write(data)).await {
+                Ok(()) => Ok(()),
+                // It has ended, with an error.
+                Err(_) => (&mut file.thread).await?.map(drop),
+            },
+            Self::Writer { writer, sha1, size } => {
+                sha1.update(&data);
+                *size += data.len() as u64;
+                writer.write_all(&data).await
+            }
+        }
+    }
+
+    /// Checks the checksum, and makes the file appear.
+    pub(super) async fn finish(
+        self,
+        expected: [u8; SHA1_LEN],
+        attributes: Attributes,
+        sync: bool,
+    ) -> io::Result<Summary> {
+        match self {
+            Self::File(FileSink { orders, thread }) => {
+                // One that has ended tells why below.
+                let _ = orders.send(Order::Finish { sha1: expected, attributes, sync }).await;
+                thread.await?
+            }
+            Self::Writer { mut writer, sha1, size } => {
+                let summary = checked(sha1, size, expected)?;
+                writer.flush().await?;
+                Ok(summary)
+            }
+        }
+    }
+
+    /// Gives up; returns when nothing is left of it.
+    pub(super) async fn abandon(self) {
+        if let Self::File(FileSink { orders, thread }) = self {
+            drop(orders);
+            let _ = thread.await;
+        }
+    }
+}
+
+/// Writes what comes, until the order to finish. If that does not come, the file is given up.
+fn write_all(mut target: Target, mut orders: mpsc::Receiver<Order>) -> io::Result<Summary> {
+    let (mut sha1, mut size) = (Sha1::new(), 0);
+    while let Some(order) = orders.blocking_recv() {
+        match order {
+            Order::Write(data) => {
+                sha1.update(&data);
+                size += data.len() as u64;
+                target.write(&data)?;
+            }
+            Order::Finish { sha1: expected, attributes, sync } => {
+                let summary = checked(sha1, size, expected)?;
+                target.finish(&attributes, sync)?;
+                return Ok(summary);
+            }
+        }
+    }
+    Err(io::ErrorKind::Interrupted.into())
+}
+
+fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summary> {
+    let sha1: [u8; SHA1_LEN] = sha1.finalize().into();
+    if sha1 == expected {
+        return Ok(Summary { size, sha1 });
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"))
+}
+
+/// A path that nobody has used.
+fn fresh() -> PathBuf {
+    let token = Nonce::random();
+    let digits: String = token.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    std::env::temp_dir().join(format!("chopsticks-{digits}"))
+}
+
+/// Pieces that may wait for the thread.
+const AHEAD: usize = 4;

@@ -1,0 +1,220 @@
+//! Where the content comes from that is sent.
+
+use std::{
+    fmt,
+    fs::{File, Metadata},
+    io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use rustix::fs::{Mode, OFlags};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    sync::mpsc,
+};
+
+use crate::file::content::{Encoder, Pool, Summary};
+
+/// What a file is made of.
+pub(super) enum Source<'a> {
+    Bytes(Bytes),
+    Path(PathBuf),
+    Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => f.debug_tuple("Bytes").field(&bytes.len()).finish(),
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Reader(_) => f.debug_tuple("Reader").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// A source that is open.
+pub(super) struct Feed<'a> {
+    kind: Kind<'a>,
+    /// The bytes that are expected; `None` if that is not known.
+    pub(super) expected: Option<u64>,
+    pub(super) modified: Option<SystemTime>,
+}
+
+enum Kind<'a> {
+    Bytes { rest: Bytes, encoder: Encoder, block_len: usize },
+    Reader { reader: Box<dyn AsyncRead + Send + Unpin + 'a>, encoder: Encoder, pool: Pool },
+    Thread(mpsc::Receiver<io::Result<Piece>>),
+    Done,
+}
+
+/// A piece of a content in the form in which it is sent.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// A block, or a header and a block.
+    Block {
+        header: Bytes,
+        data: Bytes,
+        len: usize,
+    },
+    End(Summary, Bytes),
+}
+
+impl<'a> Source<'a> {
+    /// What errors call it.
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            Self::Bytes(_) => PathBuf::from("<bytes>"),
+            Self::Path(path) => path.clone(),
+            Self::Reader(_) => PathBuf::from("<reader>"),
+        }
+    }
+
+    /// Opens it. A file is read by a thread of its own, in blocks of `block_len`, which ends when the feed is dropped.
+    pub(super) async fn open(self, block_len: usize) -> io::Result<Feed<'a>> {
+        let encoder = Encoder::default();
+        Ok(match self {
+            Self::Bytes(rest) => {
+                let expected = Some(rest.len() as u64);
+                Feed { kind: Kind::Bytes { rest, encoder, block_len }, expected, modified: None }
+            }
+            Self::Reader(reader) => {
+                let pool = Pool::new(block_len);
+                Feed { kind: Kind::Reader { reader, encoder, pool }, expected: None, modified: None }
+            }
+            Self::Path(path) => {
+                let (file, metadata) = tokio::task::spawn_blocking(move || open_regular(&path)).await??;
+                let (pieces, receiver) = mpsc::channel(AHEAD);
+                let (expected, modified) = (metadata.len(), metadata.modified().ok());
+                drop(tokio::task::spawn_blocking(move || read_all(&file, &metadata, block_len, &pieces)));
+                let expected = (expected > 0).then_some(expected);
+                Feed { kind: Kind::Thread(receiver), expected, modified }
+            }
+        })
+    }
+}
+
+impl Feed<'_> {
+    /// Returns the next piece; after the end there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: a piece can be lost.
+    pub(super) async fn next(&mut self) -> io::Result<Piece> {
+        let encoder = match &mut self.kind {
+            Kind::Done => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Kind::Thread(pieces) => {
+                return pieces.recv().await.ok_or_else(|| io::Error::other("the reading has ended"))?;
+            }
+            Kind::Bytes { rest, encoder, block_len } => {
+                let data = rest.split_to(rest.len().min(*block_len));
+                if !data.is_empty() {
+                    let (header, len) = (encoder.header(&data), data.len());
+                    return Ok(Piece::Block { header, data, len });
+                }
+                std::mem::take(encoder)
+            }
+            Kind::Reader { reader, encoder, pool } => {
+                let mut block = pool.take();
+                let len = reader.read(block.content()).await?;
+                if len > 0 {
+                    let data = encoder.fill(block, len);
+                    pool.keep(&data);
+                    return Ok(Piece::Block { header: Bytes::new(), data, len });
+                }
+                std::mem::take(encoder)
+            }
+        };
+        self.kind = Kind::Done;
+        let (summary, end) = encoder.finish();
+        Ok(Piece::End(summary, end))
+    }
+}
+
+/// Opens a regular file. Others are not touched: opening a FIFO waits, and opening a device may do anything.
+pub(super) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    check_regular(&std::fs::metadata(path)?)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    check_regular(&metadata)?;
+    Ok((file, metadata))
+}
+
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if kind.is_file() {
+        return Ok(());
+    }
+    let name = if kind.is_fifo() {
+        "FIFO"
+    } else if kind.is_socket() {
+        "socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "device"
+    } else {
+        "special file"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but a {name}")))
+}
+
+/// Reads a file to its end, as long as somebody wants it.
+fn read_all(file: &File, before: &Metadata, block_len: usize, pieces: &mpsc::Sender<io::Result<Piece>>) {
+    let mut encoder = Encoder::default();
+    let mut pool = Pool::new(block_len);
+    let ended = read_blocks(file, before, &mut pool, &mut encoder, pieces);
+    let last = match ended {
+        Ok(true) => {
+            let (summary, end) = encoder.finish();
+            Ok(Piece::End(summary, end))
+        }
+        Ok(false) => return,
+        Err(error) => Err(error),
+    };
+    // Nobody who waits, nobody to be told.
+    let _ = pieces.blocking_send(last);
+}
+
+/// Returns whether all was read; otherwise nobody wants the rest.
+fn read_blocks(
+    mut file: &File,
+    before: &Metadata,
+    pool: &mut Pool,
+    encoder: &mut Encoder,
+    pieces: &mpsc::Sender<io::Result<Piece>>,
+) -> io::Result<bool> {
+    let mut size = 0;
+    loop {
+        let mut block = pool.take();
+        let len = match file.read(block.content()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            len => len?,
+        };
+        size += len as u64;
+        // Never longer than it was, so that one that grows without end comes to its own.
+        if len == 0 || before.len() > 0 && size > before.len() {
+            break;
+        }
+        let data = encoder.fill(block, len);
+        pool.keep(&data);
+        if pieces.blocking_send(Ok(Piece::Block { header: Bytes::new(), data, len })).is_err() {
+            return Ok(false);
+        }
+    }
+    // A size of 0 is also what files have whose content is made when they are read, such as those in /proc.
+    let after = file.metadata()?;
+    let time = |metadata: &Metadata| (metadata.mtime(), metadata.mtime_nsec());
+    let is_same = size <= before.len() && before.len() == after.len() && time(before) == time(&after);
+    if before.len() > 0 && !is_same {
+        return Err(io::Error::other("it changed while it was read"));
+    }
+    Ok(true)
+}
+
+/// Blocks that may be read ahead.
+const AHEAD: usize = 3;
