@@ -412,16 +412,17 @@ def failed(stage, request):
         if stage:
             part('failure')
             return failure(stage, request)
+        what = u'%r' % sys.exc_info()[1]
     except:  # noqa: E722
-        pass
-    return marshal.dumps(dict.fromkeys((u'kind', u'type', u'message', u'traceback'), u'%r' % sys.exc_info()[1]), 2)
+        what = u'%s' % sys.exc_info()[0].__name__
+    return marshal.dumps(dict.fromkeys((u'kind', u'type', u'message', u'traceback'), what), 2)
 
 
 def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
     global number, busy, serial
     if over or os.getpid() != PID:
-        raise ImportError('the agent ends, or this is a fork of it')
+        raise ImportError('the agent ends, or is forked')
     slot = [allocate_lock()]
     slot[0].acquire()
     # An interrupt in the middle of a frame would lose our place in the stream: it waits.

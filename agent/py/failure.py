@@ -101,7 +101,8 @@ def failure(stage, request):
     # Nor do those of the import system, where they are not left out already: as with a syntax error.
     text = u''.join(to_text(line) for line in lines
                     if not line.startswith(('  File "chopsticks/', '  File "<frozen importlib.')))
-    kind = error.__class__
+    # On 2.7 what is raised may be an instance of a class of the old style.
+    kind = error.__class__ if OLD else type(error)
     name = kind.__name__
     module = getattr(kind, '__module__', '')
     if module not in ('builtins', 'exceptions', '__builtin__'):

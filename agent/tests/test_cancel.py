@@ -119,7 +119,8 @@ class Cancel(Case):
         request = agent.call_later('time:sleep', 600)
         agent.cancel(request)
         self.cancelled(agent, request)
-        time.sleep(.3)
+        # The thread that ends the call has ended.
+        self.assertTrue(eventually(lambda: len(os.listdir('/proc/%d/task' % agent.process.pid)) == 2))
         self.assertTrue(marked(mark))
 
     def test_call_after_a_cancelled_one_is_not_struck(self):

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 from harness import OLD, Case, alive, eventually, function, marked, program
@@ -177,10 +176,10 @@ class End(Case):
     def test_term_during_the_end_saves_no_child(self):
         def end(agent):
             agent.end_input()
-            time.sleep(.3)
+            self.assertTrue(eventually(lambda: agent.errors == [b'exit\n']))
             agent.process.terminate()
-        self.leftovers('[subprocess.Popen(LOOP, preexec_fn=os.setsid), '
-                       '__import__("atexit").register(time.sleep, 1)]', 0, end=end)
+        self.leftovers('[subprocess.Popen(LOOP, preexec_fn=os.setsid), __import__("atexit").register('
+                       'lambda: [os.write(2, b"exit\\n"), time.sleep(1)])]', 0, end=end)
 
     def test_end_of_input_in_the_middle_of_a_frame(self):
         agent = self.agent()

@@ -93,10 +93,10 @@ class Overlap(Case):
 
     def test_helper_reads_after_an_import_that_took_long(self):
         # The main thread reads while it waits for a module; the helper had gone to sleep meanwhile and was not woken.
-        agent = self.agent({'late': b'import time\ndef f(n): time.sleep(n); return n'}, slow=.1)
+        code = {'late': b'import os, time\ndef f(n): os.write(2, b"in\\n"); time.sleep(n)'}
+        agent = self.agent(code, slow=.1)
         request = agent.call_later('late:f', 60)
-        self.assertTrue(eventually(lambda: 'late' in agent.asked))
-        time.sleep(.3)
+        self.assertTrue(eventually(lambda: agent.errors))
         self.assertEqual(agent.call('operator:neg', 1), -1)
         agent.cancel(request)
         self.assertEqual(agent.failure(request)['kind'], 'cancelled')
@@ -104,11 +104,12 @@ class Overlap(Case):
     def test_call_that_overlaps_an_import_deadlocks_nobody(self):
         # On 2.7 all imports share a lock: the helper must not need it while the main thread holds it and waits for the
         # helper to read the answer.
-        code = {'first': b'import time\ntime.sleep(.2)\nimport second\ndef f(): return second.N',
+        code = {'first': b'import os, time\nos.write(2, b"in\\n")\n'
+                         b'time.sleep(.2)\nimport second\ndef f(): return second.N',
                 'second': b'import time\ntime.sleep(.2)\nN = 5'}
         agent = self.agent(code, slow=.1)
         first = agent.call_later('first:f')
-        time.sleep(.3)
+        self.assertTrue(eventually(lambda: agent.errors))
         others = [agent.call_later('operator:neg', n) for n in range(3)]
         self.assertEqual(agent.result(first), 5)
         self.assertEqual([agent.result(r) for r in others], [0, -1, -2])
@@ -135,12 +136,13 @@ class Overlap(Case):
     def test_call_for_which_there_is_no_thread_fails_alone(self):
         agent = self.agent()
         self.assertEqual(agent.call('operator:neg', 1), -1)
-        body = ('import resource, time\n'
-                'def f(n):\n  resource.setrlimit(resource.RLIMIT_AS, (n, resource.RLIM_INFINITY)); time.sleep(1)')
+        body = ('import os, resource, time\ndef f(n):\n'
+                '  resource.setrlimit(resource.RLIMIT_AS, (n, resource.RLIM_INFINITY))\n'
+                '  os.write(2, b"in\\n"); time.sleep(1)')
         with open('/proc/%d/statm' % agent.process.pid) as f:
             used = int(f.read().split()[0]) * 4096
         request = agent.call_later(function(body), used + (6 << 20))
-        time.sleep(.3)
+        self.assertTrue(eventually(lambda: agent.errors))
         others = [agent.call_later('operator:neg', n) for n in range(3)]
         self.assertEqual(agent.result(request), None)
         for other in others:

@@ -83,6 +83,10 @@ struct ReadmeDoctests;
 struct GroupsDoctests;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/remote-code.md")]
+struct RemoteCodeDoctests;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/queues.md")]
 struct QueuesDoctests;
 

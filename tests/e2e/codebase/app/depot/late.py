@@ -1,0 +1,5 @@
+import time
+
+from depot import limits
+
+LOADED = (time.time(), limits.LARGEST)

@@ -1,0 +1,3 @@
+from addons.red import COLOUR as RED
+
+COLOUR = 'blue beside ' + RED

@@ -1,0 +1,3 @@
+def step():
+    import deploy
+    return deploy.Step
