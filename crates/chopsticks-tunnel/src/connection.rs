@@ -61,8 +61,12 @@ pub(crate) struct Ended {
 }
 
 impl Connection {
-    /// Begins to connect; a task of its own owns the connection from here on.
-    pub(crate) fn open(driver: Arc<dyn Driver>, config: TunnelConfig) -> Arc<Self> {
+    /// Begins to connect; a task of its own owns the connection from here on. `before` is the tunnel's connection before.
+    pub(crate) fn open(
+        driver: Arc<dyn Driver>,
+        config: TunnelConfig,
+        before: Option<watch::Receiver<Stage>>,
+    ) -> Arc<Self> {
         let (stage, watch) = watch::channel(Stage::Opening);
         let (stop, stopped) = mpsc::channel(1);
         let host = driver.host();
@@ -71,7 +75,7 @@ impl Connection {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 let span = tracing::debug_span!("tunnel", %host);
-                let keeper = Keeper::new(driver, config, stage, stopped, tail);
+                let keeper = Keeper::new(driver, config, stage, stopped, tail, before);
                 drop(runtime.spawn(keeper.keep().instrument(span)));
             }
             Err(error) => {
@@ -93,6 +97,11 @@ impl Connection {
             Stage::Open(session) => session.handle.is_established() && session.handle.is_closed(),
             Stage::Ended(_) => true,
         }
+    }
+
+    /// How far it is, for those who are not to keep it alive.
+    pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.clone()
     }
 
     /// Waits until requests can be made.

@@ -72,6 +72,12 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         AgentOptions::new()
     }
 
+    /// Whether a connection has to end, and what it leaves to be removed, before the next one of the tunnel begins, as with
+    /// containers of a given name. By default not.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     /// Returns what names the server that is connected to, if it may refuse connections when many come at once, as SSH servers do.
     ///
     /// Tunnels with the same destination take turns at connecting, and try again when ssh says that it was refused for that. By

@@ -33,6 +33,8 @@ pub(crate) struct Keeper {
     stage: watch::Sender<Stage>,
     stopped: mpsc::Receiver<()>,
     tail: Tail,
+    /// How far the tunnel's connection before is.
+    before: Option<watch::Receiver<Stage>>,
 }
 
 /// How an attempt to connect, and all that came of it, has ended.
@@ -73,8 +75,9 @@ impl Keeper {
         stage: watch::Sender<Stage>,
         stopped: mpsc::Receiver<()>,
         tail: Tail,
+        before: Option<watch::Receiver<Stage>>,
     ) -> Self {
-        Self { host: driver.host(), driver, config, stage, stopped, tail }
+        Self { host: driver.host(), driver, config, stage, stopped, tail, before }
     }
 
     pub(crate) async fn keep(mut self) {
@@ -88,6 +91,14 @@ impl Keeper {
 
     /// Connects, again if the server refuses because of its load, and stays until the end.
     async fn run(&mut self) -> Ended {
+        if let Some(mut before) = self.before.take().filter(|_| self.driver.is_exclusive()) {
+            tokio::select! {
+                biased;
+                _ = self.stopped.recv() => return self.stopped_early(),
+                // An error says that it is gone with its runtime.
+                _ = before.wait_for(|stage| matches!(stage, Stage::Ended(_))) => {}
+            }
+        }
         let gate = self.driver.destination().map(|destination| Gate::of(&destination));
         let mut deadline = None;
         let (mut attempts, mut alone) = (0, 0);

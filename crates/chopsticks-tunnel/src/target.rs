@@ -81,6 +81,8 @@ impl Target {
     pub fn or_python(mut self, interpreter: impl Into<Interpreter>) -> Self {
         let python = interpreter.into();
         self.place = match self.place {
+            // Words that end in an interpreter say which.
+            Place::Command(driver) if !driver.has_place() => Place::Command(driver),
             Place::Command(driver) => Place::Command(driver.or_python(&python)),
             Place::Docker(driver) => Place::Docker(Box::new(driver.or_python(&python))),
             Place::DockerExec(driver) => Place::DockerExec(driver.or_python(&python)),

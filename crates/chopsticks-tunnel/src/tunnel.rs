@@ -10,11 +10,12 @@ use bytes::Bytes;
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::sync::watch;
 
 use crate::{
     call::{Call, Function, Reply, Script},
     config::TunnelConfig,
-    connection::{Connection, Session},
+    connection::{Connection, Session, Stage},
     driver::{AgentCommand, Driver},
     error::{Error, ErrorKind, Phase, RemoteException},
     host::HostName,
@@ -43,6 +44,8 @@ struct Shared {
     driver: Arc<dyn Driver>,
     config: TunnelConfig,
     current: Mutex<Option<Arc<Connection>>>,
+    /// How far the connection is that was opened last.
+    last: Mutex<Option<watch::Receiver<Stage>>>,
 }
 
 /// What an agent says of itself.
@@ -70,7 +73,15 @@ impl Tunnel {
     /// Creates a tunnel. It does not connect yet.
     pub fn with_config(driver: impl Driver, config: TunnelConfig) -> Self {
         let driver: Arc<dyn Driver> = Arc::new(driver);
-        Self { shared: Arc::new(Shared { host: driver.host(), driver, config, current: Mutex::new(None) }) }
+        Self {
+            shared: Arc::new(Shared {
+                host: driver.host(),
+                driver,
+                config,
+                current: Mutex::new(None),
+                last: Mutex::new(None),
+            }),
+        }
     }
 
     /// Returns the host's name.
@@ -227,9 +238,13 @@ impl Tunnel {
         let mut current = self.current();
         match &*current {
             Some(connection) if !connection.has_ended() => connection.clone(),
-            _ => current
-                .insert(Connection::open(self.shared.driver.clone(), self.shared.config.clone()))
-                .clone(),
+            _ => {
+                let mut last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+                let Shared { driver, config, .. } = &*self.shared;
+                let connection = Connection::open(driver.clone(), config.clone(), last.take());
+                *last = Some(connection.stage());
+                current.insert(connection).clone()
+            }
         }
     }
 

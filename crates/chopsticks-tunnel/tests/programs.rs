@@ -239,6 +239,22 @@ async fn container_of_another_tunnel_with_the_name_is_left_alone() {
 }
 
 #[tokio::test]
+async fn next_connection_waits_until_the_container_of_the_last_one_is_gone() {
+    let scratch = Scratch::new();
+    // The engine is slow to remove what has the name.
+    let text = "mkdir $DIR/box || { echo 'container name \"/box\" is already in use' >&2; exit 125; }\n\
+                \"$@\"; sleep 0.3; rmdir $DIR/box; exit 0";
+    let tunnel = Tunnel::with_config(docker(&scratch, text), config());
+    tunnel.connect().await.unwrap();
+    for _ in 0..3 {
+        let (closed, connected) = tokio::join!(tunnel.close(), tunnel.connect());
+        closed.unwrap();
+        connected.unwrap();
+    }
+    tunnel.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn interpreter_is_looked_for_where_wrappers_do_not_run() {
     let scratch = Scratch::new();
     program(&scratch, "python3", "echo 'no version is set' >&2; exit 127");

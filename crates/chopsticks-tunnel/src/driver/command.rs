@@ -66,12 +66,17 @@ impl Command {
         self
     }
 
+    /// Whether a line of shell goes among the arguments.
+    pub(crate) fn has_place(&self) -> bool {
+        self.args.iter().any(|argument| argument == PLACE)
+    }
+
     fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
         let mut arguments = self.args.clone();
-        let mut places = arguments.iter_mut().filter(|argument| *argument == PLACE).peekable();
-        if places.peek().is_some() {
+        if self.has_place() {
             let interpreter = self.setup.interpreter.clone().unwrap_or_else(|| "python3".into());
             let line = agent.shell_line(&[], &interpreter)?;
+            let places = arguments.iter_mut().filter(|argument| *argument == PLACE);
             places.for_each(|place| place.clone_from(&line));
             return Ok(arguments);
         }

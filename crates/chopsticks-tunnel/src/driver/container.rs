@@ -234,6 +234,10 @@ impl<E: Engine> Driver for Container<E> {
         self.setup.options.clone()
     }
 
+    fn is_exclusive(&self) -> bool {
+        self.container_name.is_some()
+    }
+
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let nonce = Nonce::random();
         let connection: String = nonce.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -92,6 +92,8 @@ fn general_interpreter_leaves_a_special_one_alone() {
         let special = general(&format!("{text}?python=special"));
         assert!(special.contains("special") && !special.contains("general"), "{special}");
     }
+    assert!(general("exec:su u -c {}").contains("general"));
+    assert!(!general("exec:srun python3").contains("general"), "the words name an interpreter themselves");
 }
 
 #[test]
