@@ -126,6 +126,12 @@ def stubborn(canary):
             pass
 
 
+def stop_itself(canary):
+    """Starts a process, and takes no notice of anything from then on."""
+    subprocess.Popen(['sh', '-c', WAIT, canary])
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def die(number):
     os.kill(os.getpid(), number)
     time.sleep(1000)

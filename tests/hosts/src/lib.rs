@@ -5,6 +5,7 @@
 //! `tests/hosts` and `tests/docker`. Neither runs without its lab: `cargo xtask test-hosts`, `cargo xtask test-docker`.
 
 pub mod behaviour;
+pub mod check;
 pub mod lab;
 pub mod place;
 pub mod watch;

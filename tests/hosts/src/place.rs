@@ -132,9 +132,9 @@ impl Place {
             "podman_exec" => Kind::PodmanExec(start("podman")),
             "podman_run" => Kind::PodmanRun(image()),
             "srun" => Kind::Srun,
-            "ssh" => Kind::Ssh,
+            "ssh_plain" => Kind::Ssh,
             "ssh_sudo" => Kind::SshSudo,
-            "sudo" => Kind::Sudo,
+            "sudo_user" => Kind::Sudo,
             "nsenter" => Kind::Nsenter,
             _ => panic!("there is no place called {name}"),
         };

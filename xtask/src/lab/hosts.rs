@@ -264,9 +264,9 @@ impl Config {
     }
 
     fn finish(self, folder: &str) -> String {
-        // The first value of an option counts, so those for all come last.
+        // The first value of an option counts, so those for all come last; of identities all count.
         let text = self.text
-            + "Host *\n  IdentityFile LAB/ssh/id\n  IdentitiesOnly yes\n  UserKnownHostsFile LAB/ssh/known_hosts\n  \
+            + "Host * !wrong-key\n  IdentityFile LAB/ssh/id\nHost *\n  IdentitiesOnly yes\n  UserKnownHostsFile LAB/ssh/known_hosts\n  \
                GlobalKnownHostsFile /dev/null\n";
         text.replace("LAB", folder)
     }

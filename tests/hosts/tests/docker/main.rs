@@ -1,3 +1,5 @@
 //! The drivers of containers, with the images that `cargo xtask test-docker` makes.
 
+mod engine;
+
 chopsticks_hosts::behaviours! { docker_exec docker_run podman_exec podman_run }

@@ -1,0 +1,8 @@
+//! Every driver but those of containers, on the hosts that `cargo xtask test-hosts` sets up.
+
+mod links;
+mod many;
+mod ssh;
+mod sudo;
+
+chopsticks_hosts::behaviours! { bwrap local nsenter srun ssh_plain ssh_sudo sudo_user }

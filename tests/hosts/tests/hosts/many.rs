@@ -1,0 +1,87 @@
+//! Many tunnels at once: servers that are busy, and much output.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use chopsticks::{Stderr, Tunnel};
+use chopsticks_hosts::check::{config, tunnel};
+use chopsticks_hosts::lab::ssh;
+use chopsticks_hosts::watch::childless;
+use futures::future::join_all;
+
+/// Calls a function on each, and fails with all that failed.
+async fn call_all(tunnels: &[Tunnel]) {
+    let answers = join_all(tunnels.iter().map(|tunnel| tunnel.call::<i64>("far:add", (1, 2)))).await;
+    let failed: Vec<_> = answers.into_iter().filter_map(|answer| Some(answer.err()?.report())).collect();
+    assert!(failed.is_empty(), "{} of {} failed: {failed:?}", failed.len(), tunnels.len());
+}
+
+async fn close_all(tunnels: Vec<Tunnel>) {
+    for closed in join_all(tunnels.iter().map(Tunnel::close)).await {
+        closed.unwrap_or_else(|error| panic!("{}", error.report()));
+    }
+    drop(tunnels);
+    childless().await;
+}
+
+/// The server drops half of what comes while three are logging in, and all while five are.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_tunnels_connect_to_a_server_that_drops_connections() {
+    let tunnels: Vec<_> = (0..50).map(|n| tunnel(ssh("strict").name(format!("strict-{n}")))).collect();
+    call_all(&tunnels).await;
+    close_all(tunnels).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_hundred_hosts_are_not_mixed() {
+    let heard: Arc<Mutex<HashMap<String, Vec<String>>>> = Arc::default();
+    let ear = Arc::clone(&heard);
+    let sink = move |host: &str, line: &[u8]| {
+        let line = String::from_utf8_lossy(line).into_owned();
+        ear.lock().unwrap().entry(host.to_owned()).or_default().push(line);
+    };
+    let config = config().stderr(Stderr::callback(sink));
+    let tunnels: Vec<_> = (0..100)
+        .map(|n| Tunnel::with_config(ssh("plain").name(format!("host-{n}")), config.clone()))
+        .collect();
+    call_all(&tunnels).await;
+    let writes = tunnels.iter().enumerate().map(|(n, tunnel)| {
+        tunnel.call::<u32>("far:write_stderr", (100, format!("mark-{n}-{}", "x".repeat(200))))
+    });
+    for answer in join_all(writes).await {
+        answer.unwrap_or_else(|error| panic!("{}", error.report()));
+    }
+    close_all(tunnels).await;
+    let heard = heard.lock().unwrap();
+    assert_eq!(heard.len(), 100);
+    for (host, lines) in heard.iter() {
+        let mark = format!("{}-{}", host.replace("host", "mark"), "x".repeat(200));
+        assert_eq!(lines.len(), 103, "{host}");
+        for (number, line) in lines.iter().take(100).enumerate() {
+            assert_eq!(*line, format!("{mark} line {number}"));
+        }
+        assert!(lines.iter().all(|line| line.starts_with(&mark)), "{host}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundred_megabytes_of_stderr_come_while_a_result_returns() {
+    let count = Arc::new(Mutex::new((0_u64, 0_u64)));
+    let ear = Arc::clone(&count);
+    let line = "0123456789".repeat(12);
+    let expected = line.clone();
+    let sink = move |_: &str, line: &[u8]| {
+        let mut count = ear.lock().unwrap();
+        count.0 += line.len() as u64 + 1;
+        count.1 += u64::from(line != expected.as_bytes());
+    };
+    let tunnel = Tunnel::with_config(ssh("plain"), config().stderr(Stderr::callback(sink)));
+    let flood = tunnel.call::<serde_bytes::ByteBuf>("far:flood_stderr", (100, &line));
+    let other = tunnel.call::<i64>("far:add", (1, 2));
+    let (result, other) = tokio::join!(flood, other);
+    assert_eq!((result.unwrap().len(), other.unwrap()), (2 << 20, 3));
+    tunnel.close().await.unwrap();
+    let (bytes, wrong) = *count.lock().unwrap();
+    // The last line has no end of its own, and is cut where the hundred megabytes are.
+    assert!(bytes.abs_diff(100 << 20) <= 1 && wrong <= 1, "{bytes} bytes, {wrong} other lines");
+}
