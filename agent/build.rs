@@ -1,7 +1,8 @@
 //! Strips the agent's Python files and the library's, and packs those that every connection sends.
 //!
 //! Stripping removes what the far side does not need (comments, docstrings, three of four spaces of
-//! indentation, spaces around operators) and keeps every line where it was, so that tracebacks stay true.
+//! indentation; in the agent itself the spaces around operators too) and keeps every line where it was, so that
+//! tracebacks stay true.
 
 use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path};
 
@@ -21,7 +22,7 @@ fn main() {
     let mut sent = Vec::new();
     for name in SENT.iter().chain(&FETCHED) {
         let original = fs::read_to_string(format!("py/{name}.py")).expect("the file is part of the package");
-        let stripped = strip(&original);
+        let stripped: String = strip(&original).lines().map(squeeze).collect();
         // The first line, a docstring, is blank by now: it makes room for the name by which the agent finds a part.
         assert!(stripped.starts_with('\n'), "py/{name}.py does not begin with a docstring");
         let text = if *name == "agent" { stripped } else { format!("# {name}{stripped}") };
@@ -80,7 +81,7 @@ fn library(out: &Path) -> String {
     table + "]"
 }
 
-/// Removes comments, docstrings, most indentation and needless spaces; line numbers stay.
+/// Removes comments, docstrings and most indentation; line numbers stay.
 fn strip(source: &str) -> String {
     let mut stripped = String::with_capacity(source.len());
     let mut in_docstring = false;
@@ -96,7 +97,7 @@ fn strip(source: &str) -> String {
                 _ => text,
             };
             stripped.extend(std::iter::repeat_n(' ', (line.len() - text.len()) / 4));
-            squeeze(code, &mut stripped);
+            stripped.push_str(code);
         }
         stripped.push('\n');
     }
@@ -105,8 +106,12 @@ fn strip(source: &str) -> String {
     stripped
 }
 
-/// Appends a line of code without the spaces beside operators and brackets that are not in a string.
-fn squeeze(code: &str, squeezed: &mut String) {
+/// Returns a line, and its end, without the spaces beside operators and brackets that are not in a string.
+///
+/// Not for the library, whose lines users see in tracebacks.
+fn squeeze(line: &str) -> String {
+    let code = line.trim_start();
+    let mut squeezed = line[..line.len() - code.len()].to_owned();
     let needless = |c: Option<char>| c.is_some_and(|c| "=+-*/%<>,:()[]{}|&!".contains(c));
     let (mut quote, mut escaped) = (None, false);
     let mut before = None;
@@ -124,4 +129,6 @@ fn squeeze(code: &str, squeezed: &mut String) {
         squeezed.push(c);
         before = Some(c);
     }
+    squeezed.push('\n');
+    squeezed
 }

@@ -272,11 +272,11 @@ def start(payload):
     options = marshal.loads(payload[26:])
     nonce = ''.join('%02x' % b for b in bytearray(token))
     # As bytes, which are the same in every locale. Without the folder there is nothing to do: the error ends the agent.
+    native = bytes if OLD else os.fsdecode
     for key, value in options.get('env', {}).items():
-        (os.environ if OLD else os.environb)[key.encode('utf-8')] = value.encode('utf-8')
+        os.environ[native(key.encode('utf-8'))] = native(value.encode('utf-8'))
     if options.get('cwd'):
-        folder = options['cwd'].encode('utf-8')
-        os.chdir(folder if OLD else os.fsdecode(folder))
+        os.chdir(native(options['cwd'].encode('utf-8')))
     try:
         # A child that runs no other program has the environment that we were started with, but our name.
         with open('/proc/self/comm', 'w') as f:
@@ -414,7 +414,7 @@ def failed(stage, request):
             return failure(stage, request)
         what = u'%r' % sys.exc_info()[1]
     except:  # noqa: E722
-        what = u'%s' % sys.exc_info()[0].__name__
+        what = u'exception'
     return marshal.dumps(dict.fromkeys((u'kind', u'type', u'message', u'traceback'), what), 2)
 
 
@@ -422,7 +422,7 @@ def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
     global number, busy, serial
     if over or os.getpid() != PID:
-        raise ImportError('the agent ends, or is forked')
+        raise ImportError('the agent ends or is forked')
     slot = [allocate_lock()]
     slot[0].acquire()
     # An interrupt in the middle of a frame would lose our place in the stream: it waits.

@@ -15,10 +15,10 @@ def overlap(m, apart=1):
                     queued.append(m)
                     return
                 room.pop()
-        if apart and (OLD or 'threading' not in globals()):
-            # An import waits for others (later the first time, on 2.7 always), and these for what we are to read.
-            start_new_thread(overlap, (m, 0))
-            return
+            if OLD or 'threading' not in globals():
+                # An import waits for others (later the first time, on 2.7 always), and these for what we are to read.
+                start_new_thread(overlap, (m, 0))
+                return
         import threading
         # Whichever thread imports `threading` first passes for the main thread in older versions.
         with lock:

@@ -208,9 +208,9 @@ async fn python_of_the_documentation_runs() {
     more.write("jobs/words.txt", "one");
     more.write("jobs/schema.sql", "create table jobs (name)");
     more.write("jobs/state.py", state);
-    more.write("jobs/data.py", &format!("{data}\ndef get(): return TEMPLATE\n"));
+    more.write("jobs/data.py", format!("{data}\ndef get(): return TEMPLATE\n"));
     let indented = resources.replace('\n', "\n    ");
-    more.write("jobs/resources.py", &format!("def get():\n    {indented}\n    return words\n"));
+    more.write("jobs/resources.py", format!("def get():\n    {indented}\n    return words\n"));
     for interpreter in newest_and_oldest() {
         let tunnel = tunnel(interpreter, &more);
         let database = more.path().join(format!("{interpreter}.db")).to_string_lossy().into_owned();
