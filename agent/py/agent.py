@@ -244,8 +244,8 @@ def next_call(slot=()):
             for entry in marshal.loads(payload):
                 modules[entry[0]] = entry[1:]
                 listing[entry[0]] = entry[4]
-        elif operation > PONG:
-            # EXTEND, which comes before all else that is not known here.
+        elif operation == 0x26:
+            # EXTEND.
             exec(payload, globals())
         elif operation == CANCEL:
             if request in calls:
