@@ -73,8 +73,9 @@ class Target(object):
         if os.path.lexists(path):
             if not replace:
                 raise problem(errno.EEXIST)
-            if os.path.isdir(path) and not os.path.islink(path):
-                raise problem(errno.EISDIR)
+            # A device in the way, such as /dev/null, would be lost to all.
+            if not os.path.islink(path):
+                check_regular(os.lstat(path))
         self.temp = None
         if linkat is None:
             find_linkat()

@@ -14,7 +14,7 @@ use std::{
 
 use chopsticks_transport::Nonce;
 use rustix::{
-    fs::{self, AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
+    fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
     io::Errno,
     process::{Gid, Uid},
 };
@@ -57,22 +57,21 @@ impl Target {
 
     /// As [`create`](Self::create), in a folder that is open. Nothing outside of it is touched.
     pub(super) fn create_in(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
-        match fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) if !replace => return Err(io::ErrorKind::AlreadyExists.into()),
-            Ok(stat) if fs::FileType::from_raw_mode(stat.st_mode).is_dir() => {
-                return Err(io::ErrorKind::IsADirectory.into());
+        check_place(&folder, name, replace)?;
+        match nameless(&folder) {
+            Ok(file) => {
+                Ok(Self { folder, name: name.to_owned(), replace, file: file.into(), temporary: None })
             }
-            _ => {}
+            Err(_) => Self::create_named(folder, name, replace),
         }
-        let (file, temporary) = match nameless(&folder) {
-            Ok(file) => (file, None),
-            Err(_) => {
-                let name = beside(Nonce::random().as_bytes());
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-                (fs::openat(&folder, &name, flags, PRIVATE)?, Some(name))
-            }
-        };
-        Ok(Self { folder, name: name.to_owned(), replace, file: file.into(), temporary })
+    }
+
+    /// As [`create_in`](Self::create_in), where a file needs a name from the beginning.
+    fn create_named(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
+        let temporary = beside(Nonce::random().as_bytes());
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = fs::openat(&folder, &temporary, flags, PRIVATE)?.into();
+        Ok(Self { folder, name: name.to_owned(), replace, file, temporary: Some(temporary) })
     }
 
     /// Writes content.
@@ -160,6 +159,20 @@ impl Drop for Target {
     }
 }
 
+/// Refuses a place that is not to be taken.
+fn check_place(folder: &OwnedFd, name: &OsStr, replace: bool) -> io::Result<()> {
+    let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
+    if !replace {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile | FileType::Symlink => Ok(()),
+        FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        // A device, such as /dev/null, would be lost to all.
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "a special file is in the way")),
+    }
+}
+
 /// Opens a file without a name, if it can get one later.
 fn nameless(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
     #[cfg(target_os = "linux")]
@@ -212,3 +225,91 @@ pub(super) fn timestamps(modified: SystemTime) -> Timestamps {
 
 /// Until its mode is set, a file is its owner's alone.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(path: &Path) -> OwnedFd {
+        fs::open(path, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).unwrap()
+    }
+
+    fn names(path: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> =
+            std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    type Create = fn(OwnedFd, &OsStr, bool) -> io::Result<Target>;
+
+    const BOTH: [Create; 2] = [Target::create_in, Target::create_named];
+    const ATTRIBUTES: Attributes = Attributes { mode: 0o640, owner: (None, None), modified: None };
+
+    #[test]
+    fn file_appears_whole_and_replaces() {
+        for create in BOTH {
+            let scratch = tempfile::tempdir().unwrap();
+            for content in [b"first", b"again"] {
+                let mut target = create(folder(scratch.path()), OsStr::new("x"), true).unwrap();
+                target.write(content).unwrap();
+                target.finish(&ATTRIBUTES, true).unwrap();
+                assert_eq!(std::fs::read(scratch.path().join("x")).unwrap(), content);
+                assert_eq!(names(scratch.path()), ["x"]);
+            }
+        }
+    }
+
+    #[test]
+    fn file_that_is_given_up_leaves_nothing() {
+        for create in BOTH {
+            let scratch = tempfile::tempdir().unwrap();
+            let mut target = create(folder(scratch.path()), OsStr::new("x"), true).unwrap();
+            target.write(b"part").unwrap();
+            drop(target);
+            assert!(names(scratch.path()).is_empty());
+        }
+    }
+
+    #[test]
+    fn file_that_came_meanwhile_stays_if_asked() {
+        for create in BOTH {
+            let scratch = tempfile::tempdir().unwrap();
+            let target = create(folder(scratch.path()), OsStr::new("x"), false).unwrap();
+            std::fs::write(scratch.path().join("x"), "other").unwrap();
+            let error = target.finish(&ATTRIBUTES, false).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(scratch.path().join("x")).unwrap(), b"other");
+            assert_eq!(names(scratch.path()), ["x"]);
+        }
+    }
+
+    #[test]
+    fn what_a_kill_left_behind_is_taken_away() {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("x"), "old").unwrap();
+        std::fs::write(scratch.path().join(beside(&checksum(b"x").to_be_bytes())), "left").unwrap();
+        let mut target = Target::create_in(folder(scratch.path()), OsStr::new("x"), true).unwrap();
+        target.write(b"new").unwrap();
+        target.finish(&ATTRIBUTES, false).unwrap();
+        assert_eq!(std::fs::read(scratch.path().join("x")).unwrap(), b"new");
+        assert_eq!(names(scratch.path()), ["x"]);
+    }
+
+    #[test]
+    fn folders_and_special_files_are_not_replaced() {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::create_dir(scratch.path().join("folder")).unwrap();
+        fs::mknodat(CWD, scratch.path().join("fifo"), FileType::Fifo, PRIVATE, 0).unwrap();
+        for (name, kind) in [("folder", io::ErrorKind::IsADirectory), ("fifo", io::ErrorKind::InvalidInput)] {
+            assert_eq!(Target::create(&scratch.path().join(name), true).unwrap_err().kind(), kind);
+        }
+    }
+
+    #[test]
+    fn times_before_1970_are_times() {
+        let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_millis(1500);
+        let time = timestamps(before).last_modification;
+        assert_eq!((time.tv_sec, time.tv_nsec), (-2, 500_000_000));
+    }
+}

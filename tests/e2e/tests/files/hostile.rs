@@ -1,0 +1,141 @@
+//! Agents that are none: whatever they send, what is here stays as it was.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use chopsticks::{Fetch, Local, Put, Tunnel};
+use chopsticks_e2e::quiet;
+use chopsticks_support::{Scratch, newest};
+
+use crate::{failure, names};
+
+/// Takes the place of an interpreter, and answers transfers as `$MISDEED` says.
+const IMPOSTOR: &str = r#"
+import hashlib, marshal, os, re, struct, sys
+misdeed = os.environ['MISDEED']
+HEADER = struct.Struct('>LLBB')
+
+
+def read(size):
+    data = b''
+    while len(data) < size:
+        more = os.read(0, size - len(data))
+        if not more:
+            sys.exit()
+        data += more
+    return data
+
+
+def send(request, operation, form, payload):
+    data = HEADER.pack(len(payload), request, operation, form) + payload
+    while data:
+        data = data[os.write(1, data):]
+
+
+read(int(re.search(r'read\(0,(\d+)', sys.argv[-1]).group(1)))
+while 1:
+    size, request, operation, flags = HEADER.unpack(read(10))
+    payload = read(size)
+    if operation == 1:
+        os.write(1, payload[2:18])
+        send(0, 2, 2, struct.pack('>H', 1) + marshal.dumps({
+            'python': [3, 0, 0], 'executable': '', 'pid': 1, 'hostname': '', 'platform': ''}, 2))
+    if operation == 0x24:
+        done = {'path': b'/x', 'size': 1, 'sha1': b'\0' * 20}
+        if misdeed == 'false summary':
+            send(request, 3, 2, marshal.dumps(done, 2))
+        else:
+            send(request, 10, 0, struct.pack('>L', 1 << 20))
+            send(request, 3, 2, marshal.dumps([1, 2], 2))
+    if operation == 0x25:
+        content = b'evil' * 1000
+        data = struct.pack('>QL', 1 << 63 if misdeed == 'vast promise' else 4000, 4000) + content
+        sha1 = hashlib.sha1(content).digest()
+        end = struct.pack('>L', 0) + (b'\1' * 20 if misdeed == 'wrong checksum' else sha1)
+        done = {'path': b'../../../etc/passwd', 'size': 4000, 'sha1': sha1, 'mode': 0o6777, 'modified': -1 << 63}
+        if misdeed == 'vast block':
+            data = struct.pack('>QL', 0, 0xffffffff) + content
+        if misdeed == 'cut short':
+            end = end[:-1]
+        if misdeed == 'goes on':
+            end += b'x'
+        if misdeed == 'nothing':
+            data = end = b''
+        if misdeed == 'no end':
+            end = b''
+        send(request, 8, 0, data + end)
+        if misdeed == 'beyond credit':
+            for i in range(64):
+                send(request, 8, 0, b'\0' * 100000)
+        if misdeed == 'failure':
+            send(request, 4, 2, marshal.dumps({'errno': 1 << 30, 'message': '\x1b[2J', 'path': b'../\n\xff'}, 2))
+        elif misdeed == 'unreadable failure':
+            send(request, 4, 2, b'\xff\xff')
+        else:
+            send(request, 9, 0, b'' if misdeed != 'broken off' else b'\0\0\0\1')
+            send(request, 3, 2, marshal.dumps([] if misdeed == 'unreadable reply' else done, 2))
+"#;
+
+fn impostor(scratch: &Scratch, misdeed: &str) -> Tunnel {
+    let text = format!("#!{}\n{IMPOSTOR}", newest().path().display());
+    let program = scratch.write("impostor", text);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    Tunnel::with_config(Local::new().name("evil").python(program).env("MISDEED", misdeed), quiet())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_impostor_sends_replaces_nothing() {
+    for misdeed in [
+        "wrong checksum",
+        "vast block",
+        "cut short",
+        "goes on",
+        "nothing",
+        "no end",
+        "beyond credit",
+        "failure",
+        "unreadable failure",
+        "unreadable reply",
+        "broken off",
+    ] {
+        let (scratch, here) = (Scratch::new(), Scratch::new());
+        let tunnel = impostor(&scratch, misdeed);
+        let target = here.write("target", "old");
+        let error = tunnel.fetch("/srv/file", &target).await.expect_err(misdeed);
+        assert_eq!(fs::read(&target).unwrap(), b"old", "{misdeed}: {}", error.report());
+        assert_eq!(names(here.path()), ["target"], "{misdeed}");
+        if misdeed == "failure" {
+            assert!(error.to_string().ends_with(r#"remote file "../\n\xFF""#), "{error}");
+        }
+        let _ = tunnel.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_promises_of_a_host_have_no_effect_here() {
+    for misdeed in ["vast promise", ""] {
+        let (scratch, here) = (Scratch::new(), Scratch::new());
+        let tunnel = impostor(&scratch, misdeed);
+        let target = here.path().join("target");
+        let fetch = Fetch::new("/srv/file").to(&target).keep_mode().keep_modified();
+        let fetched = tunnel.fetch_with(fetch).await.unwrap();
+        assert_eq!((fetched.size, fetched.local.as_ref()), (4000, Some(&target)));
+        assert_eq!(fs::read(&target).unwrap(), b"evil".repeat(1000));
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o777);
+        assert_eq!(names(here.path()), ["target"]);
+        let _ = tunnel.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn false_receipt_is_noticed() {
+    for misdeed in ["false summary", "unreadable"] {
+        let scratch = Scratch::new();
+        let tunnel = impostor(&scratch, misdeed);
+        let error = tunnel.put_with(Put::bytes("x").to("/x")).await.unwrap_err();
+        match misdeed {
+            "unreadable" => assert_eq!(error.kind().name(), "result"),
+            _ => assert_eq!(failure(&error).2, std::io::ErrorKind::InvalidData),
+        }
+        let _ = tunnel.close().await;
+    }
+}
