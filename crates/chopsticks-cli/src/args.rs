@@ -291,6 +291,28 @@ mod tests {
     }
 
     #[test]
+    fn examples_of_the_help_are_well_formed() {
+        let mut count = 0;
+        for text in [help::CALL, help::RUN, help::TARGETS] {
+            for line in text.lines().filter_map(|line| line.strip_prefix("  chopsticks ")) {
+                let words = shlex::split(line).expect("quotes are closed");
+                let args = Args::try_parse_from(["chopsticks".to_owned()].into_iter().chain(words));
+                assert!(args.is_ok(), "{line}: {args:?}");
+                count += 1;
+            }
+        }
+        assert!(count >= 5, "{count}");
+        for target in help::TARGETS.lines().filter_map(|line| line.strip_prefix("  ")) {
+            let target = target.split("  ").next().unwrap();
+            // Neither files, which are not there, nor the text behind a target that goes on.
+            for target in target.split(", ").filter(|target| !target.is_empty() && !target.starts_with('@')) {
+                let target = target.replace(":PORT", ":22").replace("COMMAND…", "srun python3");
+                assert!(target.parse::<Target>().is_ok(), "{target}");
+            }
+        }
+    }
+
+    #[test]
     fn seconds_may_have_a_fraction() {
         assert_eq!(
             parse("m:f --on local --timeout 0.25").unwrap().fleet.timeout,

@@ -91,6 +91,10 @@ struct RemoteCodeDoctests;
 struct QueuesDoctests;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/facts.md")]
+struct FactsDoctests;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/drivers/overview.md")]
 struct OverviewDriverDoctests;
 

@@ -71,6 +71,22 @@ async fn package_is_importable_by_name_whatever_the_codebase_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn example_of_the_document_runs() {
+    let text = include_str!("../../../docs/facts.md");
+    let (_, text) = text.split_once("```python\n").unwrap();
+    let (source, _) = text.split_once("```").unwrap();
+    for python in interpreters() {
+        let tunnel = tunnel(python);
+        let report = Function::source(source, "report");
+        let (_, memory, busy): (Option<String>, Option<u64>, Vec<String>) =
+            tunnel.call(report, ()).await.unwrap();
+        assert!(memory.is_none_or(|bytes| bytes > 0), "{python}");
+        assert!(busy.len() <= 3, "{python}: {busy:?}");
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn output_of_programs_is_bytes_or_lines() {
     for python in interpreters() {
         let tunnel = tunnel(python);

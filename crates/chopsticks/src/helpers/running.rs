@@ -171,7 +171,8 @@ impl From<(u8, ByteBuf)> for Chunk {
 
 /// As Python has it: below 0 the signal that ended the program.
 fn exit_status(status: i32) -> ExitStatus {
-    ExitStatus::from_raw(if status < 0 { -status } else { status << 8 })
+    // Whatever the host says, in the form that `wait` has.
+    ExitStatus::from_raw(if status < 0 { status.wrapping_neg() & 0x7f } else { (status & 0xff) << 8 })
 }
 
 fn call<T: serde::de::DeserializeOwned>(tunnel: Tunnel, call: Call) -> Pending<T> {
@@ -183,5 +184,19 @@ async fn optional<T>(call: &mut Option<Pending<T>>) -> Result<T, Error> {
     match call {
         Some(call) => call.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_read_whatever_a_host_says() {
+        assert_eq!((exit_status(3).code(), exit_status(3).signal()), (Some(3), None));
+        assert_eq!((exit_status(-9).code(), exit_status(-9).signal()), (None, Some(9)));
+        for odd in [i32::MIN, i32::MAX, 256, -128] {
+            let _ = exit_status(odd).to_string();
+        }
     }
 }
