@@ -191,10 +191,9 @@ fn interrupt_ends_the_remote_work_and_names_the_unfinished() {
         let child =
             bench.start(&format!("mod:child {} {} --on a=local,b=local", bench.canary(), bench.ready()));
         let pids = bench.wait_until_ready(2);
-        assert_eq!(
-            processes::with_argument(&bench.canary()).iter().filter(|pid| pids.contains(pid)).count(),
-            2
-        );
+        let children =
+            || processes::with_argument(&bench.canary()).into_iter().filter(|pid| pids.contains(pid));
+        assert!(eventually(DEADLINE, || children().count() == 2), "{pids:?}");
 
         signal(&child, kill);
         let ran = finish(child);
