@@ -261,8 +261,12 @@ def next_call(slot=()):
 
 def stop(request):
     """Ends a cancelled call, on a thread of its own: who reads cannot wait for a part that is asked for."""
-    part('cancelling')
-    end_call(request)
+    try:
+        part('cancelling')
+        end_call(request)
+    except ImportError:
+        # The agent ends, and with it the call.
+        pass
 
 
 def start(payload):
@@ -422,7 +426,7 @@ def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
     global number, busy, serial
     if over or os.getpid() != PID:
-        raise ImportError('the agent ends or is forked')
+        raise ImportError('not the agent any more')
     slot = [allocate_lock()]
     slot[0].acquire()
     # An interrupt in the middle of a frame would lose our place in the stream: it waits.
