@@ -24,7 +24,7 @@ pub struct GroupResult<N, V, E> {
 /// Some targets have failed: which, and how.
 ///
 /// It prints a line such as `2/10 hosts had failures`, and then one for each failure.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Failures<N, E> {
     failures: Vec<(N, Failure<E>)>,
     total: usize,
@@ -222,4 +222,11 @@ impl<N: fmt::Display, E: fmt::Display> fmt::Display for Failures<N, E> {
     }
 }
 
-impl<N: fmt::Debug + fmt::Display, E: StdError> StdError for Failures<N, E> {}
+/// As it is displayed, because this is what a `main` prints that returns it.
+impl<N: fmt::Display, E: fmt::Display> fmt::Debug for Failures<N, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<N: fmt::Display, E: StdError> StdError for Failures<N, E> {}

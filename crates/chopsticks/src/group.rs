@@ -1,20 +1,26 @@
 //! Many tunnels at once.
 
 use std::{
+    collections::HashMap,
     fmt,
+    path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
 };
 
 use chopsticks_group::Limits;
 use chopsticks_tunnel::{
-    AgentInfo, Call, Error, Function, HostName, InvalidTarget, Reply, Target, Tunnel, TunnelConfig,
+    AgentInfo, Call, Error, Fetch, Function, HostName, InvalidTarget, Put, Reply, Target, Transferred,
+    Tunnel, TunnelConfig,
 };
 use futures::Stream;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::member::Member;
+use crate::{
+    member::Member,
+    template::{self, SharedPath},
+};
 
 /// Each host's outcome, by its name, in the order of the group.
 pub type GroupResult<V> = chopsticks_group::GroupResult<HostName, V, Error>;
@@ -172,6 +178,80 @@ impl Group {
             let call = call.clone();
             async move { tunnel.call_with(call).await }
         })
+    }
+
+    /// Writes a local file to a path on all hosts, and replaces what is there: see [`Tunnel::put`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::put`].
+    pub async fn put(&self, local: impl AsRef<Path>, remote: impl AsRef<Path>) -> GroupResult<Transferred> {
+        let (local, remote) = (local.as_ref(), remote.as_ref());
+        self.put_with(|_| Put::new(local).to(remote)).await
+    }
+
+    /// Writes a file to all hosts; `put` is asked for each one.
+    ///
+    /// ```no_run
+    /// # async fn example(group: chopsticks::Group) {
+    /// use chopsticks::Put;
+    ///
+    /// // To a temporary file, whose name is in the result.
+    /// let put = group.put_with(|tunnel| Put::bytes(format!("{}\n", tunnel.host())).mode(0o600)).await;
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::put`].
+    pub async fn put_with<'a>(
+        &self,
+        mut put: impl FnMut(&Tunnel) -> Put<'a> + Send,
+    ) -> GroupResult<Transferred> {
+        self.run(|tunnel| {
+            let put = put(&tunnel);
+            async move { tunnel.put_with(put).await }
+        })
+        .await
+    }
+
+    /// Reads a file of all hosts into local ones, and replaces what is there: see [`Tunnel::fetch`].
+    ///
+    /// Each `{host}` in `local` stands for the name of the host. What would lead out of a folder there, such as a `/`, is written as in
+    /// URLs.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedPath`], before anything is read, if the files of two hosts would have one path.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::fetch`].
+    pub async fn fetch(
+        &self,
+        remote: impl AsRef<Path>,
+        local: &str,
+    ) -> Result<GroupResult<Transferred>, SharedPath> {
+        let paths = template::paths(local, self.hosts())?;
+        let paths: HashMap<HostName, PathBuf> = self.hosts().cloned().zip(paths).collect();
+        let remote = remote.as_ref();
+        Ok(self.fetch_with(|tunnel| Fetch::new(remote).to(&paths[tunnel.host()])).await)
+    }
+
+    /// Reads a file of all hosts; `fetch` is asked for each one. Without a path, each goes to a temporary file.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::fetch`].
+    pub async fn fetch_with<'a>(
+        &self,
+        mut fetch: impl FnMut(&Tunnel) -> Fetch<'a> + Send,
+    ) -> GroupResult<Transferred> {
+        self.run(|tunnel| {
+            let fetch = fetch(&tunnel);
+            async move { tunnel.fetch_with(fetch).await }
+        })
+        .await
     }
 
     /// Runs an operation on all tunnels and returns the outcomes in the group's order.

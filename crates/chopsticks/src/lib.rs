@@ -39,6 +39,7 @@ mod group;
 pub mod helpers;
 mod member;
 mod queue;
+mod template;
 
 /// For implementations of [`Driver`].
 pub use async_trait::async_trait;
@@ -72,6 +73,7 @@ pub use chopsticks_tunnel::{
 pub use crate::{
     group::{DuplicateNames, Failures, Group, GroupResult, InvalidGroup, Outcome, Run},
     queue::{Queue, QueueTarget},
+    template::SharedPath,
 };
 
 #[cfg(doctest)]

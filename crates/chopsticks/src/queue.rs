@@ -1,14 +1,15 @@
 //! A line of operations for each host.
 
-use std::fmt;
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
 use chopsticks_group::{AsyncResult, Limits, Timeline};
-use chopsticks_tunnel::{AgentInfo, Call, Error, Function, HostName, Reply, Tunnel};
+use chopsticks_tunnel::{AgentInfo, Call, Error, Function, HostName, Reply, Transferred, Tunnel};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     group::{Group, GroupResult, Outcome},
     member::Member,
+    template::{self, SharedPath},
 };
 
 /// Operations on hosts: each host does its own in the order in which they were added, and waits for no other host.
@@ -42,6 +43,9 @@ pub struct Queue {
 pub trait QueueTarget: sealed::Sealed {
     /// What comes of an operation that returns a `V` on each host.
     type Output<V>;
+
+    #[doc(hidden)]
+    fn hosts(&self) -> Vec<HostName>;
 
     #[doc(hidden)]
     fn push<V, F>(
@@ -98,6 +102,45 @@ impl Queue {
         })
     }
 
+    /// Adds the writing of a local file to a path on the host: see [`Tunnel::put`].
+    ///
+    /// For other contents and options, [`push`](Self::push) an operation that uses [`Tunnel::put_with`].
+    pub fn put<T: QueueTarget>(
+        &self,
+        target: T,
+        local: impl Into<PathBuf>,
+        remote: impl Into<PathBuf>,
+    ) -> AsyncResult<T::Output<Transferred>> {
+        let (local, remote) = (local.into(), remote.into());
+        let label = format!("put {}", remote.display());
+        self.push(target, &label, move |tunnel| {
+            let (local, remote) = (local.clone(), remote.clone());
+            async move { tunnel.put(local, remote).await }
+        })
+    }
+
+    /// Adds the reading of a file of the host into a local one: see [`Tunnel::fetch`] and [`Group::fetch`].
+    ///
+    /// # Errors
+    ///
+    /// [`SharedPath`] if the files of two hosts would have one path; then nothing is added.
+    pub fn fetch<T: QueueTarget>(
+        &self,
+        target: T,
+        remote: impl Into<PathBuf>,
+        local: &str,
+    ) -> Result<AsyncResult<T::Output<Transferred>>, SharedPath> {
+        let remote = remote.into();
+        let hosts = target.hosts();
+        let paths = template::paths(local, hosts.iter())?;
+        let paths: Arc<HashMap<HostName, PathBuf>> = Arc::new(hosts.into_iter().zip(paths).collect());
+        let label = format!("fetch {}", remote.display());
+        Ok(self.push(target, &label, move |tunnel| {
+            let (remote, local) = (remote.clone(), paths[tunnel.host()].clone());
+            async move { tunnel.fetch(remote, local).await }
+        }))
+    }
+
     /// Adds an operation of your own. `label` is what the [`timeline`](Self::timeline) calls it.
     pub fn push<V, F, T: QueueTarget>(
         &self,
@@ -143,6 +186,10 @@ impl Queue {
 impl QueueTarget for &Tunnel {
     type Output<V> = Outcome<V>;
 
+    fn hosts(&self) -> Vec<HostName> {
+        vec![self.host().clone()]
+    }
+
     fn push<V, F>(
         self,
         queue: &Queue,
@@ -159,6 +206,10 @@ impl QueueTarget for &Tunnel {
 
 impl QueueTarget for &Group {
     type Output<V> = GroupResult<V>;
+
+    fn hosts(&self) -> Vec<HostName> {
+        Group::hosts(self).cloned().collect()
+    }
 
     fn push<V, F>(
         self,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use chopsticks::{
-    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Queue, Stderr, Tunnel,
+    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Put, Queue, Stderr, Tunnel,
     TunnelConfig,
 };
-use chopsticks_support::{eventually, interpreters, processes::children};
+use chopsticks_support::{Scratch, eventually, interpreters, processes::children};
 use futures::StreamExt as _;
 
 /// As many hosts as there are interpreters, but at least two.
@@ -133,4 +133,37 @@ fn texts_make_a_group() {
         let error = parse(targets).expect_err("they make none").to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn files_go_to_all_hosts_and_come_back_apart() {
+    let scratch = Scratch::new();
+    let local = scratch.write("a.txt", "content");
+    let remote = scratch.create_folder("remote");
+    let group = locals();
+    let target = |tunnel: &Tunnel| remote.join(tunnel.host().as_str());
+    let put = group.put_with(|tunnel| Put::new(&local).to(target(tunnel))).await;
+    assert!(put.failures().next().is_none(), "{put:?}");
+
+    // No host's file has the same path as another's, or nothing is fetched.
+    let template = format!("{}/{{host}}.txt", scratch.path().display());
+    let shared = group.fetch(&local, &template.replace("{host}", "x")).await.expect_err("one path for all");
+    assert!(shared.to_string().contains("host0 and host1"), "{shared}");
+    let fetched =
+        group.fetch(&local, &template).await.expect("paths differ").raise_failures().expect("all have it");
+    for (host, file) in fetched {
+        let path = scratch.path().join(format!("{host}.txt"));
+        assert_eq!(file.local.as_deref(), Some(path.as_path()));
+        assert_eq!(
+            (std::fs::read_to_string(path).expect("it is there"), file.size),
+            ("content".to_owned(), 7)
+        );
+    }
+
+    let queue = Queue::new();
+    let puts: Vec<_> = group.tunnels().map(|tunnel| queue.put(tunnel, &local, target(tunnel))).collect();
+    let back = queue.fetch(&group, &local, &template).expect("paths differ");
+    queue.run().await;
+    assert!(puts.iter().all(|put| put.value().is_ok_and(|put| put.is_ok())));
+    assert_eq!(back.await.successful().count(), group.len());
 }
