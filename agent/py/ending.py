@@ -97,8 +97,7 @@ def end():
                 # Not with the group, which the controller kills when it takes long.
                 os.setsid()
                 if calls:
-                    # They may start more until they are stopped.
-                    os.kill(PID, signal.SIGSTOP)
+                    # They may start more until they are killed. Not stopped first: su and sudo stop with what they run, for good.
                     look()
                     os.kill(PID, 9)
                 else:

@@ -299,6 +299,35 @@ async fn folder_and_environment_are_there_before_a_function_runs() {
     assert_eq!(error.hint().map(Hint::cause), Some("folder-missing"), "{error:?}");
 }
 
+/// `su` and `sudo` stop themselves when what they run is stopped, and nobody would continue them.
+#[tokio::test]
+async fn wrapper_that_stops_with_its_child_is_not_left_behind() {
+    let scratch = Scratch::new();
+    let wrapper = "import os, signal, sys\n\
+                   pid = os.fork()\n\
+                   if not pid: os.execv(sys.argv[1], sys.argv[1:])\n\
+                   while 1:\n    \
+                   status = os.waitpid(pid, os.WUNTRACED)[1]\n    \
+                   if not os.WIFSTOPPED(status): sys.exit(os.WIFSIGNALED(status))\n    \
+                   open(sys.argv[0] + '.stopped', 'w').close()\n    \
+                   os.kill(os.getpid(), signal.SIGSTOP)\n    \
+                   os.kill(pid, signal.SIGCONT)\n";
+    let wrapper = scratch.write("wrapper.py", wrapper);
+    let command = Command::new(python3().path()).arg(&wrapper).python(python3().path());
+    let tunnel = Tunnel::with_config(command, config());
+    let begun = scratch.path().join("begun");
+    let text = "def f(path):\n    import subprocess, time\n    subprocess.Popen(['sleep', '600'])\n    \
+                open(path, 'w').close()\n    time.sleep(600)";
+    let calling = tokio::spawn({
+        let (tunnel, begun) = (tunnel.clone(), begun.to_str().unwrap().to_owned());
+        async move { tunnel.call::<()>(Function::source(text, "f"), (begun,)).await }
+    });
+    tokio::task::spawn_blocking(move || assert!(eventually(PATIENCE, || begun.exists()))).await.unwrap();
+    tunnel.close().await.unwrap();
+    calling.await.unwrap().unwrap_err();
+    assert!(!scratch.path().join("wrapper.py.stopped").exists(), "the agent was stopped");
+}
+
 #[tokio::test]
 async fn text_that_is_no_target_fails_when_it_is_used() {
     let error = Tunnel::from("foo://bar").connect().await.unwrap_err();
