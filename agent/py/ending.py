@@ -97,7 +97,7 @@ def end():
                 # Not with the group, which the controller kills when it takes long.
                 os.setsid()
                 if calls:
-                    # They may start more until they are killed. Not stopped first: su and sudo stop with what they run, for good.
+                    # They may start more until they are killed. No stop first: su and sudo stop with what they run.
                     look()
                     os.kill(PID, 9)
                 else:
