@@ -95,7 +95,7 @@ class Crowd(Case):
     def test_calls_beyond_the_limit_wait_and_can_be_cancelled(self):
         agent = self.agent()
         body = ('import threading, time\nopen_ = threading.Event()\nseen = []\n'
-                'def f():\n  seen.append(1)\n  while not open_.is_set(): time.sleep(.01)\n'
+                'def f():\n  seen.append(1)\n  while not open_.is_set(): time.sleep(.5)\n'
                 'def n(): return len(seen)\n')
         requests = [agent.call_later(function(body)) for _ in range(300)]
         running = 257
