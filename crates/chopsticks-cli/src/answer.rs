@@ -33,3 +33,10 @@ pub(crate) struct Ran {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
 }
+
+impl Answer {
+    /// Whether it says that what was asked for has failed.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Ran(ran) if !ran.status.success())
+    }
+}

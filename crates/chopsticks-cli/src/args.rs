@@ -1,8 +1,8 @@
 //! The command line.
 
-use std::{collections::BTreeSet, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
-use chopsticks::Target;
+use chopsticks::{Batch, Budget, Limits, Scope, Target};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 use crate::{
@@ -105,6 +105,30 @@ pub(crate) struct RunArgs {
     pub(crate) command: Vec<String>,
 }
 
+/// How many targets at once, and what becomes of their results.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GroupArgs {
+    /// How many targets run at once. By default all; 64 of them connect at once.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroUsize>,
+
+    /// Do it in batches of so many targets, or of this part of all: no target starts before those of the earlier batches are done.
+    #[arg(long, value_name = "N|P%")]
+    pub(crate) batch: Option<Batch>,
+
+    /// Start no further targets once more than so many, or more than this part of all, have failed. Those that run go on.
+    #[arg(long, value_name = "N|P%")]
+    pub(crate) max_failures: Option<Budget>,
+
+    /// Write the targets that failed, or were not started, to a file, a target in each line: `--on @FILE` tries them again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) failed: Option<PathBuf>,
+
+    /// Show equal results of a function once, when all are there, with the number of targets that have them.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) fold: bool,
+}
+
 /// What all verbs have that do something on targets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FleetArgs {
@@ -131,6 +155,9 @@ pub(crate) struct FleetArgs {
     /// An environment variable on the targets. Can be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<Variable>,
+
+    #[command(flatten)]
+    pub(crate) group: GroupArgs,
 
     /// Print one JSON object for each target in place of text.
     #[arg(long)]
@@ -182,6 +209,18 @@ impl CallArgs {
             return Err(format!("there is no script '{}'", script.display()));
         }
         self.fleet.targets()
+    }
+}
+
+impl GroupArgs {
+    /// Returns the limits of the group.
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = Limits::default().batch(self.batch);
+        let limits = self.limit.map_or(limits.clone(), |limit| limits.max_running(limit.get()));
+        match self.max_failures {
+            Some(budget) => limits.max_failures(budget, Scope::All),
+            None => limits,
+        }
     }
 }
 

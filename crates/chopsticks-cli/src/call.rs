@@ -22,7 +22,7 @@ pub(crate) fn run(args: CallArgs) -> ExitCode {
     let codebase = function.script_folder().map_or_else(Codebase::default, Codebase::folder);
     let codebase = roots.into_iter().fold(codebase, Codebase::and_path);
     let fleet = Fleet::new(fleet, targets).with_config(|config| config.modules(codebase));
-    fleet.run(|tunnel, _| {
+    fleet.run(move |tunnel, _| {
         let call = call.clone();
         async move { Ok(Answer::Value(tunnel.call_with(call).await?)) }
     })

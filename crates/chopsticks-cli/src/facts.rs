@@ -13,7 +13,7 @@ use crate::{
 /// Asks all targets for their facts.
 pub(crate) fn run(args: FactsArgs) -> ExitCode {
     let targets = args::checked("facts", || args.fleet.targets());
-    Fleet::new(args.fleet, targets).run(|tunnel, _| async move {
+    Fleet::new(args.fleet, targets).run(move |tunnel, _| async move {
         let reply = tunnel.call_with(Call::new("chopsticks.facts:all")).await?;
         let facts: Facts = reply.decode()?;
         Ok(Answer::Facts(Box::new(facts), reply))

@@ -1,13 +1,14 @@
 //! What all verbs have in common: something done on all targets at once, until it is done, a signal comes or stdout is closed.
 
 use std::{
-    io,
+    fs, io,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use chopsticks::{Error, Target, Tunnel, TunnelConfig};
+use chopsticks::{Error, Limits, Target, Tunnel, TunnelConfig};
 use tokio::{
     runtime,
     task::{self, JoinError, JoinSet},
@@ -20,21 +21,19 @@ use crate::{
     outcome::{Failure, Outcome},
     output::{Output, Stream},
     signals::{Signal, Signals},
+    work::{Ended, Work},
 };
+
+pub(crate) use crate::work::Stopped;
 
 /// Where it is done, and how it is told.
 pub(crate) struct Fleet {
     targets: Vec<Target>,
     config: TunnelConfig,
+    limits: Limits,
     output: Output,
-}
-
-/// Why a job has no answer.
-#[derive(Debug)]
-pub(crate) enum Stopped {
-    Failure(Failure),
-    /// What comes of the job can no longer be written.
-    Output(io::Error),
+    /// The file for the targets that fail.
+    failed: Option<PathBuf>,
 }
 
 /// Writes what a job has to tell before its end.
@@ -64,7 +63,13 @@ impl Fleet {
         Self {
             targets: targets.into_iter().map(with_python).collect(),
             config,
-            output: if args.json { Output::json() } else { Output::human() },
+            limits: args.group.limits(),
+            output: match (args.json, args.group.fold) {
+                (true, _) => Output::json(),
+                (false, false) => Output::human(),
+                (false, true) => Output::folded(),
+            },
+            failed: args.group.failed,
         }
     }
 
@@ -74,7 +79,7 @@ impl Fleet {
     }
 
     /// Does `job` on all targets, prints what comes of it, and returns the exit status.
-    pub(crate) fn run<F>(self, job: impl Fn(Tunnel, Printer) -> F) -> ExitCode
+    pub(crate) fn run<F>(self, job: impl Fn(Tunnel, Printer) -> F + Send + 'static) -> ExitCode
     where
         F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
     {
@@ -87,56 +92,15 @@ impl Fleet {
                 return ExitCode::FAILURE;
             }
         };
-        let tunnels = self.targets.iter().map(|target| target.tunnel(self.config.clone())).collect();
-        let code = runtime.block_on(jobs(tunnels, &output, job));
+        let tunnels: Vec<_> = self.targets.iter().map(|target| target.tunnel(self.config.clone())).collect();
+        let code = runtime.block_on(async {
+            let printer = Printer { output: output.clone() };
+            let jobs = Jobs::begin(tunnels, self.limits, printer, job);
+            jobs.finish(&output, self.failed.as_deref(), &self.targets).await
+        });
         // A thread may still wait for a stdout that nobody reads.
         runtime.shutdown_background();
         ExitCode::from(code)
-    }
-}
-
-/// Does the jobs until they are done, a signal comes or stdout is closed; then closes all tunnels.
-async fn jobs<F>(tunnels: Vec<Tunnel>, output: &Arc<Mutex<Output>>, job: impl Fn(Tunnel, Printer) -> F) -> u8
-where
-    F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
-{
-    let mut signals = match Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => {
-            lock(output).complain(&format!("cannot wait for signals: {error}"));
-            return FAILED;
-        }
-    };
-    let begun = Instant::now();
-    let mut jobs = Jobs::begin(tunnels, output.clone(), begun, job);
-    let stopped = tokio::select! {
-        biased;
-        printed = jobs.print_all() => printed.err().map(Stop::Output),
-        signal = signals.next() => Some(Stop::Signal(signal)),
-    };
-    let mut signal = match stopped {
-        Some(Stop::Signal(signal)) => Some(signal),
-        _ => None,
-    };
-    let ending = jobs.end(stopped, begun);
-    tokio::pin!(ending);
-    let stopped = loop {
-        tokio::select! {
-            biased;
-            stopped = &mut ending => break stopped,
-            next = signals.next() => match signal {
-                // Agents end when they see that the pipes are closed.
-                Some(first) => return first.exit_code(),
-                None => signal = Some(next),
-            },
-        }
-    };
-    match (signal, &stopped) {
-        (Some(signal), _) => signal.exit_code(),
-        (None, Some(Stop::Output(error))) if error.kind() == io::ErrorKind::BrokenPipe => CLOSED_STDOUT,
-        (None, Some(_)) => FAILED,
-        (None, None) if lock(output).tally().failed > 0 => FAILED,
-        (None, None) => 0,
     }
 }
 
@@ -152,53 +116,107 @@ struct Jobs {
     printer: Printer,
     tunnels: Vec<Tunnel>,
     begun: Instant,
-    /// Each gives the index of its tunnel.
-    under_way: JoinSet<(usize, Result<Answer, Stopped>)>,
-    is_finished: Vec<bool>,
+    under_way: Work,
+    progress: Vec<Progress>,
     closing: JoinSet<Result<(), Error>>,
 }
 
+/// How far a target is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    Failed,
+    Succeeded,
+    Unfinished,
+}
+
 impl Jobs {
-    /// Begins on all targets at once.
+    /// Begins, within the limits.
     fn begin<F>(
         tunnels: Vec<Tunnel>,
-        output: Arc<Mutex<Output>>,
-        begun: Instant,
-        job: impl Fn(Tunnel, Printer) -> F,
+        limits: Limits,
+        printer: Printer,
+        job: impl Fn(Tunnel, Printer) -> F + Send + 'static,
     ) -> Self
     where
         F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
     {
-        let printer = Printer { output };
-        let mut under_way = JoinSet::new();
-        for (index, tunnel) in tunnels.iter().enumerate() {
-            let job = job(tunnel.clone(), printer.clone());
-            under_way.spawn(async move { (index, job.await) });
+        let each = printer.clone();
+        let under_way = Work::begin(&tunnels, limits, move |tunnel| job(tunnel, each.clone()));
+        let progress = vec![Progress::Unfinished; tunnels.len()];
+        Self { printer, tunnels, begun: Instant::now(), under_way, progress, closing: JoinSet::new() }
+    }
+
+    /// Waits until all is done, a signal comes or stdout is closed; then closes all tunnels. Returns the exit status.
+    async fn finish(mut self, output: &Mutex<Output>, failed: Option<&Path>, targets: &[Target]) -> u8 {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                lock(output).complain(&format!("cannot wait for signals: {error}"));
+                return FAILED;
+            }
+        };
+        let stopped = tokio::select! {
+            biased;
+            printed = self.print_all() => printed.err().map(Stop::Output),
+            signal = signals.next() => Some(Stop::Signal(signal)),
+        };
+        let mut signal = match stopped {
+            Some(Stop::Signal(signal)) => Some(signal),
+            _ => None,
+        };
+        let is_noted = failed.is_none_or(|file| self.note_failed(file, targets, output));
+        let ending = self.end(stopped);
+        tokio::pin!(ending);
+        let stopped = loop {
+            tokio::select! {
+                biased;
+                stopped = &mut ending => break stopped,
+                next = signals.next() => match signal {
+                    // Agents end when they see that the pipes are closed.
+                    Some(first) => return first.exit_code(),
+                    None => signal = Some(next),
+                },
+            }
+        };
+        match (signal, &stopped) {
+            (Some(signal), _) => signal.exit_code(),
+            (None, Some(Stop::Output(error))) if error.kind() == io::ErrorKind::BrokenPipe => CLOSED_STDOUT,
+            (None, Some(_)) => FAILED,
+            (None, None) if !is_noted || lock(output).tally().has_failures() => FAILED,
+            (None, None) => 0,
         }
-        let is_finished = vec![false; tunnels.len()];
-        Self { printer, tunnels, begun, under_way, is_finished, closing: JoinSet::new() }
     }
 
     /// Prints each outcome as it comes, and begins to close its tunnel.
     async fn print_all(&mut self) -> io::Result<()> {
-        while let Some(joined) = self.under_way.join_next().await {
-            let (index, result) = joined.unwrap_or_else(resume);
-            let result = match result {
-                Ok(answer) => Ok(answer),
-                Err(Stopped::Failure(failure)) => Err(failure),
-                Err(Stopped::Output(error)) => return Err(error),
+        while let Some((index, ended)) = self.under_way.next().await {
+            let result = match ended {
+                Ended::Answer(answer) => Ok(answer),
+                Ended::Failure(failure) => Err(failure),
+                Ended::Output(error) => return Err(error),
             };
-            self.is_finished[index] = true;
+            let is_success = result.as_ref().is_ok_and(|answer| !answer.is_failure());
+            self.progress[index] = if is_success { Progress::Succeeded } else { Progress::Failed };
             self.close(index);
             self.print(index, result).await?;
         }
         Ok(())
     }
 
+    /// Writes the targets that have not succeeded to a file that `--on @FILE` takes. Returns whether it could.
+    fn note_failed(&self, file: &Path, targets: &[Target], output: &Mutex<Output>) -> bool {
+        let failed = targets.iter().zip(&self.progress).filter(|(_, is)| **is != Progress::Succeeded);
+        let text: String = failed.map(|(target, _)| format!("{target}\n")).collect();
+        let Err(error) = fs::write(file, text) else { return true };
+        lock(output).complain(&format!("cannot write {}: {error}", file.display()));
+        false
+    }
+
     /// Cancels the jobs that are under way, waits until all tunnels are closed, and sums up. Returns why it had to stop, if it had.
-    async fn end(mut self, mut stopped: Option<Stop>, begun: Instant) -> Option<Stop> {
-        self.under_way.shutdown().await;
-        let unfinished: Vec<_> = (0..self.tunnels.len()).filter(|&index| !self.is_finished[index]).collect();
+    async fn end(mut self, mut stopped: Option<Stop>) -> Option<Stop> {
+        self.under_way.stop().await;
+        let is_unfinished = |&index: &usize| self.progress[index] == Progress::Unfinished;
+        let unfinished: Vec<_> = (0..self.tunnels.len()).filter(is_unfinished).collect();
         for &index in &unfinished {
             self.close(index);
         }
@@ -227,7 +245,8 @@ impl Jobs {
             }
         }
         if is_told {
-            let finished = self.printer.with_output(move |output| output.finish(begun.elapsed())).await;
+            let took = self.begun.elapsed();
+            let finished = self.printer.with_output(move |output| output.finish(took)).await;
             if let Err(error) = finished {
                 stopped.get_or_insert(Stop::Output(error));
             }
@@ -252,7 +271,7 @@ impl Printer {
     pub(crate) async fn lines(&self, tunnel: &Tunnel, stream: Stream, lines: Vec<u8>) -> Result<(), Stopped> {
         let host = tunnel.host().clone();
         let written = self.with_output(move |output| output.lines(&host, stream, &lines)).await;
-        written.map_err(Stopped::Output)
+        written.map_err(|error| Stopped::Output(Arc::new(error)))
     }
 
     /// Writes on a thread for that: while stdout is not read, signals and deadlines are still minded.
@@ -262,12 +281,6 @@ impl Printer {
     ) -> T {
         let output = self.output.clone();
         task::spawn_blocking(move || work(&mut lock(&output))).await.unwrap_or_else(resume)
-    }
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Failure(error.into())
     }
 }
 
@@ -284,7 +297,7 @@ fn log(verbose: u8) {
 }
 
 /// Passes a panic on; the tasks here are never cancelled before they are waited for.
-fn resume<T>(error: JoinError) -> T {
+pub(crate) fn resume<T>(error: JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
 }
 

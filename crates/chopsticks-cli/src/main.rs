@@ -16,6 +16,7 @@ mod run;
 mod signals;
 mod target;
 mod walk;
+mod work;
 
 use std::process::ExitCode;
 

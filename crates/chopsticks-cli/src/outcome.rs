@@ -39,6 +39,15 @@ impl Failure {
         Self::of_call(INTERRUPTED, "interrupted before it had finished")
     }
 
+    /// Others had failed too often, or it was too late.
+    pub(crate) fn not_started(message: String) -> Self {
+        Self::of_call(NOT_STARTED, message)
+    }
+
+    pub(crate) fn is_not_started(&self) -> bool {
+        self.kind == NOT_STARTED
+    }
+
     pub(crate) fn is_interrupted(&self) -> bool {
         self.kind == INTERRUPTED
     }
@@ -72,3 +81,4 @@ impl From<TooManyCopies> for Failure {
 }
 
 const INTERRUPTED: &str = "interrupted";
+const NOT_STARTED: &str = "not-started";

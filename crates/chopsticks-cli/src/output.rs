@@ -40,6 +40,7 @@ pub(crate) struct Tally {
     pub(crate) ok: usize,
     pub(crate) failed: usize,
     pub(crate) interrupted: usize,
+    pub(crate) not_started: usize,
 }
 
 /// Where lines of a target go.
@@ -63,6 +64,15 @@ impl Output {
         Self { form: Form::Human(Human::new(stdout, stderr)), tally: Tally::default(), stderr }
     }
 
+    /// Creates an output of text for people, in which equal results stand together.
+    pub(crate) fn folded() -> Self {
+        let output = Self::human();
+        match output.form {
+            Form::Human(human) => Self { form: Form::Human(human.folded()), ..output },
+            Form::Json => output,
+        }
+    }
+
     /// Creates an output of one JSON object for each target.
     pub(crate) fn json() -> Self {
         Self { form: Form::Json, tally: Tally::default(), stderr: Paint::for_stream(&io::stderr()) }
@@ -77,6 +87,7 @@ impl Output {
         match failure {
             None => self.tally.ok += 1,
             Some(failure) if failure.is_interrupted() => self.tally.interrupted += 1,
+            Some(failure) if failure.is_not_started() => self.tally.not_started += 1,
             Some(_) => self.tally.failed += 1,
         }
         text.write()
@@ -98,7 +109,7 @@ impl Output {
     /// Prints what had to wait for the last outcome, and how it went, if that is for people.
     pub(crate) fn finish(&mut self, took: Duration) -> io::Result<()> {
         let Form::Human(human) = &mut self.form else { return Ok(()) };
-        let (stdout, stderr) = (human.table(), human.summary(self.tally, took));
+        let (stdout, stderr) = (human.rest(), human.summary(self.tally, took));
         Text { stdout, stderr }.write()
     }
 
@@ -119,6 +130,13 @@ impl Output {
 
     pub(crate) fn tally(&self) -> Tally {
         self.tally
+    }
+}
+
+impl Tally {
+    /// Whether a target has failed, or was left out because others had.
+    pub(crate) fn has_failures(self) -> bool {
+        self.failed + self.not_started > 0
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 /// Connects to all targets and measures how far away they are.
 pub(crate) fn run(args: PingArgs) -> ExitCode {
     let targets = args::checked("ping", || args.fleet.targets());
-    Fleet::new(args.fleet, targets).run(|tunnel, _| async move {
+    Fleet::new(args.fleet, targets).run(move |tunnel, _| async move {
         let begun = Instant::now();
         // A call, and not `connect` alone: it has the deadline.
         let _: f64 = tunnel.call(NOTHING, ()).await?;

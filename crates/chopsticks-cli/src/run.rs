@@ -20,7 +20,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     let targets = args::checked("run", || args.fleet.targets());
     let command = RemoteCommand::from(args.command);
     let is_live = !args.fleet.json;
-    Fleet::new(args.fleet, targets).run(|tunnel, printer| {
+    Fleet::new(args.fleet, targets).run(move |tunnel, printer| {
         let command = command.clone();
         async move {
             match is_live {

@@ -1,6 +1,6 @@
 //! Targets: hosts written as a text.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
@@ -45,6 +45,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Target {
+    text: String,
     host: HostName,
     place: Place,
 }
@@ -121,11 +122,22 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        parse(text).map_err(|reason| InvalidTarget { text: text.to_owned(), reason })
+        let text = text.to_owned();
+        match parse(&text) {
+            Ok((host, place)) => Ok(Self { text, host, place }),
+            Err(reason) => Err(InvalidTarget { text, reason }),
+        }
     }
 }
 
-fn parse(text: &str) -> Result<Target, String> {
+/// The text, as it was given.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn parse(text: &str) -> Result<(HostName, Place), String> {
     // A name cannot have what stands in a place before a setting does.
     let (name, text) = match text.split_once('=') {
         Some((name, text)) if !name.contains([':', '/', '?', '@']) => (Some(name), text),
@@ -145,12 +157,12 @@ fn parse(text: &str) -> Result<Target, String> {
     finish(name, &default, place)
 }
 
-fn finish(name: Option<&str>, default: &str, place: Place) -> Result<Target, String> {
+fn finish(name: Option<&str>, default: &str, place: Place) -> Result<(HostName, Place), String> {
     if name == Some("") {
         return Err("there is no name in front of the `=`".to_owned());
     }
     let host = name.unwrap_or(default).parse().map_err(|error: InvalidHostName| error.to_string())?;
-    Ok(Target { host, place })
+    Ok((host, place))
 }
 
 /// A place, and the name that it has by default.

@@ -23,11 +23,18 @@ pub(super) struct Human {
     stderr: Paint,
     /// The facts, which are shown when all are there.
     facts: Table,
+    /// Values with the hosts that have them, if equal ones are to stand together.
+    folded: Option<Vec<Fold>>,
 }
 
 impl Human {
     pub(super) fn new(stdout: Paint, stderr: Paint) -> Self {
-        Self { stdout, stderr, facts: Table::default() }
+        Self { stdout, stderr, facts: Table::default(), folded: None }
+    }
+
+    /// Shows equal values together, when all are there.
+    pub(super) fn folded(self) -> Self {
+        Self { folded: Some(Vec::new()), ..self }
     }
 
     /// Composes the lines of an outcome; a result that cannot be shown is a failure.
@@ -62,18 +69,25 @@ impl Human {
     }
 
     /// Composes what had to wait for the last outcome.
-    pub(super) fn table(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.facts).text(self.stdout).into_bytes()
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.facts).text(self.stdout);
+        let mut folded = self.folded.take().unwrap_or_default();
+        folded.sort_by_key(|fold| std::cmp::Reverse(fold.hosts.len()));
+        for fold in &mut folded {
+            text.push_str(&self.value(&fold.label(), &fold.value));
+        }
+        text.into_bytes()
     }
 
     /// Composes the last line.
     pub(super) fn summary(&self, tally: Tally, took: Duration) -> Vec<u8> {
-        let Tally { ok, failed, interrupted } = tally;
-        let hosts = ok + failed + interrupted;
+        let Tally { ok, failed, interrupted, not_started } = tally;
+        let hosts = ok + failed + interrupted + not_started;
         let counts = [
             (ok, "ok", paint::HOST),
             (failed, "failed", paint::ERROR),
             (interrupted, "interrupted", paint::WARNING),
+            (not_started, "not started", paint::WARNING),
         ];
         let mut out = format!("{hosts} {}: ", if hosts == 1 { "host" } else { "hosts" });
         let mut separator = "";
@@ -88,7 +102,16 @@ impl Human {
 
     fn answer(&mut self, host: &str, index: usize, answer: Answer) -> Result<String, Failure> {
         match answer {
-            Answer::Value(reply) => Ok(self.value(host, &shown(&reply)?)),
+            Answer::Value(reply) => {
+                let value = shown(&reply)?;
+                let Some(folded) = &mut self.folded else { return Ok(self.value(host, &value)) };
+                let host = (index, host.to_owned());
+                match folded.iter_mut().find(|fold| fold.value == value) {
+                    Some(fold) => fold.hosts.push(host),
+                    None => folded.push(Fold { value, hosts: vec![host] }),
+                }
+                Ok(String::new())
+            }
             Answer::Facts(facts, _) => {
                 self.facts.add(index, host, &facts);
                 Ok(String::new())
@@ -121,7 +144,8 @@ impl Human {
         let Failure { phase, message, traceback, .. } = failure;
         let message = harmless(message);
         let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
-        let style = if failure.is_interrupted() { paint::WARNING } else { paint::ERROR };
+        let is_mild = failure.is_interrupted() || failure.is_not_started();
+        let style = if is_mild { paint::WARNING } else { paint::ERROR };
         let mut out = String::new();
         self.stderr.push(&mut out, style, &format!("{host}: {phase}: {first}"));
         out.push('\n');
@@ -136,10 +160,30 @@ impl Human {
 }
 
 /// A value as it is shown.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 enum Shown {
     Block(String),
     Line(String),
+}
+
+/// A value, and the hosts that have it with their places.
+#[derive(Debug)]
+struct Fold {
+    value: Shown,
+    hosts: Vec<(usize, String)>,
+}
+
+impl Fold {
+    /// The hosts: by name, in the order in which they were given, if they are few.
+    fn label(&mut self) -> String {
+        self.hosts.sort();
+        let names: Vec<_> = self.hosts.iter().map(|(_, host)| host.as_str()).collect();
+        match names[..] {
+            [host] => host.to_owned(),
+            _ if names.len() <= NAMES_SHOWN => format!("{} hosts ({})", names.len(), names.join(", ")),
+            _ => format!("{} hosts", names.len()),
+        }
+    }
 }
 
 fn shown(reply: &Reply) -> Result<Shown, Failure> {
@@ -171,6 +215,8 @@ fn indent(out: &mut String, text: &str) {
 }
 
 const INDENT: &str = "    ";
+/// As many names as a line has room for beside a value.
+const NAMES_SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -209,7 +255,7 @@ mod tests {
     #[test]
     fn summary_counts_what_there_was() {
         let summary = |ok, failed, interrupted| {
-            let tally = Tally { ok, failed, interrupted };
+            let tally = Tally { ok, failed, interrupted, not_started: 0 };
             String::from_utf8(human().summary(tally, Duration::from_millis(123))).unwrap()
         };
         assert_eq!(summary(1, 0, 0), "1 host: 1 ok in 0.12 s\n");

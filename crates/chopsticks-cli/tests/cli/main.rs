@@ -6,5 +6,6 @@ mod bench;
 mod call;
 mod document;
 mod facts;
+mod group;
 mod run;
 mod targets;

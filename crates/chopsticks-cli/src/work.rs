@@ -1,0 +1,153 @@
+//! Jobs as the operations of a group, so that its limits hold for them.
+
+use std::{io, sync::Arc};
+
+use chopsticks::{
+    Error, Limits, Tunnel,
+    scheduling::{Failure as Unfinished, Group, Outcome, Target},
+};
+use futures::StreamExt as _;
+use thiserror::Error;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{answer::Answer, fleet::resume, outcome::Failure};
+
+/// Jobs under way: one task that does them all, and what came of those that have ended.
+pub(crate) struct Work {
+    task: JoinHandle<()>,
+    ended: mpsc::UnboundedReceiver<(usize, Ended)>,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Answer(Answer),
+    Failure(Failure),
+    /// What comes of it can no longer be written.
+    Output(io::Error),
+}
+
+/// Why a job has no answer, or not a good one.
+#[derive(Clone, Debug, Error)]
+pub(crate) enum Stopped {
+    #[error("the job failed")]
+    Failure(Failure),
+    /// What comes of the job can no longer be written.
+    #[error("stdout cannot be written")]
+    Output(Arc<io::Error>),
+    /// The answer is that it failed.
+    #[error("the program failed")]
+    Unwelcome(Arc<Answer>),
+}
+
+/// A tunnel, known by its place among the targets.
+#[derive(Clone)]
+struct Member {
+    index: usize,
+    tunnel: Tunnel,
+}
+
+impl Work {
+    /// Begins to do `job` on each tunnel, within the limits.
+    pub(crate) fn begin<F>(
+        tunnels: &[Tunnel],
+        limits: Limits,
+        job: impl Fn(Tunnel) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
+    {
+        let members = tunnels.iter().cloned().enumerate().map(|(index, tunnel)| Member { index, tunnel });
+        let group = Group::new(members).expect("places differ").limits(limits);
+        let mut run = group.each(move |member: Member| {
+            let job = job(member.tunnel);
+            async move {
+                match job.await {
+                    Ok(answer) if answer.is_failure() => Err(Stopped::Unwelcome(Arc::new(answer))),
+                    result => result,
+                }
+            }
+        });
+        // There is one message for each target.
+        let (sender, ended) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Some((index, outcome)) = run.next().await {
+                if sender.send((index, outcome.into())).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { task, ended }
+    }
+
+    /// Returns the place of the next target that is done, and what came of it; `None` once all are.
+    ///
+    /// No outcome is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> Option<(usize, Ended)> {
+        match self.ended.recv().await {
+            Some(ended) => Some(ended),
+            None => {
+                (&mut self.task).await.unwrap_or_else(|error| {
+                    if !error.is_cancelled() {
+                        resume(error)
+                    }
+                });
+                None
+            }
+        }
+    }
+
+    /// Cancels what is under way.
+    pub(crate) async fn stop(&mut self) {
+        if !self.task.is_finished() {
+            self.task.abort();
+            let _ = (&mut self.task).await;
+        }
+    }
+}
+
+impl From<Outcome<Answer, Stopped>> for Ended {
+    fn from(outcome: Outcome<Answer, Stopped>) -> Self {
+        match outcome {
+            Ok(answer) => Self::Answer(answer),
+            Err(Unfinished::Operation(Stopped::Failure(failure))) => Self::Failure(failure),
+            Err(Unfinished::Operation(Stopped::Output(error))) => {
+                Self::Output(Arc::into_inner(error).unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))
+            }
+            Err(Unfinished::Operation(Stopped::Unwelcome(answer))) => match Arc::into_inner(answer) {
+                Some(answer) => Self::Answer(answer),
+                // Nobody else has it.
+                None => Self::Failure(Failure::of_call("exit-status", "the program failed")),
+            },
+            Err(unfinished) => Self::Failure(Failure::not_started(unfinished.to_string())),
+        }
+    }
+}
+
+impl Target for Member {
+    type Name = usize;
+    type Error = Stopped;
+
+    fn name(&self) -> usize {
+        self.index
+    }
+
+    async fn connect(&self) -> Result<(), Stopped> {
+        self.tunnel.connect().await?;
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), Stopped> {
+        Ok(self.tunnel.close().await?)
+    }
+
+    async fn connected(&self) {
+        self.tunnel.connected().await;
+    }
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failure(error.into())
+    }
+}

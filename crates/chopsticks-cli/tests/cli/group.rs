@@ -1,0 +1,58 @@
+//! How many at once, when to stop, and what becomes of the results.
+
+use std::fs;
+
+use crate::bench::Bench;
+
+#[test]
+fn failures_over_the_limit_stop_the_rest_which_can_be_tried_again() {
+    let bench = Bench::new();
+    let on = "--on a=local,b=local,c=local,d=local,e=local";
+    let ran = bench.run(&format!("mod:fail {on} --batch 2 --max-failures 1 --failed left"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stderr.contains("5 hosts: 2 failed, 3 not started in "), "{ran:?}");
+    assert!(ran.stderr.contains("e: call: not started, because too many others had failed"), "{ran:?}");
+    let left = fs::read_to_string(bench.scratch.path().join("root/left")).unwrap();
+    assert_eq!(left, "a=local\nb=local\nc=local\nd=local\ne=local\n");
+
+    let ran = bench.run("mod:same 1 --on @left --failed left");
+    assert_eq!((ran.code, ran.sorted_stdout().len()), (Some(0), 5), "{ran:?}");
+    assert_eq!(fs::read_to_string(bench.scratch.path().join("root/left")).unwrap(), "");
+}
+
+#[test]
+fn what_has_succeeded_is_not_among_those_that_failed() {
+    let bench = Bench::new();
+    let ran =
+        bench.run("mod:same 1 --on a=local,b=local?python=/nonexistent,c=local --failed left --limit 1");
+    assert_eq!((ran.code, ran.sorted_stdout()), (Some(1), vec!["a: (1,)", "c: (1,)"]), "{ran:?}");
+    let left = fs::read_to_string(bench.scratch.path().join("root/left")).unwrap();
+    assert_eq!(left, "b=local?python=/nonexistent\n");
+    let ran = bench.run("mod:same 1 --on a=local --failed /nonexistent/left");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), "a: (1,)\n"), "{ran:?}");
+    assert!(ran.stderr.contains("cannot write /nonexistent/left: "), "{ran:?}");
+}
+
+#[test]
+fn equal_results_are_folded() {
+    let bench = Bench::new();
+    let on: Vec<_> = (0..7).map(|number| format!("h{number}=local")).collect();
+    let on = format!("{},odd=local?env=KIND=odd,other=local?env=KIND=odd", on.join(","));
+    let ran = bench.run(&format!("os:getenv KIND even --fold --on {on}"));
+    let expected = "7 hosts: 'even'\n2 hosts (odd, other): 'odd'\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), expected), "{ran:?}");
+    let ran = bench.run("mod:text --fold --on a=local");
+    assert_eq!(ran.stdout, "a:\n    one\n      two\n", "{ran:?}");
+    assert_eq!(bench.run("mod:text --fold --json --on a=local").code, Some(2));
+}
+
+#[test]
+fn limits_that_are_none_are_refused() {
+    let bench = Bench::new();
+    for option in
+        ["--limit 0", "--batch 0", "--batch 0%", "--batch x", "--max-failures -1", "--max-failures 101%"]
+    {
+        let ran = bench.run(&format!("mod:text --on a=local {option}"));
+        assert_eq!(ran.code, Some(2), "{option}: {ran:?}");
+    }
+}
