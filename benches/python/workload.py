@@ -14,6 +14,10 @@ def take_bytes(data):
     return len(data)
 
 
+def echo(data):
+    return data
+
+
 def make_list(count):
     return [
         {'id': i, 'name': 'item-%06d' % i, 'score': i * 0.37 + 0.125, 'tags': ['tag%d' % (i % 7), 'grp%d' % (i % 101)]}

@@ -9,10 +9,11 @@ use std::{
     collections::HashMap,
     env, fs,
     path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use chopsticks::{Call, Codebase, Fetch, Local, Put, Tunnel, TunnelConfig};
+use chopsticks::{Call, Codebase, Fetch, Local, Put, Target, Tunnel, TunnelConfig};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,20 +35,18 @@ async fn main() -> Result<()> {
     let options: HashMap<String, String> = args
         .filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
         .collect();
-    if options.get("target").is_some_and(|target| target != "local") {
-        println!("{}", json!({"skip": "only local targets"}));
-        return Ok(());
-    }
     let number =
         |key: &str, default: usize| options.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
     let text = |key: &str, default| options.get(key).map_or(default, String::as_str);
     let result = match workload.as_str() {
-        "connect" => connect(number("n", 5)).await?,
-        "call" => call(number("n", 2000), number("warm", 50)).await?,
+        "connect" => connect(&place(text("target", "local"))?, number("n", 5)).await?,
+        "call" => call(&place(text("target", "local"))?, number("n", 2000), number("warm", 50)).await?,
+        "echo" => echo(&place(text("target", "local"))?, number("n", 5)).await?,
+        "bare" => bare(text("target", "local"), number("n", 5)).await?,
         "pipeline" => pipeline(number("n", 2000)).await?,
         "payload" => payload(text("kind", "ret1m"), number("n", 7)).await?,
         "file" => file(text("op", "put"), text("sync", "yes") == "yes").await?,
-        "fanout" => fanout(number("n", 10)).await?,
+        "fanout" => fanout(&place(text("target", "local"))?, number("n", 10)).await?,
         "wire" => wire(text("ms", "0")).await?,
         "import" => import(text("how", "imported"), text("ms", "10")).await?,
         _ => json!({"skip": format!("no workload {workload:?}")}),
@@ -57,12 +56,47 @@ async fn main() -> Result<()> {
 }
 
 fn tunnel(driver: Local) -> Tunnel {
-    let codebase = Codebase::folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("python"));
-    Tunnel::with_config(driver, TunnelConfig::default().modules(codebase))
+    Tunnel::with_config(driver, config())
+}
+
+fn config() -> TunnelConfig {
+    TunnelConfig::default().modules(Codebase::folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("python")))
 }
 
 fn local() -> Local {
     Local::new().python(env::var("AGENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned()))
+}
+
+/// How a workload's tunnels are made; each gets a number.
+type Place = Box<dyn Fn(usize) -> Result<Tunnel>>;
+
+/// Reads `target=`.
+fn place(text: &str) -> Result<Place> {
+    if text == "local" {
+        return Ok(Box::new(|n| Ok(tunnel(local().name(format!("agent-{n}"))))));
+    }
+    let target = match text {
+        "docker" => format!("docker://{}?network=none", image()?),
+        _ => ssh_alias(text).map_or(Ok(text.to_owned()), |alias| {
+            Ok::<_, env::VarError>(format!("ssh://{alias}?config={}/ssh/config", env::var("CHOPSTICKS_LAB")?))
+        })?,
+    };
+    Ok(Box::new(move |_| Ok(target.parse::<Target>()?.tunnel(config()))))
+}
+
+/// The test host that stands for a target.
+fn ssh_alias(target: &str) -> Option<&'static str> {
+    match target {
+        "ssh" => Some("plain"),
+        "sshdelay" => Some("far"),
+        _ => None,
+    }
+}
+
+/// The newest image of the test hosts.
+fn image() -> Result<String> {
+    let images = fs::read_to_string(PathBuf::from(env::var("CHOPSTICKS_LAB")?).join("images"))?;
+    Ok(images.lines().next_back().ok_or("there is no image")?.to_owned())
 }
 
 async fn noop(tunnel: &Tunnel) -> Result<u32, chopsticks::Error> {
@@ -70,11 +104,11 @@ async fn noop(tunnel: &Tunnel) -> Result<u32, chopsticks::Error> {
 }
 
 /// From making the tunnel to the result of its first call.
-async fn connect(rounds: usize) -> Result<Value> {
+async fn connect(place: &Place, rounds: usize) -> Result<Value> {
     let (mut opened, mut closed) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let begin = Instant::now();
-        let tunnel = tunnel(local());
+        let tunnel = place(0)?;
         noop(&tunnel).await?;
         opened.push(millis(begin.elapsed()));
         let begin = Instant::now();
@@ -86,8 +120,8 @@ async fn connect(rounds: usize) -> Result<Value> {
 }
 
 /// Calls one after another on a warm tunnel.
-async fn call(count: usize, warm: usize) -> Result<Value> {
-    let tunnel = tunnel(local());
+async fn call(place: &Place, count: usize, warm: usize) -> Result<Value> {
+    let tunnel = place(0)?;
     for _ in 0..warm {
         noop(&tunnel).await?;
     }
@@ -111,6 +145,57 @@ async fn call(count: usize, warm: usize) -> Result<Value> {
     });
     tunnel.close().await?;
     Ok(result)
+}
+
+/// What the same takes without chopsticks: the client starts an interpreter that does nothing.
+async fn bare(target: &str, rounds: usize) -> Result<Value> {
+    let python = env::var("AGENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
+    let line = format!("exec {python} -S -s -c pass");
+    let (program, arguments) = match (target, ssh_alias(target)) {
+        (_, Some(alias)) => {
+            let file = format!("{}/ssh/config", env::var("CHOPSTICKS_LAB")?);
+            ("ssh", vec!["-F".to_owned(), file, "-T".to_owned(), alias.to_owned(), line])
+        }
+        ("docker", _) => {
+            let options = ["run", "-i", "--rm", "--init", "--log-driver=none", "--network=none"];
+            let mut arguments: Vec<_> = options.map(str::to_owned).to_vec();
+            arguments.extend([image()?, "python3".to_owned()]);
+            arguments.extend(["-S", "-s", "-c", "pass"].map(str::to_owned));
+            ("docker", arguments)
+        }
+        _ => ("sh", vec!["-c".to_owned(), line]),
+    };
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        let status =
+            tokio::process::Command::new(program).args(&arguments).stdin(Stdio::null()).status().await?;
+        times.push(millis(begin.elapsed()));
+        if !status.success() {
+            return Err(format!("{program}: {status}").into());
+        }
+    }
+    Ok(json!({"ms": quantile(times, 0.5)}))
+}
+
+/// Bytes there and back: 64 MiB in pieces of 4 MiB, of which four are under way.
+async fn echo(place: &Place, rounds: usize) -> Result<Value> {
+    let tunnel = place(0)?;
+    noop(&tunnel).await?;
+    let bytes = serde_bytes::ByteBuf::from(vec![0xa5; 4 << 20]);
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        for _ in 0..4 {
+            let calls = (0..4).map(|_| tunnel.call_with(Call::new("workload:echo").args((&bytes,))));
+            for reply in try_join_all(calls).await? {
+                assert_eq!(reply.into_bytes().map(|bytes| bytes.len()), Some(4 << 20));
+            }
+        }
+        times.push(begin.elapsed().as_secs_f64());
+    }
+    tunnel.close().await?;
+    Ok(json!({"mb_s_each_way": f64::from(64 << 20) / 1e6 / quantile(times, 0.5)}))
 }
 
 /// Calls that are all under way together on one tunnel.
@@ -196,9 +281,9 @@ async fn file(op: &str, sync: bool) -> Result<Value> {
 }
 
 /// Many agents at once.
-async fn fanout(count: usize) -> Result<Value> {
+async fn fanout(place: &Place, count: usize) -> Result<Value> {
     let begin = Instant::now();
-    let tunnels: Vec<Tunnel> = (0..count).map(|n| tunnel(local().name(format!("agent-{n}")))).collect();
+    let tunnels: Vec<Tunnel> = (0..count).map(place).collect::<Result<_>>()?;
     let pids = try_join_all(tunnels.iter().map(noop)).await?;
     let wall = begin.elapsed().as_secs_f64();
     let begin = Instant::now();

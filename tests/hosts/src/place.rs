@@ -165,10 +165,10 @@ impl Place {
 
     /// Whether an agent whose client is killed may not come to end what it started.
     ///
-    /// Here it is the client itself; Slurm kills it as well; and podman's monitor now and then keeps the stdin of what `exec`
+    /// Here it is the client itself, which nsenter becomes as well; Slurm kills it as well; and podman's monitor now and then keeps the stdin of what `exec`
     /// started open.
     pub fn loses_agent_with_client(&self) -> bool {
-        matches!(self.kind, Kind::Local | Kind::PodmanExec(_) | Kind::Srun)
+        matches!(self.kind, Kind::Local | Kind::Nsenter | Kind::PodmanExec(_) | Kind::Srun)
     }
 
     /// Returns the place with a Python 2.7, and how that is called there.
@@ -208,9 +208,7 @@ fn srun() -> Command {
     Command::new("srun").args(["--unbuffered", "--input=all", "--ntasks=1", "--quiet"]).python("python3")
 }
 
-/// Beside the processes of a namespace, as one looks into a container from outside.
+/// In the network of a namespace, as one looks into a container from outside.
 fn nsenter() -> Command {
-    Command::new("nsenter")
-        .args(["--net=/run/netns/chopsticks-bastion", "--pid=/proc/self/ns/pid", "--"])
-        .python("python3")
+    Command::new("nsenter").args(["--net=/run/netns/chopsticks-bastion", "--"]).python("python3")
 }
