@@ -49,6 +49,8 @@ pub(crate) struct Session {
     agent: OnceLock<AgentInfo>,
     /// Set when the agent has what transfers need.
     pub(crate) transfers: OnceCell<()>,
+    /// Set when it has what transfers of folders need.
+    pub(crate) folders: OnceCell<()>,
 }
 
 /// How a connection has ended.
@@ -196,6 +198,6 @@ impl Connection {
 
 impl Session {
     pub(crate) fn new(handle: Handle, serving: Arc<Serving>) -> Self {
-        Self { handle, serving, agent: OnceLock::new(), transfers: OnceCell::new() }
+        Self { handle, serving, agent: OnceLock::new(), transfers: OnceCell::new(), folders: OnceCell::new() }
     }
 }

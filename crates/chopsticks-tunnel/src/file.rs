@@ -1,12 +1,17 @@
 //! Files, to hosts and from them.
 
 mod content;
+mod entry;
 mod fetch;
+mod folder;
+mod input;
 mod put;
 mod reply;
 mod sink;
 mod source;
 mod target;
+mod tree_sink;
+mod tree_source;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -32,6 +37,26 @@ pub struct Transferred {
     pub size: u64,
     /// The SHA-1 of the content, which both sides have computed, in hexadecimal digits.
     pub sha1: String,
+}
+
+/// A folder that was transferred.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TransferredFolder {
+    /// The absolute path on the controller of a folder that was fetched; `None` for one that was put.
+    pub local: Option<PathBuf>,
+    /// The absolute path on the host.
+    pub remote: PathBuf,
+    /// Regular files.
+    pub files: u64,
+    /// Folders, the outermost included.
+    pub folders: u64,
+    /// Symbolic links.
+    pub links: u64,
+    /// What was left out: FIFOs, sockets, devices.
+    pub left_out: u64,
+    /// The size of all files in bytes.
+    pub size: u64,
 }
 
 /// How far a transfer is.
@@ -75,14 +100,7 @@ impl Tunnel {
                 Err(_) => connection.after(&session).await?,
             }
         };
-        session
-            .transfers
-            .get_or_init(|| async {
-                let parts: String = TRANSFER_PARTS.into_iter().filter_map(chopsticks_agent::part).collect();
-                // A lost connection is told by the request that follows.
-                let _ = session.handle.notice(Operation::EXTEND, Format::None, parts.into_bytes()).await;
-            })
-            .await;
+        session.transfers.get_or_init(|| extend(&session, &TRANSFER_PARTS)).await;
         Ok(session)
     }
 
@@ -96,15 +114,22 @@ impl Tunnel {
         match timeout(after, transfer).await {
             Ok(result) => result,
             Err(_) => {
-                let late = self.connection().late(after);
-                if late.phase() != Phase::Call {
-                    return Err(late);
-                }
-                let kind = ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() };
-                Err(self.error(Phase::Transfer, kind))
+                let connection = self.current().clone();
+                let late = connection.map(|connection| connection.late(after));
+                Err(late.filter(|late| late.phase() != Phase::Call).unwrap_or_else(|| {
+                    let kind = ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() };
+                    self.error(Phase::Transfer, kind)
+                }))
             }
         }
     }
+}
+
+/// Sends parts of the agent that it needs from here on.
+async fn extend(session: &Session, parts: &[&str]) {
+    let sources: String = parts.iter().filter_map(|part| chopsticks_agent::part(part)).collect();
+    // A lost connection is told by the request that follows.
+    let _ = session.handle.notice(Operation::EXTEND, Format::None, sources.into_bytes()).await;
 }
 
 /// Whom a transfer tells how far it is.
@@ -130,3 +155,5 @@ const FILE_MODE: u32 = 0o644;
 const TEMPORARY_MODE: u32 = 0o600;
 /// What an agent needs for transfers.
 const TRANSFER_PARTS: [&str; 2] = ["stream", "files"];
+/// What it needs for folders, besides.
+const FOLDER_PARTS: [&str; 1] = ["folders"];

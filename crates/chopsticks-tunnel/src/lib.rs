@@ -57,7 +57,7 @@ pub use driver::{
     Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
 };
 pub use error::{Error, ErrorKind, Phase, RemoteException};
-pub use file::{Fetch, Progress, Put, Side, Transferred};
+pub use file::{Fetch, Progress, Put, Side, Transferred, TransferredFolder};
 pub use hint::{Hint, Symptoms};
 pub use host::{HostName, InvalidHostName};
 pub use interpreter::Interpreter;

@@ -248,7 +248,7 @@ impl Tunnel {
         }
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connection>>> {
+    pub(crate) fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connection>>> {
         self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -25,6 +25,7 @@
 //! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`], [`Local`]: the drivers, by which hosts are reached; [`Target`] is any of them,
 //!   written as a text. [`Driver`] is for your own.
 //! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
+//! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
 //! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
 //! * [`Group`], [`GroupResult`], [`Queue`], [`Limits`]: many hosts at once, and each one's outcome.
 //! * [`facts`], [`helpers`]: what there is to know of a host, and programs that run there.
@@ -67,7 +68,7 @@ pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Call, Command, ContainerInfo, Docker, DockerExec, Driver, Error,
     ErrorKind, Fetch, Function, Hint, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman,
     PodmanExec, Progress, Put, RemoteException, Reply, Side, Ssh, Stderr, Sudo, Symptoms, Target,
-    Transferred, Tunnel, TunnelConfig,
+    Transferred, TransferredFolder, Tunnel, TunnelConfig,
 };
 
 pub use crate::{
@@ -79,6 +80,10 @@ pub use crate::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/files.md")]
+struct FilesDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/groups.md")]

@@ -1,6 +1,6 @@
 //! The content of a file on its way: `docs/wire.md`, section 8.
 
-use std::{collections::VecDeque, io};
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest as _, Sha1};
@@ -120,110 +120,6 @@ impl Pool {
     }
 }
 
-/// Takes content that is received apart.
-#[derive(Debug, Default)]
-pub(super) struct Decoder {
-    input: VecDeque<Bytes>,
-    /// Bytes in `input`.
-    have: usize,
-    state: State,
-    /// Content that is still to come in the block at hand.
-    left: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum State {
-    #[default]
-    Begin,
-    Blocks,
-    Checksum,
-    End,
-}
-
-/// A part of the content.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Part {
-    /// How much the sender expects it to be; 0 if it does not know.
-    Begin(u64),
-    Data(Bytes),
-    End([u8; SHA1_LEN]),
-}
-
-impl Decoder {
-    /// Takes what has come.
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        self.have += bytes.len();
-        self.input.push_back(bytes);
-    }
-
-    /// Returns the next part, or `None` if more has to come.
-    pub(super) fn next(&mut self) -> Option<Part> {
-        loop {
-            match self.state {
-                State::Begin => {
-                    let expected = self.take_array::<8>()?;
-                    self.state = State::Blocks;
-                    return Some(Part::Begin(u64::from_be_bytes(expected)));
-                }
-                State::Blocks if self.left > 0 => return self.take_data(),
-                State::Blocks => {
-                    let len = u32::from_be_bytes(self.take_array()?);
-                    self.left = usize::try_from(len).unwrap_or(usize::MAX);
-                    if len == 0 {
-                        self.state = State::Checksum;
-                    }
-                }
-                State::Checksum => {
-                    let checksum = self.take_array()?;
-                    self.state = State::End;
-                    return Some(Part::End(checksum));
-                }
-                State::End => return None,
-            }
-        }
-    }
-
-    /// Checks that the content has ended, and nothing follows.
-    pub(super) fn finish(&self) -> io::Result<()> {
-        let problem = match self.state {
-            State::End if self.have == 0 => return Ok(()),
-            State::End => "the stream goes on behind its end",
-            _ => "the stream ended too soon",
-        };
-        Err(io::Error::new(io::ErrorKind::InvalidData, problem))
-    }
-
-    fn take_data(&mut self) -> Option<Part> {
-        let mut front = self.input.pop_front()?;
-        let data = front.split_to(front.len().min(self.left));
-        if !front.is_empty() {
-            self.input.push_front(front);
-        }
-        self.left -= data.len();
-        self.have -= data.len();
-        Some(Part::Data(data))
-    }
-
-    fn take_array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        if self.have < N {
-            return None;
-        }
-        let mut array = [0; N];
-        let mut filled = 0;
-        while filled < N {
-            let mut front = self.input.pop_front()?;
-            let len = front.len().min(N - filled);
-            array[filled..filled + len].copy_from_slice(&front.split_to(len));
-            filled += len;
-            if !front.is_empty() {
-                self.input.push_front(front);
-            }
-        }
-        self.have -= N;
-        Some(array)
-    }
-}
-
 const LEN_LEN: usize = 4;
 
 /// As many as may be under way between a file and the pipe.
@@ -233,62 +129,34 @@ const POOL_LEN: usize = 8;
 mod tests {
     use super::*;
 
-    fn encoded(pieces: &[&[u8]]) -> (Summary, Vec<u8>) {
+    #[test]
+    fn content_is_framed_and_hashed() {
         let mut encoder = Encoder::default();
-        let mut stream = Encoder::begin(7).to_vec();
         let mut pool = Pool::new(16);
-        for (number, piece) in pieces.iter().enumerate() {
-            if number % 2 == 0 {
-                let mut block = pool.take();
-                block.content()[..piece.len()].copy_from_slice(piece);
-                let bytes = encoder.fill(block, piece.len());
-                pool.keep(&bytes);
-                stream.extend_from_slice(&bytes);
-            } else {
-                stream.extend_from_slice(&encoder.header(piece));
-                stream.extend_from_slice(piece);
-            }
-        }
+        let mut block = pool.take();
+        block.content()[..3].copy_from_slice(b"abc");
+        let bytes = encoder.fill(block, 3);
+        pool.keep(&bytes);
+        assert_eq!(bytes, &b"\0\0\0\x03abc"[..]);
+        assert_eq!(encoder.header(b"defghijkl"), &b"\0\0\0\x09"[..]);
         let (summary, end) = encoder.finish();
-        stream.extend_from_slice(&end);
-        (summary, stream)
-    }
-
-    #[test]
-    fn content_comes_back_however_it_is_cut() {
-        let (summary, stream) = encoded(&[b"abc", b"defg", b"hijkl"]);
-        assert_eq!(summary.size, 12);
+        assert_eq!((summary.size, end.len()), (12, 24));
         assert_eq!(summary.hex(), "eb4608cebfcfd4df81410cbd06507ea6af978d9c");
-        for step in 1..=stream.len() {
-            let mut decoder = Decoder::default();
-            let (mut content, mut checksum) = (Vec::new(), None);
-            for piece in stream.chunks(step) {
-                decoder.push(Bytes::copy_from_slice(piece));
-                while let Some(part) = decoder.next() {
-                    match part {
-                        Part::Begin(expected) => assert_eq!(expected, 7),
-                        Part::Data(data) => content.extend_from_slice(&data),
-                        Part::End(sha1) => checksum = Some(sha1),
-                    }
-                }
-            }
-            decoder.finish().unwrap();
-            assert_eq!(content, b"abcdefghijkl");
-            assert_eq!(checksum, Some(summary.sha1));
-        }
     }
 
     #[test]
-    fn what_is_cut_short_or_goes_on_is_refused() {
-        let (_, stream) = encoded(&[b"abc"]);
-        for (bytes, problem) in [
-            (stream[..stream.len() - 1].to_vec(), "the stream ended too soon"),
-            ([&stream[..], b"x"].concat(), "the stream goes on behind its end"),
-        ] {
-            let mut decoder = Decoder::default();
-            decoder.push(bytes.into());
-            while decoder.next().is_some() {}
-            assert_eq!(decoder.finish().unwrap_err().to_string(), problem);
-        }
+    fn buffers_are_used_again_once_they_are_sent() {
+        let mut pool = Pool::new(1000);
+        let mut encoder = Encoder::default();
+        let place = |block: &mut Block| block.content().as_ptr();
+        let mut block = pool.take();
+        let first = place(&mut block);
+        let bytes = encoder.fill(block, 10);
+        pool.keep(&bytes);
+        let mut other = pool.take();
+        assert_ne!(place(&mut other), first);
+        drop((bytes, other));
+        let mut again = pool.take();
+        assert_eq!((place(&mut again), again.content().len()), (first, 1000));
     }
 }

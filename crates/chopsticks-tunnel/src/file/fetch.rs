@@ -6,18 +6,20 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use chopsticks_pencode::marshal::{EncodeError, Writer};
-use chopsticks_transport::{Format, Operation, Order, RequestOptions, StreamReader};
+use chopsticks_transport::{Format, Operation, Order, RequestOptions};
 use tokio::io::AsyncWrite;
 
 use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred, Watcher,
-        content::{Decoder, Part, SHA1_LEN},
+        content::SHA1_LEN,
+        entry::time,
+        input::{Content, Input, Meter, Stopped},
         reply::{self, Done},
         sink::{Destination, Sink},
         target::Attributes,
@@ -40,18 +42,18 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Fetch<'a> {
-    remote: PathBuf,
-    destination: Destination<'a>,
+    pub(super) remote: PathBuf,
+    pub(super) destination: Destination<'a>,
     mode: Option<u32>,
     keep_mode: bool,
-    owner: (Option<u32>, Option<u32>),
-    keep_modified: bool,
-    overwrite: bool,
-    sync: bool,
-    limit: Option<NonZeroU64>,
-    max_size: u64,
-    timeout: Option<Duration>,
-    watcher: Watcher<'a>,
+    pub(super) owner: (Option<u32>, Option<u32>),
+    pub(super) keep_modified: bool,
+    pub(super) overwrite: bool,
+    pub(super) sync: Option<bool>,
+    pub(super) limit: Option<NonZeroU64>,
+    pub(super) max_size: u64,
+    pub(super) timeout: Option<Duration>,
+    pub(super) watcher: Watcher<'a>,
 }
 
 impl<'a> Fetch<'a> {
@@ -68,7 +70,7 @@ impl<'a> Fetch<'a> {
             owner: (None, None),
             keep_modified: false,
             overwrite: true,
-            sync: true,
+            sync: None,
             limit: None,
             max_size: u64::MAX,
             timeout: None,
@@ -126,10 +128,11 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    /// Sets whether the file is safely on the local disk (fsync) before it is visible. Default: `true`.
+    /// Sets whether the file is safely on the local disk (fsync) before it is visible. Default: `true`, but for
+    /// the files of a folder `false`.
     #[must_use]
     pub fn sync(mut self, sync: bool) -> Self {
-        self.sync = sync;
+        self.sync = Some(sync);
         self
     }
 
@@ -161,10 +164,11 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    fn payload(&self) -> Result<Vec<u8>, EncodeError> {
+    pub(super) fn payload(&self, folder: bool) -> Result<Vec<u8>, EncodeError> {
         let limit = self.limit.map_or(0, |limit| i64::try_from(limit.get()).unwrap_or(i64::MAX));
         let mut writer = Writer::new();
-        writer.begin_dict(2).name("path").bytes(self.remote.as_os_str().as_bytes()).name("limit").int(limit);
+        writer.begin_dict(3).name("path").bytes(self.remote.as_os_str().as_bytes());
+        writer.name("limit").int(limit).name("folder").bool(folder);
         writer.finish()
     }
 
@@ -222,7 +226,7 @@ impl Tunnel {
         let (local, name) = (destination.path(), destination.name());
         let here = |error| self.local(&name, error);
         let transfer = |kind| self.error(Phase::Transfer, kind);
-        let payload = fetch.payload().map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
+        let payload = fetch.payload(false).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
         let mut sink = destination.open(fetch.overwrite).await.map_err(here)?;
 
         let connection = self.connection();
@@ -230,26 +234,24 @@ impl Tunnel {
         let options = RequestOptions::new().order(Order::AfterNotices).with_reader();
         let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
         let Ok(reader) = request.reader() else { return Err(connection.ended().await.error) };
-        let receiving = Receiving { reader, watcher: &mut fetch.watcher, max_size: fetch.max_size };
-        let received = receiving.run(&mut sink).await;
-        let sha1 = match received {
-            Received::Whole(sha1) => Some(sha1),
-            Received::Broken => None,
-            Received::Malformed(problem) => {
+        let meter = Meter { done: 0, total: None, max_size: fetch.max_size, watcher: &mut fetch.watcher };
+        let sha1 = match receive(Input::new(reader), meter, &mut sink).await {
+            Ok(sha1) => Some(sha1),
+            Err(Stopped::Broken) => None,
+            Err(Stopped::Malformed(problem)) => {
                 sink.abandon().await;
-                let source = Arc::new(problem);
-                let path = fetch.remote;
-                return Err(transfer(ErrorKind::File { side: Side::Remote, path, source }));
+                return Err(transfer(reply::failure(fetch.remote, problem)));
             }
             // The file was given up by whoever wrote it.
-            Received::Unwritable(error) => return Err(here(error)),
+            Err(Stopped::Unwritable(error)) => return Err(here(error)),
         };
         let failed = match request.await {
             Err(_) => connection.ended().await.error,
             Ok(reply) => match (reply::read::<Done>(&reply), sha1) {
                 (Ok(done), Some(sha1)) => {
                     let attributes = fetch.attributes(&done, is_temporary);
-                    let summary = sink.finish(sha1, attributes, fetch.sync).await.map_err(here)?;
+                    let summary =
+                        sink.finish(sha1, attributes, fetch.sync.unwrap_or(true)).await.map_err(here)?;
                     let (remote, sha1) = (done.path(), summary.hex());
                     return Ok(Transferred { local, remote, size: summary.size, sha1 });
                 }
@@ -261,76 +263,27 @@ impl Tunnel {
         Err(failed)
     }
 
-    fn local(&self, path: &Path, source: io::Error) -> Error {
+    pub(super) fn local(&self, path: &Path, source: io::Error) -> Error {
         let kind = ErrorKind::File { side: Side::Local, path: path.to_owned(), source: Arc::new(source) };
         self.error(Phase::Transfer, kind)
     }
 }
 
-/// A transfer under way.
-struct Receiving<'a, 'b> {
-    reader: StreamReader,
-    watcher: &'b mut Watcher<'a>,
-    max_size: u64,
-}
-
-enum Received {
-    Whole([u8; SHA1_LEN]),
-    /// The stream broke off, which the answer explains.
-    Broken,
-    /// It is not what an agent sends, or too much.
-    Malformed(io::Error),
-    /// The destination failed.
-    Unwritable(io::Error),
-}
-
-impl Receiving<'_, '_> {
-    async fn run(mut self, sink: &mut Sink<'_>) -> Received {
-        let mut decoder = Decoder::default();
-        let (mut done, mut total, mut sha1) = (0, None, None);
-        loop {
-            match self.reader.chunk().await {
-                Ok(Some(bytes)) => decoder.push(bytes),
-                Ok(None) => break,
-                Err(_) => return Received::Broken,
-            }
-            while let Some(part) = decoder.next() {
-                match part {
-                    Part::Begin(expected) => total = (expected > 0).then_some(expected),
-                    Part::Data(data) => {
-                        done += data.len() as u64;
-                        if done > self.max_size {
-                            let text = format!("larger than the limit of {} bytes", self.max_size);
-                            return Received::Malformed(io::Error::new(io::ErrorKind::FileTooLarge, text));
-                        }
-                        if let Err(error) = sink.write(data).await {
-                            return Received::Unwritable(error);
-                        }
-                        self.watcher.tell(done, total);
-                    }
-                    Part::End(checksum) => sha1 = Some(checksum),
-                }
-            }
-            if sha1.is_some()
-                && let Err(error) = decoder.finish()
-            {
-                return Received::Malformed(error);
-            }
+/// Reads the stream to its end; returns the checksum that the content is to have.
+async fn receive(
+    mut input: Input,
+    mut meter: Meter<'_, '_>,
+    sink: &mut Sink<'_>,
+) -> Result<[u8; SHA1_LEN], Stopped> {
+    let expected = input.expected().await?;
+    meter.total = (expected > 0).then_some(expected);
+    let mut left = 0;
+    let sha1 = loop {
+        match input.content(&mut left, &mut meter).await? {
+            Content::Data(data) => sink.write(data).await.map_err(Stopped::Unwritable)?,
+            Content::End(sha1) => break sha1,
         }
-        match (decoder.finish(), sha1) {
-            (Ok(()), Some(sha1)) => Received::Whole(sha1),
-            (Err(error), _) => Received::Malformed(error),
-            (Ok(()), None) => Received::Broken,
-        }
-    }
-}
-
-/// The time that a host gives in nanoseconds; none if this machine cannot tell it.
-fn time(nanoseconds: i64) -> Option<SystemTime> {
-    let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
-    if nanoseconds < 0 {
-        SystemTime::UNIX_EPOCH.checked_sub(distance)
-    } else {
-        SystemTime::UNIX_EPOCH.checked_add(distance)
-    }
+    };
+    input.finish().await?;
+    Ok(sha1)
 }

@@ -24,6 +24,7 @@ use crate::{
     file::{
         FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred, Watcher,
         content::{BLOCK_LEN, Encoder, Summary},
+        entry::nanoseconds,
         reply::{self, Done},
         source::{Feed, Piece, Source},
     },
@@ -45,17 +46,17 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Put<'a> {
-    source: Source<'a>,
-    remote: Option<PathBuf>,
+    pub(super) source: Source<'a>,
+    pub(super) remote: Option<PathBuf>,
     mode: Option<u32>,
-    owner: Option<String>,
+    pub(super) owner: Option<String>,
     modified: Option<SystemTime>,
-    keep_modified: bool,
-    overwrite: bool,
-    sync: bool,
-    limit: Option<NonZeroU64>,
-    timeout: Option<Duration>,
-    watcher: Watcher<'a>,
+    pub(super) keep_modified: bool,
+    pub(super) overwrite: bool,
+    pub(super) sync: Option<bool>,
+    pub(super) limit: Option<NonZeroU64>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) watcher: Watcher<'a>,
 }
 
 impl<'a> Put<'a> {
@@ -86,7 +87,7 @@ impl<'a> Put<'a> {
             modified: None,
             keep_modified: false,
             overwrite: true,
-            sync: true,
+            sync: None,
             limit: None,
             timeout: None,
             watcher: Watcher(None),
@@ -136,10 +137,11 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// Sets whether the file is safely on the host's disk (fsync) before it is visible. Default: `true`.
+    /// Sets whether the file is safely on the host's disk (fsync) before it is visible. Default: `true`, but for
+    /// the files of a folder `false`.
     #[must_use]
     pub fn sync(mut self, sync: bool) -> Self {
-        self.sync = sync;
+        self.sync = Some(sync);
         self
     }
 
@@ -164,10 +166,10 @@ impl<'a> Put<'a> {
         self
     }
 
-    fn payload(&self, modified: Option<SystemTime>) -> Result<Vec<u8>, EncodeError> {
+    pub(super) fn payload(&self, modified: Option<SystemTime>, folder: bool) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer
-            .begin_dict(6)
+            .begin_dict(8)
             .name("path")
             .bytes(self.remote.as_deref().map_or(b"", |path| path.as_os_str().as_bytes()));
         let default = if self.remote.is_some() { FILE_MODE } else { TEMPORARY_MODE };
@@ -181,7 +183,8 @@ impl<'a> Put<'a> {
             Some(time) => writer.int(nanoseconds(time)),
             None => writer.none(),
         };
-        writer.name("replace").bool(self.overwrite).name("sync").bool(self.sync);
+        writer.name("replace").bool(self.overwrite).name("sync").bool(self.sync.unwrap_or(!folder));
+        writer.name("folder").bool(folder).name("keep").bool(self.keep_modified);
         writer.finish()
     }
 }
@@ -230,7 +233,7 @@ impl Tunnel {
         let source = std::mem::replace(&mut put.source, Source::Bytes(Bytes::new()));
         let feed = source.open(Pace::block_len(put.limit)).await.map_err(failed)?;
         let payload = put
-            .payload(feed.modified)
+            .payload(feed.modified, false)
             .map_err(|error| self.error(Phase::Transfer, ErrorKind::Argument(Arc::new(error))))?;
         let connection = self.connection();
         let session = self.transferring(&connection).await?;
@@ -320,17 +323,17 @@ fn answered(reply: Result<Reply, TransportError>, summary: Option<Summary>) -> S
 }
 
 /// Keeps to a number of bytes per second.
-struct Pace {
+pub(super) struct Pace {
     limit: Option<NonZeroU64>,
     began: Instant,
 }
 
 impl Pace {
-    fn new(limit: Option<NonZeroU64>) -> Self {
+    pub(super) fn new(limit: Option<NonZeroU64>) -> Self {
         Self { limit, began: Instant::now() }
     }
 
-    async fn wait(&self, done: u64) {
+    pub(super) async fn wait(&self, done: u64) {
         if let Some(limit) = self.limit {
             let due = Duration::try_from_secs_f64(done as f64 / limit.get() as f64).unwrap_or(Duration::MAX);
             if let Some(due) = self.began.checked_add(due) {
@@ -340,19 +343,11 @@ impl Pace {
     }
 
     /// Pieces small enough that they come a few times in a second.
-    fn block_len(limit: Option<NonZeroU64>) -> usize {
+    pub(super) fn block_len(limit: Option<NonZeroU64>) -> usize {
         let slow = limit.map_or(u64::MAX, |limit| limit.get() / 8 + 512);
         usize::try_from(slow).unwrap_or(usize::MAX).min(BLOCK_LEN)
     }
 }
 
-fn nanoseconds(time: SystemTime) -> i64 {
-    let clamp = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => clamp(after),
-        Err(before) => -clamp(before.duration()),
-    }
-}
-
 /// How long an agent may take to clear up behind a source that failed.
-const ABORT_GRACE: Duration = Duration::from_secs(5);
+pub(super) const ABORT_GRACE: Duration = Duration::from_secs(5);

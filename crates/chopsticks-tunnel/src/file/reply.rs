@@ -34,6 +34,23 @@ struct Failed {
     path: ByteBuf,
 }
 
+/// The payload of the `REPLY` to a transfer of a folder.
+#[derive(Debug, Deserialize)]
+pub(super) struct DoneFolder {
+    path: ByteBuf,
+    pub(super) files: u64,
+    pub(super) folders: u64,
+    pub(super) links: u64,
+    pub(super) left_out: u64,
+    pub(super) size: u64,
+}
+
+impl DoneFolder {
+    pub(super) fn path(&self) -> PathBuf {
+        path(&self.path)
+    }
+}
+
 impl Done {
     pub(super) fn path(&self) -> PathBuf {
         path(&self.path)
@@ -64,7 +81,8 @@ pub(super) fn differs(path: PathBuf) -> ErrorKind {
     failure(path, io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"))
 }
 
-fn failure(path: PathBuf, source: io::Error) -> ErrorKind {
+/// An error of the host's side.
+pub(super) fn failure(path: PathBuf, source: io::Error) -> ErrorKind {
     ErrorKind::File { side: Side::Remote, path, source: Arc::new(source) }
 }
 

@@ -136,7 +136,12 @@ impl Feed<'_> {
 /// Opens a regular file. Others are not touched: opening a FIFO waits, and opening a device may do anything.
 pub(super) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     check_regular(&std::fs::metadata(path)?)?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open_checked(path, OFlags::empty())
+}
+
+/// As [`open_regular`], for a path that was looked at.
+pub(super) fn open_checked(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
+    let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let metadata = file.metadata()?;
     check_regular(&metadata)?;
@@ -167,7 +172,9 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
 fn read_all(file: &File, before: &Metadata, block_len: usize, pieces: &mpsc::Sender<io::Result<Piece>>) {
     let mut encoder = Encoder::default();
     let mut pool = Pool::new(block_len);
-    let ended = read_blocks(file, before, &mut pool, &mut encoder, pieces);
+    let ended = read_blocks(file, before, &mut pool, &mut encoder, &mut |data, len| {
+        pieces.blocking_send(Ok(Piece::Block { header: Bytes::new(), data, len })).is_ok()
+    });
     let last = match ended {
         Ok(true) => {
             let (summary, end) = encoder.finish();
@@ -181,12 +188,12 @@ fn read_all(file: &File, before: &Metadata, block_len: usize, pieces: &mpsc::Sen
 }
 
 /// Returns whether all was read; otherwise nobody wants the rest.
-fn read_blocks(
+pub(super) fn read_blocks(
     mut file: &File,
     before: &Metadata,
     pool: &mut Pool,
     encoder: &mut Encoder,
-    pieces: &mpsc::Sender<io::Result<Piece>>,
+    send: &mut dyn FnMut(Bytes, usize) -> bool,
 ) -> io::Result<bool> {
     let mut size = 0;
     loop {
@@ -202,7 +209,7 @@ fn read_blocks(
         }
         let data = encoder.fill(block, len);
         pool.keep(&data);
-        if pieces.blocking_send(Ok(Piece::Block { header: Bytes::new(), data, len })).is_err() {
+        if !send(data, len) {
             return Ok(false);
         }
     }

@@ -68,7 +68,7 @@ impl Target {
 
     /// As [`create_in`](Self::create_in), where a file needs a name from the beginning.
     fn create_named(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
-        let temporary = beside(Nonce::random().as_bytes());
+        let temporary = fresh_name();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = fs::openat(&folder, &temporary, flags, PRIVATE)?.into();
         Ok(Self { folder, name: name.to_owned(), replace, file, temporary: Some(temporary) })
@@ -190,6 +190,11 @@ fn nameless(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
 
 fn in_proc(fd: i32) -> String {
     format!("/proc/self/fd/{fd}")
+}
+
+/// A name that nothing has, for what is not finished.
+pub(super) fn fresh_name() -> OsString {
+    beside(Nonce::random().as_bytes())
 }
 
 /// A name for a file that is not finished.

@@ -267,7 +267,7 @@ async fn transfer_that_is_dropped_leaves_nothing_at_both_ends() {
 async fn name_temporaries(tunnel: &Tunnel) {
     let text = "import sys\ndef f():\n    frame = sys._getframe()\n    while 'linkat' not in frame.f_globals:\n        \
                 frame = frame.f_back\n    frame.f_globals['linkat'] = False";
-    tunnel.call::<()>(Function::source(text, "f"), ()).await.unwrap();
+    tunnel.call::<()>(Function::source(text, "f"), ()).await.expect("the agent runs that");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,11 +329,11 @@ async fn kill_at_random_moments(rounds: u64, kill: impl AsyncFn(&Path, &Path, Du
     let (mut finished, mut old) = (0, 1);
     for round in 0..rounds {
         let new = 1 - old;
-        fs::write(&source, &contents[new]).unwrap();
+        fs::write(&source, &contents[new]).expect("a scratch folder is writable");
         // Steps of the golden ratio spread evenly.
         let moment = Duration::from_micros(round * 61_803 % 100_000 / 4);
         let ended = kill(&source, &target, moment).await;
-        let content = fs::read(&target).unwrap();
+        let content = fs::read(&target).expect("the target is there");
         if content == contents[new] {
             (finished, old) = (finished + 1, new);
         } else {
@@ -344,7 +344,7 @@ async fn kill_at_random_moments(rounds: u64, kill: impl AsyncFn(&Path, &Path, Du
         // Between the two system calls that replace a file there is a name, always the same, that the next round takes away.
         assert!(left.len() <= 1 && left.iter().all(|name| name.len() == 20), "round {round}: {left:?}");
         if !left.is_empty() {
-            fs::remove_file(there.path().join(&left[0])).unwrap();
+            fs::remove_file(there.path().join(&left[0])).expect("it is there");
         }
     }
     assert!(finished > 0 && finished < rounds, "{finished} of {rounds} were too quick to be killed");

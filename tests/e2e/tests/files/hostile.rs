@@ -1,6 +1,6 @@
 //! Agents that are none: whatever they send, what is here stays as it was.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use chopsticks::{Fetch, Local, Put, Tunnel};
 use chopsticks_e2e::quiet;
@@ -48,6 +48,35 @@ while 1:
             send(request, 3, 2, marshal.dumps([1, 2], 2))
     if operation == 0x25:
         content = b'evil' * 1000
+        if misdeed.startswith('folder'):
+            entry = lambda kind, name: struct.pack('>BH', kind, len(name)) + name + struct.pack('>Lq', 0o6777, 0)
+            file = lambda name: entry(2, name) + struct.pack('>QL', 4, 4) + b'evil' + struct.pack('>L', 0) + hashlib.sha1(
+                b'evil').digest()
+            link = lambda name, to: entry(3, name) + struct.pack('>H', len(to)) + to
+            root = entry(1, b'')
+            outside = os.environ['OUTSIDE'].encode()
+            data = {
+                'folder parent': root + file(b'../evil'),
+                'folder absolute': root + file(outside + b'/evil'),
+                'folder dots': root + entry(1, b'..') + file(b'evil'),
+                'folder dot': root + entry(1, b'.') + file(b'evil'),
+                'folder slash': root + entry(1, b'a/b') + file(b'evil'),
+                'folder empty': root + file(b''),
+                'folder nul': root + file(b'evil\0x'),
+                'folder through link': root + link(b'l', outside) + entry(1, b'l') + file(b'evil'),
+                'folder over link': root + link(b'evil', outside + b'/evil') + file(b'evil') + b'\0',
+                'folder left twice': root + b'\0' + b'\0' + file(b'evil'),
+                'folder left first': b'\0' + file(b'evil'),
+                'folder none': file(b'evil'),
+                'folder deep': root + entry(1, b'd') * 5000,
+                'folder unknown': root + entry(9, b'evil'),
+                'folder endless': root + file(b'x'),
+            }[misdeed]
+            send(request, 8, 0, data)
+            send(request, 9, 0, b'')
+            send(request, 3, 2, marshal.dumps({
+                'path': b'/x', 'files': 1, 'folders': 1, 'links': 0, 'left_out': 0, 'size': 4}, 2))
+            continue
         data = struct.pack('>QL', 1 << 63 if misdeed == 'vast promise' else 4000, 4000) + content
         sha1 = hashlib.sha1(content).digest()
         end = struct.pack('>L', 0) + (b'\1' * 20 if misdeed == 'wrong checksum' else sha1)
@@ -75,11 +104,17 @@ while 1:
             send(request, 3, 2, marshal.dumps([] if misdeed == 'unreadable reply' else done, 2))
 "#;
 
-fn impostor(scratch: &Scratch, misdeed: &str) -> Tunnel {
+fn impostor_program(scratch: &Scratch) -> PathBuf {
     let text = format!("#!{}\n{IMPOSTOR}", newest().path().display());
     let program = scratch.write("impostor", text);
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    Tunnel::with_config(Local::new().name("evil").python(program).env("MISDEED", misdeed), quiet())
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+        .expect("a file of ours can be made executable");
+    program
+}
+
+fn impostor(scratch: &Scratch, misdeed: &str) -> Tunnel {
+    let driver = Local::new().name("evil").python(impostor_program(scratch)).env("MISDEED", misdeed);
+    Tunnel::with_config(driver, quiet())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,6 +171,41 @@ async fn false_receipt_is_noticed() {
             "unreadable" => assert_eq!(error.kind().name(), "result"),
             _ => assert_eq!(failure(&error).2, std::io::ErrorKind::InvalidData),
         }
+        let _ = tunnel.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folder_of_an_impostor_stays_in_its_place() {
+    for misdeed in [
+        "parent",
+        "absolute",
+        "dots",
+        "dot",
+        "slash",
+        "empty",
+        "nul",
+        "through link",
+        "over link",
+        "left twice",
+        "left first",
+        "none",
+        "deep",
+        "unknown",
+        "endless",
+    ] {
+        let (scratch, here) = (Scratch::new(), Scratch::new());
+        let outside = here.create_folder("outside");
+        let program = impostor_program(&scratch);
+        let driver = Local::new().name("evil").python(program).env("MISDEED", format!("folder {misdeed}"));
+        let tunnel = Tunnel::with_config(driver.env("OUTSIDE", &outside), quiet());
+        let fetched = tunnel.fetch_dir("/srv/folder", here.path().join("target")).await;
+        // A file may replace the link: that is all within the target.
+        assert_eq!(fetched.is_ok(), misdeed == "over link", "{misdeed}");
+        assert!(names(&outside).is_empty(), "{misdeed}");
+        let mut left = names(here.path());
+        left.retain(|name| name != "target");
+        assert_eq!(left, ["outside"], "{misdeed}");
         let _ = tunnel.close().await;
     }
 }

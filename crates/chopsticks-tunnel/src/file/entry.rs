@@ -1,0 +1,129 @@
+//! Folders on their way: `docs/wire.md`, section 8.
+
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
+
+use bytes::{BufMut as _, BytesMut};
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// The end of the folder at hand.
+    Leave,
+    Folder,
+    File,
+    Link,
+    /// Something else, which is not transferred.
+    LeftOut,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Leave, Self::Folder, Self::File, Self::Link, Self::LeftOut];
+
+    /// Reads the byte that an entry begins with.
+    pub(super) fn read(byte: u8) -> io::Result<Self> {
+        let kind = Self::ALL.get(usize::from(byte)).copied();
+        kind.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("an entry of kind {byte}")))
+    }
+
+    fn byte(self) -> u8 {
+        Self::ALL.iter().position(|kind| *kind == self).unwrap_or_default() as u8
+    }
+}
+
+/// The permissions and the time of modification of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looks {
+    pub(super) mode: u32,
+    /// Nanoseconds since 1970.
+    pub(super) modified: i64,
+}
+
+/// Bytes of `Looks`.
+pub(super) const LOOKS_LEN: usize = 12;
+
+impl Looks {
+    pub(super) fn read(bytes: [u8; LOOKS_LEN]) -> Self {
+        let (mode, modified) = bytes.split_at(4);
+        Self {
+            mode: mode.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)) & 0o777,
+            modified: modified.iter().fold(0, |number, byte| number << 8 | i64::from(*byte)),
+        }
+    }
+}
+
+/// Writes the head of an entry.
+pub(super) fn write(out: &mut BytesMut, kind: Kind, name: &[u8], looks: Looks) -> io::Result<()> {
+    out.put_u8(kind.byte());
+    write_short(out, name)?;
+    out.put_u32(looks.mode & 0o7777);
+    out.put_i64(looks.modified);
+    Ok(())
+}
+
+/// Writes the end of a folder.
+pub(super) fn write_leave(out: &mut BytesMut) {
+    out.put_u8(Kind::Leave.byte());
+}
+
+/// Writes a name, or what a link points to.
+pub(super) fn write_short(out: &mut BytesMut, bytes: &[u8]) -> io::Result<()> {
+    out.put_u16(u16::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidFilename)?);
+    out.put_slice(bytes);
+    Ok(())
+}
+
+/// Refuses names that are none, or lead elsewhere.
+pub(super) fn check_name(name: &[u8]) -> io::Result<()> {
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
+        let text = format!("a name that is none: {:?}", String::from_utf8_lossy(name));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(())
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn nanoseconds(time: SystemTime) -> i64 {
+    let clamp = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => clamp(after),
+        Err(before) => -clamp(before.duration()),
+    }
+}
+
+/// The time that a host gives in nanoseconds; none if this machine cannot tell it.
+pub(super) fn time(nanoseconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
+    if nanoseconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for name in [&b""[..], b".", b"..", b"/", b"a/b", b"../x", b"/etc", b"a\0b"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in [&b"a"[..], b"...", b"a b", b"\xff", b"-rf", b"a\nb"] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn looks_come_back_without_dangerous_bits() {
+        let mut out = BytesMut::new();
+        write(&mut out, Kind::File, b"x", Looks { mode: 0o104_755, modified: -5 }).unwrap();
+        assert_eq!(Kind::read(out[0]).unwrap(), Kind::File);
+        let looks = Looks::read(out[4..].try_into().unwrap());
+        assert_eq!((looks.mode, looks.modified), (0o755, -5));
+        assert_eq!(time(-5).map(nanoseconds), Some(-5));
+    }
+}

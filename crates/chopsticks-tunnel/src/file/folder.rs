@@ -1,0 +1,304 @@
+//! Folders, to hosts and from them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chopsticks_transport::{
+    Format, Operation, Order as When, Reply, Request, RequestOptions, StreamWriter, TransportError,
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use crate::{
+    connection::{Connection, Session},
+    error::{Error, ErrorKind, Phase},
+    file::{
+        FOLDER_PARTS, Fetch, Put, Side, TransferredFolder, Watcher,
+        entry::{Kind, LOOKS_LEN, Looks},
+        extend,
+        input::{Content, Input, Meter, Stopped},
+        put::{ABORT_GRACE, Pace},
+        reply::{self, DoneFolder},
+        sink::Destination,
+        source::Source,
+        tree_sink::{self, Manner, Order},
+        tree_source::{self, Piece, Problem},
+    },
+    tunnel::Tunnel,
+};
+
+impl Tunnel {
+    /// Writes a local folder with all that is in it to a path on the host.
+    ///
+    /// See [`put_dir_with`](Self::put_dir_with), which also takes options.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_dir_with`](Self::put_dir_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`put_dir_with`](Self::put_dir_with).
+    pub async fn put_dir(
+        &self,
+        local: impl AsRef<Path>,
+        remote: impl AsRef<Path>,
+    ) -> Result<TransferredFolder, Error> {
+        self.put_dir_with(Put::new(local.as_ref()).to(remote.as_ref())).await
+    }
+
+    /// Writes a folder to the host.
+    ///
+    /// It goes into the folder that is there, or a new one, of which only the outermost is made. Files and folders get the permission
+    /// bits of their sources, without set-user-ID, set-group-ID and the sticky bit; links come as links, whatever they point to; FIFOs, sockets and
+    /// devices are left out. Names are bytes. [`Put::mode`] and [`Put::modified`] do not apply.
+    ///
+    /// Each file appears whole or not at all, as by [`put_with`](Self::put_with). If the transfer fails, what has come before stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_with`](Self::put_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the transfer; files that had come whole by then stay.
+    pub async fn put_dir_with(&self, put: Put<'_>) -> Result<TransferredFolder, Error> {
+        self.in_time(put.timeout, self.put_dir_now(put)).await
+    }
+
+    /// Reads a folder of the host with all that is in it into a local one.
+    ///
+    /// See [`fetch_dir_with`](Self::fetch_dir_with), which also takes options.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_dir_with`](Self::fetch_dir_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_dir_with`](Self::fetch_dir_with).
+    pub async fn fetch_dir(
+        &self,
+        remote: impl AsRef<Path>,
+        local: impl AsRef<Path>,
+    ) -> Result<TransferredFolder, Error> {
+        self.fetch_dir_with(Fetch::new(remote.as_ref()).to(local.as_ref())).await
+    }
+
+    /// Reads a folder of the host.
+    ///
+    /// As [`put_dir_with`](Self::put_dir_with), in the other direction; [`Fetch::mode`] does not apply. Nothing is written outside of the
+    /// target, whatever names the host sends, and links in it are not followed. [`Fetch::max_size`] limits the content of all files together. Folders
+    /// in folders go 256 deep.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_with`](Self::fetch_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the transfer; files that had come whole by then stay.
+    pub async fn fetch_dir_with(&self, fetch: Fetch<'_>) -> Result<TransferredFolder, Error> {
+        self.in_time(fetch.timeout, self.fetch_dir_now(fetch)).await
+    }
+
+    async fn put_dir_now(&self, mut put: Put<'_>) -> Result<TransferredFolder, Error> {
+        let transfer = |kind| self.error(Phase::Transfer, kind);
+        let Source::Path(root) = &put.source else {
+            return Err(self.local(&put.source.path(), io::ErrorKind::NotADirectory.into()));
+        };
+        let (root, block_len) = (root.clone(), Pace::block_len(put.limit));
+        let payload =
+            put.payload(None, true).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
+        let (pieces, mut receiver) = mpsc::channel(AHEAD);
+        drop(tokio::task::spawn_blocking(move || tree_source::read_tree(root, block_len, &pieces)));
+        // A folder that is not there is told before the host is asked.
+        let first = receiver.recv().await;
+        if let Some(Err((path, error))) = first {
+            return Err(self.local(&path, error));
+        }
+
+        let connection = self.connection();
+        let session = self.transferring_folders(&connection).await?;
+        let options = RequestOptions::new().order(When::AfterNotices).with_writer();
+        let mut request = session.handle.request_with(Operation::PUT, Format::Marshal, payload, options);
+        let Ok(writer) = request.writer() else { return Err(connection.ended().await.error) };
+        let sending = Sending { writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
+        match sending.run(first, receiver, request).await {
+            Ok(Ok(reply)) => {
+                let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
+                Ok(transferred(None, &done))
+            }
+            Ok(Err(_)) => Err(connection.ended().await.error),
+            Err((path, error)) => Err(self.local(&path, error)),
+        }
+    }
+
+    async fn fetch_dir_now(&self, mut fetch: Fetch<'_>) -> Result<TransferredFolder, Error> {
+        let transfer = |kind| self.error(Phase::Transfer, kind);
+        let destination = std::mem::replace(&mut fetch.destination, Destination::Path(None));
+        let name = destination.name();
+        let destination = destination.resolve().map_err(|error| self.local(&name, error))?;
+        let Some(local) = destination.path() else {
+            return Err(self.local(&name, io::ErrorKind::NotADirectory.into()));
+        };
+        let payload = fetch.payload(true).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
+        let manner = Manner {
+            owner: fetch.owner,
+            keep_modified: fetch.keep_modified,
+            replace: fetch.overwrite,
+            sync: fetch.sync.unwrap_or(false),
+        };
+
+        let connection = self.connection();
+        let session = self.transferring_folders(&connection).await?;
+        let options = RequestOptions::new().order(When::AfterNotices).with_reader();
+        let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
+        let Ok(reader) = request.reader() else { return Err(connection.ended().await.error) };
+        let (orders, receiver) = mpsc::channel(AHEAD);
+        let root = local.clone();
+        let thread = tokio::task::spawn_blocking(move || tree_sink::write_tree(&root, manner, receiver));
+        let meter = Meter { done: 0, total: None, max_size: fetch.max_size, watcher: &mut fetch.watcher };
+        let received = receive(Input::new(reader), meter, &orders).await;
+        drop(orders);
+        // What was not finished is gone when the thread is.
+        if let Err((path, error)) = ended(thread).await {
+            return Err(self.local(&path, error));
+        }
+        if let Err(Stopped::Malformed(problem)) = received {
+            let kind = ErrorKind::File { side: Side::Remote, path: fetch.remote, source: Arc::new(problem) };
+            return Err(transfer(kind));
+        }
+        let Ok(reply) = request.await else { return Err(connection.ended().await.error) };
+        let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
+        match received {
+            Ok(()) => Ok(transferred(Some(local), &done)),
+            Err(_) => Err(transfer(reply::differs(done.path()))),
+        }
+    }
+
+    async fn transferring_folders(&self, connection: &Connection) -> Result<Arc<Session>, Error> {
+        let session = self.transferring(connection).await?;
+        session.folders.get_or_init(|| extend(&session, &FOLDER_PARTS)).await;
+        Ok(session)
+    }
+}
+
+fn transferred(local: Option<PathBuf>, done: &DoneFolder) -> TransferredFolder {
+    let DoneFolder { files, folders, links, left_out, size, .. } = *done;
+    TransferredFolder { local, remote: done.path(), files, folders, links, left_out, size }
+}
+
+/// A folder on its way to a host.
+struct Sending<'a, 'b> {
+    writer: StreamWriter,
+    pace: Pace,
+    watcher: &'b mut Watcher<'a>,
+}
+
+impl Sending<'_, '_> {
+    /// Sends all, unless the answer comes first: that is then a failure.
+    async fn run(
+        self,
+        first: Option<Result<Piece, Problem>>,
+        rest: mpsc::Receiver<Result<Piece, Problem>>,
+        mut request: Request,
+    ) -> Result<Result<Reply, TransportError>, Problem> {
+        let sent = tokio::select! {
+            biased;
+            reply = &mut request => return Ok(reply),
+            sent = self.send(first, rest) => sent,
+        };
+        if let Err(problem) = sent {
+            // The agent has nothing half finished left when it answers. One that does not is cancelled by the drop.
+            let _ = timeout(ABORT_GRACE, request).await;
+            return Err(problem);
+        }
+        Ok(request.await)
+    }
+
+    async fn send(
+        mut self,
+        first: Option<Result<Piece, Problem>>,
+        mut rest: mpsc::Receiver<Result<Piece, Problem>>,
+    ) -> Result<(), Problem> {
+        let (mut next, mut done) = (first, 0);
+        while let Some(piece) = next {
+            let (bytes, content) = piece?;
+            if self.writer.send(bytes).await.is_err() {
+                // The agent will explain.
+                return Ok(());
+            }
+            done += content;
+            self.watcher.tell(done, None);
+            self.pace.wait(done).await;
+            next = rest.recv().await;
+        }
+        let _ = self.writer.finish();
+        Ok(())
+    }
+}
+
+/// Takes a folder that is received apart.
+async fn receive(
+    mut input: Input,
+    mut meter: Meter<'_, '_>,
+    orders: &mpsc::Sender<Order>,
+) -> Result<(), Stopped> {
+    let mut depth = 0_usize;
+    loop {
+        let [kind] = input.array().await?;
+        let kind = Kind::read(kind).map_err(Stopped::Malformed)?;
+        if kind == Kind::Leave {
+            give(orders, Order::Leave).await?;
+            depth = depth.saturating_sub(1);
+            if depth == 0 {
+                return input.finish().await;
+            }
+            continue;
+        }
+        let name = short(&mut input).await?;
+        let looks = Looks::read(input.array::<LOOKS_LEN>().await?);
+        match kind {
+            Kind::Folder => {
+                give(orders, Order::Enter(name, looks)).await?;
+                depth += 1;
+            }
+            Kind::File => {
+                give(orders, Order::File(name, looks)).await?;
+                input.expected().await?;
+                let mut left = 0;
+                loop {
+                    match input.content(&mut left, &mut meter).await? {
+                        Content::Data(data) => give(orders, Order::Data(data)).await?,
+                        Content::End(sha1) => break give(orders, Order::EndFile(sha1)).await?,
+                    }
+                }
+            }
+            Kind::Link => {
+                let to = short(&mut input).await?;
+                give(orders, Order::Link(name, to)).await?;
+            }
+            Kind::LeftOut | Kind::Leave => {}
+        }
+    }
+}
+
+async fn give(orders: &mpsc::Sender<Order>, order: Order) -> Result<(), Stopped> {
+    // Whoever obeys has ended, with an error that is told later.
+    orders.send(order).await.map_err(|_| Stopped::Unwritable(io::ErrorKind::BrokenPipe.into()))
+}
+
+async fn short(input: &mut Input) -> Result<Vec<u8>, Stopped> {
+    let len = u16::from_be_bytes(input.array().await?);
+    input.bytes(len.into()).await
+}
+
+async fn ended(thread: JoinHandle<Result<(), Problem>>) -> Result<(), Problem> {
+    thread.await.unwrap_or_else(|error| Err((PathBuf::new(), error.into())))
+}
+
+/// Pieces that may be on their way between a file system and a stream.
+const AHEAD: usize = 4;

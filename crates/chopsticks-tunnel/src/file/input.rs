@@ -1,0 +1,141 @@
+//! A stream from an agent, read in the sizes that its format asks for.
+
+use std::{collections::VecDeque, io};
+
+use bytes::Bytes;
+use chopsticks_transport::StreamReader;
+
+use crate::file::{Watcher, content::SHA1_LEN};
+
+/// What has come and was not read yet, and where the rest comes from.
+#[derive(Debug)]
+pub(super) struct Input {
+    reader: StreamReader,
+    ready: VecDeque<Bytes>,
+}
+
+/// Why there is nothing more to read.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// The stream broke off, which the agent's answer explains.
+    Broken,
+    /// It is not what an agent sends, or too much.
+    Malformed(io::Error),
+    /// The destination failed.
+    Unwritable(io::Error),
+}
+
+/// A part of the content of a file.
+#[derive(Debug)]
+pub(super) enum Content {
+    Data(Bytes),
+    /// With the checksum that the content is to have.
+    End([u8; SHA1_LEN]),
+}
+
+/// Counts the content that comes.
+#[derive(Debug)]
+pub(super) struct Meter<'a, 'b> {
+    pub(super) done: u64,
+    pub(super) total: Option<u64>,
+    pub(super) max_size: u64,
+    pub(super) watcher: &'b mut Watcher<'a>,
+}
+
+impl Meter<'_, '_> {
+    fn add(&mut self, len: usize) -> Result<(), Stopped> {
+        self.done += len as u64;
+        if self.done > self.max_size {
+            let text = format!("larger than the limit of {} bytes", self.max_size);
+            return Err(Stopped::Malformed(io::Error::new(io::ErrorKind::FileTooLarge, text)));
+        }
+        self.watcher.tell(self.done, self.total);
+        Ok(())
+    }
+}
+
+impl Input {
+    pub(super) fn new(reader: StreamReader) -> Self {
+        Self { reader, ready: VecDeque::new() }
+    }
+
+    /// Returns between 1 and `max` bytes, without a copy.
+    pub(super) async fn piece(&mut self, max: usize) -> Result<Bytes, Stopped> {
+        let mut front = match self.ready.pop_front() {
+            Some(front) => front,
+            None => self.receive().await?.ok_or_else(|| malformed("the stream ended too soon"))?,
+        };
+        let piece = front.split_to(front.len().min(max));
+        if !front.is_empty() {
+            self.ready.push_front(front);
+        }
+        Ok(piece)
+    }
+
+    /// Returns as many bytes as are asked for.
+    pub(super) async fn bytes(&mut self, len: usize) -> Result<Vec<u8>, Stopped> {
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            bytes.extend_from_slice(&self.piece(len - bytes.len()).await?);
+        }
+        Ok(bytes)
+    }
+
+    /// Returns `N` bytes.
+    pub(super) async fn array<const N: usize>(&mut self) -> Result<[u8; N], Stopped> {
+        let mut array = [0; N];
+        let mut filled = 0;
+        while filled < N {
+            let piece = self.piece(N - filled).await?;
+            array[filled..filled + piece.len()].copy_from_slice(&piece);
+            filled += piece.len();
+        }
+        Ok(array)
+    }
+
+    /// Reads how much content is expected; 0 if that is not known. The content follows.
+    pub(super) async fn expected(&mut self) -> Result<u64, Stopped> {
+        Ok(u64::from_be_bytes(self.array().await?))
+    }
+
+    /// Reads on in the content of a file, of whose block at hand `left` bytes are to come: 0 at the beginning.
+    pub(super) async fn content(
+        &mut self,
+        left: &mut usize,
+        meter: &mut Meter<'_, '_>,
+    ) -> Result<Content, Stopped> {
+        if *left == 0 {
+            let block = u32::from_be_bytes(self.array().await?);
+            if block == 0 {
+                return Ok(Content::End(self.array().await?));
+            }
+            *left = usize::try_from(block).unwrap_or(usize::MAX);
+        }
+        let piece = self.piece(*left).await?;
+        *left -= piece.len();
+        meter.add(piece.len())?;
+        Ok(Content::Data(piece))
+    }
+
+    /// Checks that the stream is complete, and nothing is left of it.
+    pub(super) async fn finish(&mut self) -> Result<(), Stopped> {
+        if !self.ready.is_empty() || self.receive().await?.is_some() {
+            return Err(malformed("the stream goes on behind its end"));
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, Stopped> {
+        loop {
+            match self.reader.chunk().await {
+                Ok(Some(bytes)) if bytes.is_empty() => {}
+                Ok(bytes) => return Ok(bytes),
+                Err(_) => return Err(Stopped::Broken),
+            }
+        }
+    }
+}
+
+fn malformed(problem: &str) -> Stopped {
+    Stopped::Malformed(io::Error::new(io::ErrorKind::InvalidData, problem))
+}

@@ -1,0 +1,196 @@
+//! A local folder that is written as it is received.
+//!
+//! Names come one at a time, never paths; each is looked up in a folder that is open, and links are not followed. So nothing
+//! outside of the target can be reached, whatever an agent sends and whatever else changes the folder meanwhile.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use rustix::{
+    fs::{self, AtFlags, CWD, Mode, OFlags},
+    io::Errno,
+    process::{Gid, Uid},
+};
+use sha1::{Digest as _, Sha1};
+use tokio::sync::mpsc;
+
+use crate::file::{
+    content::SHA1_LEN,
+    entry::{self, Looks},
+    target::{self, Attributes, Target},
+    tree_source::Problem,
+};
+
+/// What is done next.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Into a folder of the one at hand.
+    Enter(Vec<u8>, Looks),
+    /// Out of the folder at hand.
+    Leave,
+    Link(Vec<u8>, Vec<u8>),
+    File(Vec<u8>, Looks),
+    Data(Bytes),
+    EndFile([u8; SHA1_LEN]),
+}
+
+/// How a folder is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) owner: (Option<u32>, Option<u32>),
+    pub(super) keep_modified: bool,
+    pub(super) replace: bool,
+    pub(super) sync: bool,
+}
+
+/// Writes a folder at `root`, which need not be there, until the outermost is left.
+pub(super) fn write_tree(
+    root: &Path,
+    manner: Manner,
+    mut orders: mpsc::Receiver<Order>,
+) -> Result<(), Problem> {
+    let mut tree = Tree { path: root.to_owned(), manner, entered: Vec::new(), file: None };
+    while let Some(order) = orders.blocking_recv() {
+        tree.obey(order).map_err(|error| (tree.path.clone(), error))?;
+    }
+    Ok(())
+}
+
+struct Tree {
+    /// What is being written.
+    path: PathBuf,
+    manner: Manner,
+    entered: Vec<(OwnedFd, Looks)>,
+    file: Option<Writing>,
+}
+
+struct Writing {
+    target: Target,
+    sha1: Sha1,
+    looks: Looks,
+}
+
+impl Tree {
+    fn obey(&mut self, order: Order) -> io::Result<()> {
+        match order {
+            Order::Enter(name, looks) => self.enter(name, looks),
+            Order::Leave => self.leave(),
+            Order::Link(name, to) => {
+                let name = self.go(name)?;
+                self.link(&name, &OsString::from_vec(to))?;
+                self.path.pop();
+                Ok(())
+            }
+            Order::File(name, looks) => {
+                let name = self.go(name)?;
+                let target = Target::create_in(self.folder()?.try_clone()?, &name, self.manner.replace)?;
+                self.file = Some(Writing { target, sha1: Sha1::new(), looks });
+                Ok(())
+            }
+            Order::Data(data) => {
+                let file = self.file.as_mut().ok_or(io::ErrorKind::InvalidData)?;
+                file.sha1.update(&data);
+                file.target.write(&data)
+            }
+            Order::EndFile(expected) => {
+                let Writing { target, sha1, looks } = self.file.take().ok_or(io::ErrorKind::InvalidData)?;
+                if sha1.finalize()[..] != expected {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"));
+                }
+                let modified = self.modified(looks);
+                let attributes = Attributes { mode: looks.mode, owner: self.manner.owner, modified };
+                target.finish(&attributes, self.manner.sync)?;
+                self.path.pop();
+                Ok(())
+            }
+        }
+    }
+
+    fn enter(&mut self, name: Vec<u8>, looks: Looks) -> io::Result<()> {
+        if self.entered.len() >= MAX_DEPTH {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many folders in folders"));
+        }
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let folder = if self.entered.is_empty() {
+            make(CWD, self.path.as_os_str())?;
+            // The target itself may be a link: it is the caller who names it.
+            fs::open(&self.path, flags, Mode::empty())?
+        } else {
+            let name = self.go(name)?;
+            let parent = self.folder()?;
+            make(parent, &name)?;
+            fs::openat(parent, &name, flags | OFlags::NOFOLLOW, Mode::empty())?
+        };
+        self.entered.push((folder, looks));
+        Ok(())
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        let (folder, looks) = self.entered.pop().ok_or(io::ErrorKind::InvalidData)?;
+        let (user, group) = self.manner.owner;
+        if user.is_some() || group.is_some() {
+            fs::fchown(&folder, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
+        }
+        // Last, for the mode may forbid to write there, and what is written there changes the time.
+        fs::fchmod(&folder, Mode::from_raw_mode(looks.mode))?;
+        if let Some(modified) = self.modified(looks) {
+            fs::futimens(&folder, &target::timestamps(modified))?;
+        }
+        if !self.entered.is_empty() {
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    /// Makes a link, in place of a file or link that is there.
+    fn link(&self, name: &OsStr, to: &OsStr) -> io::Result<()> {
+        let folder = self.folder()?;
+        let spare = if self.manner.replace { target::fresh_name() } else { name.to_owned() };
+        fs::symlinkat(to, folder, &spare)?;
+        let (user, group) = self.manner.owner;
+        let mut done = Ok(());
+        if user.is_some() || group.is_some() {
+            let (user, group) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
+            done = fs::chownat(folder, &spare, user, group, AtFlags::SYMLINK_NOFOLLOW);
+        }
+        if self.manner.replace && done.is_ok() {
+            done = fs::renameat(folder, &spare, folder, name);
+        }
+        if done.is_err() {
+            let _ = fs::unlinkat(folder, &spare, AtFlags::empty());
+        }
+        Ok(done?)
+    }
+
+    /// Checks a name, and goes on to speak of what has it.
+    fn go(&mut self, name: Vec<u8>) -> io::Result<OsString> {
+        entry::check_name(&name)?;
+        let name = OsString::from_vec(name);
+        self.path.push(&name);
+        Ok(name)
+    }
+
+    fn folder(&self) -> io::Result<&OwnedFd> {
+        self.entered.last().map(|(folder, _)| folder).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    fn modified(&self, looks: Looks) -> Option<std::time::SystemTime> {
+        entry::time(looks.modified).filter(|_| self.manner.keep_modified)
+    }
+}
+
+/// Makes a folder unless there is something; what that is shows when it is opened.
+fn make(parent: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<()> {
+    match fs::mkdirat(parent, name, Mode::RWXU) {
+        Err(Errno::EXIST) => Ok(()),
+        made => Ok(made?),
+    }
+}
+
+/// Each folder that is open takes a descriptor.
+const MAX_DEPTH: usize = 256;

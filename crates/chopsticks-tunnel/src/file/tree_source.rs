@@ -1,0 +1,170 @@
+//! A local folder that is sent.
+
+use std::{
+    ffi::OsString,
+    fs::Metadata,
+    io,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use bytes::{Bytes, BytesMut};
+use rustix::fs::OFlags;
+use tokio::sync::mpsc;
+
+use crate::file::{
+    content::{BLOCK_LEN, Encoder, Pool},
+    entry::{self, Kind, Looks},
+    source::{open_checked, read_blocks},
+};
+
+/// Bytes to send, and how many of them are content of files.
+pub(super) type Piece = (Bytes, u64);
+
+/// A path, and what is wrong with it.
+pub(super) type Problem = (PathBuf, io::Error);
+
+/// Sends a folder with all that is in it, as long as somebody wants it.
+pub(super) fn read_tree(root: PathBuf, block_len: usize, pieces: &mpsc::Sender<Result<Piece, Problem>>) {
+    let mut walk = Walk {
+        pieces,
+        path: root,
+        out: BytesMut::new(),
+        content: 0,
+        pool: Pool::new(block_len.min(BLOCK_LEN)),
+        entered: Vec::new(),
+    };
+    if let Err(Stop::Problem(error)) = walk.run() {
+        let path = walk.path;
+        // Nobody who waits, nobody to be told.
+        let _ = pieces.blocking_send(Err((path, error)));
+    }
+}
+
+struct Walk<'a> {
+    pieces: &'a mpsc::Sender<Result<Piece, Problem>>,
+    /// What is being looked at.
+    path: PathBuf,
+    /// Small things that leave together, and the content among them.
+    out: BytesMut,
+    content: u64,
+    pool: Pool,
+    /// The names that are still to come in each folder that is open, the last first.
+    entered: Vec<Vec<OsString>>,
+}
+
+enum Stop {
+    Problem(io::Error),
+    Unwanted,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Problem(error)
+    }
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        let metadata = std::fs::metadata(&self.path)?;
+        if !metadata.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::NotADirectory).into());
+        }
+        self.enter(b"", &metadata)?;
+        while let Some(names) = self.entered.last_mut() {
+            let Some(name) = names.pop() else {
+                entry::write_leave(&mut self.out);
+                self.entered.pop();
+                if !self.entered.is_empty() {
+                    self.path.pop();
+                }
+                continue;
+            };
+            self.path.push(&name);
+            if !self.visit(name.as_bytes())? {
+                self.path.pop();
+            }
+            self.flush(FULL)?;
+        }
+        self.flush(1)
+    }
+
+    /// Sends what is at the path; returns whether that is a folder, which is open now.
+    fn visit(&mut self, name: &[u8]) -> Result<bool, Stop> {
+        let metadata = match std::fs::symlink_metadata(&self.path) {
+            // It has gone since the folder was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            metadata => metadata?,
+        };
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            self.enter(name, &metadata)?;
+            return Ok(true);
+        }
+        if kind.is_file() {
+            self.file(name)?;
+        } else if kind.is_symlink() {
+            let target = std::fs::read_link(&self.path)?;
+            entry::write(&mut self.out, Kind::Link, name, looks(&metadata))?;
+            entry::write_short(&mut self.out, target.as_os_str().as_bytes())?;
+        } else {
+            entry::write(&mut self.out, Kind::LeftOut, name, looks(&metadata))?;
+        }
+        Ok(false)
+    }
+
+    fn enter(&mut self, name: &[u8], metadata: &Metadata) -> Result<(), Stop> {
+        let mut names = list(&self.path)?;
+        names.sort_unstable_by(|left, right| right.cmp(left));
+        entry::write(&mut self.out, Kind::Folder, name, looks(metadata))?;
+        self.entered.push(names);
+        Ok(())
+    }
+
+    fn file(&mut self, name: &[u8]) -> Result<(), Stop> {
+        let (file, metadata) = open_checked(&self.path, OFlags::NOFOLLOW)?;
+        entry::write(&mut self.out, Kind::File, name, looks(&metadata))?;
+        self.out.extend_from_slice(&Encoder::begin(metadata.len()));
+        let mut encoder = Encoder::default();
+        let Self { pieces, out, content, pool, .. } = self;
+        let is_wanted = read_blocks(&file, &metadata, pool, &mut encoder, &mut |data, len| {
+            if len < SMALL {
+                out.extend_from_slice(&data);
+                *content += len as u64;
+                return true;
+            }
+            send(pieces, out, content) && pieces.blocking_send(Ok((data, len as u64))).is_ok()
+        })?;
+        if !is_wanted {
+            return Err(Stop::Unwanted);
+        }
+        self.out.extend_from_slice(&encoder.finish().1);
+        Ok(())
+    }
+
+    fn flush(&mut self, from: usize) -> Result<(), Stop> {
+        if self.out.len() < from || send(self.pieces, &mut self.out, &mut self.content) {
+            return Ok(());
+        }
+        Err(Stop::Unwanted)
+    }
+}
+
+fn send(pieces: &mpsc::Sender<Result<Piece, Problem>>, out: &mut BytesMut, content: &mut u64) -> bool {
+    let piece = (out.split().freeze(), std::mem::take(content));
+    piece.0.is_empty() || pieces.blocking_send(Ok(piece)).is_ok()
+}
+
+fn list(path: &Path) -> io::Result<Vec<OsString>> {
+    std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+fn looks(metadata: &Metadata) -> Looks {
+    let modified = metadata.modified().map_or(0, entry::nanoseconds);
+    Looks { mode: metadata.mode(), modified }
+}
+
+/// Content below this many bytes is copied behind what waits.
+const SMALL: usize = 4 << 10;
+/// Enough to be sent.
+const FULL: usize = 64 << 10;
