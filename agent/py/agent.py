@@ -426,7 +426,7 @@ def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
     global number, busy, serial
     if over or os.getpid() != PID:
-        raise ImportError('not the agent any more')
+        raise ImportError('no connection')
     slot = [allocate_lock()]
     slot[0].acquire()
     # An interrupt in the middle of a frame would lose our place in the stream: it waits.

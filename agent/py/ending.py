@@ -69,49 +69,44 @@ def end():
     if not ended.acquire(0):
         while 1:
             sleep(60)
-    child = 0
     if bore():
         # Whatever a call does meanwhile, it ends with this process now; a child, which holds the pipe until it has
         # finished, clears up behind it. Our children's parent is then another: so look first.
-        family = {}
-
-        def look():
-            table = processes()
-            family.update((p, table[p][2]) for p in below(table, [PID]))
-
-        def left():
-            table = processes()
-            roots = set(p for p in family if p in table and table[p][2] == family[p])
-            return (roots | below(table, roots) | set(
-                p for p in table if p == PID or table[p][1] == PID or marked(p))) - set([os.getpid()])
-
-        look()
+        fork = os.fork
+        if calls:
+            # Nor may they start more behind our back. The interpreter's lock is held while one is started: none is
+            # under way here, and the next fails, or waits.
+            for name in 'os', 'subprocess', '_posixsubprocess':
+                vars(sys.modules.get(name, os)).update(
+                    dict.fromkeys(('fork', 'fork_exec', '_fork_exec'), ended.acquire))
+        table = processes()
+        family = dict((p, table[p][2]) for p in below(table, [PID]))
         hold = os.dup(OUT)
+        child = 0
         try:
             # A fork waits for the imports of other threads, and these may wait for the controller.
-            child = not imp.lock_held() and os.fork()
+            child = not imp.lock_held() and fork()
         except OSError:
             pass
         if not child:
-            if os.getpid() != PID:
-                # Not with the group, which the controller kills when it takes long.
+            me = os.getpid()
+
+            def left():
+                table = processes()
+                roots = set(p for p in family if p in table and table[p][2] == family[p])
+                return (roots | below(table, roots) | set(
+                    p for p in table if p == PID or table[p][1] == PID or marked(p))) - set([me])
+            if me != PID:
+                # Not with the group, which the controller kills when it takes long; and after the exit functions.
                 os.setsid()
-                if calls:
-                    # They may start more until they are killed. No stop first: su and sudo stop with what they run.
-                    look()
-                    os.kill(PID, 9)
-                else:
-                    # After the exit functions.
-                    for _ in range(150):
-                        if os.getppid() == PID:
-                            sleep(.02)
+                for _ in range(150):
+                    if os.getppid() == PID:
+                        sleep(.02)
             kill(left)
             os.close(hold)
-            if os.getpid() != PID:
+            if me != PID:
                 os._exit(0)
     signal.alarm(3)
-    while child and calls:
-        sleep(1)
     try:
         if not calls and 'atexit' in sys.modules:
             sys.modules['atexit']._run_exitfuncs()

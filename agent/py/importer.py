@@ -53,12 +53,9 @@ class CodebaseLoader(Finder):
 
 
 def native(name):
-    """Whether this host has the outermost module `name`. Only for Python 2."""
+    """Whether this host has the outermost module `name`. Only for Python 2, which closes the file when it is let go."""
     try:
-        file = imp.find_module(name)[0]
-        if file:
-            file.close()
-        return True
+        return imp.find_module(name)
     except ImportError:
         pass
 
@@ -73,7 +70,7 @@ def find(name):
         frame = sys._getframe(2)
         while frame and (frame.f_globals is globals() or 'importlib' in frame.f_code.co_filename):
             frame = frame.f_code is not run.__code__ and frame.f_back
-        wanted = to_text('%s, line %d' % (frame.f_code.co_filename, frame.f_lineno)) if frame else None
+        wanted = frame and to_text('%s, line %d' % (frame.f_code.co_filename, frame.f_lineno)) or None
         operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps((to_text(name), wanted), 2))
         if operation == FAIL:
             # Without a format it comes from the transport: nobody answered, or the module is over the limit. What is
@@ -92,13 +89,12 @@ def find(name):
             entry = modules[name] = entry[1:]
             listing[name] = entry[3]
     loader = CodebaseLoader(name, *entry)
-    if loader.kind:
-        sys.path_importer_cache[loader.place] = loader
+    sys.path_importer_cache[loader.place] = loader
     if OLD:
         return loader
     from _frozen_importlib import ModuleSpec
-    spec = ModuleSpec(name, loader, origin=loader.file, is_package=loader.kind > 0)
+    spec = ModuleSpec(name, loader, origin=loader.file)
     spec.has_location = loader.kind < 2
     if loader.kind:
-        spec.submodule_search_locations.append(loader.place)
+        spec.submodule_search_locations = [loader.place]
     return spec

@@ -26,7 +26,7 @@ def overlap(m, apart=1):
                 if type(me).__name__ == '_MainThread' and me.ident != MAIN:
                     threading._active[MAIN] = threading._active.pop(me.ident)
                     setattr(me, '_Thread__ident' if OLD else '_ident', MAIN)
-        thread = threading.Thread(target=threaded, args=m, name='chopsticks-call-%d' % m[0])
+        thread = threading.Thread(target=threaded, args=m, name='chopsticks-%d' % m[0])
         thread.daemon = True
         thread.start()
     except Exception:

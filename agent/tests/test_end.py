@@ -152,8 +152,7 @@ class End(Case):
         agent.call_later('time:sleep', 600)
         self.assertEqual(agent.call(function(body.replace('>> 8', '>> 9'))), 0)
         self.assertEqual(agent.call('operator:neg', 1), -1)
-        # An agent that has had children and runs a call is killed.
-        self.assertEqual(agent.close(), -9)
+        self.assertEqual(agent.close(), 0)
 
     def test_idle_agent_ends_with_the_input(self):
         agent = self.agent()
