@@ -73,9 +73,9 @@ def end():
         # Whatever a call does meanwhile, it ends with this process now; a child, which holds the pipe until it has
         # finished, clears up behind it. Our children's parent is then another: so look first.
         fork = os.fork
-        if calls:
-            # Nor may they start more behind our back. The interpreter's lock is held while one is started: none is
-            # under way here, and the next fails, or waits.
+        if calls and marked(PID):
+            # Nor may they start more behind our back, where we need not start `ps` ourselves. The interpreter's lock is
+            # held while one is started: none is under way here, and the next fails, or waits.
             for name in 'os', 'subprocess', '_posixsubprocess':
                 vars(sys.modules.get(name, os)).update(
                     dict.fromkeys(('fork', 'fork_exec', '_fork_exec'), ended.acquire))
