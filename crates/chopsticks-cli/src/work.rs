@@ -141,6 +141,10 @@ impl Target for Member {
         Ok(self.tunnel.close().await?)
     }
 
+    fn key(&self) -> Option<String> {
+        self.tunnel.destination()
+    }
+
     async fn connected(&self) {
         self.tunnel.connected().await;
     }

@@ -89,6 +89,11 @@ impl Tunnel {
         &self.shared.host
     }
 
+    /// Returns what names the server that is connected to, where the driver knows: with SSH the first hop. Tunnels through one bastion have the same.
+    pub fn destination(&self) -> Option<String> {
+        self.shared.driver.destination()
+    }
+
     /// Connects unless connected, waits for the agent, and returns what it says of itself.
     ///
     /// # Errors

@@ -23,6 +23,10 @@ impl Target for Member {
         self.0.close().await
     }
 
+    fn key(&self) -> Option<String> {
+        self.0.destination()
+    }
+
     async fn connected(&self) {
         self.0.connected().await;
     }

@@ -123,6 +123,15 @@ async fn queue_works_each_line_in_order() {
 }
 
 #[test]
+fn hosts_behind_one_bastion_have_one_destination() {
+    let hosts = ["db1?jump=bastion", "db2?jump=bastion,inner", "web1", "web1-again=web1", "local"];
+    let group = Group::parse(hosts, TunnelConfig::default()).expect("all are targets");
+    let keys: Vec<_> = group.tunnels().map(Tunnel::destination).collect();
+    assert!(keys[0].is_some() && keys[0] == keys[1] && keys[2] == keys[3] && keys[0] != keys[2], "{keys:?}");
+    assert_eq!(keys[4], None);
+}
+
+#[test]
 fn texts_make_a_group() {
     let parse = |targets: &[&str]| Group::parse(targets, TunnelConfig::default());
     assert_eq!(
