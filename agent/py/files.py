@@ -1,6 +1,6 @@
 """Files and folders from and to the controller: docs/wire.md, section 8."""
 
-BLOCK = FRAME - 4
+BLOCK = PIECE - 4
 CLOEXEC = getattr(os, 'O_CLOEXEC', 0o2000000)
 SIZE = Struct('>Q')
 KINDS = {0o100000: '', 0o040000: 'folder', 0o010000: 'FIFO', 0o140000: 'socket', 0o020000: 'device', 0o060000: 'device',

@@ -13,6 +13,8 @@ PUT = 0x24
 FETCH = 0x25
 # What the controller may have under way for each stream: all that is held here, however slow the disk.
 WINDOW = 1 << 22
+# The most in one frame: half as many frames as of messages, which this side makes and writes slowly.
+PIECE = 1 << 18
 number_of = Struct('>L')
 # Who sends the next frame of a stream: a reply waits for one of them, and not for one of each transfer.
 turn = allocate_lock()
@@ -149,7 +151,7 @@ class Stream(object):
     def write(self, view):
         """Sends the bytes of a `memoryview` when the controller allows it."""
         while len(view):
-            size = min(self.wait(self.allowed), len(view), FRAME)
+            size = min(self.wait(self.allowed), len(view), PIECE)
             with self.lock:
                 self.credit -= size
             send_data(self.request, view[:size])

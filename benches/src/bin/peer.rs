@@ -265,19 +265,24 @@ async fn file(op: &str, sync: bool) -> Result<Value> {
         (lab.join("ram/src.bin"), lab.join(format!("ram/chopsticks-{}", std::process::id())));
     let tunnel = tunnel(local());
     noop(&tunnel).await?;
-    let before = cpu_time(std::process::id());
+    let agent = tunnel.connect().await?.pid;
+    let before = (cpu_time(std::process::id()), cpu_time(agent));
     let begin = Instant::now();
     let file = match op {
         "put" => tunnel.put_with(Put::new(source).to(&target).sync(sync)).await?,
         _ => tunnel.fetch_with(Fetch::new(source).to(&target).sync(sync)).await?,
     };
     let seconds = begin.elapsed().as_secs_f64();
-    let own = cpu_time(std::process::id()) - before;
+    let (own, theirs) = (cpu_time(std::process::id()) - before.0, cpu_time(agent) - before.1);
     fs::remove_file(&target)?;
     tunnel.close().await?;
-    Ok(
-        json!({"mb_s": file.size as f64 / 1e6 / seconds, "s": seconds, "maxrss_mb": peak_mb(), "cpu_ctl_s": own}),
-    )
+    Ok(json!({
+        "mb_s": file.size as f64 / 1e6 / seconds,
+        "s": seconds,
+        "maxrss_mb": peak_mb(),
+        "cpu_ctl_s": own,
+        "cpu_agent_s": theirs,
+    }))
 }
 
 /// Many agents at once.
