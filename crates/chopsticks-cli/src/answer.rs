@@ -2,13 +2,15 @@
 
 use std::process::ExitStatus;
 
-use chopsticks::{AgentInfo, Reply, facts::Facts};
+use chopsticks::{AgentInfo, Reply, Transferred, TransferredFolder, facts::Facts};
 
 /// What a target has answered.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// All facts: typed for people, and as they came for JSON.
     Facts(Box<Facts>, Reply),
+    File(Transferred),
+    Folder(TransferredFolder),
     Pong(Pong),
     Ran(Ran),
     /// What a function returned.

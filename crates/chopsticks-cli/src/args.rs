@@ -1,6 +1,13 @@
 //! The command line.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use chopsticks::{Batch, Budget, Limits, Scope, Target};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -24,7 +31,9 @@ pub(crate) enum Command {
     Call(CallArgs),
     Containers(ContainersArgs),
     Facts(FactsArgs),
+    Fetch(FetchArgs),
     Ping(PingArgs),
+    Put(PutArgs),
     Run(RunArgs),
 }
 
@@ -84,6 +93,72 @@ pub(crate) struct ContainersArgs {
 pub(crate) struct FactsArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
+}
+
+/// Read a file of targets into local ones, or a folder.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::FILES)]
+pub(crate) struct FetchArgs {
+    /// The path on the targets.
+    #[arg(value_name = "REMOTE")]
+    pub(crate) remote: PathBuf,
+
+    /// The local path, with `{host}` for the name of the target. By default a fresh temporary file for each.
+    #[arg(value_name = "LOCAL")]
+    pub(crate) local: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+}
+
+/// Write a local file to targets, or a folder.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::FILES)]
+pub(crate) struct PutArgs {
+    /// The local path.
+    #[arg(value_name = "LOCAL")]
+    pub(crate) local: PathBuf,
+
+    /// The path on the targets. By default a fresh temporary file.
+    #[arg(value_name = "REMOTE")]
+    pub(crate) remote: Option<PathBuf>,
+
+    /// The owner on the targets: `user`, `user:group` or `:group`, names or numbers. By default the agent's user.
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) owner: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+}
+
+/// How files are moved.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TransferArgs {
+    /// The permissions of the new file, in octal digits. By default 644, or 600 for a temporary file.
+    #[arg(long, value_name = "MODE", value_parser = mode, conflicts_with = "recursive")]
+    pub(crate) mode: Option<u32>,
+
+    /// Move a folder with all that is in it, into the one that is there or a new one.
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+
+    /// Keep the times of modification.
+    #[arg(long)]
+    pub(crate) times: bool,
+
+    /// Fail where there is a file already.
+    #[arg(long)]
+    pub(crate) no_overwrite: bool,
+
+    /// The most bytes per second for each target.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) rate: Option<NonZeroU64>,
 }
 
 /// Connect to targets, and show their Python and how far away they are.
@@ -212,6 +287,35 @@ impl CallArgs {
     }
 }
 
+impl FetchArgs {
+    /// Returns the targets, and the local path of each, if all is well.
+    pub(crate) fn check(&self) -> Result<(Vec<Target>, Option<Vec<PathBuf>>), String> {
+        let targets = self.fleet.targets()?;
+        let hosts: Vec<_> = targets.iter().map(Target::host).collect();
+        let paths = self.local.as_ref().map(|local| chopsticks::host_paths(local, hosts.iter().copied()));
+        let paths = paths.transpose().map_err(|error| error.to_string())?;
+        Ok((targets, paths))
+    }
+}
+
+impl PutArgs {
+    /// Returns the targets if all is well.
+    pub(crate) fn check(&self) -> Result<Vec<Target>, String> {
+        let local = self.local.display();
+        match fs::metadata(&self.local) {
+            Err(error) => return Err(format!("cannot read {local}: {error}")),
+            Ok(metadata) if metadata.is_dir() && !self.transfer.recursive => {
+                return Err(format!("{local} is a folder: write -r to put all that is in it"));
+            }
+            Ok(metadata) if !metadata.is_dir() && self.transfer.recursive => {
+                return Err(format!("{local} is no folder"));
+            }
+            Ok(_) => {}
+        }
+        self.fleet.targets()
+    }
+}
+
 impl GroupArgs {
     /// Returns the limits of the group.
     pub(crate) fn limits(&self) -> Limits {
@@ -241,6 +345,13 @@ impl FromStr for Variable {
             }
             _ => Err("NAME=VALUE is wanted".to_owned()),
         }
+    }
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o7777 => Ok(mode),
+        _ => Err("octal digits are wanted, such as 644".to_owned()),
     }
 }
 
@@ -332,7 +443,7 @@ mod tests {
     #[test]
     fn examples_of_the_help_are_well_formed() {
         let mut count = 0;
-        for text in [help::CALL, help::RUN, help::TARGETS] {
+        for text in [help::CALL, help::FILES, help::RUN, help::TARGETS] {
             for line in text.lines().filter_map(|line| line.strip_prefix("  chopsticks ")) {
                 let words = shlex::split(line).expect("quotes are closed");
                 let args = Args::try_parse_from(["chopsticks".to_owned()].into_iter().chain(words));

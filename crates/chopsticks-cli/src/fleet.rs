@@ -18,6 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::{
     answer::Answer,
     args::FleetArgs,
+    bars::Bars,
     outcome::{Failure, Outcome},
     output::{Output, Stream},
     signals::{Signal, Signals},
@@ -76,6 +77,11 @@ impl Fleet {
     /// Changes the configuration of all tunnels.
     pub(crate) fn with_config(self, change: impl FnOnce(TunnelConfig) -> TunnelConfig) -> Self {
         Self { config: change(self.config), ..self }
+    }
+
+    /// Draws how far the targets are, unless the output is for programs.
+    pub(crate) fn with_bars(self, bars: Bars) -> Self {
+        Self { output: self.output.with_bars(bars), ..self }
     }
 
     /// Does `job` on all targets, prints what comes of it, and returns the exit status.

@@ -76,6 +76,31 @@ Examples:
   chopsticks run --on web1,web2 -- systemctl is-active nginx
   chopsticks run --on @hosts --timeout 60 -- sh -c 'apt-get update && apt-get -y upgrade'";
 
+/// Of `chopsticks put` and `chopsticks fetch`.
+pub(crate) const FILES: &str = "\
+What is moved:
+  Each file appears whole or not at all: if anything fails, what was there is as it
+  was. Both sides compute its SHA-1. With -r the permissions of the files are kept,
+  links come as links, and FIFOs, sockets and devices are left out.
+  Files of several targets are fetched to paths with {host} in them: a name cannot
+  leave the folder, what would is written as in URLs.
+
+Output:
+  A line on stdout for each target as it finishes. On a terminal, stderr shows how
+  far each target is, and all of them.
+
+JSON:
+  With --json, stdout has one object for each target, in one line, as it finishes:
+    {\"host\": …, \"ok\": true, \"value\": {\"remote\": …, \"local\": …, \"size\": …,
+     \"sha1\": …}, \"ms\": 31.4}
+  In place of sha1 folders have files, folders, links and left_out. Paths that are
+  no UTF-8 are {\"$bytes\": \"…\"} (base64).
+
+Examples:
+  chopsticks put app.conf /etc/app.conf --mode 640 --owner root:app --on web1,web2
+  chopsticks put -r site /srv/site --on @hosts
+  chopsticks fetch /etc/passwd 'passwd-{host}' --on web1,web2";
+
 /// Of `chopsticks containers`.
 pub(crate) const CONTAINERS: &str = "\
 Containers are removed when their tunnel closes. One is left over if this host

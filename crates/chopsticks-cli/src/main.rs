@@ -1,17 +1,20 @@
-//! The program `chopsticks`: calls Python functions and runs programs on many targets at once.
+//! The program `chopsticks`: calls Python functions, runs programs and moves files on many targets at once.
 
 mod answer;
 mod args;
 mod argument;
+mod bars;
 mod call;
 mod containers;
 mod facts;
+mod fetch;
 mod fleet;
 mod function;
 mod help;
 mod outcome;
 mod output;
 mod ping;
+mod put;
 mod run;
 mod signals;
 mod target;
@@ -30,7 +33,9 @@ fn main() -> ExitCode {
         Command::Call(args) => call::run(args),
         Command::Containers(args) => containers::run(&args),
         Command::Facts(args) => facts::run(args),
+        Command::Fetch(args) => fetch::run(args),
         Command::Ping(args) => ping::run(args),
+        Command::Put(args) => put::run(args),
         Command::Run(args) => run::run(args),
     }
 }

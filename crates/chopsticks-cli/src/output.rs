@@ -8,6 +8,7 @@ use std::{
 use chopsticks::{Error, HostName};
 
 use crate::{
+    bars::Bars,
     outcome::Outcome,
     output::{human::Human, paint::Paint},
 };
@@ -26,6 +27,8 @@ pub(crate) struct Output {
     form: Form,
     tally: Tally,
     stderr: Paint,
+    /// What is drawn on stderr meanwhile, and gives way to lines.
+    bars: Bars,
 }
 
 #[derive(Debug)]
@@ -61,7 +64,12 @@ impl Output {
     /// Creates an output of text for people.
     pub(crate) fn human() -> Self {
         let (stdout, stderr) = (Paint::for_stream(&io::stdout()), Paint::for_stream(&io::stderr()));
-        Self { form: Form::Human(Human::new(stdout, stderr)), tally: Tally::default(), stderr }
+        Self {
+            form: Form::Human(Human::new(stdout, stderr)),
+            tally: Tally::default(),
+            stderr,
+            bars: Bars::none(),
+        }
     }
 
     /// Creates an output of text for people, in which equal results stand together.
@@ -75,7 +83,17 @@ impl Output {
 
     /// Creates an output of one JSON object for each target.
     pub(crate) fn json() -> Self {
-        Self { form: Form::Json, tally: Tally::default(), stderr: Paint::for_stream(&io::stderr()) }
+        Self {
+            form: Form::Json,
+            tally: Tally::default(),
+            stderr: Paint::for_stream(&io::stderr()),
+            bars: Bars::none(),
+        }
+    }
+
+    /// Lets lines go before what is drawn.
+    pub(crate) fn with_bars(self, bars: Bars) -> Self {
+        Self { bars, ..self }
     }
 
     /// Prints an outcome. Blocks as long as stdout does.
@@ -90,7 +108,7 @@ impl Output {
             Some(failure) if failure.is_not_started() => self.tally.not_started += 1,
             Some(_) => self.tally.failed += 1,
         }
-        text.write()
+        self.bars.suspended(|| text.write())
     }
 
     /// Prints whole lines that a target's program wrote. Blocks as long as the stream does.
@@ -110,6 +128,7 @@ impl Output {
     pub(crate) fn finish(&mut self, took: Duration) -> io::Result<()> {
         let Form::Human(human) = &mut self.form else { return Ok(()) };
         let (stdout, stderr) = (human.rest(), human.summary(self.tally, took));
+        self.bars.clear();
         Text { stdout, stderr }.write()
     }
 
@@ -120,12 +139,14 @@ impl Output {
 
     /// Prints that a tunnel could not be closed in order.
     pub(crate) fn warn(&self, error: &Error) {
-        eprint(&self.stderr.line(paint::WARNING, &format!("{}; the agent was killed", error.report())));
+        let line = self.stderr.line(paint::WARNING, &format!("{}; the agent was killed", error.report()));
+        self.bars.suspended(|| eprint(&line));
     }
 
     /// Prints that the program cannot go on.
     pub(crate) fn complain(&self, what: &str) {
-        eprint(&self.stderr.line(paint::ERROR, &format!("chopsticks: {what}")));
+        let line = self.stderr.line(paint::ERROR, &format!("chopsticks: {what}"));
+        self.bars.suspended(|| eprint(&line));
     }
 
     pub(crate) fn tally(&self) -> Tally {

@@ -232,7 +232,7 @@ impl Group {
         remote: impl AsRef<Path>,
         local: &str,
     ) -> Result<GroupResult<Transferred>, SharedPath> {
-        let paths = template::paths(local, self.hosts())?;
+        let paths = template::host_paths(local, self.hosts())?;
         let paths: HashMap<HostName, PathBuf> = self.hosts().cloned().zip(paths).collect();
         let remote = remote.as_ref();
         Ok(self.fetch_with(|tunnel| Fetch::new(remote).to(&paths[tunnel.host()])).await)

@@ -74,7 +74,7 @@ pub use chopsticks_tunnel::{
 pub use crate::{
     group::{DuplicateNames, Failures, Group, GroupResult, InvalidGroup, Outcome, Run},
     queue::{Queue, QueueTarget},
-    template::SharedPath,
+    template::{SharedPath, host_paths},
 };
 
 #[cfg(doctest)]

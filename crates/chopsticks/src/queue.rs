@@ -132,7 +132,7 @@ impl Queue {
     ) -> Result<AsyncResult<T::Output<Transferred>>, SharedPath> {
         let remote = remote.into();
         let hosts = target.hosts();
-        let paths = template::paths(local, hosts.iter())?;
+        let paths = template::host_paths(local, hosts.iter())?;
         let paths: Arc<HashMap<HostName, PathBuf>> = Arc::new(hosts.into_iter().zip(paths).collect());
         let label = format!("fetch {}", remote.display());
         Ok(self.push(target, &label, move |tunnel| {

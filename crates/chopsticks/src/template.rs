@@ -16,12 +16,17 @@ pub struct SharedPath {
 /// Returns the path of each host: `template` with the host's name for each `{host}`.
 ///
 /// A name cannot leave the folder: what would is written as in URLs.
-pub(crate) fn paths<'a>(
+///
+/// # Errors
+///
+/// [`SharedPath`] if two hosts would have the same.
+pub fn host_paths<'a>(
     template: &str,
-    hosts: impl Iterator<Item = &'a HostName>,
+    hosts: impl IntoIterator<Item = &'a HostName>,
 ) -> Result<Vec<PathBuf>, SharedPath> {
     let mut owners: HashMap<PathBuf, &HostName> = HashMap::new();
     hosts
+        .into_iter()
         .map(|host| {
             let path = PathBuf::from(template.replace("{host}", &file_name(host.as_str())));
             match owners.insert(path.clone(), host) {
@@ -46,7 +51,7 @@ mod tests {
 
     fn paths_of(template: &str, hosts: &[&str]) -> Result<Vec<String>, String> {
         let hosts: Vec<HostName> = hosts.iter().map(|host| HostName::lossy(host)).collect();
-        let paths = paths(template, hosts.iter()).map_err(|error| error.to_string())?;
+        let paths = host_paths(template, hosts.iter()).map_err(|error| error.to_string())?;
         Ok(paths.into_iter().map(|path| path.display().to_string()).collect())
     }
 

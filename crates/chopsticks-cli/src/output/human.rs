@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chopsticks::Reply;
+use chopsticks::{Reply, Transferred, TransferredFolder};
 
 use crate::{
     answer::{Answer, Pong, Ran},
@@ -116,6 +116,11 @@ impl Human {
                 self.facts.add(index, host, &facts);
                 Ok(String::new())
             }
+            Answer::File(Transferred { local, remote, size, sha1, .. }) => {
+                let path = local.as_ref().unwrap_or(&remote).display();
+                Ok(self.value(host, &Shown::Line(harmless(&format!("{path}: {size} bytes, sha1 {sha1}")))))
+            }
+            Answer::Folder(folder) => Ok(self.value(host, &Shown::Line(inventory(&folder)))),
             Answer::Pong(pong) => Ok(self.value(host, &Shown::Line(described(&pong)))),
             Answer::Ran(Ran { status, .. }) if status.success() => Ok(String::new()),
             Answer::Ran(Ran { status, .. }) => Err(Failure::of_call("exit-status", status.to_string())),
@@ -192,6 +197,16 @@ fn shown(reply: &Reply) -> Result<Shown, Failure> {
         Some(text) if text.contains('\n') => Ok(Shown::Block(harmless(text))),
         _ => Ok(Shown::Line(python::repr(&graph, BUDGET)?)),
     }
+}
+
+fn inventory(folder: &TransferredFolder) -> String {
+    let TransferredFolder { local, remote, files, folders, links, left_out, size, .. } = folder;
+    let path = local.as_ref().unwrap_or(remote).display();
+    let mut text = format!("{path}: {size} bytes in {files} files, {folders} folders, {links} links");
+    if *left_out > 0 {
+        text.push_str(&format!("; {left_out} special files left out"));
+    }
+    harmless(&text)
 }
 
 fn described(pong: &Pong) -> String {

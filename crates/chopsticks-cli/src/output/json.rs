@@ -1,7 +1,12 @@
 //! One JSON object for each target.
 
-use std::{io::Write as _, os::unix::process::ExitStatusExt as _};
+use std::{
+    io::Write as _,
+    os::unix::{ffi::OsStrExt as _, process::ExitStatusExt as _},
+    path::Path,
+};
 
+use chopsticks::{Transferred, TransferredFolder};
 use serde_json::json;
 
 use crate::{
@@ -48,6 +53,8 @@ fn answer(answer: &Answer) -> Result<(Vec<u8>, Option<Failure>), Failure> {
             value::write(&mut out, &reply.graph()?, BUDGET)?;
             Ok((out, None))
         }
+        Answer::File(file) => Ok((self::file(file).into_bytes(), None)),
+        Answer::Folder(folder) => Ok((self::folder(folder).into_bytes(), None)),
         Answer::Pong(pong) => Ok((self::pong(pong).into_bytes(), None)),
         Answer::Ran(ran) => {
             let failure =
@@ -65,6 +72,25 @@ fn pong(pong: &Pong) -> String {
         "connect_ms": rounded(*connect_ms, 10.0), "latency_ms": rounded(*latency_ms, 1000.0),
     });
     pong.to_string()
+}
+
+fn file(file: &Transferred) -> String {
+    let (paths, size, sha1) = (paths(&file.remote, file.local.as_deref()), file.size, json!(file.sha1));
+    format!("{{{paths},\"size\":{size},\"sha1\":{sha1}}}")
+}
+
+fn folder(folder: &TransferredFolder) -> String {
+    let TransferredFolder { local, remote, files, folders, links, left_out, size, .. } = folder;
+    let paths = paths(remote, local.as_deref());
+    format!(
+        "{{{paths},\"size\":{size},\"files\":{files},\"folders\":{folders},\"links\":{links},\"left_out\":{left_out}}}"
+    )
+}
+
+fn paths(remote: &Path, local: Option<&Path>) -> String {
+    let path = |path: &Path| value::output(path.as_os_str().as_bytes());
+    let local = local.map_or("null".to_owned(), |local| path(local).to_string());
+    format!("\"remote\":{},\"local\":{local}", path(remote))
 }
 
 fn ran(ran: &Ran) -> String {

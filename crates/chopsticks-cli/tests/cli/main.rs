@@ -6,6 +6,7 @@ mod bench;
 mod call;
 mod document;
 mod facts;
+mod files;
 mod group;
 mod run;
 mod targets;

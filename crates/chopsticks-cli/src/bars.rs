@@ -1,0 +1,110 @@
+//! Bars that show how far transfers are, on a terminal.
+
+use std::{
+    collections::HashMap,
+    io::{self, IsTerminal as _},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chopsticks::{HostName, Progress};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::harmless;
+
+/// A bar for each host, if they are few, and one for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Bars {
+    drawn: Option<Arc<Drawn>>,
+}
+
+#[derive(Debug)]
+struct Drawn {
+    screen: MultiProgress,
+    total: ProgressBar,
+    hosts: Mutex<HashMap<HostName, Host>>,
+    has_hosts: bool,
+}
+
+#[derive(Debug)]
+struct Host {
+    bar: Option<ProgressBar>,
+    done: u64,
+}
+
+impl Bars {
+    /// No bars.
+    pub(crate) fn none() -> Self {
+        Self { drawn: None }
+    }
+
+    /// Bars for so many hosts, if stderr is a terminal.
+    pub(crate) fn new(hosts: usize) -> Self {
+        if !io::stderr().is_terminal() {
+            return Self::none();
+        }
+        let screen = MultiProgress::new();
+        let total = screen.add(ProgressBar::new(0).with_style(style()).with_prefix("all"));
+        let has_hosts = (2..=HOSTS_SHOWN).contains(&hosts);
+        Self { drawn: Some(Arc::new(Drawn { screen, total, hosts: Mutex::default(), has_hosts })) }
+    }
+
+    /// Shows how far a host is.
+    pub(crate) fn show(&self, host: &HostName, progress: Progress) {
+        let Some(drawn) = &self.drawn else { return };
+        let mut hosts = drawn.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = hosts.entry(host.clone()).or_insert_with(|| {
+            drawn.total.inc_length(progress.total.unwrap_or(0));
+            Host { bar: drawn.has_hosts.then(|| drawn.bar(host, progress.total)), done: 0 }
+        });
+        let moved = progress.done.saturating_sub(host.done);
+        host.done = progress.done;
+        if progress.total.is_none() {
+            drawn.total.inc_length(moved);
+        }
+        drawn.total.inc(moved);
+        if let Some(bar) = &host.bar {
+            bar.set_position(progress.done);
+        }
+    }
+
+    /// Does something while no bars are on the screen.
+    pub(crate) fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.drawn {
+            Some(drawn) => drawn.screen.suspend(work),
+            None => work(),
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn clear(&self) {
+        if let Some(drawn) = &self.drawn {
+            // A terminal that is gone has none.
+            let _ = drawn.screen.clear();
+            drawn.screen.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+}
+
+impl Drawn {
+    fn bar(&self, host: &HostName, total: Option<u64>) -> ProgressBar {
+        let bar = match total {
+            Some(total) => ProgressBar::new(total).with_style(style()),
+            None => ProgressBar::no_length().with_style(endless()),
+        };
+        self.screen.insert_before(&self.total, bar.with_prefix(harmless(host.as_str())))
+    }
+}
+
+fn style() -> ProgressStyle {
+    let text = "{prefix:20!} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Of a transfer whose size is not known.
+fn endless() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:20!} {bytes}, {bytes_per_sec}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// More bars than a usual terminal has lines for would help nobody.
+const HOSTS_SHOWN: usize = 16;

@@ -1,0 +1,52 @@
+//! `chopsticks fetch`.
+
+use std::{collections::HashMap, process::ExitCode, sync::Arc};
+
+use chopsticks::Fetch;
+
+use crate::{
+    answer::Answer,
+    args::{self, FetchArgs},
+    bars::Bars,
+    fleet::Fleet,
+};
+
+/// Reads the file or folder of all targets.
+pub(crate) fn run(args: FetchArgs) -> ExitCode {
+    let (targets, paths) = args::checked("fetch", || args.check());
+    let FetchArgs { remote, transfer, fleet, .. } = args;
+    let hosts = targets.iter().map(|target| target.host().clone());
+    let paths: Option<HashMap<_, _>> = paths.map(|paths| hosts.zip(paths).collect());
+    let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
+    let timeout = fleet.timeout;
+    let what = Arc::new((remote, paths, transfer));
+    let fleet = Fleet::new(fleet, targets).with_bars(bars.clone());
+    fleet.run(move |tunnel, _| {
+        let (what, bars) = (what.clone(), bars.clone());
+        async move {
+            let (remote, paths, transfer) = &*what;
+            let host = tunnel.host().clone();
+            let mut fetch = Fetch::new(remote).overwrite(!transfer.no_overwrite);
+            if let Some(path) = paths.as_ref().and_then(|paths| paths.get(&host)) {
+                fetch = fetch.to(path);
+            }
+            fetch = fetch.on_progress(move |progress| bars.show(&host, progress));
+            if let Some(mode) = transfer.mode {
+                fetch = fetch.mode(mode);
+            }
+            if transfer.times {
+                fetch = fetch.keep_modified();
+            }
+            if let Some(rate) = transfer.rate {
+                fetch = fetch.limit(rate);
+            }
+            if let Some(timeout) = timeout {
+                fetch = fetch.timeout(timeout);
+            }
+            if transfer.recursive {
+                return Ok(Answer::Folder(tunnel.fetch_dir_with(fetch).await?));
+            }
+            Ok(Answer::File(tunnel.fetch_with(fetch).await?))
+        }
+    })
+}

@@ -1,0 +1,53 @@
+//! `chopsticks put`.
+
+use std::{process::ExitCode, sync::Arc};
+
+use chopsticks::Put;
+
+use crate::{
+    answer::Answer,
+    args::{self, PutArgs},
+    bars::Bars,
+    fleet::Fleet,
+};
+
+/// Writes the file or folder to all targets.
+pub(crate) fn run(args: PutArgs) -> ExitCode {
+    let targets = args::checked("put", || args.check());
+    let PutArgs { local, remote, owner, transfer, fleet } = args;
+    let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
+    let timeout = fleet.timeout;
+    let what = Arc::new((local, remote, owner, transfer));
+    let fleet = Fleet::new(fleet, targets).with_bars(bars.clone());
+    fleet.run(move |tunnel, _| {
+        let (what, bars) = (what.clone(), bars.clone());
+        async move {
+            let (local, remote, owner, transfer) = &*what;
+            let host = tunnel.host().clone();
+            let mut put = Put::new(local).overwrite(!transfer.no_overwrite);
+            put = put.on_progress(move |progress| bars.show(&host, progress));
+            if let Some(remote) = remote {
+                put = put.to(remote);
+            }
+            if let Some(owner) = owner {
+                put = put.owner(owner);
+            }
+            if let Some(mode) = transfer.mode {
+                put = put.mode(mode);
+            }
+            if transfer.times {
+                put = put.keep_modified();
+            }
+            if let Some(rate) = transfer.rate {
+                put = put.limit(rate);
+            }
+            if let Some(timeout) = timeout {
+                put = put.timeout(timeout);
+            }
+            if transfer.recursive {
+                return Ok(Answer::Folder(tunnel.put_dir_with(put).await?));
+            }
+            Ok(Answer::File(tunnel.put_with(put).await?))
+        }
+    })
+}

@@ -1,0 +1,129 @@
+//! `chopsticks put` and `chopsticks fetch`.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    process::Command,
+};
+
+use chopsticks_support::python3;
+use serde_json::json;
+
+use crate::bench::{Bench, Ran};
+
+const SHA1: &str = "eb4608cebfcfd4df81410cbd06507ea6af978d9c";
+
+/// Runs a verb in the folder of a file `file` with known content.
+fn run(bench: &Bench, verb: &str, words: &[&str]) -> Ran {
+    bench.scratch.write("root/file", "abcdefghijkl");
+    Ran::of(bench.verb(verb, words).output().unwrap())
+}
+
+#[test]
+fn file_goes_to_all_targets_and_comes_back_from_each() {
+    let bench = Bench::new();
+    let root = bench.scratch.path().join("root");
+    let ran = run(&bench, "put", &["file", "there", "--mode", "640", "--on", "a=local,b=local"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let line = |host| format!("{host}: {}: 12 bytes, sha1 {SHA1}", root.join("there").display());
+    assert_eq!(ran.sorted_stdout(), [line("a"), line("b")], "{ran:?}");
+    assert!(ran.stderr.starts_with("2 hosts: 2 ok in "), "{ran:?}");
+    assert_eq!(fs::metadata(root.join("there")).unwrap().permissions().mode() & 0o7777, 0o640);
+
+    bench.scratch.create_folder("root/out");
+    let words = ["there", "out/{host}.txt", "--on", "a=local,%2F..%2Fb=local", "--json"];
+    let ran = run(&bench, "fetch", &words);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let mut names: Vec<_> =
+        fs::read_dir(root.join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names.len(), 2, "{names:?}");
+    for value in ran.json() {
+        assert_eq!((&value["value"]["size"], &value["value"]["sha1"]), (&json!(12), &json!(SHA1)));
+        let local = value["value"]["local"].as_str().unwrap();
+        assert!(local.starts_with(root.join("out").to_str().unwrap()), "{local}");
+        assert_eq!(fs::read(local).unwrap(), b"abcdefghijkl");
+    }
+}
+
+#[test]
+fn paths_that_are_left_out_are_temporary_files() {
+    let bench = Bench::new();
+    let ran = run(&bench, "put", &["file", "--on", "a=local", "--json"]);
+    let remote = ran.json()[0]["value"]["remote"].as_str().unwrap().to_owned();
+    assert_eq!(ran.json()[0]["value"]["local"], json!(null));
+    let ran = run(&bench, "fetch", &[&remote, "--on", "a=local,b=local", "--json"]);
+    let locals: Vec<_> =
+        ran.json().iter().map(|line| line["value"]["local"].as_str().unwrap().to_owned()).collect();
+    assert_ne!(locals[0], locals[1]);
+    for path in locals.iter().chain([&remote]) {
+        assert_eq!(fs::read(path).unwrap(), b"abcdefghijkl");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_before_anything_is_written() {
+    let bench = Bench::new();
+    let root = bench.scratch.path().join("root");
+    let before = fs::read_dir(&root).unwrap().count() + 1;
+    for (verb, words, expected) in [
+        ("fetch", &["file", "one", "--on", "a=local,b=local"][..], "put `{host}` into the path"),
+        ("put", &["missing", "x", "--on", "a=local"], "cannot read missing"),
+        ("put", &[".", "x", "--on", "a=local"], "write -r"),
+        ("put", &["-r", "file", "x", "--on", "a=local"], "file is no folder"),
+        ("put", &["file", "x", "--mode", "888", "--on", "a=local"], "octal digits"),
+        ("put", &["-r", ".", "x", "--mode", "644", "--on", "a=local"], "cannot be used with"),
+    ] {
+        let ran = run(&bench, verb, words);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), before);
+}
+
+#[test]
+fn failure_has_side_path_and_reason() {
+    let bench = Bench::new();
+    let ran = run(&bench, "fetch", &["missing", "x", "--on", "a=local"]);
+    let path = bench.scratch.path().join("root/missing");
+    let expected = format!("a: transfer: remote file {path:?}: No such file or directory\n");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.starts_with(&expected), "{ran:?}");
+    let ran = run(&bench, "put", &["file", "mod.py", "--no-overwrite", "--on", "a=local", "--json"]);
+    let error = &ran.json()[0]["error"];
+    assert_eq!((&error["kind"], &error["phase"]), (&json!("file"), &json!("transfer")), "{ran:?}");
+}
+
+#[test]
+fn folders_go_and_come() {
+    let bench = Bench::new();
+    bench.scratch.write("root/site/a/b", "x");
+    symlink("b", bench.scratch.path().join("root/site/a/link")).unwrap();
+    let ran = run(&bench, "put", &["-r", "site", "there", "--on", "a=local"]);
+    assert!(ran.stdout.ends_with("/there: 1 bytes in 1 files, 2 folders, 1 links\n"), "{ran:?}");
+    let ran = run(&bench, "fetch", &["-r", "there", "back-{host}", "--on", "a=local", "--json"]);
+    let value = &ran.json()[0]["value"];
+    assert_eq!((&value["files"], &value["folders"], &value["links"]), (&json!(1), &json!(2), &json!(1)));
+    let back = bench.scratch.path().join("root/back-a/a");
+    assert_eq!(fs::read(back.join("link")).unwrap(), b"x");
+    assert!(fs::symlink_metadata(back.join("link")).unwrap().is_symlink());
+}
+
+#[test]
+fn terminal_shows_how_far_targets_are() {
+    let bench = Bench::new();
+    bench.scratch.write("root/file", vec![0; 3_000_000]);
+    let put = bench.verb("put", &["file", "there", "--on", "a=local,b=local", "--rate", "10000000"]);
+    let mut command = Command::new(python3().path());
+    command.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"]);
+    command
+        .env("NO_COLOR", "1")
+        .arg(put.get_program())
+        .args(put.get_args())
+        .current_dir(put.get_current_dir().unwrap());
+    let ran = Ran::of(command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains(" of 2.86 MiB") && ran.stdout.contains("all"), "{ran:?}");
+    assert!(ran.stdout.contains("2 hosts: 2 ok in "), "{ran:?}");
+}
