@@ -32,7 +32,7 @@ def problem(number, text=None):
 
 
 def new_sha1():
-    """The quickest there is. `hashlib` costs several milliseconds to import; one of these may be forbidden or absent."""
+    """The quickest there is. `hashlib` takes milliseconds to import; any may be forbidden or absent."""
     for module, name in ('_hashlib', 'openssl_sha1'), ('_sha1', 'sha1'), ('hashlib', 'sha1'):
         try:
             return getattr(__import__(module), name)()
@@ -64,7 +64,7 @@ def find_linkat():
 class Target(object):
     """A file that is written out of sight, and then is at its path whole or not at all.
 
-    Where the file system and /proc allow it, it has no name until then, so that not even SIGKILL leaves something behind.
+    Where the file system and /proc allow it, it has no name until then: not even SIGKILL leaves something behind.
     """
 
     def __init__(self, path, replace):
@@ -269,7 +269,7 @@ def put(stream, options, path):
 
 
 class Output(object):
-    """What goes to the controller: small things together, large ones as they are; no faster than `limit` bytes a second."""
+    """What goes to the controller: small things together, large ones as they are, `limit` bytes a second at most."""
 
     def __init__(self, stream, limit):
         self.stream, self.limit = stream, limit
@@ -346,7 +346,8 @@ def send_content(output, fd, info):
             output.write(view[:4 + count])
     after = os.fstat(fd)
     # A size of 0 is also what files have whose content is made when they are read, such as those in /proc.
-    if info.st_size and (size > info.st_size or (after.st_size, nanoseconds(after)) != (info.st_size, nanoseconds(info))):
+    stamp = info.st_size, nanoseconds(info)
+    if info.st_size and (size > info.st_size or (after.st_size, nanoseconds(after)) != stamp):
         raise problem(0, 'It changed while it was read')
     output.put(number_of.pack(0) + sha1.digest())
     return size, sha1

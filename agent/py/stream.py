@@ -21,6 +21,7 @@ turn = allocate_lock()
 
 
 streams = {}        # request -> its streams
+spare = []          # places for pieces that have been used up
 any_message = message
 
 
@@ -40,15 +41,29 @@ def message():
             size -= len(pieces[0])
             if size:
                 flush_replies()
-            while size:
-                pieces.append(read(size))
-                size -= len(pieces[-1])
+                read_pieces(size, pieces)
             on_stream((request, DATA, 0, pieces))
             continue
         m = any_message()
         if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET, PUT, FETCH):
             return m
         on_stream(m)
+
+
+def read_pieces(size, pieces):
+    """Reads `size` bytes: into one place, however small the parts in which they come, which was used before if it can be."""
+    if OLD or size > FRAME:
+        while size:
+            pieces.append(read(size))
+            size -= len(pieces[-1])
+        return
+    view = memoryview(spare.pop() if spare else bytearray(FRAME))[:size]
+    pieces.append(view)
+    while len(view):
+        try:
+            view = view[os.readv(IN, [view]) or gone():]
+        except OSError as e:
+            retry(e, (IN,), (), ())
 
 
 def flush_replies():
@@ -142,8 +157,11 @@ class Stream(object):
             while pieces:
                 piece = pieces.pop()
                 owed += len(piece)
-                if piece:
+                if len(piece):
                     yield piece
+                # Whoever asks for more has done with this.
+                if type(piece) is memoryview and len(spare) < WINDOW // FRAME:
+                    spare.append(piece.obj)
                 if owed >= WINDOW >> 2:
                     send(self.request, CREDIT, 0, number_of.pack(owed))
                     owed = 0

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chopsticks::{Call, Codebase, Fetch, Local, Put, Target, Tunnel, TunnelConfig};
+use chopsticks::{Call, Codebase, Local, Target, Tunnel, TunnelConfig};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ async fn main() -> Result<()> {
         "bare" => bare(text("target", "local"), number("n", 5)).await?,
         "pipeline" => pipeline(number("n", 2000)).await?,
         "payload" => payload(text("kind", "ret1m"), number("n", 7)).await?,
-        "file" => file(text("op", "put"), text("sync", "yes") == "yes").await?,
+        "file" => file(&place(text("target", "local"))?, text("op", "put")).await?,
         "fanout" => fanout(&place(text("target", "local"))?, number("n", 10)).await?,
         "wire" => wire(text("ms", "0")).await?,
         "import" => import(text("how", "imported"), text("ms", "10")).await?,
@@ -258,31 +258,62 @@ fn record(i: u32) -> Record {
     Record { id: i.into(), name: format!("item-{i:06}"), score: f64::from(i) * 0.37 + 0.125, tags }
 }
 
-/// One file of 256 MiB, checksummed on both sides.
-async fn file(op: &str, sync: bool) -> Result<Value> {
-    let lab = PathBuf::from(env::var("LAB")?);
-    let (source, target) =
-        (lab.join("ram/src.bin"), lab.join(format!("ram/chopsticks-{}", std::process::id())));
-    let tunnel = tunnel(local());
+/// One file of 256 MiB, checksummed on both sides; or with `both` four of them each way, and the latency of calls meanwhile.
+async fn file(place: &Place, op: &str) -> Result<Value> {
+    let ram = PathBuf::from(env::var("LAB")?).join("ram");
+    let source = ram.join("src.bin");
+    let target = |name: &str| ram.join(format!("chopsticks-{}-{name}", std::process::id()));
+    let tunnel = place(0)?;
     noop(&tunnel).await?;
-    let agent = tunnel.connect().await?.pid;
-    let before = (cpu_time(std::process::id()), cpu_time(agent));
+    let before = cpu_time(std::process::id());
     let begin = Instant::now();
-    let file = match op {
-        "put" => tunnel.put_with(Put::new(source).to(&target).sync(sync)).await?,
-        _ => tunnel.fetch_with(Fetch::new(source).to(&target).sync(sync)).await?,
+    let mut latencies = vec![0.0];
+    let size = match op {
+        "put" => tunnel.put(source, target("a")).await?.size,
+        "get" => tunnel.fetch(source, target("a")).await?.size,
+        _ => {
+            let moved = async {
+                let mut size = 0;
+                for _ in 0..4 {
+                    let (put, got) = tokio::try_join!(
+                        tunnel.put(&source, target("a")),
+                        tunnel.fetch(&source, target("b"))
+                    )?;
+                    size += put.size + got.size;
+                }
+                Ok::<_, chopsticks::Error>(size)
+            };
+            tokio::pin!(moved);
+            loop {
+                tokio::select! {
+                    biased;
+                    size = &mut moved => break size?,
+                    latency = timed(&tunnel) => latencies.push(latency?),
+                }
+            }
+        }
     };
     let seconds = begin.elapsed().as_secs_f64();
-    let (own, theirs) = (cpu_time(std::process::id()) - before.0, cpu_time(agent) - before.1);
-    fs::remove_file(&target)?;
+    let own = cpu_time(std::process::id()) - before;
+    for name in ["a", "b"] {
+        let _ = fs::remove_file(target(name));
+    }
     tunnel.close().await?;
     Ok(json!({
-        "mb_s": file.size as f64 / 1e6 / seconds,
+        "mb_s": size as f64 / 1e6 / seconds,
         "s": seconds,
         "maxrss_mb": peak_mb(),
         "cpu_ctl_s": own,
-        "cpu_agent_s": theirs,
+        "call_median_us": quantile(latencies.clone(), 0.5),
+        "call_p99_us": quantile(latencies, 0.99),
     }))
+}
+
+/// The microseconds that a call takes.
+async fn timed(tunnel: &Tunnel) -> Result<f64, chopsticks::Error> {
+    let begin = Instant::now();
+    noop(tunnel).await?;
+    Ok(begin.elapsed().as_secs_f64() * 1e6)
 }
 
 /// Many agents at once.
