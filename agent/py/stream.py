@@ -51,7 +51,7 @@ def message():
 
 
 def read_pieces(size, pieces):
-    """Reads `size` bytes: into one place, however small the parts in which they come, which was used before if it can be."""
+    """Reads `size` bytes into one place, however small the parts in which they come; one that was used, if there is."""
     if OLD or size > FRAME:
         while size:
             pieces.append(read(size))
