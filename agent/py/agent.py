@@ -321,9 +321,10 @@ def lookup(function):
         if name and '.' not in name:
             # One that is there may still be on its way in, by another call: this waits for it.
             __import__(module)
-            target = getattr(sys.modules[module], name, None)
+            module = sys.modules.get(module)
+            target = getattr(module, name, None)
             if callable(target):
-                known[function] = sys.modules[module], name
+                known[function] = module, name
                 return target
     part('callables')
     return resolve(function)
@@ -496,12 +497,6 @@ def watch():
                 read_on()
 
 
-def on_interrupt(signum, frame):
-    for request in cancelled & inside:
-        if calls.get(request, '?')[0] == MAIN:
-            raise KeyboardInterrupt
-
-
 def gone(*_):
     """The controller is gone, or wants us to be."""
     global over
@@ -520,8 +515,12 @@ def gone(*_):
 
 def at_fork():
     """A child of ours without a program of its own: the pipes and our signals are no affair of its."""
-    os.close(IN)
-    os.close(OUT)
+    global IN
+    # A child of a child has files of its own there.
+    if IN:
+        os.close(IN)
+        os.close(OUT)
+        IN = 0
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -549,7 +548,7 @@ def main():
         os.setsid()
     except OSError:
         pass
-    signal.signal(signal.SIGINT, on_interrupt)
+    signal.signal(signal.SIGINT, lambda _, frame: cancelled and on_interrupt(frame))
     signal.signal(signal.SIGTERM, gone)
     sys.dont_write_bytecode = True
     sys.meta_path.append(Finder())

@@ -121,6 +121,14 @@ def attributes(value, path, label):
     return value
 
 
+def imported(name):
+    __import__(name)
+    # The import of another call that was cancelled has taken the module from those who waited for it.
+    if name not in sys.modules:
+        __import__(name)
+    return sys.modules[name]
+
+
 def resolve(function):
     if type(function) is tuple:
         return from_source(*function)
@@ -128,8 +136,7 @@ def resolve(function):
     if colon:
         if not path or not module:
             raise AttributeError("'%s' is not of the form module:function" % function)
-        __import__(module)
-        return attributes(sys.modules[module], path, module)
+        return attributes(imported(module), path, module)
     names = function.split('.')
     for n in range(len(names) - 1, 0, -1):
         module = '.'.join(names[:n])
@@ -140,5 +147,5 @@ def resolve(function):
             if n == 1 or sys.exc_info()[2].tb_next:
                 raise
             continue
-        return attributes(sys.modules[module], '.'.join(names[n:]), module)
+        return attributes(imported(module), '.'.join(names[n:]), module)
     return attributes(sys.modules['__builtin__' if OLD else 'builtins'], function, 'builtins')

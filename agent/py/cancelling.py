@@ -50,6 +50,19 @@ def end_call(request):
         interrupt(request, n)
 
 
+def is_importing(frame):
+    """Whether the import system itself runs: what is raised there leaves its locks closed, for all who import after."""
+    return frame and frame.f_code.co_filename.startswith('<frozen importlib')
+
+
+def on_interrupt(frame):
+    """Handles the signal that interrupts the main thread. `end_call` sends it again where it comes at a bad moment."""
+    if not is_importing(frame):
+        for request in cancelled & inside:
+            if calls.get(request, '?')[0] == MAIN:
+                raise KeyboardInterrupt
+
+
 def interrupt(request, n):
     """Raises KeyboardInterrupt in the user code of a call; in a blocking system call on the main thread alone."""
     task = globals().get('tasks', {}).get(request)
@@ -67,7 +80,7 @@ def interrupt(request, n):
         except ImportError:
             return
         with strike:
-            if request in inside:
+            if request in inside and not is_importing(sys._current_frames().get(thread)):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
 

@@ -49,6 +49,16 @@ class Abuse(Case):
         self.assertTrue(agent.eof)
         self.assertEqual(agent.process.wait(), 4)
 
+    def test_fork_of_a_fork_keeps_its_files(self):
+        agent = self.agent()
+        body = ('import os\ndef f():\n  there, here = os.pipe()\n  pid = os.fork()\n  if pid:\n'
+                '    os.close(here); os.waitpid(pid, 0); return os.read(there, 99)\n'
+                '  null = os.open(os.devnull, os.O_RDWR)\n  files = [os.dup(here) for _ in range(8)]\n'
+                '  if not os.fork():\n    for fd in files: os.write(fd, b"x")\n    os._exit(0)\n'
+                '  os.wait(); os._exit(0)')
+        self.assertEqual(bytes(agent.call(function(body))), b'x' * 8)
+        self.assertEqual(agent.errors, [])
+
     def test_fork_that_goes_on(self):
         agent = self.agent()
         body = 'import os, time\ndef f():\n  pid = os.fork()\n  if not pid: time.sleep(600)\n  return pid'

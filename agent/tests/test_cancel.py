@@ -187,6 +187,22 @@ class Cancel(Case):
         self.cancelled(agent, request)
         self.assertEqual(agent.call('slow:f'), 3)
 
+    def test_import_that_others_wait_for_outlives_a_cancel(self):
+        source = b'import os, time\nos.write(2, b"%d\\n"); time.sleep(.15)\ndef f(): return 1'
+        source = dict(('slow.m%d' % n, source.replace(b'%d', str(n).encode())) for n in range(6))
+        agent = self.agent(dict(source, slow=b''))
+        self.usable(agent)
+        for n in range(6):
+            requests = [agent.call_later('slow.m%d:f' % n) for _ in range(8)]
+            agent.wait(lambda: ('%d\n' % n).encode() in agent.errors)
+            for request in requests[::2]:
+                agent.cancel(request)
+            for request in requests[1::2]:
+                self.assertEqual(agent.result(request), 1)
+            for request in requests[::2]:
+                agent.answer(request)
+        self.assertFalse([line for line in agent.errors if b'Exception' in line], agent.errors)
+
     def test_interrupts_by_others_do_not_strike(self):
         agent = self.agent()
         self.usable(agent)
