@@ -14,7 +14,8 @@ JSON:
   and nothing else:
     {\"host\": …, \"ok\": true, \"value\": …, \"ms\": 31.4}
     {\"host\": …, \"ok\": false, \"error\": {…}, \"ms\": 31.4}
-  An error has \"kind\", \"phase\", \"message\" and \"traceback\" (null if there is none).
+  An error has \"kind\", \"phase\", \"message\", and, each null if there is none,
+  \"cause\" (a fixed name), \"hint\" (what to do about it) and \"traceback\".
   What JSON lacks is written so:
     tuple                  an array, as a list
     bytes                  {\"$bytes\": \"aGVsbG8=\"} (base64)

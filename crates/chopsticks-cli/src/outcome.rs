@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, time::Duration};
 
-use chopsticks::{Error, HostName, Phase};
+use chopsticks::{Error, Hint, HostName, Phase};
 
 use crate::{answer::Answer, walk::TooManyCopies};
 
@@ -24,6 +24,8 @@ pub(crate) struct Failure {
     pub(crate) kind: &'static str,
     pub(crate) phase: String,
     pub(crate) message: String,
+    /// What to do about it, if the cause is known.
+    pub(crate) hint: Option<Box<Hint>>,
     /// As Python prints it.
     pub(crate) traceback: Option<String>,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of the call itself.
     pub(crate) fn of_call(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, phase: Phase::Call.to_string(), message: message.into(), traceback: None }
+        Self { kind, phase: Phase::Call.to_string(), message: message.into(), hint: None, traceback: None }
     }
 
     /// The call was cancelled by a signal.
@@ -56,7 +58,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = error.kind();
-        // As `Error::report`, without host and phase in front.
+        // As `Error::report`, without host and phase in front and the hint behind.
         let mut message = kind.to_string();
         let mut source = kind.source();
         while let Some(error) = source {
@@ -69,6 +71,7 @@ impl From<Error> for Failure {
             kind: kind.name(),
             phase: error.phase().to_string(),
             message,
+            hint: error.hint().cloned().map(Box::new),
             traceback: traceback.filter(|traceback| !traceback.is_empty()),
         }
     }

@@ -146,9 +146,11 @@ impl Human {
     }
 
     fn failure(&self, host: &str, failure: &Failure) -> String {
-        let Failure { phase, message, traceback, .. } = failure;
+        let Failure { phase, message, hint, traceback, .. } = failure;
         let message = harmless(message);
-        let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+        let hint = hint.as_ref().map(|hint| format!(" ({})", harmless(&hint.to_string())));
+        let text = format!("{}{}", message, hint.unwrap_or_default());
+        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let is_mild = failure.is_interrupted() || failure.is_not_started();
         let style = if is_mild { paint::WARNING } else { paint::ERROR };
         let mut out = String::new();
@@ -235,6 +237,8 @@ const NAMES_SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {
+    use chopsticks::Hint;
+
     use super::*;
 
     fn human() -> Human {
@@ -254,6 +258,7 @@ mod tests {
             kind: "raised",
             phase: "call".to_owned(),
             message: "ValueError: no\x1b[2J\nreally".to_owned(),
+            hint: None,
             traceback: Some("Traceback:\n  File\x07\n".to_owned()),
         };
         let expected = "a: call: ValueError: no\\x1b[2J\n    really\n    Traceback:\n      File\\x07\n";
@@ -265,6 +270,10 @@ mod tests {
             ..failure
         };
         assert_eq!(human().failure("a", &bare), "a: call: SystemExit: 3\n");
+
+        let hint = Some(Box::new(Hint::new("name-unknown", "look at its spelling")));
+        let hinted = Failure { message: "no such host".to_owned(), hint, traceback: None, ..bare };
+        assert_eq!(human().failure("a", &hinted), "a: call: no such host (look at its spelling)\n");
     }
 
     #[test]

@@ -31,14 +31,9 @@ pub(super) fn outcome(outcome: &Outcome) -> (Text, Option<Failure>) {
         line.extend_from_slice(b",\"value\":");
         line.extend_from_slice(&value);
     }
-    if let Some(Failure { kind, phase, message, traceback }) = &failure {
-        let (kind, phase, message, traceback) = (json!(kind), json!(phase), json!(message), json!(traceback));
-        line.extend_from_slice(
-            format!(
-                ",\"error\":{{\"kind\":{kind},\"phase\":{phase},\"message\":{message},\"traceback\":{traceback}}}"
-            )
-            .as_bytes(),
-        );
+    if let Some(failure) = &failure {
+        line.extend_from_slice(b",\"error\":");
+        line.extend_from_slice(self::failure(failure).as_bytes());
     }
     // Writing to memory does not fail.
     let _ = writeln!(line, ",\"ms\":{}}}", rounded(took.as_secs_f64() * 1000.0, 10.0));
@@ -62,6 +57,17 @@ fn answer(answer: &Answer) -> Result<(Vec<u8>, Option<Failure>), Failure> {
             Ok((self::ran(ran).into_bytes(), failure))
         }
     }
+}
+
+fn failure(failure: &Failure) -> String {
+    let Failure { kind, phase, message, hint, traceback } = failure;
+    let (kind, phase, message, traceback) = (json!(kind), json!(phase), json!(message), json!(traceback));
+    let (cause, hint) =
+        (json!(hint.as_ref().map(|hint| hint.cause())), json!(hint.as_ref().map(ToString::to_string)));
+    format!(
+        "{{\"kind\":{kind},\"phase\":{phase},\"message\":{message},\"cause\":{cause},\"hint\":{hint},\
+         \"traceback\":{traceback}}}"
+    )
 }
 
 fn pong(pong: &Pong) -> String {
@@ -108,7 +114,7 @@ fn rounded(number: f64, parts: f64) -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use chopsticks::HostName;
+    use chopsticks::{Hint, HostName};
     use serde_json::Value;
 
     use super::*;
@@ -119,10 +125,14 @@ mod tests {
             kind: "raised",
             phase: "call".to_owned(),
             message: "ValueError: \"no\"\n".to_owned(),
+            hint: Some(Box::new(Hint::new("no", "say \"yes\""))),
             traceback: Some("Traceback\n".to_owned()),
         };
-        for traceback in [failure.traceback.clone(), None] {
-            let failure = Failure { traceback: traceback.clone(), ..failure.clone() };
+        let bare = Failure { hint: None, traceback: None, ..failure.clone() };
+        for failure in [failure, bare] {
+            let has_hint = failure.hint.is_some();
+            let (cause, hint) = (has_hint.then_some("no"), has_hint.then_some("say \"yes\""));
+            let traceback = failure.traceback.clone();
             let host = HostName::lossy("\"a\"");
             let (text, told) = outcome(&Outcome {
                 host,
@@ -135,7 +145,8 @@ mod tests {
             assert_eq!(text.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
             let line: Value = serde_json::from_slice(&text.stdout).unwrap();
             let error = json!({
-                "kind": "raised", "phase": "call", "message": "ValueError: \"no\"\n", "traceback": traceback,
+                "kind": "raised", "phase": "call", "message": "ValueError: \"no\"\n",
+                "cause": cause, "hint": hint, "traceback": traceback,
             });
             assert_eq!(line, json!({"host": "\"a\"", "ok": false, "error": error, "ms": 31.4}));
         }

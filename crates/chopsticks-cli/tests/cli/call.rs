@@ -86,6 +86,24 @@ fn host_without_a_python_fails_alone() {
 }
 
 #[test]
+fn hint_is_told_once() {
+    let bench = Bench::new();
+    let ran = bench.run("os:getpid --on a=local?python=/nonexistent --json");
+    let error = &ran.json()[0]["error"];
+    let (hint, message) = (error["hint"].as_str().unwrap(), error["message"].as_str().unwrap());
+    assert_eq!(error["cause"], "program-missing", "{ran:?}");
+    assert!(!message.contains(hint), "{ran:?}");
+
+    let ran = bench.run("os:getpid --on a=local?python=/nonexistent");
+    let line = format!("a: spawn: {message} ({hint})\n");
+    assert!(ran.stderr.starts_with(&line), "{ran:?}");
+    assert_eq!(ran.stderr.matches(hint).count(), 1, "{ran:?}");
+
+    let error = &bench.run("mod:fail there --on a=local --json").json()[0]["error"];
+    assert_eq!((&error["cause"], &error["hint"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
 fn wrong_usage_is_exit_status_2_and_calls_nothing() {
     let bench = Bench::new();
     for (line, expected) in [
