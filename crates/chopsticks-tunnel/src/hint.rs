@@ -104,6 +104,14 @@ pub(crate) fn is_refusal_for_load(line: &str) -> bool {
         && ends.iter().any(|text| line.trim_end().ends_with(text))
 }
 
+/// Whether a program failed for nothing but a server's load, so that it may well reach it later.
+///
+/// When a jump host cannot be reached, the ssh behind it sees its connection end as if a server had closed it.
+pub(crate) fn has_failed_for_load(stderr: &str) -> bool {
+    let is_lasting = |rule: &Rule| LASTING.contains(&rule.0) && rule.line(stderr).is_some();
+    stderr.lines().any(is_refusal_for_load) && !START.iter().any(is_lasting)
+}
+
 /// Whether a line comes with every failure of its program and tells nothing.
 fn is_idle(line: &str) -> bool {
     let line = line.trim();
@@ -143,6 +151,19 @@ const NOT_RUN: (&str, &str) = (
     "not-run",
     "something else than the interpreter ran: a forced command, a login shell that runs no commands, or a wrapper",
 );
+
+/// Causes that are still there at the next attempt. Only those whose texts end an attempt: warnings may stand in front of any other.
+const LASTING: &[&str] = &[
+    "host-key-unknown",
+    "too-many-keys",
+    "permission-denied",
+    "name-unknown",
+    "jump-failed",
+    "refused",
+    "no-route",
+    "timed-out",
+    "algorithms-differ",
+];
 
 /// From the special to the general, since the first that fits counts.
 const START: &[Rule] = &[
@@ -193,17 +214,6 @@ const START: &[Rule] = &[
         &["stdio forwarding failed", "administratively prohibited"],
     ),
     Rule(
-        "server-busy",
-        "the server closes connections before they log in: too many at once (`MaxStartups`), or this host is shut out there",
-        &[
-            "_exchange_identification: *Connection closed",
-            "_exchange_identification: *Connection reset",
-            "banner exchange: *Broken pipe",
-            "Exceeded MaxStartups",
-            "Not allowed at this time",
-        ],
-    ),
-    Rule(
         "refused",
         "the host is there, and no server listens on that port",
         &["connect to * port *: Connection refused", "connect to host * port *: Connection refused"],
@@ -216,6 +226,17 @@ const START: &[Rule] = &[
             "connect to * port *: *timed out",
             "Connection timed out during banner exchange",
             "Timeout, server * not responding",
+        ],
+    ),
+    Rule(
+        "server-busy",
+        "the server closes connections before they log in: too many at once (`MaxStartups`), or this host is shut out there",
+        &[
+            "_exchange_identification: *Connection closed",
+            "_exchange_identification: *Connection reset",
+            "banner exchange: *Broken pipe",
+            "Exceeded MaxStartups",
+            "Not allowed at this time",
         ],
     ),
     Rule(

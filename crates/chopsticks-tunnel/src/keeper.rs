@@ -165,7 +165,7 @@ impl Keeper {
         let is_unanswered = matches!(cause, Cause::Lost) && !handle.is_established();
         let ended = self.ended(cause, status, &handle, forced);
         match turn {
-            Some(turn) if is_unanswered && self.tail.text().lines().any(hint::is_refusal_for_load) => {
+            Some(turn) if is_unanswered && hint::has_failed_for_load(&self.tail.text()) => {
                 Attempt::Refused { ended, in_company: turn.was_dropped() }
             }
             _ => Attempt::Ended(ended),

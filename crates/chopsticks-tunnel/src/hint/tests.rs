@@ -212,3 +212,26 @@ fn only_a_refusal_before_the_login_is_one_for_load() {
     assert!(!is_refusal_for_load("kex_exchange_identification: banner line contains invalid characters"));
     assert!(!is_refusal_for_load("ssh: connect to host h port 22: Connection refused"));
 }
+
+/// OpenSSH 9.2, with `ProxyJump`.
+#[test]
+fn jump_host_out_of_reach_is_no_busy_server() {
+    let behind = "kex_exchange_identification: Connection closed by remote host\n\
+                  Connection closed by UNKNOWN port 65535";
+    assert!(has_failed_for_load(behind));
+    let warned = format!("@         WARNING: UNPROTECTED PRIVATE KEY FILE!          @\n{behind}");
+    assert!(has_failed_for_load(&warned));
+    for (jump, expected) in [
+        ("ssh: Could not resolve hostname nosuch.invalid: Name or service not known", "name-unknown"),
+        ("ssh: connect to host 127.0.0.1 port 1: Connection refused", "refused"),
+        ("ssh: connect to host 10.99.0.3 port 22: No route to host", "no-route"),
+        ("ssh: connect to host 10.99.0.3 port 22: Connection timed out", "timed-out"),
+        ("me@10.0.0.1: Permission denied (publickey).", "permission-denied"),
+        ("Host key verification failed.", "host-key-unknown"),
+    ] {
+        let stderr = format!("{jump}\n{behind}");
+        assert!(!has_failed_for_load(&stderr), "{jump}");
+        assert_eq!(cause(255, &stderr, "").as_deref(), Some(expected), "{jump}");
+        assert_eq!(telling_line(&stderr), jump);
+    }
+}
