@@ -63,6 +63,16 @@ pub(crate) struct CallArgs {
     #[arg(long = "root", value_name = "PATH", default_value = ".")]
     pub(crate) roots: Vec<PathBuf>,
 
+    /// Serve data files that are kept back unless named, such as `certifi/cacert.pem`. Can be repeated.
+    ///
+    /// A glob: without `/` it matches names at any depth, with one paths from the root on; `**` stands for any folders.
+    #[arg(long = "include", value_name = "PATTERN")]
+    pub(crate) includes: Vec<String>,
+
+    /// Keep files and folders back, as modules and as data, whatever --include says. A pattern as there. Can be repeated.
+    #[arg(long = "exclude", value_name = "PATTERN")]
+    pub(crate) excludes: Vec<String>,
+
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
 }

@@ -13,7 +13,7 @@ use crate::{
 /// Calls the function on all targets.
 pub(crate) fn run(args: CallArgs) -> ExitCode {
     let targets = args::checked("call", || args.check());
-    let CallArgs { function, args, kwargs, roots, fleet } = args;
+    let CallArgs { function, args, kwargs, roots, includes, excludes, fleet } = args;
     let mut call = Call::new(function.function()).args(args);
     for keyword in kwargs {
         call = call.kwarg(keyword.name, keyword.value);
@@ -21,6 +21,8 @@ pub(crate) fn run(args: CallArgs) -> ExitCode {
     // Of several roots that have a module the first wins. Shared by all tunnels, so that each file is read and parsed once.
     let codebase = function.script_folder().map_or_else(Codebase::default, Codebase::folder);
     let codebase = roots.into_iter().fold(codebase, Codebase::and_path);
+    let codebase = includes.into_iter().fold(codebase, Codebase::include);
+    let codebase = excludes.into_iter().fold(codebase, Codebase::exclude);
     let fleet = Fleet::new(fleet, targets).with_config(|config| config.modules(codebase));
     fleet.run(move |tunnel, _| {
         let call = call.clone();

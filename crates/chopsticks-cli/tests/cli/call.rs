@@ -129,6 +129,24 @@ fn roots_are_searched_in_their_order() {
 }
 
 #[test]
+fn patterns_choose_what_is_served() {
+    let bench = Bench::new();
+    let read = "import pkgutil\ndef read(name): return len(pkgutil.get_data(__name__, name))\n";
+    bench.scratch.write("root/certs/__init__.py", read);
+    bench.scratch.write("root/certs/all.pem", "text\n");
+    let line = "certs:read all.pem --on local --exclude nothing.*";
+    let ran = bench.run(line);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    let line = format!("{line} --include x.pem --include certs/all.pem");
+    let ran = bench.run(&line);
+    assert_eq!(ran.stdout, "localhost: 5\n", "{ran:?}");
+    let ran = bench.run(&format!("{line} --exclude all.pem"));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let ran = bench.run(&format!("{line} --exclude certs"));
+    assert!(ran.stderr.contains("certs") && ran.code == Some(1), "{ran:?}");
+}
+
+#[test]
 fn stderr_of_agents_is_labelled_and_stays_off_stdout() {
     let ran = Bench::new().run("mod:say hello again --on a=local,b=local --json");
     assert_eq!((ran.code, ran.json().len()), (Some(0), 2), "{ran:?}");
