@@ -20,10 +20,11 @@
 //!
 //! # What is served
 //!
-//! Modules: Python source below a root, under a name that Python could import. A [`ModuleName`] has no separators and no `..`.
+//! Modules: Python source below a root, under a name that Python could import; with `importlib.import_module` it need not be an identifier
+//! (`migrations.0001_initial`). A [`ModuleName`] has no separators and no `..`.
 //!
 //! Data: the files in a package's folder and the folders below, for `pkgutil.get_data` and `importlib.resources`. A folder without `__init__.py` is a
-//! namespace package, so its files are data too; files directly in a root are not. What begins with a dot is never data, nor are keys such as
+//! namespace package if its name is an identifier, so its files are data too; files directly in a root are not. What begins with a dot is never data, nor are keys such as
 //! `*.pem`, unless [`Codebase::include`] says so; [`Codebase::exclude`] keeps back more, modules too.
 //!
 //! # What is never served

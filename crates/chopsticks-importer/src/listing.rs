@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use chopsticks_module::{ResourceEntry, ResourceKind};
 
-use crate::name::is_identifier;
+use crate::name::{is_identifier, is_part};
 
 /// The importable names in a folder.
 #[derive(Debug, Default)]
@@ -30,12 +30,13 @@ enum Named<'a> {
 }
 
 impl Listing {
+    /// Tells what can be imported. All folders of `entries` whose names a module can have are taken for packages.
     pub(crate) fn of(entries: impl IntoIterator<Item = ResourceEntry>) -> Self {
         let mut names = Vec::new();
         let mut compiled = HashMap::new();
         for entry in entries {
             if entry.kind == ResourceKind::Folder {
-                if is_identifier(&entry.name) && entry.name != "__pycache__" {
+                if is_part(&entry.name) && entry.name != "__pycache__" {
                     names.push(entry.name);
                 }
                 continue;
@@ -75,11 +76,10 @@ impl Listing {
 impl<'a> Named<'a> {
     fn of(file: &'a str) -> Self {
         let Some((stem, rest)) = file.split_once('.') else { return Self::Other };
-        if !is_identifier(stem) {
-            return Self::Other;
-        }
         match rest {
-            "py" => Self::Source(stem),
+            "py" if is_part(stem) => Self::Source(stem),
+            // Libraries that are no modules have names such as `libx-1.so`.
+            _ if !is_identifier(stem) => Self::Other,
             "pyc" | "pyo" => Self::Compiled(Compiled::ByteCode, stem),
             "so" | "pyd" => Self::Compiled(Compiled::Extension, stem),
             // Between the dots stands what it was made for, such as `cpython-311-x86_64-linux-gnu` or `abi3`.
@@ -112,7 +112,13 @@ mod tests {
             "e.pyc",
             "f.py",
             "f.so",
-            "not-a-name.py",
+            "0001_first.py",
+            "not-an-identifier.py",
+            "libx-1.so",
+            "libx-1.2.so",
+            "0002.pyc",
+            ".hidden.py",
+            "a:b.py",
             "x.so.1",
             "y.tar.gz.so",
             "data.txt",
@@ -122,7 +128,8 @@ mod tests {
         let folders = ["sub", "__pycache__", "x-1.0.dist-info", "h.py"];
         let entries = files.map(ResourceEntry::file).into_iter();
         let listing = Listing::of(entries.chain(folders.map(ResourceEntry::folder)));
-        assert_eq!(*listing.names, ["a", "b", "c", "d", "e", "f", "sub"].map(str::to_owned));
+        let names = ["0001_first", "a", "b", "c", "d", "e", "f", "not-an-identifier", "sub"];
+        assert_eq!(*listing.names, names.map(str::to_owned));
         assert_eq!(listing.compiled("c"), Some((Compiled::Extension, "c.abi3.so")));
         assert_eq!(listing.compiled("d"), Some((Compiled::Extension, "d.pyd")));
         assert_eq!(listing.compiled("e"), Some((Compiled::ByteCode, "e.pyc")));

@@ -14,6 +14,7 @@ use crate::{
     cache::{Cache, Stamp, Text},
     error::CodebaseError,
     listing::Listing,
+    name::{is_identifier, is_part},
     path,
     root::{self, Covered, Root, Tree},
     rules::{Links, Rules},
@@ -126,15 +127,39 @@ impl<'a> Look<'a> {
         let key = (self.roots[place.root].id, place.path.clone());
         let cache = self.cache;
         let listing = cache.folder(&key, entry.stamp, || {
-            let (mut entries, covered) = self.list(place)?;
+            let (mut entries, mut covered) = self.list(place)?;
             let rules = self.rules;
             if rules.restrict_imports() {
                 entries.retain(|entry| rules.lets_import(&path::join(&place.path, &entry.name)));
+            }
+            if self.retain_packages(place, &mut entries)? {
+                covered = Covered::No;
             }
             Ok((Listing::of(entries), covered))
         })?;
         self.listings.insert(place.clone(), listing.clone());
         Ok(listing)
+    }
+
+    /// Drops folders that are no identifiers and have no `__init__.py`: they hold data. Returns whether another listing may come out
+    /// otherwise although the folder at `place` stays as it is.
+    fn retain_packages(
+        &mut self,
+        place: &Place,
+        entries: &mut Vec<ResourceEntry>,
+    ) -> Result<bool, CodebaseError> {
+        let is_odd =
+            |entry: &ResourceEntry| entry.kind == ResourceKind::Folder && !is_identifier(&entry.name);
+        let (odd, mut kept): (Vec<_>, Vec<_>) = entries.drain(..).partition(is_odd);
+        let mut depends = false;
+        for folder in odd.into_iter().filter(|folder| is_part(&folder.name)) {
+            depends |= matches!(self.roots[place.root].tree, Tree::Folder(_));
+            if self.is_file(&place.join(&folder.name).join("__init__.py"))? {
+                kept.push(folder);
+            }
+        }
+        *entries = kept;
+        Ok(depends)
     }
 
     /// Returns all that is directly in a folder that is there.

@@ -11,7 +11,7 @@ use crate::{
     error::CodebaseError,
     imports::Imports,
     look::{Look, Place},
-    name::ModuleName,
+    name::{ModuleName, is_identifier},
 };
 
 /// A module as it is in a codebase.
@@ -127,7 +127,8 @@ impl Found {
             if compiled.is_none() {
                 compiled = is_compiled(is_folder.then_some(&folder), place, name, look)?;
             }
-            if is_folder {
+            // A folder with another name holds data, unless it has an `__init__.py`.
+            if is_folder && is_identifier(part) {
                 folders.push(folder);
             }
         }

@@ -4,10 +4,10 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-/// The full name of a module, such as `ops.deploy`: one or more identifiers with dots between.
+/// The full name of a module, such as `ops.deploy`: one or more parts with dots between.
 ///
-/// Letters, digits and `_` only (letters of any script, as in Python), so no name can be a path that leads anywhere
-/// but below its root.
+/// A part need not be an identifier, because `importlib.import_module` takes names such as `migrations.0001_initial`. It is not
+/// empty and has no `/`, `\`, `:` and control characters, so no name can be a path that leads anywhere but below its root.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ModuleName(String);
 
@@ -24,7 +24,7 @@ impl ModuleName {
         &self.0
     }
 
-    /// Returns the identifiers that the dots separate, outermost first.
+    /// Returns the parts that the dots separate, outermost first.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
     }
@@ -35,7 +35,7 @@ impl ModuleName {
         ends.map(|end| Self(self.0[..end].to_owned()))
     }
 
-    /// The identifier after the last dot.
+    /// The part after the last dot.
     pub(crate) fn last(&self) -> &str {
         self.0.rsplit_once('.').map_or(&self.0, |(_, last)| last)
     }
@@ -55,7 +55,7 @@ impl FromStr for ModuleName {
     type Err = InvalidModuleName;
 
     fn from_str(text: &str) -> Result<Self, InvalidModuleName> {
-        if text.len() <= MAX_LEN && text.split('.').all(is_identifier) {
+        if text.len() <= MAX_LEN && text.split('.').all(is_part) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidModuleName { text: text.chars().take(MAX_LEN).collect() })
@@ -69,6 +69,12 @@ impl fmt::Display for ModuleName {
     }
 }
 
+/// Whether `text` can be the name of a module in its package.
+pub(crate) fn is_part(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| matches!(c, '.' | '/' | '\\' | ':') || c.is_control())
+}
+
+/// Whether an `import` statement can name the module `text`.
 pub(crate) fn is_identifier(text: &str) -> bool {
     text.chars().next().is_some_and(|first| first == '_' || first.is_alphabetic())
         && text.chars().all(|c| c == '_' || c.is_alphanumeric())
@@ -83,16 +89,33 @@ mod tests {
 
     #[test]
     fn names_that_python_could_import_are_accepted() {
-        for good in ["a", "ops.deploy", "_x.y1", "naïve.模块"] {
+        for good in ["a", "ops.deploy", "_x.y1", "naïve.模块", "app.0001_initial", "my-mod", "a b", "a.~"]
+        {
             assert_eq!(good.parse::<ModuleName>().unwrap().as_str(), good);
         }
     }
 
     #[test]
     fn names_that_are_paths_are_refused() {
-        for bad in
-            ["", ".", "a.", ".a", "a..b", "../x", "a/b", "/etc/passwd", "a\\b", "1a", "a b", "a\0", "a.~"]
-        {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "...",
+            "a.",
+            ".a",
+            "a..b",
+            "../x",
+            "a/b",
+            "/etc/passwd",
+            "a\\b",
+            "a\0",
+            "a\n",
+            "a\u{85}",
+            "C:",
+            "a.C:x",
+            "a.b:stream",
+        ] {
             assert!(bad.parse::<ModuleName>().is_err(), "{bad:?}");
         }
         assert!("a".repeat(MAX_LEN + 1).parse::<ModuleName>().is_err());

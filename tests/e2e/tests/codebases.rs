@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::{Codebase, Embedded, ErrorKind, Function, Tunnel, TunnelConfig, importer::Source};
+use chopsticks::{Call, Codebase, Embedded, ErrorKind, Function, Tunnel, TunnelConfig, importer::Source};
 use chopsticks_e2e::{local, quiet};
 use chopsticks_support::{Interpreter, Scratch, interpreters, newest};
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -58,6 +58,29 @@ async fn wheels_and_embedded_packages_import_and_read_their_data() {
             assert!(error.message.contains("Codebase::include"), "{interpreter}: {error}");
             tunnel.close().await.unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_no_identifiers_are_imported() {
+    let scratch = Scratch::new();
+    for name in ["pkg/__init__.py", "pkg/0001_initial.py", "pkg/my-mods/__init__.py", "pkg/my-mods/a-b.py"] {
+        scratch.write(name, "def name():\n    return __name__\n");
+    }
+    let get = "import importlib\ndef get(name): return importlib.import_module(name).name()";
+    for interpreter in interpreters() {
+        let tunnel = tunnel(interpreter, Codebase::folder(scratch.path()));
+        for name in ["pkg.0001_initial", "pkg.my-mods", "pkg.my-mods.a-b"] {
+            let call = Call::new(Function::source(get, "get")).args((name,));
+            assert_eq!(
+                tunnel.call_with(call).await.unwrap().decode::<String>().unwrap(),
+                name,
+                "{interpreter}"
+            );
+            let function = format!("{name}:name");
+            assert_eq!(tunnel.call::<String>(function.as_str(), ()).await.unwrap(), name, "{interpreter}");
+        }
+        tunnel.close().await.unwrap();
     }
 }
 

@@ -40,6 +40,28 @@ fn packages_modules_and_submodules_are_found() {
 }
 
 #[test]
+fn names_need_not_be_identifiers() {
+    let folder = tree(&[
+        ("app/__init__.py", ""),
+        ("app/0001_first.py", "A"),
+        ("app/my-package/__init__.py", "B"),
+        ("app/my-package/1.py", "C"),
+        ("app/my-data/x.py", "D"),
+        ("app/plain/x.py", "E"),
+        ("app/v1.0/__init__.py", "F"),
+    ]);
+    let codebase = Codebase::folder(folder.path());
+    assert_eq!(find(&codebase, "app").unwrap().submodules(), ["0001_first", "my-package", "plain"]);
+    for (name, source) in [("app.0001_first", "A"), ("app.my-package", "B"), ("app.my-package.1", "C")] {
+        assert_eq!(find(&codebase, name).unwrap().source(), source.as_bytes());
+    }
+    assert!(find(&codebase, "app.my-data").is_none() && find(&codebase, "app.my-data.x").is_none());
+    fs::write(folder.path().join("app/my-data/__init__.py"), "").unwrap();
+    assert!(find(&codebase, "app").unwrap().submodules().contains(&"my-data".to_owned()));
+    assert_eq!(find(&codebase, "app.my-data.x").unwrap().source(), b"D");
+}
+
+#[test]
 fn first_root_wins_and_namespaces_are_spread_over_all() {
     let one = tree(&[("shared/a.py", "1"), ("same.py", "first")]);
     let two = tree(&[("shared/b.py", "2"), ("same.py", "second")]);

@@ -14,6 +14,8 @@ const FILES: &[(&str, &str)] = &[
     ("p/d/x.txt", "inside"),
     ("p/d/..y", "inside"),
     ("q/n.py", "inside"),
+    ("p/0001.py", "inside"),
+    ("p/-m/__init__.py", "inside"),
 ];
 
 /// A folder with codebases in it, and files around them that they must not serve.
@@ -66,6 +68,12 @@ fn odd() -> impl Strategy<Value = String> {
         "leak.txt",
         "m.py",
         "\0",
+        "0001",
+        "C:",
+        "m:x",
+        "..\\",
+        "~",
+        "-m",
     ];
     let part = prop_oneof![9 => proptest::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
     let separators = [".", "/", "/", "/", "\\", "//", "/../", "\u{2215}"];
@@ -83,7 +91,7 @@ fn nothing_outside_is_served() {
     let config = ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(name in odd(), path in odd())| {
         for codebase in &codebases {
-            for name in [name.as_str(), path.as_str(), "p", "q", "p.up", "p.top"] {
+            for name in [name.as_str(), path.as_str(), "p", "q", "p.up", "p.top", "p.-m"] {
                 if let Ok(Some(entry)) = ModuleSource::module(codebase, name) {
                     prop_assert!(matches!(entry.source.as_slice(), b"" | b"inside"), "{name:?}");
                 }
