@@ -114,7 +114,8 @@ pub struct AgentCommand {
 impl AgentCommand {
     pub(crate) fn new() -> Self {
         // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
-        let arguments = ["-s", "-S", "-c", chopsticks_agent::FIRST_STAGE];
+        // No variables of Python: a `PYTHONPATH` would come before both.
+        let arguments = ["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE];
         Self { arguments: arguments.map(OsString::from).to_vec() }
     }
 

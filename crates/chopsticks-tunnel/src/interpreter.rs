@@ -108,7 +108,7 @@ fn search() -> String {
 fn search_among(candidates: &str, described: &str) -> String {
     format!(
         "f=;for p in {candidates};do \
-         if command -v $p >/dev/null 2>&1;then $p -S -s -c \"$0\" </dev/null >/dev/null 2>&1;r=$?;\
+         if command -v $p >/dev/null 2>&1;then $p -s -S -E -c \"$0\" </dev/null >/dev/null 2>&1;r=$?;\
          if [ $r = 0 ];then exec $p \"$@\";fi;f=\"$f $p (exit status $r)\";fi;done;\
          echo \"chopsticks: no Python 2.7 or 3.4 and later was found: tried {described}${{f:+; these are there but do not fit:$f}}\" >&2;exit 127"
     )

@@ -77,7 +77,7 @@ async fn ssh_is_never_asked_for_a_terminal_or_a_password() {
     }
     let [.., verbose, end, host, command] = &arguments[..] else { panic!("{line}") };
     assert_eq!([verbose, end, host], ["-v", "--", "web1"]);
-    assert!(command.starts_with(&format!("exec {} -s -S -c '", python3().path().display())), "{command}");
+    assert!(command.starts_with(&format!("exec {} -s -S -E -c '", python3().path().display())), "{command}");
 }
 
 #[tokio::test]

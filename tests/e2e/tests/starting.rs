@@ -74,7 +74,7 @@ async fn program_that_ends_at_once_is_told_with_status_and_stderr() {
 #[tokio::test]
 async fn program_that_is_no_python_is_told_with_what_it_printed() {
     let error = failure_of("echo \"$@\" | cut -c1-9").await;
-    assert!(error.report().contains(r#"stdout began with "-s -S -c"#), "{}", error.report());
+    assert!(error.report().contains(r#"stdout began with "-s -S -E"#), "{}", error.report());
     for program in ["/bin/true", "/bin/cat"] {
         let tunnel = Tunnel::with_config(Local::new().python(program), config().handshake_timeout(PATIENCE));
         let error = tunnel.call::<u32>("os:getpid", ()).await.unwrap_err();
@@ -175,4 +175,19 @@ async fn site_packages_are_there_only_if_asked_for() {
     };
     assert!(!sites(config()).await);
     assert!(sites(config().with_site_packages()).await);
+}
+
+#[tokio::test]
+async fn variables_of_python_do_not_change_the_agent() {
+    let scratch = Scratch::new();
+    scratch.write("json.py", "def dumps(value):\n    return 'mine'\n");
+    let folder = scratch.path().to_str().expect("scratch folders have plain names");
+    for interpreter in interpreters() {
+        let driver = || Local::new().python(interpreter.path());
+        let tunnel = Tunnel::with_config(driver().env("PYTHONPATH", folder), config());
+        assert_eq!(tunnel.call::<String>("json:dumps", (1,)).await.unwrap(), "1", "{interpreter}");
+        let inherited: String = tunnel.call("os:getenv", ("PYTHONPATH",)).await.unwrap();
+        assert_eq!(inherited, folder, "{interpreter}");
+        tunnel.close().await.unwrap();
+    }
 }

@@ -119,14 +119,14 @@ mod tests {
 
     #[test]
     fn interpreter_goes_behind_the_arguments_or_is_among_them() {
-        assert_eq!(arguments(&Command::new("nice").arg("python2"))[..3], ["python2", "-s", "-S"]);
-        assert_eq!(arguments(&Command::new("nice").python("p3"))[..3], ["p3", "-s", "-S"]);
+        assert_eq!(arguments(&Command::new("nice").arg("python2"))[..4], ["python2", "-s", "-S", "-E"]);
+        assert_eq!(arguments(&Command::new("nice").python("p3"))[..4], ["p3", "-s", "-S", "-E"]);
     }
 
     #[test]
     fn braces_stand_for_one_line_of_shell() {
         let arguments = arguments(&Command::new("su").args(["db", "-c", "{}"]));
         assert_eq!(arguments.len(), 3);
-        assert!(arguments[2].starts_with("exec python3 -s -S -c 'import sys"), "{arguments:?}");
+        assert!(arguments[2].starts_with("exec python3 -s -S -E -c 'import sys"), "{arguments:?}");
     }
 }

@@ -70,7 +70,8 @@ impl Local {
         self
     }
 
-    /// Sets an environment variable of the agent, beside those of the controller. The interpreter is started with it.
+    /// Sets an environment variable of the agent, beside those of the controller. The interpreter is started with it, and
+    /// passes over those of its own, such as `PYTHONPATH`.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
