@@ -54,7 +54,8 @@ enum Cause {
     /// The agent's output ended, or its program did.
     Lost,
     Stopped {
-        in_time: bool,
+        /// Until when it may end by itself.
+        deadline: Instant,
     },
 }
 
@@ -111,10 +112,7 @@ impl Keeper {
                     turn = gate.turn() => Some(turn),
                 },
             };
-            let deadline = *deadline.get_or_insert_with(|| {
-                let begun = Instant::now();
-                begun.checked_add(self.config.handshake_timeout).unwrap_or(begun + FOR_EVER)
-            });
+            let deadline = *deadline.get_or_insert_with(|| in_future(self.config.handshake_timeout));
             let (ended, in_company) = match self.attempt(turn, deadline - Instant::now()).await {
                 Attempt::Ended(ended) => return ended,
                 Attempt::Refused { ended, in_company } => (ended, in_company),
@@ -146,8 +144,7 @@ impl Keeper {
         // Ends the pipes, if anything still holds them.
         io.abort();
         let patience = match cause {
-            Cause::Stopped { in_time: true } => self.config.close_timeout,
-            Cause::Stopped { in_time: false } => Duration::ZERO,
+            Cause::Stopped { deadline } => deadline.saturating_duration_since(Instant::now()),
             Cause::Failed(_) | Cause::Lost => LOST_GRACE,
         };
         let forced = reap(&mut process, &mut status, patience).await;
@@ -231,8 +228,9 @@ impl Keeper {
                 ended = &mut running.io => return cause(ended),
                 _ = self.stopped.recv() => {
                     running.handle.close();
-                    let in_time = timeout(self.config.close_timeout, &mut running.io).await.is_ok();
-                    return Cause::Stopped { in_time };
+                    let deadline = in_future(self.config.close_timeout);
+                    let _ = tokio::time::timeout_at(deadline, &mut running.io).await;
+                    return Cause::Stopped { deadline };
                 }
                 exited = running.process.wait() => {
                     *status = exited.ok();
@@ -307,6 +305,12 @@ fn cause(ended: Result<Result<(), TransportError>, JoinError>) -> Cause {
         },
         Ok(Ok(())) | Err(_) => Cause::Lost,
     }
+}
+
+/// The time after a deadline of any length.
+fn in_future(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + FOR_EVER)
 }
 
 /// Waits for the process, and makes it end where it does not by itself; returns whether that was needed.
