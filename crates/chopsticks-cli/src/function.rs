@@ -64,14 +64,13 @@ impl FromStr for FunctionName {
                 .then(|| Self::Script { path: path.into(), name: name.to_owned() })
                 .ok_or(InvalidFunctionName);
         }
-        let parts = match text.split_once(':') {
-            Some((module, name)) => [module, name],
-            None => text.rsplit_once('.').ok_or(InvalidFunctionName)?.into(),
+        // A module's name is that of a file, which need not be an identifier.
+        let is_module = |path: &str| is_name(&path.replace('-', "_"));
+        let is_valid = match text.split_once(':') {
+            Some((module, name)) => is_module(module) && is_name(name),
+            None => text.contains('.') && is_name(text),
         };
-        match parts.into_iter().all(is_name) {
-            true => Ok(Self::Named(text.to_owned())),
-            false => Err(InvalidFunctionName),
-        }
+        if is_valid { Ok(Self::Named(text.to_owned())) } else { Err(InvalidFunctionName) }
     }
 }
 
@@ -81,9 +80,16 @@ mod tests {
 
     #[test]
     fn names_are_told_from_other_text() {
-        for name in
-            ["os:getpid", "os.getpid", "os.path:join", "a.b.c", "m:Class.method", "_m:_f1", "größe:maß"]
-        {
+        for name in [
+            "os:getpid",
+            "os.getpid",
+            "os.path:join",
+            "a.b.c",
+            "m:Class.method",
+            "_m:_f1",
+            "größe:maß",
+            "m.0001-x:f",
+        ] {
             assert_eq!(name.parse::<FunctionName>().unwrap(), FunctionName::Named(name.to_owned()));
         }
         for wrong in [
@@ -100,7 +106,8 @@ mod tests {
             "a..b",
             "m:f:g",
             "lambda x: x",
-            "m-x:f",
+            "m-x.f",
+            "m:f-x",
             "deploy.py:",
             "./deploy.py:f()",
             "ops/:f",

@@ -200,7 +200,9 @@ impl Drop for Container {
 fn bwrap() -> Command {
     let arguments =
         ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--unshare-all", "--die-with-parent"];
-    Command::new("bwrap").args(arguments).python("python3")
+    // Where temporary files go if /tmp cannot be written; there the lab keeps interpreters.
+    let temporary = ["--tmpfs", "/var/tmp"];
+    Command::new("bwrap").args(arguments).args(temporary).python("python3")
 }
 
 /// A job of Slurm. Without `--unbuffered` it would wait for whole lines.
