@@ -1,6 +1,7 @@
 """What a call may name, beyond `module:name`."""
 
 sources = {}        # (source, module name) -> a lock, the module it became, the expression at its end
+files = set()       # the names of texts
 making = allocate_lock()
 
 
@@ -25,6 +26,13 @@ def from_source(source, name, values, file, module=None):
         source = source if type(source) is bytes else b'\xef\xbb\xbf' + source.encode('utf-8')
         file = file.encode('utf-8')
     with making:
+        if key not in sources:
+            # Texts without a file of their own are different ones, or the lines of one would be shown for another.
+            label, n = file, 1
+            while file.startswith('source:') and file in files:
+                n += 1
+                file = '%s-%d' % (label, n)
+            files.add(file)
         made = sources.setdefault(key, [allocate_lock(), None, None])
     # Calls that overlap wait here: the text runs once.
     with made[0]:

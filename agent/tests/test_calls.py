@@ -124,6 +124,12 @@ class Shared(Case):
 
 
 class Names(Shared):
+    def test_texts_with_functions_of_one_name_have_lines_of_their_own(self):
+        agent = self.agent()
+        body = 'import inspect\n%sdef f():\n  x = %d\n  return inspect.getsource(f)'
+        for n in 1, 2, 3, 2:
+            self.assertIn('x = %d' % n, agent.call(function(body % ('\n' * n, n))))
+
     def test_module_and_name(self):
         self.assertEqual(self.call('tools:plain', 1), [1, 2, [], {}])
         self.assertEqual(self.call('tools:plain', 1, 3, 4, key=5), [1, 3, [4], {'key': 5}])

@@ -118,7 +118,8 @@ impl Function {
         self
     }
 
-    /// Sets the file name that tracebacks show for a source text. By default `source:` and the function's name.
+    /// Sets the file name that tracebacks show for a source text. By default `source:` and the function's name, with a number behind it for the
+    /// second text of that name on a connection, and so on.
     #[must_use]
     pub fn file(mut self, name: impl Into<String>) -> Self {
         if let Kind::Source { file, .. } = &mut self.0 {

@@ -120,7 +120,7 @@ async fn source_text_is_a_module_of_its_own() {
         let error = tunnel.call::<()>(Function::source("def f(:", "f"), ()).await.unwrap_err();
         let remote = error.remote().unwrap_or_else(|| panic!("{python}: {}", error.report()));
         assert_eq!(remote.type_name, "SyntaxError", "{python}");
-        assert!(remote.traceback.contains("File \"source:f\", line 1"), "{python}: {}", remote.traceback);
+        assert!(remote.traceback.contains("File \"source:f-2\", line 1"), "{python}: {}", remote.traceback);
         tunnel.close().await.unwrap();
     }
 }
