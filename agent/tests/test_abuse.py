@@ -118,9 +118,6 @@ class Crowd(Case):
         self.assertEqual(agent.answer(queued)[2], b'\2')
         # Some started only to import `threading`.
         self.assertTrue(eventually(lambda: threads() < running + 5))
-        if OLD:
-            # There, with so many threads, the end of a call that runs may take longer than this waits.
-            return
         agent.cancel(requests[0])
         agent.answer(requests.pop(0))
         # Whoever is left is told to end by the one that gets the room.
@@ -131,4 +128,5 @@ class Crowd(Case):
         agent.cancel(requests[0])
         agent.answer(requests[0])
         self.assertEqual(agent.call('operator:neg', 1), -1)
-        self.assertEqual(agent.close(), 0)
+        if not OLD:
+            self.assertEqual(agent.close(), 0)
