@@ -45,8 +45,8 @@ def end_call(request):
                 and (p in mine or marked(p))]
 
     if OLD:
-        # There an interrupt strikes at every 100th instruction, of all threads together: one that mostly sleeps may miss
-        # it for long.
+        # There an interrupt strikes at every 100th instruction, of all threads together: one that mostly sleeps may
+        # miss it for long.
         sys.setcheckinterval(1)
     interrupt(request, 0)
     if os.path.exists('/proc/uptime'):
