@@ -1,6 +1,5 @@
 """Files and folders from and to the controller: docs/wire.md, section 8."""
 
-BLOCK = PIECE - 4
 CLOEXEC = getattr(os, 'O_CLOEXEC', 0o2000000)
 SIZE = Struct('>Q')
 KINDS = {0o100000: '', 0o040000: 'folder', 0o010000: 'FIFO', 0o140000: 'socket', 0o020000: 'device', 0o060000: 'device',
@@ -279,7 +278,7 @@ class Output(object):
     def put(self, data):
         self.small.append(data)
         self.waiting += len(data)
-        if self.waiting >= BLOCK:
+        if self.waiting >= PIECE:
             self.flush()
 
     def flush(self):
@@ -287,8 +286,8 @@ class Output(object):
         if data:
             self.write(memoryview(data))
 
-    def write(self, view):
-        self.stream.write(view)
+    def write(self, view, file=None, at=0):
+        self.stream.write(view, file, at)
         self.sent += len(view)
         while self.limit and not self.stream.stopped:
             early = self.began + self.sent / float(self.limit) - time()
@@ -328,22 +327,24 @@ def send_content(output, fd, info):
     from _io import FileIO
     output.put(SIZE.pack(info.st_size))
     file = FileIO(fd, 'rb', closefd=False)
-    view = memoryview(bytearray(min(BLOCK, output.limit // 8 + 512 if output.limit else BLOCK) + 4))
+    view = memoryview(bytearray(min(PIECE, output.limit // 8 + 512 if output.limit else PIECE)))
     while 1:
-        count = file.readinto(view[4:])
+        count = file.readinto(view)
         if not count:
             break
-        size += count
         # Never longer than it was, so that one that grows without end comes to its own.
-        if info.st_size and size > info.st_size:
+        if info.st_size and size + count > info.st_size:
+            size += count
             break
-        sha1.update(view[4:4 + count])
-        view[:4] = number_of.pack(count)
+        sha1.update(view[:count])
+        output.put(number_of.pack(count))
         if count < 4096:
-            output.put(view[:4 + count].tobytes())
+            output.put(view[:count].tobytes())
         else:
             output.flush()
-            output.write(view[:4 + count])
+            # What has no size may be made anew for each who reads it.
+            output.write(view[:count], fd if info.st_size else None, size)
+        size += count
     after = os.fstat(fd)
     # A size of 0 is also what files have whose content is made when they are read, such as those in /proc.
     stamp = info.st_size, nanoseconds(info)

@@ -72,22 +72,41 @@ def flush_replies():
             flush()
 
 
-def send_data(request, view):
-    """Sends one frame of a stream."""
+def send_data(request, view, file=None, at=0):
+    """Sends one frame of a stream: from `file`, where these bytes are, as long as the kernel spares a copy by that."""
     head = HEADER.pack(len(view), request, DATA, 0)
     with turn:
         with writing:
             flush()
+            if file is not None:
+                write(head)
+                head = b''
+                view = view[send_pages(file, at, len(view)):]
             done = 0
             if not OLD:
                 try:
                     done = os.writev(OUT, (head, view))
                 except OSError as e:
                     retry(e, (), (OUT,), ())
-            if done < 10:
+            if done < len(head):
                 write(head[done:])
-                done = 10
-            write(view[done - 10:])
+                done = len(head)
+            write(view[done - len(head):])
+
+
+def send_pages(file, at, size):
+    """Has the kernel send bytes of a file; returns how many it took. The others are to be written."""
+    done = 0
+    try:
+        while done < size:
+            count = os.sendfile(OUT, file, at + done, size - done)
+            if not count:
+                break
+            done += count
+    except (AttributeError, OSError):
+        # Not every Python, kernel or file system can. Where the pipe is broken, the writing finds it out.
+        pass
+    return done
 
 
 class Stopped(Exception):
@@ -166,14 +185,15 @@ class Stream(object):
                     send(self.request, CREDIT, 0, number_of.pack(owed))
                     owed = 0
 
-    def write(self, view):
-        """Sends the bytes of a `memoryview` when the controller allows it."""
+    def write(self, view, file=None, at=0):
+        """Sends the bytes of a `memoryview`, those of `file` at `at` if it is given, when the controller allows it."""
         while len(view):
             size = min(self.wait(self.allowed), len(view), PIECE)
             with self.lock:
                 self.credit -= size
-            send_data(self.request, view[:size])
+            send_data(self.request, view[:size], file, at)
             view = view[size:]
+            at += size
 
 
 def on_stream(m):
