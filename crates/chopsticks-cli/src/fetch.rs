@@ -26,7 +26,10 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
         async move {
             let (remote, paths, transfer) = &*what;
             let host = tunnel.host().clone();
-            let mut fetch = Fetch::new(remote).overwrite(!transfer.no_overwrite);
+            let mut fetch = Fetch::new(remote);
+            if transfer.no_overwrite {
+                fetch = fetch.no_overwrite();
+            }
             if let Some(path) = paths.as_ref().and_then(|paths| paths.get(&host)) {
                 fetch = fetch.to(path);
             }

@@ -24,7 +24,10 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
         async move {
             let (local, remote, owner, transfer) = &*what;
             let host = tunnel.host().clone();
-            let mut put = Put::new(local).overwrite(!transfer.no_overwrite);
+            let mut put = Put::new(local);
+            if transfer.no_overwrite {
+                put = put.no_overwrite();
+            }
             put = put.on_progress(move |progress| bars.show(&host, progress));
             if let Some(remote) = remote {
                 put = put.to(remote);

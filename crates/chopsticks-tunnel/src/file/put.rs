@@ -130,18 +130,24 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// Sets whether a file that is there is replaced; otherwise that is an error. Default: `true`.
+    /// Makes it an error that a file is there already. By default it is replaced.
     #[must_use]
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.overwrite = overwrite;
+    pub fn no_overwrite(mut self) -> Self {
+        self.overwrite = false;
         self
     }
 
-    /// Sets whether the file is safely on the host's disk (fsync) before it is visible. Default: `true`, but for
-    /// the files of a folder `false`.
+    /// Waits until the file is safely on the host's disk (fsync) before it is visible. That is the default, but for the files of a folder.
     #[must_use]
-    pub fn sync(mut self, sync: bool) -> Self {
-        self.sync = Some(sync);
+    pub fn sync(mut self) -> Self {
+        self.sync = Some(true);
+        self
+    }
+
+    /// Does not wait for the host's disk. That is quicker, and a crash of the machine may lose the file. It is the default for the files of a folder.
+    #[must_use]
+    pub fn no_sync(mut self) -> Self {
+        self.sync = Some(false);
         self
     }
 

@@ -279,8 +279,8 @@ async fn temporary_files_with_names_work_as_well_and_go_with_the_agent() {
         name_temporaries(&tunnel).await;
         tunnel.put_with(Put::bytes("second").to(&target)).await.unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"second", "{python}");
-        tunnel.put_with(Put::bytes("x").to(&target).overwrite(false)).await.unwrap_err();
-        tunnel.put_with(Put::bytes("x").to(there.path().join("new")).overwrite(false)).await.unwrap();
+        tunnel.put_with(Put::bytes("x").to(&target).no_overwrite()).await.unwrap_err();
+        tunnel.put_with(Put::bytes("x").to(there.path().join("new")).no_overwrite()).await.unwrap();
         assert_eq!(names(there.path()), ["new", "target"], "{python}");
         let (never, _open) = tokio::io::duplex(64);
         let put = tunnel.put_with(Put::reader(never).to(&target));
@@ -356,7 +356,7 @@ async fn agent_killed_at_any_moment_leaves_the_old_file_or_the_new() {
         kill_at_random_moments(100, async |source, target, moment| {
             let tunnel = tunnel(python);
             let pid = Pid::from_raw(tunnel.connect().await.unwrap().pid.cast_signed()).unwrap();
-            let put = tunnel.put_with(Put::new(source).to(target).sync(false));
+            let put = tunnel.put_with(Put::new(source).to(target).no_sync());
             let kill = async {
                 tokio::time::sleep(moment).await;
                 kill_process(pid, Signal::KILL).unwrap();

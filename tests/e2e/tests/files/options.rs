@@ -67,12 +67,12 @@ async fn what_is_there_stays_if_asked() {
         let (here, there) = (Scratch::new(), Scratch::new());
         let tunnel = tunnel(python);
         let (target, local) = (there.path().join("x"), here.write("x", "old"));
-        let put = |text: &'static str| Put::bytes(text).to(&target).overwrite(false);
+        let put = |text: &'static str| Put::bytes(text).to(&target).no_overwrite();
         tunnel.put_with(put("first")).await.unwrap();
         let error = tunnel.put_with(put("second")).await.unwrap_err();
         assert_eq!(failure(&error).2, std::io::ErrorKind::AlreadyExists, "{python}");
         assert_eq!(fs::read(&target).unwrap(), b"first", "{python}");
-        let error = tunnel.fetch_with(Fetch::new(&target).to(&local).overwrite(false)).await.unwrap_err();
+        let error = tunnel.fetch_with(Fetch::new(&target).to(&local).no_overwrite()).await.unwrap_err();
         assert_eq!(failure(&error).2, std::io::ErrorKind::AlreadyExists, "{python}");
         assert_eq!(fs::read(&local).unwrap(), b"old", "{python}");
         tunnel.close().await.unwrap();
