@@ -1,7 +1,8 @@
 //! One transfer in a process of its own, whose memory, limits and end a test can see to:
 //! `transfer PYTHON put|fetch|drain SOURCE TARGET`
 //!
-//! `drain` reads a file slowly and keeps nothing. It prints the outcome, and the most memory that it took in KiB.
+//! `drain` reads a file slowly and keeps nothing. It prints the process of the agent once that is there, then the outcome, and the most memory that
+//! both took in KiB.
 
 #![expect(clippy::print_stdout, reason = "the result is what it prints")]
 
@@ -23,11 +24,12 @@ async fn main() {
         return;
     };
     let tunnel = Tunnel::with_config(Local::new().python(python.as_str()), quiet());
+    let agent = tunnel.connect().await.map_or(0, |agent| agent.pid);
+    println!("{agent}");
     match transfer(&tunnel, operation, source, target).await {
         Ok(file) => println!("{} {}", file.size, file.sha1),
         Err(error) => println!("{}", error.report()),
     }
-    let agent = tunnel.connect().await.map_or(0, |agent| agent.pid);
     println!("{} {}", peak("self"), peak(&agent.to_string()));
     let _ = tunnel.close().await;
 }

@@ -3,17 +3,23 @@
 mod broken;
 mod folders;
 mod hostile;
+mod killed;
 mod options;
 mod whole;
 
 use std::{
     ffi::OsString,
     fs,
+    num::NonZeroU64,
     os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
 };
 
-use chopsticks::{Error, ErrorKind, Side};
+use chopsticks::{Error, ErrorKind, Progress, Side};
+
+/// So slow that there is time to break a transfer of `SIZE`.
+const SLOW: NonZeroU64 = NonZeroU64::new(2_000_000).unwrap();
+const SIZE: usize = 1_000_000;
 
 /// Bytes in no order that compresses or repeats soon.
 fn noise(len: usize) -> Vec<u8> {
@@ -56,5 +62,15 @@ fn failure(error: &Error) -> (Side, PathBuf, std::io::ErrorKind) {
     match error.kind() {
         ErrorKind::File { side, path, source } => (*side, path.clone(), source.kind()),
         _ => panic!("{}", error.report()),
+    }
+}
+
+/// Does something once, when the first bytes have moved.
+fn once(act: impl FnOnce() + Send) -> impl FnMut(Progress) + Send {
+    let mut act = Some(act);
+    move |_| {
+        if let Some(act) = act.take() {
+            act();
+        }
     }
 }
