@@ -1,6 +1,7 @@
 """What the tests of drivers call on the far side. Runs on Python 2.7 and later."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,15 @@ def echo(value):
 def checksum(data):
     """Takes bytes, returns their size and checksum and as many bytes back, the other way round."""
     return [len(data), zlib.crc32(data) & 0xFFFFFFFF, data[::-1]]
+
+
+def names(folder):
+    """Takes text, returns bytes: names need not be text."""
+    return [bytearray(name) for name in os.listdir(folder.encode('utf-8'))]
+
+
+def remove(folder):
+    shutil.rmtree(folder.encode('utf-8'))
 
 
 def nap(seconds):

@@ -1,16 +1,22 @@
 //! The suite that every place has to pass: what a tunnel does, whatever driver is behind it.
 
+mod files;
+
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chopsticks::{AgentInfo, Call, Error, ErrorKind, Fetch, Interpreter, Phase, Put, Stderr, Tunnel};
-use chopsticks_support::{Scratch, processes};
+use chopsticks::{AgentInfo, Call, Error, ErrorKind, Interpreter, Phase, Stderr, Tunnel};
+use chopsticks_support::processes;
 use futures::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
+pub use self::files::{
+    failed_transfer_leaves_what_was_there, files_go_there_and_back,
+    folders_go_there_and_back_whatever_the_names, killed_agent_leaves_what_was_there,
+};
 use crate::lab;
 use crate::place::{Place, Setup};
 use crate::watch::{PATIENCE, appeared, canary, childless, eventually, gone};
@@ -24,7 +30,10 @@ macro_rules! behaviours {
                 functions_run_with_what_they_import
                 every_byte_arrives_as_it_was_sent
                 large_data_travels_both_ways
-                files_and_folders_go_there_and_back
+                files_go_there_and_back
+                folders_go_there_and_back_whatever_the_names
+                failed_transfer_leaves_what_was_there
+                killed_agent_leaves_what_was_there
                 exception_carries_its_traceback
                 function_that_is_missing_is_named
                 stderr_comes_in_lines_with_the_name_of_the_host
@@ -182,42 +191,6 @@ pub async fn large_data_travels_both_ways(place: Place) {
         })
         .collect();
     assert!(sums.iter().all(|sum| *sum == sums[0]));
-    subject.close().await;
-}
-
-/// To a temporary file and to a folder there, and back; one that is not there harms nothing here.
-pub async fn files_and_folders_go_there_and_back(place: Place) {
-    let subject = Subject::new(place, |_| ());
-    let content: Vec<u8> = (0..3_000_000_u32).map(|number| (number >> 3) as u8).collect();
-    let put = subject.tunnel.put_with(Put::bytes(content.clone()).mode(0o600)).await;
-    let put = put.unwrap_or_else(|error| panic!("{}", error.report()));
-    assert!(put.remote.is_absolute() && put.size == 3_000_000, "{put:?}");
-    let mut back = Vec::new();
-    let fetched = subject.tunnel.fetch_with(Fetch::new(&put.remote).writer(&mut back)).await;
-    assert_eq!(fetched.unwrap_or_else(|error| panic!("{}", error.report())).sha1, put.sha1);
-    assert!(back == content, "other bytes came back");
-    let remote = put.remote.to_str().expect("a temporary file has a plain name");
-    subject.call::<()>("os:unlink", (remote,)).await;
-
-    let scratch = Scratch::new();
-    scratch.write("tree/a b/'c'.txt", "content");
-    scratch.create_folder("tree/empty");
-    let kept = scratch.write("kept", "kept");
-    let folder: String = subject.call("tempfile:mkdtemp", ()).await;
-    let there = format!("{folder}/tree");
-    let put = subject.tunnel.put_dir(scratch.path().join("tree"), &there).await;
-    put.unwrap_or_else(|error| panic!("{}", error.report()));
-    let fetched = subject.tunnel.fetch_dir(&there, scratch.path().join("back")).await;
-    fetched.unwrap_or_else(|error| panic!("{}", error.report()));
-    let read = |name: &str| std::fs::read(scratch.path().join(name)).expect("it came back");
-    assert_eq!(read("back/a b/'c'.txt"), b"content");
-    assert!(scratch.path().join("back/empty").is_dir());
-
-    let error = subject.tunnel.fetch(format!("{folder}/none"), &kept).await.expect_err("it is not there");
-    let text = error.report();
-    assert!(text.contains("remote") && text.contains("none") && text.contains("No such file"), "{text}");
-    assert_eq!(read("kept"), b"kept");
-    subject.call::<()>("shutil:rmtree", (folder,)).await;
     subject.close().await;
 }
 

@@ -171,6 +171,11 @@ impl Place {
         matches!(self.kind, Kind::Local | Kind::Nsenter | Kind::PodmanExec(_) | Kind::Srun)
     }
 
+    /// Whether the place goes with its agent, and what was written there.
+    pub fn ends_with_agent(&self) -> bool {
+        matches!(self.kind, Kind::Bwrap | Kind::DockerRun(_) | Kind::PodmanRun(_))
+    }
+
     /// Returns the place with a Python 2.7, and how that is called there.
     pub fn with_python2(self) -> (Self, Interpreter) {
         match self.kind {
