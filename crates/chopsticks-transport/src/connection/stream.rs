@@ -149,14 +149,22 @@ impl StreamBuffer {
         self.chunks.is_empty() && self.tail.is_empty()
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        let room = self.tail.capacity() - self.tail.len();
-        if room < bytes.len() && !self.tail.is_empty() {
-            let capacity = self.tail.len().saturating_mul(2).clamp(bytes.len(), CHUNK_LEN.max(bytes.len()));
-            self.chunks.push_back(self.tail.split().freeze());
+    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+        loop {
+            let room = self.tail.capacity() - self.tail.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.tail.extend_from_slice(now);
+            if later.is_empty() {
+                return;
+            }
+            // Places are filled to the end, and alike: otherwise half of the memory would be gaps.
+            let capacity = self.tail.len().saturating_mul(2).max(later.len()).min(CHUNK_LEN);
+            if !self.tail.is_empty() {
+                self.chunks.push_back(self.tail.split().freeze());
+            }
             self.tail = BytesMut::with_capacity(capacity);
+            bytes = later;
         }
-        self.tail.extend_from_slice(bytes);
     }
 
     /// Takes at most `max` bytes from the front.
@@ -196,5 +204,23 @@ mod tests {
         }
         assert_eq!(read, expected);
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn places_are_filled_to_the_end() {
+        let mut buffer = StreamBuffer::default();
+        let frame: Vec<u8> = (0..300_001_u32).map(|number| (number % 251) as u8).collect();
+        let mut expected = Vec::new();
+        for _ in 0..10 {
+            buffer.push(&frame);
+            expected.extend_from_slice(&frame);
+        }
+        let rooms: usize = buffer.chunks.iter().map(bytes::Bytes::len).sum();
+        assert_eq!(rooms, buffer.chunks.len() * CHUNK_LEN);
+        let mut read = Vec::new();
+        while let Some(bytes) = buffer.pop(usize::MAX) {
+            read.extend_from_slice(&bytes);
+        }
+        assert!(read == expected);
     }
 }

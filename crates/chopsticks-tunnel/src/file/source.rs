@@ -223,5 +223,5 @@ pub(super) fn read_blocks(
     Ok(true)
 }
 
-/// Blocks that may be read ahead.
-const AHEAD: usize = 3;
+/// Blocks that may be read ahead. More are no quicker, as the pipe takes four, and each costs its memory.
+const AHEAD: usize = 2;
