@@ -29,6 +29,7 @@ struct Drawn {
 struct Host {
     bar: Option<ProgressBar>,
     done: u64,
+    total: Option<u64>,
 }
 
 impl Bars {
@@ -54,17 +55,38 @@ impl Bars {
         let mut hosts = drawn.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry(host.clone()).or_insert_with(|| {
             drawn.total.inc_length(progress.total.unwrap_or(0));
-            Host { bar: drawn.has_hosts.then(|| drawn.bar(host, progress.total)), done: 0 }
+            Host {
+                bar: drawn.has_hosts.then(|| drawn.bar(host, progress.total)),
+                done: 0,
+                total: progress.total,
+            }
         });
+        // The bar is younger than the transfer then: its first step would be one of gigabytes per second.
+        let is_first = host.done == 0;
         let moved = progress.done.saturating_sub(host.done);
         host.done = progress.done;
         if progress.total.is_none() {
             drawn.total.inc_length(moved);
         }
         drawn.total.inc(moved);
-        if let Some(bar) = &host.bar {
+        if let Some(bar) = &host.bar
+            && !is_first
+        {
             bar.set_position(progress.done);
         }
+    }
+
+    /// Takes away the bar of a host whose transfer has ended, however it did.
+    pub(crate) fn end(&self, host: &HostName) {
+        let Some(drawn) = &self.drawn else { return };
+        let ended = drawn.hosts.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+        let Some(Host { bar, done, total }) = ended else { return };
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+            drawn.screen.remove(&bar);
+        }
+        // Nobody waits for the rest of one that has failed.
+        drawn.total.dec_length(total.unwrap_or(0).saturating_sub(done));
     }
 
     /// Does something while no bars are on the screen.

@@ -33,7 +33,7 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
             if let Some(path) = paths.as_ref().and_then(|paths| paths.get(&host)) {
                 fetch = fetch.to(path);
             }
-            fetch = fetch.on_progress(move |progress| bars.show(&host, progress));
+            fetch = fetch.on_progress(|progress| bars.show(&host, progress));
             if let Some(mode) = transfer.mode {
                 fetch = fetch.mode(mode);
             }
@@ -46,10 +46,13 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
             if let Some(timeout) = timeout {
                 fetch = fetch.timeout(timeout);
             }
-            if transfer.recursive {
-                return Ok(Answer::Folder(tunnel.fetch_dir_with(fetch).await?));
-            }
-            Ok(Answer::File(tunnel.fetch_with(fetch).await?))
+            let answer = if transfer.recursive {
+                tunnel.fetch_dir_with(fetch).await.map(Answer::Folder)
+            } else {
+                tunnel.fetch_with(fetch).await.map(Answer::File)
+            };
+            bars.end(&host);
+            Ok(answer?)
         }
     })
 }

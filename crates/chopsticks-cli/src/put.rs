@@ -28,7 +28,7 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
             if transfer.no_overwrite {
                 put = put.no_overwrite();
             }
-            put = put.on_progress(move |progress| bars.show(&host, progress));
+            put = put.on_progress(|progress| bars.show(&host, progress));
             if let Some(remote) = remote {
                 put = put.to(remote);
             }
@@ -47,10 +47,13 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
             if let Some(timeout) = timeout {
                 put = put.timeout(timeout);
             }
-            if transfer.recursive {
-                return Ok(Answer::Folder(tunnel.put_dir_with(put).await?));
-            }
-            Ok(Answer::File(tunnel.put_with(put).await?))
+            let answer = if transfer.recursive {
+                tunnel.put_dir_with(put).await.map(Answer::Folder)
+            } else {
+                tunnel.put_with(put).await.map(Answer::File)
+            };
+            bars.end(&host);
+            Ok(answer?)
         }
     })
 }

@@ -1,6 +1,6 @@
 //! Text for people.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use chopsticks::{Reply, Transferred, TransferredFolder};
 
@@ -117,8 +117,9 @@ impl Human {
                 Ok(String::new())
             }
             Answer::File(Transferred { local, remote, size, sha1, .. }) => {
-                let path = local.as_ref().unwrap_or(&remote).display();
-                Ok(self.value(host, &Shown::Line(harmless(&format!("{path}: {size} bytes, sha1 {sha1}")))))
+                let path = named(local.as_ref().unwrap_or(&remote));
+                let size = counted(size, "byte");
+                Ok(self.value(host, &Shown::Line(format!("{path}: {size}, sha1 {sha1}"))))
             }
             Answer::Folder(folder) => Ok(self.value(host, &Shown::Line(inventory(&folder)))),
             Answer::Pong(pong) => Ok(self.value(host, &Shown::Line(described(&pong)))),
@@ -203,12 +204,23 @@ fn shown(reply: &Reply) -> Result<Shown, Failure> {
 
 fn inventory(folder: &TransferredFolder) -> String {
     let TransferredFolder { local, remote, files, folders, links, left_out, size, .. } = folder;
-    let path = local.as_ref().unwrap_or(remote).display();
-    let mut text = format!("{path}: {size} bytes in {files} files, {folders} folders, {links} links");
+    let path = named(local.as_ref().unwrap_or(remote));
+    let (size, files) = (counted(*size, "byte"), counted(*files, "file"));
+    let (folders, links) = (counted(*folders, "folder"), counted(*links, "link"));
+    let mut text = format!("{path}: {size} in {files}, {folders}, {links}");
     if *left_out > 0 {
-        text.push_str(&format!("; {left_out} special files left out"));
+        text.push_str(&format!("; {} left out", counted(*left_out, "special file")));
     }
-    harmless(&text)
+    text
+}
+
+/// A path on one line, whatever is in it.
+fn named(path: &Path) -> String {
+    harmless(&path.display().to_string()).replace('\n', "\\x0a")
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn described(pong: &Pong) -> String {

@@ -96,12 +96,20 @@ fn failure_has_side_path_and_reason() {
 }
 
 #[test]
+fn names_stay_on_their_line() {
+    let bench = Bench::new();
+    let ran = run(&bench, "put", &["file", "new\nline\x1b[31m", "--on", "a=local"]);
+    assert!(ran.stdout.ends_with(&format!("/new\\x0aline\\x1b[31m: 12 bytes, sha1 {SHA1}\n")), "{ran:?}");
+    assert_eq!(ran.stdout.lines().count(), 1, "{ran:?}");
+}
+
+#[test]
 fn folders_go_and_come() {
     let bench = Bench::new();
     bench.scratch.write("root/site/a/b", "x");
     symlink("b", bench.scratch.path().join("root/site/a/link")).unwrap();
     let ran = run(&bench, "put", &["-r", "site", "there", "--on", "a=local"]);
-    assert!(ran.stdout.ends_with("/there: 1 bytes in 1 files, 2 folders, 1 links\n"), "{ran:?}");
+    assert!(ran.stdout.ends_with("/there: 1 byte in 1 file, 2 folders, 1 link\n"), "{ran:?}");
     let ran = run(&bench, "fetch", &["-r", "there", "back-{host}", "--on", "a=local", "--json"]);
     let value = &ran.json()[0]["value"];
     assert_eq!((&value["files"], &value["folders"], &value["links"]), (&json!(1), &json!(2), &json!(1)));
