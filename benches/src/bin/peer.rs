@@ -1,7 +1,7 @@
 //! Measures chopsticks by whole workloads, one JSON line for each run: see `benches/README.md`.
 //!
-//! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `file`, `fanout`,
-//! `wire` or `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
+//! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `file`, `share`,
+//! `fanout`, `wire` or `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
 
 #![expect(clippy::print_stdout, reason = "the result is what it prints")]
 
@@ -10,10 +10,11 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use chopsticks::{Call, Codebase, Local, Target, Tunnel, TunnelConfig};
+use chopsticks::{Call, Codebase, Fetch, Local, Progress, Put, Target, Tunnel, TunnelConfig};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ async fn main() -> Result<()> {
         "pipeline" => pipeline(number("n", 2000)).await?,
         "payload" => payload(text("kind", "ret1m"), number("n", 7)).await?,
         "file" => file(&place(text("target", "local"))?, text("op", "put")).await?,
+        "share" => share(&place(text("target", "local"))?, text("op", "put"), number("n", 4)).await?,
         "fanout" => fanout(&place(text("target", "local"))?, number("n", 10)).await?,
         "wire" => wire(text("ms", "0")).await?,
         "import" => import(text("how", "imported"), text("ms", "10")).await?,
@@ -306,6 +308,46 @@ async fn file(place: &Place, op: &str) -> Result<Value> {
         "cpu_ctl_s": own,
         "call_median_us": latencies.quantile(0.5),
         "call_p99_us": latencies.quantile(0.99),
+    }))
+}
+
+/// Several transfers on one tunnel: how far the others are when the first has come to its end.
+async fn share(place: &Place, op: &str, count: usize) -> Result<Value> {
+    let ram = PathBuf::from(env::var("LAB")?).join("ram");
+    let source = ram.join("src.bin");
+    let size = fs::metadata(&source)?.len();
+    let tunnel = place(0)?;
+    noop(&tunnel).await?;
+    let moved = Mutex::new(vec![0; count]);
+    let at_first_end = Mutex::new(Vec::new());
+    let transfers = (0..count).map(async |number| {
+        let target = ram.join(format!("chopsticks-{}-{number}", std::process::id()));
+        let tell = |progress: Progress| {
+            let mut moved = moved.lock().expect("nobody panics");
+            moved[number] = progress.done;
+            let mut first = at_first_end.lock().expect("nobody panics");
+            if progress.done == size && first.is_empty() {
+                first.clone_from(&moved);
+            }
+        };
+        let done = match op {
+            "put" => tunnel.put_with(Put::new(&source).to(&target).on_progress(tell)).await,
+            _ => tunnel.fetch_with(Fetch::new(&source).to(&target).on_progress(tell)).await,
+        };
+        let _ = fs::remove_file(target);
+        done
+    });
+    let begin = Instant::now();
+    try_join_all(transfers).await?;
+    let seconds = begin.elapsed().as_secs_f64();
+    tunnel.close().await?;
+    let first = at_first_end.into_inner()?;
+    let parts: Vec<f64> = first.iter().map(|&done| done as f64 / size as f64).collect();
+    Ok(json!({
+        "mb_s": (size * count as u64) as f64 / 1e6 / seconds,
+        "least": quantile(parts.clone(), 0.0),
+        "parts": parts,
+        "maxrss_mb": peak_mb(),
     }))
 }
 
