@@ -41,6 +41,15 @@ def names(folder):
     return [bytearray(name) for name in os.listdir(folder.encode('utf-8'))]
 
 
+def has_nameless(folder):
+    """Whether the file system has files without a name."""
+    try:
+        os.close(os.open(folder, getattr(os, 'O_TMPFILE', 0o20000000 | os.O_DIRECTORY) | os.O_RDWR, 0o600))
+    except OSError:
+        return False
+    return True
+
+
 def remove(folder):
     shutil.rmtree(folder.encode('utf-8'))
 

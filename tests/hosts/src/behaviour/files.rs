@@ -83,7 +83,8 @@ fn awkward_names() -> [OsString; 7] {
         "Überblick-日本".as_bytes(),
         b"not utf-8 \xff\xfe\xe9",
         b"-rf",
-        &[b'n'; 255],
+        // A few file systems of containers take a few bytes less than 255.
+        &[b'n'; 240],
     ];
     names.map(|name| OsString::from_vec(name.to_vec()))
 }
@@ -240,7 +241,14 @@ pub async fn killed_agent_leaves_what_was_there(place: Place) {
             let error = tokio::join!(put, die).0.expect_err("the agent is killed");
             assert!(error.is_disconnected(), "{}", error.report());
             assert_eq!(subject.content(&target).await, b"old");
-            assert_eq!(subject.names(&folder).await, ["big", "target"]);
+            let mut names = subject.names(&folder).await;
+            if !subject.call::<bool>("far:has_nameless", (&folder,)).await {
+                // There the file has a name while it is written, which SIGKILL leaves.
+                names.retain(|name| {
+                    !(name.as_encoded_bytes().starts_with(b".chopsticks-") && name.len() == 28)
+                });
+            }
+            assert_eq!(names, ["big", "target"]);
             subject.remove(&folder).await;
         }
     })
