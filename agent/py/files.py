@@ -1,5 +1,7 @@
 """Files and folders from and to the controller: docs/wire.md, section 8."""
 
+PUT = 0x24
+FETCH = 0x25
 BLOCK = PIECE - 4
 CLOEXEC = getattr(os, 'O_CLOEXEC', 0o2000000)
 SIZE = Struct('>Q')
@@ -366,3 +368,7 @@ def fetch(stream, options, path):
     send(stream.request, END, 0, b'')
     return {u'path': bytearray(path[0]), u'size': whole(size), u'sha1': bytearray(sha1.digest()),
             u'mode': info.st_mode & 0o7777, u'modified': whole(nanoseconds(info))}
+
+
+answers[PUT] = put
+answers[FETCH] = fetch

@@ -9,8 +9,6 @@ DATA = 0x08
 END = 0x09
 CREDIT = 0x0a
 RESET = 0x0b
-PUT = 0x24
-FETCH = 0x25
 # What the controller may have under way for each stream: all that is held here, however slow the disk.
 WINDOW = 1 << 22
 # The most in one frame: half as many frames as of messages, which this side makes and writes slowly.
@@ -21,6 +19,7 @@ turn = allocate_lock()
 
 
 streams = {}        # request -> its streams
+answers = {}        # operation with streams -> the function that answers a request of it
 spare = []          # places for pieces that have been used up
 any_message = message
 
@@ -45,7 +44,7 @@ def message():
             on_stream((request, DATA, 0, pieces))
             continue
         m = any_message()
-        if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET, PUT, FETCH):
+        if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET) and m[1] not in answers:
             return m
         on_stream(m)
 
@@ -96,10 +95,11 @@ class Stopped(Exception):
 
 
 class Stream(object):
-    """Both streams of one request. The reader calls `on`, the request's own thread all else."""
+    """Both streams of one request. The reader calls `on`, the request's own threads all else."""
 
-    def __init__(self, request):
+    def __init__(self, request, send=send, send_data=send_data):
         self.request = request
+        self.send, self.send_data = send, send_data
         self.pieces = []
         self.credit = 0
         self.ended = False
@@ -148,7 +148,7 @@ class Stream(object):
         while 1:
             # In quarters of the window: often enough that the controller does not run dry.
             if owed >= WINDOW >> 2:
-                send(self.request, CREDIT, 0, number_of.pack(owed))
+                self.send(self.request, CREDIT, 0, number_of.pack(owed))
                 owed = 0
             pieces = self.wait(self.arrived)
             if pieces is True:
@@ -163,7 +163,7 @@ class Stream(object):
                 if type(piece) is memoryview and len(spare) < WINDOW // FRAME:
                     spare.append(piece.obj)
                 if owed >= WINDOW >> 2:
-                    send(self.request, CREDIT, 0, number_of.pack(owed))
+                    self.send(self.request, CREDIT, 0, number_of.pack(owed))
                     owed = 0
 
     def write(self, view):
@@ -172,7 +172,7 @@ class Stream(object):
             size = min(self.wait(self.allowed), len(view), PIECE)
             with self.lock:
                 self.credit -= size
-            send_data(self.request, view[:size])
+            self.send_data(self.request, view[:size])
             view = view[size:]
 
 
@@ -182,7 +182,7 @@ def on_stream(m):
     stream = streams.get(request)
     if stream:
         stream.on(operation, payload)
-    elif operation >= PUT:
+    elif operation in answers:
         stream = streams[request] = Stream(request)
         try:
             start_new_thread(transfer, (stream, operation, payload))
@@ -204,7 +204,7 @@ def transfer(stream, operation, payload):
     """Runs a request with streams, on a thread of its own, and answers it. Never raises."""
     path = [b'']
     try:
-        answer = (put if operation == PUT else fetch)(stream, marshal.loads(payload), path)
+        answer = answers[operation](stream, marshal.loads(payload), path)
     except Stopped:
         del streams[stream.request]
         send(stream.request, FAIL, 0, b'\2')

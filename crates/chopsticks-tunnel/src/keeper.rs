@@ -179,8 +179,9 @@ impl Keeper {
         let pump = tokio::spawn(stderr::pump(stderr, host, sink, tail, hush));
         let options = self.config.options.clone().overlaid(self.driver.options());
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
-        let options =
-            options.encode(&self.host).map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
+        let options = options
+            .encode(&self.host, self.config.depth_limit_in_force())
+            .map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
         let start =
             StartOptions::new().preamble(Bytes::from_static(chopsticks_agent::PACKED)).options(options);
         let config = self.config.transport.clone().handshake_timeout(patience);
