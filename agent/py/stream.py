@@ -20,6 +20,7 @@ turn = allocate_lock()
 
 streams = {}        # request -> its streams
 answers = {}        # operation with streams -> the function that answers a request of it
+kinds = {}          # such an operation -> what takes that which comes for a request of it, if that is no Stream
 spare = []          # places for pieces that have been used up
 any_message = message
 
@@ -183,7 +184,7 @@ def on_stream(m):
     if stream:
         stream.on(operation, payload)
     elif operation in answers:
-        stream = streams[request] = Stream(request)
+        stream = streams[request] = kinds.get(operation, Stream)(request)
         try:
             start_new_thread(transfer, (stream, operation, payload))
         except Exception as e:
@@ -214,7 +215,9 @@ def transfer(stream, operation, payload):
         fail(stream, 0, text_of('%s: %s' % (type(e).__name__, e)), path[0])
     else:
         del streams[stream.request]
-        send(stream.request, REPLY, MARSHAL, marshal.dumps(answer, 2))
+        # Without one, it has been answered.
+        if answer is not None:
+            send(stream.request, REPLY, MARSHAL, marshal.dumps(answer, 2))
 
 
 def text_of(message):

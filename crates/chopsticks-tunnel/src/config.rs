@@ -163,6 +163,10 @@ impl TunnelConfig {
         DEFAULT_DEPTH_LIMIT.store(depth, Ordering::Relaxed);
     }
 
+    pub(crate) fn without_options(self) -> Self {
+        Self { options: AgentOptions::new(), ..self }
+    }
+
     pub(crate) fn depth_limit_in_force(&self) -> u32 {
         self.depth_limit.unwrap_or_else(|| DEFAULT_DEPTH_LIMIT.load(Ordering::Relaxed))
     }

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use chopsticks_pencode::marshal::{EncodeError, Writer};
 
-use crate::host::HostName;
-
 /// What an agent sets up before it runs anything: its working directory, its environment, where it imports from.
 ///
 /// The agent itself does so, on every kind of tunnel alike. Variables that the interpreter or the system's loader read when a program starts,
@@ -17,8 +15,6 @@ pub struct AgentOptions {
     env: BTreeMap<String, String>,
     path: Vec<String>,
     site_packages: bool,
-    /// The tunnels that lead to the one that is opened, outermost first.
-    outer: Vec<String>,
 }
 
 impl AgentOptions {
@@ -55,33 +51,26 @@ impl AgentOptions {
         self
     }
 
-    /// Sets which tunnels lead to the one that is opened, outermost first.
-    pub(crate) fn outer(mut self, hosts: Vec<String>) -> Self {
-        self.outer = hosts;
-        self
-    }
-
     /// These options, with those of `special` on top.
     pub(crate) fn overlaid(mut self, special: Self) -> Self {
         self.current_dir = special.current_dir.or(self.current_dir);
         self.env.extend(special.env);
         self.path.extend(special.path);
         self.site_packages |= special.site_packages;
-        self.outer.extend(special.outer);
         self
     }
 
-    /// Composes the options of START: `docs/wire.md`, section 5.
-    pub(crate) fn encode(&self, host: &HostName, depth_limit: u32) -> Result<Bytes, EncodeError> {
+    /// Composes the options of START, `docs/wire.md`, section 5, for the last of `hosts`, to which the others lead.
+    pub(crate) fn encode(&self, hosts: &[String], depth_limit: u32) -> Result<Bytes, EncodeError> {
         let mut writer = Writer::new();
         let has_cwd = usize::from(self.current_dir.is_some());
         let has_env = usize::from(!self.env.is_empty());
-        writer.begin_dict(6 + has_cwd + has_env).name("host").text(host.as_str());
-        writer.name("hosts").begin_list(self.outer.len() + 1);
-        for outer in &self.outer {
-            writer.text(outer);
+        let host = hosts.last().map_or("", String::as_str);
+        writer.begin_dict(6 + has_cwd + has_env).name("host").text(host);
+        writer.name("hosts").begin_list(hosts.len());
+        for host in hosts {
+            writer.text(host);
         }
-        writer.text(host.as_str());
         // Whatever leads there, the controller itself opens it.
         writer.name("depth").int(1).name("depth_limit").int(i64::from(depth_limit));
         writer.name("path").begin_list(self.path.len());
