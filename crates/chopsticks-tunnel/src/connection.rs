@@ -21,7 +21,7 @@ use crate::{
     keeper::Keeper,
     serving::{Need, Serving},
     stderr::Tail,
-    tunnel::{AgentInfo, Tunnel},
+    tunnel::{AgentInfo, Tunnel, WeakTunnel},
 };
 
 /// A connection, as those who use it see it. When the last one lets go of it, it is closed.
@@ -32,8 +32,8 @@ pub(crate) struct Connection {
     /// Carries nothing: a message, or the end of the channel, is the order to close.
     stop: mpsc::Sender<()>,
     tail: Tail,
-    /// The tunnel that it goes through.
-    parent: Option<Tunnel>,
+    /// The tunnel that it goes through, which the keeper holds: an ended connection that somebody still has is to keep no other.
+    parent: WeakTunnel,
 }
 
 /// How far a connection is.
@@ -81,8 +81,13 @@ impl Connection {
         let host = driver.host();
         let tail = Tail::default();
         let parent = driver.parent();
-        let connection =
-            Self { host: host.clone(), stage: watch, stop, tail: tail.clone(), parent: parent.clone() };
+        let connection = Self {
+            host: host.clone(),
+            stage: watch,
+            stop,
+            tail: tail.clone(),
+            parent: parent.as_ref().map(Tunnel::downgrade).unwrap_or_default(),
+        };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 let span = tracing::debug_span!("tunnel", %host);
@@ -184,7 +189,8 @@ impl Connection {
 
     /// The error of a deadline that passes now: in which phase, and what is known of what held it up.
     pub(crate) fn late(&self, after: Duration) -> Error {
-        if let Some(parent) = self.parent.as_ref().filter(|_| matches!(&*self.stage.borrow(), Stage::Opening))
+        if matches!(&*self.stage.borrow(), Stage::Opening)
+            && let Some(parent) = self.parent.upgrade()
             && let Some(connection) = parent.current().clone()
             && !connection.is_established()
         {

@@ -40,7 +40,7 @@ pub struct Tunnel {
 }
 
 /// A tunnel that others may have let go of.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct WeakTunnel(Weak<Shared>);
 
 struct Shared {

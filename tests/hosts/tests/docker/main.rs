@@ -2,4 +2,4 @@
 
 mod engine;
 
-chopsticks_hosts::behaviours! { docker_exec docker_run podman_exec podman_run }
+chopsticks_hosts::behaviours! { docker_exec docker_run podman_exec podman_run via_local_docker via_podman_local }
