@@ -230,7 +230,7 @@ impl Keeper {
             opened = timeout(after, self.driver.open(&command)) => match opened {
                 Ok(Ok(link)) => Ok(link),
                 Ok(Err(failure)) => {
-                    let (kind, hint) = not_spawned(failure);
+                    let (kind, hint) = not_spawned(failure, self.parent.as_ref());
                     Err(error(kind).with_hint(hint))
                 }
                 Err(_) => Err(error(ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })),
@@ -282,7 +282,7 @@ impl Keeper {
         let phase = if is_established { Phase::Call } else { Phase::Handshake };
         let cause = match cause {
             Cause::NotRun(error) => {
-                let (kind, hint) = not_spawned(error);
+                let (kind, hint) = not_spawned(error, self.parent.as_ref());
                 let phase = if matches!(kind, ErrorKind::Spawn { .. }) { Phase::Spawn } else { phase };
                 return Ended { error: Error::new(&self.host, phase, kind).with_hint(hint), forced };
             }
@@ -367,7 +367,7 @@ async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: 
 }
 
 /// The error of a program that could not be started, and what to do about it where that is known.
-fn not_spawned(error: io::Error) -> (ErrorKind, Option<Hint>) {
+fn not_spawned(error: io::Error, parent: Option<&Tunnel>) -> (ErrorKind, Option<Hint>) {
     let error = match error.downcast::<Error>() {
         Ok(error) => return (ErrorKind::Parent(Box::new(error)), None),
         Err(error) => error,
@@ -376,7 +376,7 @@ fn not_spawned(error: io::Error) -> (ErrorKind, Option<Hint>) {
         Ok(SpawnError { program, source }) => (program, source),
         Err(error) => ("the interpreter".to_owned(), error),
     };
-    let hint = hint::of_failed_spawn(&source);
+    let hint = hint::of_failed_spawn(&source, parent.map(|parent| parent.host().as_str()));
     (ErrorKind::Spawn { program, source: Arc::new(source) }, hint)
 }
 

@@ -162,8 +162,7 @@ impl Relayed {
         let invalid = |error| Arc::new(io::Error::new(io::ErrorKind::InvalidData, error));
         if reply.outcome == Outcome::Reply {
             let Ended { status } = marshal::from_slice(&reply.payload).map_err(invalid)?;
-            // As the kernel writes it: the number of a signal, or the status in the second byte.
-            return Ok(ExitStatus::from_raw(if status < 0 { -status & 0x7f } else { (status & 0xff) << 8 }));
+            return Ok(exit_status(status));
         }
         if reply.format == Format::None {
             return Err(Arc::new(io::Error::other("the agent has given up")));
@@ -177,6 +176,12 @@ impl Relayed {
         let program = if path.is_empty() { self.program.clone() } else { path };
         Err(Arc::new(io::Error::new(source.kind(), SpawnError { program, source })))
     }
+}
+
+/// Reads a status as Python has it: negative for the signal that killed a program.
+fn exit_status(status: i32) -> ExitStatus {
+    // As the kernel writes it: the number of a signal, or the status in the second byte.
+    ExitStatus::from_raw(if status < 0 { status.wrapping_neg() & 0x7f } else { (status & 0xff) << 8 })
 }
 
 /// An error once more, of which there is one.
@@ -262,3 +267,32 @@ const INITIAL_CREDIT: u32 = 64 << 10;
 const MAX_OUTPUT: u64 = 4 << 20;
 /// An empty dict.
 const EMPTY: &[u8] = b"{0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_that_of_the_program_whatever_the_agent_says() {
+        assert_eq!(exit_status(7).code(), Some(7));
+        assert_eq!(exit_status(-9).signal(), Some(9));
+        assert!(exit_status(0).success());
+        for odd in [i32::MIN, i32::MAX, -128, 256] {
+            let _ = exit_status(odd).to_string();
+        }
+    }
+
+    #[test]
+    fn command_is_sent_as_it_was_composed() {
+        let mut command = std::process::Command::new("ssh");
+        command.args(["-T", "web1"]).env("A", "1").env_remove("B").current_dir("/srv");
+        let payload = payload(&command, 8).unwrap();
+        let graph =
+            marshal::from_slice::<std::collections::BTreeMap<String, serde::de::IgnoredAny>>(&payload);
+        assert_eq!(graph.unwrap().into_keys().collect::<Vec<_>>(), ["argv", "cwd", "env", "stderr"]);
+        let holds = |part: &[u8]| payload.windows(part.len()).any(|window| window == part);
+        for part in [b"ssh".as_slice(), b"-T", b"web1", b"A", b"1", b"B", b"/srv"] {
+            assert!(holds(part), "{part:?}");
+        }
+    }
+}

@@ -58,7 +58,7 @@ async fn large_values_and_files_pass_two_hops_unharmed() {
         let first = chopsticks_e2e::tunnel(interpreter);
         let second = Tunnel::with_config(local(interpreter).name("second").via(&first), quiet());
         let third = Tunnel::with_config(local(interpreter).name("third").via(&second), quiet());
-        let content: Vec<u8> = (0..20_000_000_u32).map(|n| (n ^ (n >> 9)) as u8).collect();
+        let content: Vec<u8> = (0..50_000_000_u32).map(|n| (n ^ (n >> 9)) as u8).collect();
         let echo = Function::source("def f(value): return bytearray(value)", "f");
         let echoed: serde_bytes::ByteBuf =
             third.call(echo, (serde_bytes::Bytes::new(&content),)).await.unwrap();
@@ -67,9 +67,19 @@ async fn large_values_and_files_pass_two_hops_unharmed() {
         let put = third.put_with(Put::bytes(content.clone()).to(&path)).await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), content);
         let fetched = third.fetch(&path, scratch.path().join("back")).await.unwrap();
-        assert_eq!((fetched.sha1, fetched.size), (put.sha1, 20_000_000));
+        assert_eq!((fetched.sha1, fetched.size), (put.sha1, 50_000_000));
+        // What passed through is not kept on the way.
+        let held = peak_memory(pid(&second).await);
+        assert!(held < 64 << 10, "{interpreter}: {held} KiB");
         first.close().await.unwrap();
     }
+}
+
+/// The most memory that a process has had so far, in KiB.
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells");
+    line.trim().trim_end_matches(" kB").parse().expect("it is a number")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +108,7 @@ async fn program_that_is_not_there_is_told_as_if_it_were_here() {
     assert_eq!(
         error.report(),
         "child: spawn: cannot start /nowhere/python3: No such file or directory (os error 2) \
-         (there is no such program here: install it, or give its path)"
+         (there is no such program on outer: install it, or give its path)"
     );
     let child = Tunnel::with_config(Local::new().name("child").current_dir("/nowhere").via(&parent), quiet());
     let error = child.call::<u32>("os:getpid", ()).await.unwrap_err();
