@@ -9,8 +9,18 @@ use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path}
 /// What every connection sends, the core first: see `py/agent.py`.
 const SENT: [&str; 4] = ["agent", "overlap", "ending", "importer"];
 /// What an agent asks for when it first needs it.
-const FETCHED: [&str; 9] =
-    ["awaiting", "callables", "cancelling", "data", "failure", "files", "folders", "stream", "values"];
+const FETCHED: [&str; 10] = [
+    "awaiting",
+    "callables",
+    "cancelling",
+    "data",
+    "failure",
+    "files",
+    "folders",
+    "relay",
+    "stream",
+    "values",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=lib");

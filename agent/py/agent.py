@@ -84,6 +84,7 @@ pending = {}        # our request -> [lock, operation, format, payload]
 known = {}          # function name -> (module, attribute)
 limit = 1 << 30
 nonce = ''
+options = {}        # those of START
 modules = {}        # entries that the controller sent ahead: name -> (kind, file, source, submodules)
 listing = {}        # package -> names below it that the codebase has; '' holds the outermost names
 compiled = set()    # the parts that this namespace has
@@ -271,7 +272,7 @@ def stop(request):
 
 def start(payload):
     """Answers START with the nonce and HELLO."""
-    global limit, nonce
+    global limit, nonce, options
     version, token, limit = Struct('>H16sQ').unpack_from(payload)
     options = marshal.loads(payload[26:])
     nonce = ''.join('%02x' % b for b in bytearray(token))
@@ -378,7 +379,7 @@ def run(request, form, payload):
             function, args, kwargs = marshal.loads(payload)
             if type(args) is bytes:
                 part('values')
-                args = pdecode(args)
+                args, kwargs = arguments(args, kwargs)
             stage = 'function'
             inside.add(request)
             function = lookup(function)

@@ -1,5 +1,7 @@
 """Files and folders from and to the controller: docs/wire.md, section 8."""
 
+PUT = 0x24
+FETCH = 0x25
 CLOEXEC = getattr(os, 'O_CLOEXEC', 0o2000000)
 SIZE = Struct('>Q')
 KINDS = {0o100000: '', 0o040000: 'folder', 0o010000: 'FIFO', 0o140000: 'socket', 0o020000: 'device', 0o060000: 'device',
@@ -367,3 +369,7 @@ def fetch(stream, options, path):
     send(stream.request, END, 0, b'')
     return {u'path': bytearray(path[0]), u'size': whole(size), u'sha1': bytearray(sha1.digest()),
             u'mode': info.st_mode & 0o7777, u'modified': whole(nanoseconds(info))}
+
+
+answers[PUT] = put
+answers[FETCH] = fetch

@@ -142,3 +142,7 @@ def fetch_folder(stream, options, path):
     output.flush()
     send(stream.request, END, 0, b'')
     return summary(root, counts, total)
+
+
+answers[PUT] = put
+answers[FETCH] = fetch

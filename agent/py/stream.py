@@ -9,8 +9,6 @@ DATA = 0x08
 END = 0x09
 CREDIT = 0x0a
 RESET = 0x0b
-PUT = 0x24
-FETCH = 0x25
 # What the controller may have under way for each stream: all that is held here, however slow the disk.
 WINDOW = 1 << 22
 # The most in one frame: half as many frames as of messages, which this side makes and writes slowly.
@@ -21,6 +19,8 @@ turn = allocate_lock()
 
 
 streams = {}        # request -> its streams
+answers = {}        # operation with streams -> the function that answers a request of it
+kinds = {}          # such an operation -> what takes that which comes for a request of it, if that is no Stream
 spare = []          # places for pieces that have been used up
 any_message = message
 
@@ -45,7 +45,7 @@ def message():
             on_stream((request, DATA, 0, pieces))
             continue
         m = any_message()
-        if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET, PUT, FETCH):
+        if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET) and m[1] not in answers:
             return m
         on_stream(m)
 
@@ -115,10 +115,11 @@ class Stopped(Exception):
 
 
 class Stream(object):
-    """Both streams of one request. The reader calls `on`, the request's own thread all else."""
+    """Both streams of one request. The reader calls `on`, the request's own threads all else."""
 
-    def __init__(self, request):
+    def __init__(self, request, send=send, send_data=send_data):
         self.request = request
+        self.send, self.send_data = send, send_data
         self.pieces = []
         self.credit = 0
         self.ended = False
@@ -167,7 +168,7 @@ class Stream(object):
         while 1:
             # In quarters of the window: often enough that the controller does not run dry.
             if owed >= WINDOW >> 2:
-                send(self.request, CREDIT, 0, number_of.pack(owed))
+                self.send(self.request, CREDIT, 0, number_of.pack(owed))
                 owed = 0
             pieces = self.wait(self.arrived)
             if pieces is True:
@@ -182,7 +183,7 @@ class Stream(object):
                 if type(piece) is memoryview and len(spare) < WINDOW // FRAME:
                     spare.append(piece.obj)
                 if owed >= WINDOW >> 2:
-                    send(self.request, CREDIT, 0, number_of.pack(owed))
+                    self.send(self.request, CREDIT, 0, number_of.pack(owed))
                     owed = 0
 
     def write(self, view, file=None, at=0):
@@ -191,7 +192,7 @@ class Stream(object):
             size = min(self.wait(self.allowed), len(view), PIECE)
             with self.lock:
                 self.credit -= size
-            send_data(self.request, view[:size], file, at)
+            self.send_data(self.request, view[:size], file, at)
             view = view[size:]
             at += size
 
@@ -202,8 +203,8 @@ def on_stream(m):
     stream = streams.get(request)
     if stream:
         stream.on(operation, payload)
-    elif operation >= PUT:
-        stream = streams[request] = Stream(request)
+    elif operation in answers:
+        stream = streams[request] = kinds.get(operation, Stream)(request)
         try:
             start_new_thread(transfer, (stream, operation, payload))
         except Exception as e:
@@ -224,7 +225,7 @@ def transfer(stream, operation, payload):
     """Runs a request with streams, on a thread of its own, and answers it. Never raises."""
     path = [b'']
     try:
-        answer = (put if operation == PUT else fetch)(stream, marshal.loads(payload), path)
+        answer = answers[operation](stream, marshal.loads(payload), path)
     except Stopped:
         del streams[stream.request]
         send(stream.request, FAIL, 0, b'\2')
@@ -234,7 +235,9 @@ def transfer(stream, operation, payload):
         fail(stream, 0, text_of('%s: %s' % (type(e).__name__, e)), path[0])
     else:
         del streams[stream.request]
-        send(stream.request, REPLY, MARSHAL, marshal.dumps(answer, 2))
+        # Without one, it has been answered.
+        if answer is not None:
+            send(stream.request, REPLY, MARSHAL, marshal.dumps(answer, 2))
 
 
 def text_of(message):

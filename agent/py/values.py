@@ -93,6 +93,12 @@ def pencode(root, name):
     return b''.join(made)
 
 
+def arguments(args, kwargs):
+    """Returns the arguments of a call whose positional ones, or both where `kwargs` is `True`, came in pencode."""
+    args = pdecode(args)
+    return args if kwargs is True else (args, kwargs)
+
+
 def pdecode(data):
     """Decodes what the controller wrote; it is trusted to be well-formed."""
     objects = [None, False, True]

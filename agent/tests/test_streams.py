@@ -17,10 +17,12 @@ WINDOW = 1 << 22
 class Streaming(Agent):
     """An agent that knows streams, and what has come over them."""
 
+    parts = 'stream', 'files', 'folders'
+
     def __init__(self, *args, **kwargs):
         self.frames = []
         Agent.__init__(self, *args, **kwargs)
-        self.send(0, EXTEND, 0, b''.join(source(n) for n in ('stream', 'files', 'folders')))
+        self.send(0, EXTEND, 0, b''.join(source(n) for n in self.parts))
 
     def got(self, request, operation, form, payload):
         if DATA <= operation <= RESET:

@@ -98,7 +98,7 @@ impl Fleet {
                 return ExitCode::FAILURE;
             }
         };
-        let tunnels: Vec<_> = self.targets.iter().map(|target| target.tunnel(self.config.clone())).collect();
+        let tunnels = Target::tunnels(&self.targets, &self.config);
         let code = runtime.block_on(async {
             let printer = Printer { output: output.clone() };
             let jobs = Jobs::begin(tunnels, self.limits, printer, job);

@@ -120,6 +120,8 @@ of the host unless `NAME=` stands in front.
   docker-exec://CONTAINER   one that runs; also podman-exec://
   exec:COMMAND…             whatever the command starts a Python on; to the end of
                             this --on, commas and all
+  HOST/sudo:USER            each from the far side of the one in front, as in
+                            bastion/ssh://db1/docker://postgres
   @FILE, @-                 the targets in a file, one in each line, or on stdin
 
 Settings follow a `?`: docker://postgres?name=db&python=auto";

@@ -42,7 +42,8 @@ fn is_exec(text: &str) -> bool {
         Some((name, place)) if !name.contains([',', ':', '/', '?', '@']) => place,
         _ => text,
     };
-    place.starts_with("exec:")
+    // The last of those that are reached through each other, too.
+    place.starts_with("exec:") || place.split(',').next().is_some_and(|first| first.contains("/exec:"))
 }
 
 /// Reads a file of hosts, or stdin for `-`: a target in each line; empty lines and those that begin with `#` are passed over.
@@ -106,6 +107,7 @@ mod tests {
         let found = hosts(&["a=local,job=exec:srun --nodelist=n1,n2 python3,b=local", "c=local"]);
         assert_eq!(found.unwrap(), ["a", "job", "c"]);
         assert_eq!(split("exec:a,b"), ["exec:a,b"]);
+        assert_eq!(split("a/sudo:b,c/exec:d e,f"), ["a/sudo:b", "c/exec:d e,f"]);
         assert_eq!(split("web?env=A=exec:,b"), ["web?env=A=exec:", "b"]);
         assert_eq!(split("a,b,"), ["a", "b", ""]);
     }

@@ -58,6 +58,10 @@ operations! {
     FETCH = 0x25;
     /// Parts of the agent that it needs from here on.
     EXTEND = 0x26;
+    /// Runs a program, whose stdin and stdout are the request's streams.
+    SPAWN = 0x27;
+    /// The stream is the stderr of a program.
+    STDERR = 0x28;
 }
 
 impl Operation {

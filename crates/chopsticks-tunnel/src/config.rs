@@ -1,6 +1,13 @@
 //! The knobs of a tunnel.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use chopsticks_transport::TransportConfig;
 
@@ -23,6 +30,7 @@ pub struct TunnelConfig {
     /// Those of this configuration that read modules at once.
     pub(crate) common: Arc<Common>,
     pub(crate) options: AgentOptions,
+    depth_limit: Option<u32>,
 }
 
 impl TunnelConfig {
@@ -137,6 +145,31 @@ impl TunnelConfig {
         self.options = self.options.with_site_packages();
         self
     }
+
+    /// Sets how deep code on the far side may open tunnels of its own, with the Python package `chopsticks`. Default: 2, or what
+    /// [`set_default_depth_limit`](Self::set_default_depth_limit) said.
+    ///
+    /// The controller's own tunnels are at depth 1, also those through another; a tunnel that code on an agent opens is one deeper than that agent. So with 1,
+    /// or 0, code on agents opens none. One that would be deeper raises `DepthLimitExceeded` there, before a process is started. Code can set another limit for the tunnels
+    /// that it opens: it is no defence against code that means harm.
+    #[must_use]
+    pub fn depth_limit(mut self, depth: u32) -> Self {
+        self.depth_limit = Some(depth);
+        self
+    }
+
+    /// Sets the depth limit of all tunnels of this program that set none of their own.
+    pub fn set_default_depth_limit(depth: u32) {
+        DEFAULT_DEPTH_LIMIT.store(depth, Ordering::Relaxed);
+    }
+
+    pub(crate) fn without_options(self) -> Self {
+        Self { options: AgentOptions::new(), ..self }
+    }
+
+    pub(crate) fn depth_limit_in_force(&self) -> u32 {
+        self.depth_limit.unwrap_or_else(|| DEFAULT_DEPTH_LIMIT.load(Ordering::Relaxed))
+    }
 }
 
 impl Default for TunnelConfig {
@@ -152,6 +185,7 @@ impl Default for TunnelConfig {
             modules: None,
             common: Arc::default(),
             options: AgentOptions::new(),
+            depth_limit: None,
         }
     }
 }
@@ -168,6 +202,10 @@ impl fmt::Debug for TunnelConfig {
             .field("stderr", &self.stderr)
             .field("modules", &self.modules)
             .field("options", &self.options)
+            .field("depth_limit", &self.depth_limit_in_force())
             .finish()
     }
 }
+
+/// Enough for an agent on a host that opens others there, and too little for a function that opens an agent in which it calls itself.
+static DEFAULT_DEPTH_LIMIT: AtomicU32 = AtomicU32::new(2);

@@ -1,12 +1,14 @@
 //! One connection of a tunnel: from the start of the interpreter to the end of everything that it started.
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::HashMap,
+    ffi::OsString,
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use chopsticks_pencode::marshal;
-use chopsticks_transport::Handle;
+use chopsticks_transport::{Format, Handle, Operation};
 use tokio::sync::{OnceCell, mpsc, watch};
 use tracing::Instrument as _;
 
@@ -19,7 +21,7 @@ use crate::{
     keeper::Keeper,
     serving::{Need, Serving},
     stderr::Tail,
-    tunnel::AgentInfo,
+    tunnel::{AgentInfo, Tunnel, WeakTunnel},
 };
 
 /// A connection, as those who use it see it. When the last one lets go of it, it is closed.
@@ -30,6 +32,8 @@ pub(crate) struct Connection {
     /// Carries nothing: a message, or the end of the channel, is the order to close.
     stop: mpsc::Sender<()>,
     tail: Tail,
+    /// The tunnel that it goes through, which the keeper holds: an ended connection that somebody still has is to keep no other.
+    parent: WeakTunnel,
 }
 
 /// How far a connection is.
@@ -47,10 +51,13 @@ pub(crate) struct Session {
     pub(crate) handle: Handle,
     pub(crate) serving: Arc<Serving>,
     agent: OnceLock<AgentInfo>,
-    /// Set when the agent has what transfers need.
-    pub(crate) transfers: OnceCell<()>,
-    /// Set when it has what transfers of folders need.
-    pub(crate) folders: OnceCell<()>,
+    /// Set when the agent has the parts that streams need, that transfers need besides, and so on.
+    streams: OnceCell<()>,
+    transfers: OnceCell<()>,
+    folders: OnceCell<()>,
+    programs: OnceCell<()>,
+    /// Programs of the agent's host, and what is known of them.
+    pub(crate) programs_known: Mutex<HashMap<OsString, bool>>,
 }
 
 /// How a connection has ended.
@@ -73,11 +80,18 @@ impl Connection {
         let (stop, stopped) = mpsc::channel(1);
         let host = driver.host();
         let tail = Tail::default();
-        let connection = Self { host: host.clone(), stage: watch, stop, tail: tail.clone() };
+        let parent = driver.parent();
+        let connection = Self {
+            host: host.clone(),
+            stage: watch,
+            stop,
+            tail: tail.clone(),
+            parent: parent.as_ref().map(Tunnel::downgrade).unwrap_or_default(),
+        };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 let span = tracing::debug_span!("tunnel", %host);
-                let keeper = Keeper::new(driver, config, stage, stopped, tail, before);
+                let keeper = Keeper::new(driver, config, stage, stopped, tail, before, parent);
                 drop(runtime.spawn(keeper.keep().instrument(span)));
             }
             Err(error) => {
@@ -99,6 +113,10 @@ impl Connection {
             Stage::Open(session) => session.handle.is_established() && session.handle.is_closed(),
             Stage::Ended(_) => true,
         }
+    }
+
+    fn is_established(&self) -> bool {
+        matches!(&*self.stage.borrow(), Stage::Open(session) if session.handle.is_established())
     }
 
     /// How far it is, for those who are not to keep it alive.
@@ -171,6 +189,14 @@ impl Connection {
 
     /// The error of a deadline that passes now: in which phase, and what is known of what held it up.
     pub(crate) fn late(&self, after: Duration) -> Error {
+        if matches!(&*self.stage.borrow(), Stage::Opening)
+            && let Some(parent) = self.parent.upgrade()
+            && let Some(connection) = parent.current().clone()
+            && !connection.is_established()
+        {
+            let kind = ErrorKind::Parent(Box::new(connection.late(after)));
+            return Error::new(&self.host, Phase::Spawn, kind);
+        }
         let (phase, noise) = match &*self.stage.borrow() {
             Stage::Opening => (Phase::Spawn, String::new()),
             Stage::Open(session) if !session.handle.is_established() => {
@@ -198,6 +224,43 @@ impl Connection {
 
 impl Session {
     pub(crate) fn new(handle: Handle, serving: Arc<Serving>) -> Self {
-        Self { handle, serving, agent: OnceLock::new(), transfers: OnceCell::new(), folders: OnceCell::new() }
+        Self {
+            handle,
+            serving,
+            agent: OnceLock::new(),
+            streams: OnceCell::new(),
+            transfers: OnceCell::new(),
+            folders: OnceCell::new(),
+            programs: OnceCell::new(),
+            programs_known: Mutex::default(),
+        }
+    }
+
+    /// Sends what transfers need, once.
+    pub(crate) async fn extend_for_transfers(&self) {
+        self.extend(&self.streams, "stream").await;
+        self.extend(&self.transfers, "files").await;
+    }
+
+    /// Sends what transfers of folders need, once.
+    pub(crate) async fn extend_for_folders(&self) {
+        self.extend_for_transfers().await;
+        self.extend(&self.folders, "folders").await;
+    }
+
+    /// Sends what it takes to run programs, once.
+    pub(crate) async fn extend_for_programs(&self) {
+        self.extend(&self.streams, "stream").await;
+        self.extend(&self.programs, "relay").await;
+    }
+
+    /// Sends a part of the agent that it needs from here on, unless it has it.
+    async fn extend(&self, sent: &OnceCell<()>, part: &str) {
+        let send = || async {
+            let source = chopsticks_agent::part(part).unwrap_or_default().as_bytes();
+            // A lost connection is told by the request that follows.
+            let _ = self.handle.notice(Operation::EXTEND, Format::None, source).await;
+        };
+        sent.get_or_init(send).await;
     }
 }

@@ -3,19 +3,25 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt, io,
+    process::{Output, Stdio},
+    sync::{Arc, OnceLock},
 };
 
 use async_trait::async_trait;
 
 use crate::{
+    connection::Connection,
     hint::{Hint, Symptoms},
     host::HostName,
     interpreter::Interpreter,
     options::AgentOptions,
     process::Link,
     quote::command_line,
+    relay,
+    tunnel::Tunnel,
 };
 
+pub(crate) use self::via::SharedParent;
 pub use self::{
     command::Command,
     container::{
@@ -25,6 +31,7 @@ pub use self::{
     local::Local,
     ssh::Ssh,
     sudo::Sudo,
+    via::Via,
 };
 
 mod command;
@@ -33,15 +40,16 @@ mod local;
 mod setup;
 mod ssh;
 mod sudo;
+mod via;
 
 /// Starts a Python interpreter somewhere, with pipes for its stdin, stdout and stderr.
 ///
 /// Whatever runs a command with its three streams passed through untouched will do: `ssh`, `docker run -i`, `sudo`, `srun`. Where an
 /// argument vector is all that it takes, [`Command`] is the driver. An implementation of one's own mostly composes such a vector, which ends
-/// in [`AgentCommand::argv`], and hands it to [`Link::spawn`].
+/// in [`AgentCommand::argv`], and hands it to [`AgentCommand::spawn`].
 ///
 /// ```
-/// use chopsticks_tunnel::{AgentCommand, Driver, HostName, Interpreter, Link, Tunnel};
+/// use chopsticks_tunnel::{AgentCommand, Driver, HostName, Interpreter, Link, Local, Tunnel, Via};
 ///
 /// #[derive(Debug)]
 /// struct Nice;
@@ -55,12 +63,13 @@ mod sudo;
 ///     async fn open(&self, agent: &AgentCommand) -> std::io::Result<Link> {
 ///         let mut command = tokio::process::Command::new("nice");
 ///         command.args(agent.argv(&Interpreter::auto()));
-///         Link::spawn(command)
+///         agent.spawn(command).await
 ///     }
 /// }
 ///
 /// let tunnel = Tunnel::new(Nice);
 /// assert_eq!(tunnel.host().as_str(), "nice");
+/// let there = Tunnel::new(Via::new(Nice, &Tunnel::new(Local::new())));
 /// ```
 #[async_trait]
 pub trait Driver: fmt::Debug + Send + Sync + 'static {
@@ -83,6 +92,11 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Tunnels with the same destination take turns at connecting, and try again when ssh says that it was refused for that. By
     /// default none.
     fn destination(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the tunnel that this one goes through: see [`Via`]. By default none.
+    fn parent(&self) -> Option<Tunnel> {
         None
     }
 
@@ -109,6 +123,21 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct AgentCommand {
     arguments: Vec<OsString>,
+    place: Option<Arc<Place>>,
+}
+
+/// The far side of a tunnel, where programs are to be started.
+#[derive(Debug)]
+struct Place {
+    parent: Tunnel,
+    /// All that belongs to one agent is started over one connection: if that has ended, it has ended too.
+    connection: OnceLock<Arc<Connection>>,
+}
+
+impl Place {
+    fn connection(&self) -> &Arc<Connection> {
+        self.connection.get_or_init(|| self.parent.connection())
+    }
 }
 
 impl AgentCommand {
@@ -116,7 +145,56 @@ impl AgentCommand {
         // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
         // No variables of Python: a `PYTHONPATH` would come before both.
         let arguments = ["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE];
-        Self { arguments: arguments.map(OsString::from).to_vec() }
+        Self { arguments: arguments.map(OsString::from).to_vec(), place: None }
+    }
+
+    /// The same, started from the far side of a tunnel; of one that goes through another already, that of the other.
+    pub(crate) fn through(mut self, parent: Tunnel) -> Self {
+        self.place.get_or_insert_with(|| Arc::new(Place { parent, connection: OnceLock::new() }));
+        self
+    }
+
+    /// Returns the tunnel from whose far side the agent is started, or `None` if that is done here.
+    pub fn parent(&self) -> Option<&Tunnel> {
+        self.place.as_ref().map(|place| &place.parent)
+    }
+
+    /// Starts `command` with pipes for stdin, stdout and stderr, whatever it says of these: here, in a process group of its own, or on the far side of
+    /// [`parent`](Self::parent). Of the command its program, arguments, environment and working directory count, and all that they name is there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`tokio::process::Command::spawn`], or why the parent has no connection. That a program cannot be started on the far side is told when the
+    /// connection fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves no process behind.
+    pub async fn spawn(&self, command: tokio::process::Command) -> io::Result<Link> {
+        match &self.place {
+            None => Link::spawn(command),
+            Some(place) => relay::spawn(place.connection(), command.as_std()).await,
+        }
+    }
+
+    /// Runs a program to its end, where the agent is started from, with nothing on its stdin.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the program.
+    pub(crate) async fn output(&self, mut command: tokio::process::Command) -> io::Result<Output> {
+        match &self.place {
+            None => command.stdin(Stdio::null()).process_group(0).kill_on_drop(true).output().await,
+            Some(place) => relay::output(place.connection(), command.as_std()).await,
+        }
+    }
+
+    /// What is known of programs there, once for each connection of the parent; `None` if that is here.
+    pub(crate) async fn session(&self) -> io::Result<Option<Arc<crate::connection::Session>>> {
+        match &self.place {
+            None => Ok(None),
+            Some(place) => relay::connected(place.connection()).await.map(Some),
+        }
     }
 
     /// Returns the arguments of the interpreter.

@@ -93,6 +93,9 @@ pub enum ErrorKind {
         /// What is missing, and names like it.
         message: String,
     },
+    /// The tunnel that this one goes through failed: see [`Via`](crate::Via).
+    #[error("the tunnel that leads there failed")]
+    Parent(#[source] Box<Error>),
     /// The agent broke the protocol.
     #[error("{}", Gone("the connection failed", &None, stderr, noise))]
     Protocol {
@@ -218,12 +221,18 @@ impl Error {
 
     /// Whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.inner.kind, ErrorKind::Timeout { .. })
+        match &self.inner.kind {
+            ErrorKind::Parent(error) => error.is_timeout(),
+            kind => matches!(kind, ErrorKind::Timeout { .. }),
+        }
     }
 
     /// Whether the agent went away, or broke the protocol. The next use of the tunnel connects again.
     pub fn is_disconnected(&self) -> bool {
-        matches!(self.inner.kind, ErrorKind::Disconnected { .. } | ErrorKind::Protocol { .. })
+        match &self.inner.kind {
+            ErrorKind::Parent(error) => error.is_disconnected(),
+            kind => matches!(kind, ErrorKind::Disconnected { .. } | ErrorKind::Protocol { .. }),
+        }
     }
 
     /// Whether remote code raised an exception.
@@ -295,6 +304,7 @@ impl ErrorKind {
             Self::File { .. } => "file",
             Self::NoAgent { .. } => "no-agent",
             Self::NoFunction { .. } => "no-function",
+            Self::Parent(_) => "parent",
             Self::Protocol { .. } => "protocol",
             Self::Raised(_) => "raised",
             Self::Result(_) => "result",

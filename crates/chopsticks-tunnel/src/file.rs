@@ -15,7 +15,6 @@ mod tree_source;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use chopsticks_transport::{Format, Operation};
 use tokio::time::timeout;
 
 pub use self::{fetch::Fetch, put::Put};
@@ -100,7 +99,7 @@ impl Tunnel {
                 Err(_) => connection.after(&session).await?,
             }
         };
-        session.transfers.get_or_init(|| extend(&session, &TRANSFER_PARTS)).await;
+        session.extend_for_transfers().await;
         Ok(session)
     }
 
@@ -125,13 +124,6 @@ impl Tunnel {
     }
 }
 
-/// Sends parts of the agent that it needs from here on.
-async fn extend(session: &Session, parts: &[&str]) {
-    let sources: String = parts.iter().filter_map(|part| chopsticks_agent::part(part)).collect();
-    // A lost connection is told by the request that follows.
-    let _ = session.handle.notice(Operation::EXTEND, Format::None, sources.into_bytes()).await;
-}
-
 /// Whom a transfer tells how far it is.
 struct Watcher<'a>(Option<Box<dyn FnMut(Progress) + Send + 'a>>);
 
@@ -153,7 +145,3 @@ impl fmt::Debug for Watcher<'_> {
 const FILE_MODE: u32 = 0o644;
 /// The permissions of temporary files for which none were asked.
 const TEMPORARY_MODE: u32 = 0o600;
-/// What an agent needs for transfers.
-const TRANSFER_PARTS: [&str; 2] = ["stream", "files"];
-/// What it needs for folders, besides.
-const FOLDER_PARTS: [&str; 1] = ["folders"];

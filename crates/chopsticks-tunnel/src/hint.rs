@@ -58,10 +58,15 @@ pub(crate) fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     }
 }
 
-/// Tells why a program could not be started, if it is known.
-pub(crate) fn of_failed_spawn(error: &std::io::Error) -> Option<Hint> {
+/// Tells why a program could not be started, if it is known: here, or by the agent of the tunnel called `parent`.
+pub(crate) fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<Hint> {
     use rustix::{io::Errno, process};
     match Errno::from_io_error(error)? {
+        Errno::MFILE if let Some(parent) = parent => {
+            let advice =
+                format!("the agent of {parent} may open no more files: connect to fewer hosts through it");
+            Some(Hint::new("out-of-files", advice))
+        }
         Errno::MFILE => {
             let limit = process::getrlimit(process::Resource::Nofile).current;
             let limit = limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
@@ -75,7 +80,9 @@ pub(crate) fn of_failed_spawn(error: &std::io::Error) -> Option<Hint> {
             Some(Hint::new("out-of-processes", "this user may start no more processes: see `ulimit -u`"))
         }
         Errno::NOENT => {
-            Some(Hint::new("program-missing", "there is no such program here: install it, or give its path"))
+            let place = parent.map_or("here".to_owned(), |parent| format!("on {parent}"));
+            let advice = format!("there is no such program {place}: install it, or give its path");
+            Some(Hint::new("program-missing", advice))
         }
         Errno::ACCESS => Some(Hint::new("program-not-runnable", "this user may not run it")),
         _ => None,

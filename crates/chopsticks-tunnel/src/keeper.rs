@@ -1,6 +1,6 @@
 //! Who owns a connection, from the start of the interpreter to the end of everything that it started.
 
-use std::{process::ExitStatus, sync::Arc, time::Duration};
+use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chopsticks_pencode::marshal;
@@ -22,7 +22,7 @@ use crate::{
     process::{CleanUp, Link, Process, SpawnError},
     serving::Serving,
     stderr::{self, Tail},
-    tunnel::AgentInfo,
+    tunnel::{AgentInfo, Tunnel},
 };
 
 /// Owns a connection from its start to its end.
@@ -35,6 +35,8 @@ pub(crate) struct Keeper {
     tail: Tail,
     /// How far the tunnel's connection before is.
     before: Option<watch::Receiver<Stage>>,
+    /// The tunnel that it goes through.
+    parent: Option<Tunnel>,
 }
 
 /// How an attempt to connect, and all that came of it, has ended.
@@ -51,6 +53,8 @@ enum Attempt {
 /// Why a connection ends.
 enum Cause {
     Failed(TransportError),
+    /// The program never ran, or the tunnel that it goes through is gone.
+    NotRun(io::Error),
     /// The agent's output ended, or its program did.
     Lost,
     Stopped {
@@ -77,8 +81,9 @@ impl Keeper {
         stopped: mpsc::Receiver<()>,
         tail: Tail,
         before: Option<watch::Receiver<Stage>>,
+        parent: Option<Tunnel>,
     ) -> Self {
-        Self { host: driver.host(), driver, config, stage, stopped, tail, before }
+        Self { host: driver.host(), driver, config, stage, stopped, tail, before, parent }
     }
 
     pub(crate) async fn keep(mut self) {
@@ -98,6 +103,17 @@ impl Keeper {
                 _ = self.stopped.recv() => return self.stopped_early(),
                 // An error says that it is gone with its runtime.
                 _ = before.wait_for(|stage| matches!(stage, Stage::Ended(_))) => {}
+            }
+        }
+        // It has deadlines of its own, and however long it takes is not the driver's time.
+        if let Some(parent) = self.parent.clone() {
+            tokio::select! {
+                biased;
+                _ = self.stopped.recv() => return self.stopped_early(),
+                connected = parent.connect() => if let Err(error) = connected {
+                    let error = Error::new(&self.host, Phase::Spawn, ErrorKind::Parent(Box::new(error)));
+                    return Ended { error, forced: false };
+                }
             }
         }
         let gate = self.driver.destination().map(|destination| Gate::of(&destination));
@@ -145,7 +161,7 @@ impl Keeper {
         io.abort();
         let patience = match cause {
             Cause::Stopped { deadline } => deadline.saturating_duration_since(Instant::now()),
-            Cause::Failed(_) | Cause::Lost => LOST_GRACE,
+            Cause::Failed(_) | Cause::Lost | Cause::NotRun(_) => LOST_GRACE,
         };
         let forced = reap(&mut process, &mut status, patience).await;
         if timeout(DRAIN, &mut pump).await.is_err() {
@@ -158,6 +174,10 @@ impl Keeper {
         {
             let _ = timeout(CLEAN_UP_TIMEOUT, work).await;
         }
+        let cause = match cause {
+            Cause::Lost => process.failure().await.map_or(cause, Cause::NotRun),
+            cause => cause,
+        };
         // An agent that answered and went at once may be noticed only now.
         let is_unanswered = matches!(cause, Cause::Lost) && !handle.is_established();
         let ended = self.ended(cause, status, &handle, forced);
@@ -179,8 +199,11 @@ impl Keeper {
         let pump = tokio::spawn(stderr::pump(stderr, host, sink, tail, hush));
         let options = self.config.options.clone().overlaid(self.driver.options());
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
-        let options =
-            options.encode(&self.host).map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
+        let mut hosts = self.parent.as_ref().map(Tunnel::hosts).unwrap_or_default();
+        hosts.push(self.host.to_string());
+        let options = options
+            .encode(&hosts, self.config.depth_limit_in_force())
+            .map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
         let start =
             StartOptions::new().preamble(Bytes::from_static(chopsticks_agent::PACKED)).options(options);
         let config = self.config.transport.clone().handshake_timeout(patience);
@@ -207,7 +230,7 @@ impl Keeper {
             opened = timeout(after, self.driver.open(&command)) => match opened {
                 Ok(Ok(link)) => Ok(link),
                 Ok(Err(failure)) => {
-                    let (kind, hint) = not_spawned(failure);
+                    let (kind, hint) = not_spawned(failure, self.parent.as_ref());
                     Err(error(kind).with_hint(hint))
                 }
                 Err(_) => Err(error(ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })),
@@ -257,6 +280,14 @@ impl Keeper {
     fn ended(&self, cause: Cause, status: Option<ExitStatus>, handle: &Handle, forced: bool) -> Ended {
         let is_established = handle.is_established();
         let phase = if is_established { Phase::Call } else { Phase::Handshake };
+        let cause = match cause {
+            Cause::NotRun(error) => {
+                let (kind, hint) = not_spawned(error, self.parent.as_ref());
+                let phase = if matches!(kind, ErrorKind::Spawn { .. }) { Phase::Spawn } else { phase };
+                return Ended { error: Error::new(&self.host, phase, kind).with_hint(hint), forced };
+            }
+            cause => cause,
+        };
         let stderr = self.tail.text();
         let noise = if is_established {
             String::new()
@@ -274,7 +305,7 @@ impl Keeper {
         let kind = match cause {
             Cause::Stopped { .. } => ErrorKind::Closed,
             Cause::Lost if is_established => ErrorKind::Disconnected { status, stderr },
-            Cause::Lost => ErrorKind::NoAgent { status, stderr, noise },
+            Cause::Lost | Cause::NotRun(_) => ErrorKind::NoAgent { status, stderr, noise },
             Cause::Failed(error) => match *error.kind() {
                 // An attempt after others has had less time, all of them together what is set.
                 TransportErrorKind::HandshakeTimeout { .. } => {
@@ -315,7 +346,7 @@ fn in_future(timeout: Duration) -> Instant {
 
 /// Waits for the process, and makes it end where it does not by itself; returns whether that was needed.
 async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: Duration) -> bool {
-    if status.is_some() || !process.is_child() {
+    if status.is_some() || !process.is_ours() {
         return false;
     }
     if let Ok(exited) = timeout(patience, process.wait()).await {
@@ -336,12 +367,16 @@ async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: 
 }
 
 /// The error of a program that could not be started, and what to do about it where that is known.
-fn not_spawned(error: std::io::Error) -> (ErrorKind, Option<Hint>) {
+fn not_spawned(error: io::Error, parent: Option<&Tunnel>) -> (ErrorKind, Option<Hint>) {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => return (ErrorKind::Parent(Box::new(error)), None),
+        Err(error) => error,
+    };
     let (program, source) = match error.downcast::<SpawnError>() {
         Ok(SpawnError { program, source }) => (program, source),
         Err(error) => ("the interpreter".to_owned(), error),
     };
-    let hint = hint::of_failed_spawn(&source);
+    let hint = hint::of_failed_spawn(&source, parent.map(|parent| parent.host().as_str()));
     (ErrorKind::Spawn { program, source: Arc::new(source) }, hint)
 }
 

@@ -21,6 +21,7 @@
 //! * [`Tunnel`], [`Call`], [`Function`], [`Reply`]: calling.
 //! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`]: starting an interpreter, here and elsewhere; [`Target`] names them
 //!   all in a text.
+//! * [`Via`]: starting it from the far side of another tunnel.
 //! * [`Driver`], [`Link`], [`AgentCommand`]: for drivers of your own.
 //! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
 //!   answers what agents import.
@@ -45,6 +46,7 @@ mod options;
 mod pacing;
 mod process;
 mod quote;
+mod relay;
 mod serving;
 mod stderr;
 mod target;
@@ -54,7 +56,7 @@ pub use call::{Call, Function, Reply};
 pub use config::TunnelConfig;
 pub use driver::{
     AgentCommand, Attached, Command, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Driver,
-    Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
+    Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo, Via,
 };
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use file::{Fetch, Progress, Put, Side, Transferred, TransferredFolder};

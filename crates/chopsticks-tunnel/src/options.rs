@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use chopsticks_pencode::marshal::{EncodeError, Writer};
 
-use crate::host::HostName;
-
 /// What an agent sets up before it runs anything: its working directory, its environment, where it imports from.
 ///
 /// The agent itself does so, on every kind of tunnel alike. Variables that the interpreter or the system's loader read when a program starts,
@@ -62,12 +60,19 @@ impl AgentOptions {
         self
     }
 
-    /// Composes the options of START: `docs/wire.md`, section 5.
-    pub(crate) fn encode(&self, host: &HostName) -> Result<Bytes, EncodeError> {
+    /// Composes the options of START, `docs/wire.md`, section 5, for the last of `hosts`, to which the others lead.
+    pub(crate) fn encode(&self, hosts: &[String], depth_limit: u32) -> Result<Bytes, EncodeError> {
         let mut writer = Writer::new();
         let has_cwd = usize::from(self.current_dir.is_some());
         let has_env = usize::from(!self.env.is_empty());
-        writer.begin_dict(3 + has_cwd + has_env).name("host").text(host.as_str());
+        let host = hosts.last().map_or("", String::as_str);
+        writer.begin_dict(6 + has_cwd + has_env).name("host").text(host);
+        writer.name("hosts").begin_list(hosts.len());
+        for host in hosts {
+            writer.text(host);
+        }
+        // Whatever leads there, the controller itself opens it.
+        writer.name("depth").int(1).name("depth_limit").int(i64::from(depth_limit));
         writer.name("path").begin_list(self.path.len());
         for folder in &self.path {
             writer.text(folder);

@@ -9,6 +9,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::relay::Relayed;
+
 /// A started interpreter: its process, if that is the controller's child, and its stdin, stdout and stderr.
 pub struct Link {
     pub(crate) stdin: Box<dyn AsyncWrite + Send + Unpin>,
@@ -22,12 +24,15 @@ pub(crate) type CleanUp = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The program that a driver started.
 #[derive(Debug)]
-pub(crate) struct Process {
-    /// `None` if it is not the controller's child: then the end of its streams is all there is to know and to do.
-    child: Option<Child>,
+pub(crate) enum Process {
+    Child(Child),
+    /// Somebody else's: the end of its streams is all there is to know and to do.
+    Foreign,
+    /// One that the agent of another tunnel runs.
+    Relayed(Relayed),
 }
 
-/// Why a program could not be started, with its name; the content of the [`io::Error`] of [`Link::spawn`].
+/// Why a program could not be started, with its name; the content of the [`io::Error`] of [`AgentCommand::spawn`](crate::AgentCommand::spawn).
 #[derive(Debug, Error)]
 #[error("cannot start {program}")]
 pub(crate) struct SpawnError {
@@ -37,7 +42,9 @@ pub(crate) struct SpawnError {
 }
 
 impl Link {
-    /// Starts `command` with pipes for stdin, stdout and stderr, whatever it says of these, and in a process group of its own.
+    /// Starts `command` here, with pipes for stdin, stdout and stderr, whatever it says of these, and in a process group of its own.
+    ///
+    /// A driver that uses [`AgentCommand::spawn`](crate::AgentCommand::spawn) in its place can go through other tunnels.
     ///
     /// # Errors
     ///
@@ -61,14 +68,7 @@ impl Link {
             let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
             let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
         }
-        let process = Process { child: Some(child) };
-        Ok(Self {
-            stdin: Box::new(stdin),
-            stdout: Box::new(stdout),
-            stderr: Box::new(stderr),
-            process,
-            clean_up: None,
-        })
+        Ok(Self::of(stdin, stdout, stderr, Process::Child(child)))
     }
 
     /// Takes the streams of an interpreter that somebody else has started, such as a socket to it.
@@ -80,11 +80,20 @@ impl Link {
         stdout: impl AsyncRead + Send + Unpin + 'static,
         stderr: impl AsyncRead + Send + Unpin + 'static,
     ) -> Self {
+        Self::of(stdin, stdout, stderr, Process::Foreign)
+    }
+
+    pub(crate) fn of(
+        stdin: impl AsyncWrite + Send + Unpin + 'static,
+        stdout: impl AsyncRead + Send + Unpin + 'static,
+        stderr: impl AsyncRead + Send + Unpin + 'static,
+        process: Process,
+    ) -> Self {
         Self {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
-            process: Process { child: None },
+            process,
             clean_up: None,
         }
     }
@@ -97,6 +106,17 @@ impl Link {
     pub fn clean_up(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
         self.clean_up = Some(Box::pin(work));
         self
+    }
+}
+
+impl SpawnError {
+    /// The same once more.
+    pub(crate) fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self { program: self.program.clone(), source }
     }
 }
 
@@ -113,37 +133,52 @@ impl Process {
     ///
     /// Nothing is lost when the future is dropped.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        match &mut self.child {
-            Some(child) => child.wait().await,
-            None => std::future::pending().await,
+        match self {
+            Self::Child(child) => child.wait().await,
+            Self::Foreign => std::future::pending().await,
+            Self::Relayed(relayed) => relayed.wait().await,
         }
     }
 
     /// Whether it can be waited for.
-    pub(crate) fn is_child(&self) -> bool {
-        self.child.is_some()
+    pub(crate) fn is_ours(&self) -> bool {
+        !matches!(self, Self::Foreign)
+    }
+
+    /// Why there never was such a process, or why nothing is known of it any more, if so; for one that was waited for.
+    pub(crate) async fn failure(&mut self) -> Option<io::Error> {
+        match self {
+            Self::Relayed(relayed) => relayed.failure().await,
+            Self::Child(_) | Self::Foreign => None,
+        }
     }
 
     /// Asks the process, and the group that it leads, to end.
-    pub(crate) fn terminate(&self) {
+    pub(crate) fn terminate(&mut self) {
         self.signal(Signal::TERM);
     }
 
     /// Ends the process, and the group that it leads.
-    pub(crate) fn kill(&self) {
+    pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(&mut self, signal: Signal) {
         // `id` is `None` once the child was waited for, so the number is still its own. A process that is
         // gone, or of another user, is no error here: what matters is whether `wait` returns.
-        let Some(pid) =
-            self.child.as_ref().and_then(Child::id).and_then(|id| Pid::from_raw(id.cast_signed()))
-        else {
-            return;
+        let pid = match self {
+            Self::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
+            Self::Foreign => None,
+            // The agent goes from the first signal to the second by itself.
+            Self::Relayed(relayed) => {
+                relayed.stop();
+                None
+            }
         };
-        let _ = rustix::process::kill_process_group(pid, signal);
-        let _ = rustix::process::kill_process(pid, signal);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process_group(pid, signal);
+            let _ = rustix::process::kill_process(pid, signal);
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Targets: hosts written as a text.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 use crate::{
     config::TunnelConfig,
-    driver::{Command, Docker, DockerExec, Local, Podman, PodmanExec, Ssh, Sudo},
+    driver::{Command, Docker, DockerExec, Driver, Local, Podman, PodmanExec, SharedParent, Ssh, Sudo, Via},
     host::{HostName, InvalidHostName},
     interpreter::Interpreter,
     tunnel::Tunnel,
@@ -24,7 +24,12 @@ use crate::{
 /// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`] |
 /// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`]; words are separated and quoted as in a shell |
 ///
-/// In front of each can stand `NAME=`, the tunnel's name, and behind each but `exec:` its settings, as in
+/// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before: [`Via`] |
+///
+/// A target behind a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`, `podman://`, `podman-exec://`, `exec:`, or to be `local:`; where such a text is
+/// meant otherwise, its `/` is written `%2F`. The tunnel's name is then made of the names of all, as in `bastion/db1/root@localhost`.
+///
+/// In front of all can stand `NAME=`, the tunnel's name, and behind each but `exec:` its settings, as in
 /// `web1?python=auto&env=LANG=C`. Characters that have a meaning there are written as `%` and two hexadecimal digits.
 ///
 /// | setting | of | |
@@ -45,6 +50,17 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Target {
+    text: String,
+    host: HostName,
+    /// What leads there, outermost first.
+    hops: Vec<Hop>,
+    place: Place,
+}
+
+/// What a target goes through.
+#[derive(Clone, Debug)]
+struct Hop {
+    /// As it was written, with all in front of it.
     text: String,
     host: HostName,
     place: Place,
@@ -81,34 +97,79 @@ impl Target {
     #[must_use]
     pub fn or_python(mut self, interpreter: impl Into<Interpreter>) -> Self {
         let python = interpreter.into();
-        self.place = match self.place {
-            // Words that end in an interpreter say which.
-            Place::Command(driver) if !driver.has_place() => Place::Command(driver),
-            Place::Command(driver) => Place::Command(driver.or_python(&python)),
-            Place::Docker(driver) => Place::Docker(Box::new(driver.or_python(&python))),
-            Place::DockerExec(driver) => Place::DockerExec(driver.or_python(&python)),
-            Place::Local(driver) => Place::Local(driver.or_python(&python)),
-            Place::Podman(driver) => Place::Podman(Box::new(driver.or_python(&python))),
-            Place::PodmanExec(driver) => Place::PodmanExec(driver.or_python(&python)),
-            Place::Ssh(driver) => Place::Ssh(Box::new(driver.or_python(&python))),
-            Place::Sudo(driver) => Place::Sudo(driver.or_python(&python)),
-        };
+        self.place = self.place.or_python(&python);
+        for hop in &mut self.hops {
+            hop.place = hop.place.clone().or_python(&python);
+        }
         self
     }
 
     /// Makes a tunnel to it, which is not connected yet.
     pub fn tunnel(&self, config: TunnelConfig) -> Tunnel {
-        let name = &self.host;
-        match self.place.clone() {
-            Place::Command(driver) => Tunnel::with_config(driver.name(name), config),
-            Place::Docker(driver) => Tunnel::with_config(driver.name(name), config),
-            Place::DockerExec(driver) => Tunnel::with_config(driver.name(name), config),
-            Place::Local(driver) => Tunnel::with_config(driver.name(name), config),
-            Place::Podman(driver) => Tunnel::with_config(driver.name(name), config),
-            Place::PodmanExec(driver) => Tunnel::with_config(driver.name(name), config),
-            Place::Ssh(driver) => Tunnel::with_config(driver.name(name), config),
-            Place::Sudo(driver) => Tunnel::with_config(driver.name(name), config),
+        self.tunnel_beside(config, &mut HashMap::new())
+    }
+
+    /// Makes a tunnel to each of `targets`. Those that go through one target share the tunnel to it.
+    pub fn tunnels<'a>(targets: impl IntoIterator<Item = &'a Self>, config: &TunnelConfig) -> Vec<Tunnel> {
+        let mut parents = HashMap::new();
+        targets.into_iter().map(|target| target.tunnel_beside(config.clone(), &mut parents)).collect()
+    }
+
+    fn tunnel_beside(
+        &self,
+        config: TunnelConfig,
+        parents: &mut HashMap<String, Arc<SharedParent>>,
+    ) -> Tunnel {
+        let mut parent = None;
+        for hop in &self.hops {
+            let made = || {
+                // Folder and variables are meant for where functions are called.
+                let config = config.clone().without_options();
+                let (hop, above) = (hop.clone(), parent.take());
+                Arc::new(SharedParent::new(move || {
+                    hop.place.tunnel(&hop.host, config.clone(), above.clone())
+                }))
+            };
+            parent = Some(parents.entry(hop.text.clone()).or_insert_with(made).clone());
         }
+        self.place.tunnel(&self.host, config, parent)
+    }
+}
+
+impl Place {
+    fn or_python(self, python: &Interpreter) -> Self {
+        match self {
+            // Words that end in an interpreter say which.
+            Self::Command(driver) if !driver.has_place() => Self::Command(driver),
+            Self::Command(driver) => Self::Command(driver.or_python(python)),
+            Self::Docker(driver) => Self::Docker(Box::new(driver.or_python(python))),
+            Self::DockerExec(driver) => Self::DockerExec(driver.or_python(python)),
+            Self::Local(driver) => Self::Local(driver.or_python(python)),
+            Self::Podman(driver) => Self::Podman(Box::new(driver.or_python(python))),
+            Self::PodmanExec(driver) => Self::PodmanExec(driver.or_python(python)),
+            Self::Ssh(driver) => Self::Ssh(Box::new(driver.or_python(python))),
+            Self::Sudo(driver) => Self::Sudo(driver.or_python(python)),
+        }
+    }
+
+    fn tunnel(&self, name: &HostName, config: TunnelConfig, parent: Option<Arc<SharedParent>>) -> Tunnel {
+        match self.clone() {
+            Self::Command(driver) => opened(driver.name(name), config, parent),
+            Self::Docker(driver) => opened(driver.name(name), config, parent),
+            Self::DockerExec(driver) => opened(driver.name(name), config, parent),
+            Self::Local(driver) => opened(driver.name(name), config, parent),
+            Self::Podman(driver) => opened(driver.name(name), config, parent),
+            Self::PodmanExec(driver) => opened(driver.name(name), config, parent),
+            Self::Ssh(driver) => opened(driver.name(name), config, parent),
+            Self::Sudo(driver) => opened(driver.name(name), config, parent),
+        }
+    }
+}
+
+fn opened(driver: impl Driver, config: TunnelConfig, parent: Option<Arc<SharedParent>>) -> Tunnel {
+    match parent {
+        None => Tunnel::with_config(driver, config),
+        Some(parent) => Tunnel::with_config(Via::shared(driver, parent), config),
     }
 }
 
@@ -124,7 +185,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let text = text.to_owned();
         match parse(&text) {
-            Ok((host, place)) => Ok(Self { text, host, place }),
+            Ok((host, hops, place)) => Ok(Self { text, host, hops, place }),
             Err(reason) => Err(InvalidTarget { text, reason }),
         }
     }
@@ -137,32 +198,65 @@ impl fmt::Display for Target {
     }
 }
 
-fn parse(text: &str) -> Result<(HostName, Place), String> {
+fn parse(text: &str) -> Result<(HostName, Vec<Hop>, Place), String> {
     // A name cannot have what stands in a place before a setting does.
     let (name, text) = match text.split_once('=') {
         Some((name, text)) if !name.contains([':', '/', '?', '@']) => (Some(name), text),
         _ => (None, text),
     };
+    if name == Some("") {
+        return Err("there is no name in front of the `=`".to_owned());
+    }
+    let ends = ends_of_hops(text);
+    let mut hops = Vec::new();
+    let (mut begin, mut names) = (0, String::new());
+    for end in ends {
+        let (place, default) = one(&text[begin..end])?;
+        names.push_str(&default);
+        hops.push(Hop { text: text[..end].to_owned(), host: named(&names)?, place });
+        names.push('/');
+        begin = end + 1;
+    }
+    let (place, default) = one(&text[begin..])?;
+    let host = named(name.unwrap_or(&(names + &default)))?;
+    Ok((host, hops, place))
+}
+
+/// Where a `/` ends a target that others go through.
+fn ends_of_hops(text: &str) -> Vec<usize> {
+    let (mut ends, mut begin) = (Vec::new(), 0);
+    for (at, _) in text.match_indices('/') {
+        // What follows `exec:` may be anything.
+        if text[begin..].starts_with("exec:") {
+            break;
+        }
+        let is_end = at > begin && SCHEMES.iter().any(|scheme| text[at + 1..].starts_with(scheme));
+        // Not the second of the two in `ssh://`.
+        if is_end && !text[begin..at].ends_with(":/") {
+            ends.push(at);
+            begin = at + 1;
+        }
+    }
+    ends
+}
+
+/// Reads one target of those between which a `/` stands.
+fn one(text: &str) -> Result<Named, String> {
     if let Some(command) = text.strip_prefix("exec:") {
-        let (place, default) = command_place(command)?;
-        return finish(name, &default, place);
+        return command_place(command);
     }
     let (place, query) = text.split_once('?').unwrap_or((text, ""));
     let mut settings = Settings::parse(query)?;
-    let (place, default) = match place.split_once("://") {
+    let named = match place.split_once("://") {
         Some((scheme, rest)) => schemed(scheme, rest, &mut settings)?,
         None => bare(place, &mut settings)?,
     };
     settings.finish()?;
-    finish(name, &default, place)
+    Ok(named)
 }
 
-fn finish(name: Option<&str>, default: &str, place: Place) -> Result<(HostName, Place), String> {
-    if name == Some("") {
-        return Err("there is no name in front of the `=`".to_owned());
-    }
-    let host = name.unwrap_or(default).parse().map_err(|error: InvalidHostName| error.to_string())?;
-    Ok((host, place))
+fn named(name: &str) -> Result<HostName, String> {
+    name.parse().map_err(|error: InvalidHostName| error.to_string())
 }
 
 /// A place, and the name that it has by default.
@@ -209,7 +303,7 @@ fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
     if place.is_empty() {
         return Err(format!("it is empty; {ACCEPTED}"));
     }
-    if place == "local" {
+    if place == "local" || place == "local:" {
         return Ok((Place::Local(common!(Local::new(), settings)), "localhost".to_owned()));
     }
     if let Some(user) = place.strip_prefix("sudo:") {
@@ -411,6 +505,10 @@ fn decode(text: &str) -> Result<String, String> {
     let text = percent_decode_str(text).decode_utf8().map_err(|_| "a `%` sequence is no UTF-8")?;
     Ok(text.into_owned())
 }
+
+/// What a target begins with that is reached through another.
+const SCHEMES: [&str; 8] =
+    ["docker-exec://", "docker://", "exec:", "local:", "podman-exec://", "podman://", "ssh://", "sudo:"];
 
 const ACCEPTED: &str = "accepted are `local`, `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT`, `sudo:USER`, `docker://IMAGE`, \
                         `docker-exec://CONTAINER`, `podman://IMAGE`, `podman-exec://CONTAINER` and `exec:COMMAND`, each with \

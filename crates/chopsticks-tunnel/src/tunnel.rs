@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use async_trait::async_trait;
@@ -38,6 +38,10 @@ use crate::{
 pub struct Tunnel {
     shared: Arc<Shared>,
 }
+
+/// A tunnel that others may have let go of.
+#[derive(Debug, Default)]
+pub(crate) struct WeakTunnel(Weak<Shared>);
 
 struct Shared {
     host: HostName,
@@ -89,9 +93,35 @@ impl Tunnel {
         &self.shared.host
     }
 
-    /// Returns what names the server that is connected to, where the driver knows: with SSH the first hop. Tunnels through one bastion have the same.
+    /// Returns what names the server that is connected to, where the driver knows: with SSH the first hop, and with a tunnel through others the first of
+    /// these. Tunnels through one bastion have the same.
     pub fn destination(&self) -> Option<String> {
-        self.shared.driver.destination()
+        match self.parent() {
+            Some(parent) => Some(parent.destination().unwrap_or_else(|| parent.host().to_string())),
+            None => self.shared.driver.destination(),
+        }
+    }
+
+    /// Returns the tunnel that this one goes through, if it does: see [`Via`](crate::Via).
+    pub fn parent(&self) -> Option<Tunnel> {
+        self.shared.driver.parent()
+    }
+
+    /// The names of the tunnels that lead there, outermost first, and its own.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let mut hosts = self.parent().map(|parent| parent.hosts()).unwrap_or_default();
+        hosts.push(self.host().to_string());
+        hosts
+    }
+
+    /// The same for people.
+    pub(crate) fn path(&self) -> String {
+        self.hosts().join(" -> ")
+    }
+
+    /// Returns a handle that keeps nothing alive.
+    pub(crate) fn downgrade(&self) -> WeakTunnel {
+        WeakTunnel(Arc::downgrade(&self.shared))
     }
 
     /// Connects unless connected, waits for the agent, and returns what it says of itself.
@@ -259,6 +289,12 @@ impl Tunnel {
 
     pub(crate) fn error(&self, phase: Phase, kind: ErrorKind) -> Error {
         Error::new(self.host(), phase, kind)
+    }
+}
+
+impl WeakTunnel {
+    pub(crate) fn upgrade(&self) -> Option<Tunnel> {
+        self.0.upgrade().map(|shared| Tunnel { shared })
     }
 }
 

@@ -105,11 +105,11 @@ impl Group {
         targets: impl IntoIterator<Item = impl AsRef<str>>,
         config: TunnelConfig,
     ) -> Result<Self, InvalidGroup> {
-        let mut tunnels = Vec::new();
+        let mut parsed = Vec::new();
         for text in targets {
-            tunnels.push(text.as_ref().parse::<Target>()?.tunnel(config.clone()));
+            parsed.push(text.as_ref().parse::<Target>()?);
         }
-        Ok(Self::new(tunnels)?)
+        Ok(Self::new(Target::tunnels(&parsed, &config))?)
     }
 
     /// Sets the limits that each operation on the group keeps: how many hosts at once, batches, deadlines, failures that are borne.

@@ -68,7 +68,7 @@ pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Call, Command, ContainerInfo, Docker, DockerExec, Driver, Error,
     ErrorKind, Fetch, Function, Hint, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman,
     PodmanExec, Progress, Put, RemoteException, Reply, Side, Ssh, Stderr, Sudo, Symptoms, Target,
-    Transferred, TransferredFolder, Tunnel, TunnelConfig,
+    Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
 };
 
 pub use crate::{

@@ -355,9 +355,15 @@ pub async fn killed_client_fails_the_call_and_leaves_nothing(place: Place) {
     let function = if subject.place.loses_agent_with_client() { "far:child" } else { "far:hang" };
     let error = subject.disturb(function, &canary, kill).await;
     assert!(error.is_disconnected(), "{}", error.report());
-    let report =
-        format!("{}: call of {function}: the connection was lost, signal 9 (SIGKILL)", subject.setup.name);
-    assert!(error.report().starts_with(&report), "{}", error.report());
+    let lost = "the connection was lost, signal 9 (SIGKILL)";
+    if subject.place.is_reached_through_another() {
+        let report =
+            format!("{}: call of {function}: the tunnel that leads there failed: ", subject.setup.name);
+        assert!(error.report().starts_with(&report) && error.report().contains(lost), "{}", error.report());
+    } else {
+        let report = format!("{}: call of {function}: {lost}", subject.setup.name);
+        assert!(error.report().starts_with(&report), "{}", error.report());
+    }
     if !subject.place.loses_agent_with_client() {
         gone(&canary).await;
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chopsticks::{Codebase, Command, Docker, Interpreter, Local, Podman, Stderr, Sudo, Tunnel, TunnelConfig};
+use chopsticks::{
+    Codebase, Command, Docker, Interpreter, Local, Podman, Stderr, Sudo, Target, Tunnel, TunnelConfig,
+};
 
 use crate::lab;
 
@@ -28,6 +30,8 @@ enum Kind {
     Ssh,
     SshSudo,
     Sudo,
+    /// Through other tunnels: what leads there, and the last target without its settings.
+    Via(String, String),
 }
 
 /// What a test wants of a tunnel.
@@ -136,6 +140,14 @@ impl Place {
             "ssh_sudo" => Kind::SshSudo,
             "sudo_user" => Kind::Sudo,
             "nsenter" => Kind::Nsenter,
+            "via_ssh_sudo" => Kind::Via(ssh_target("sudo"), "sudo:chopsticks-other".to_owned()),
+            "via_sudo_ssh_local" => {
+                Kind::Via(format!("sudo:root/{}", ssh_target("plain")), "local:".to_owned())
+            }
+            "via_local_docker" => Kind::Via("local".to_owned(), format!("docker://{}", image())),
+            "via_podman_local" => {
+                Kind::Via(format!("podman://{}?network=none", image()), "local:".to_owned())
+            }
             _ => panic!("there is no place called {name}"),
         };
         Self { name: name.to_owned(), kind, _container: container }
@@ -160,6 +172,7 @@ impl Place {
             Kind::SshSudo => open!(lab::ssh("sudo").sudo_user("chopsticks-other"), setup),
             Kind::Sudo => open!(Sudo::new("chopsticks-other"), setup),
             Kind::Nsenter => open!(nsenter(), setup),
+            Kind::Via(path, last) => via(path, last, setup),
         }
     }
 
@@ -171,9 +184,14 @@ impl Place {
         matches!(self.kind, Kind::Local | Kind::Nsenter | Kind::PodmanExec(_) | Kind::Srun)
     }
 
-    /// Whether the place goes with its agent, and what was written there.
-    pub fn ends_with_agent(&self) -> bool {
-        matches!(self.kind, Kind::Bwrap | Kind::DockerRun(_) | Kind::PodmanRun(_))
+    /// Whether the place may go with its agent, and what was written there.
+    pub fn may_end_with_agent(&self) -> bool {
+        matches!(self.kind, Kind::Bwrap | Kind::DockerRun(_) | Kind::PodmanRun(_) | Kind::Via(..))
+    }
+
+    /// Whether the client is that of another tunnel, through which this one goes.
+    pub fn is_reached_through_another(&self) -> bool {
+        matches!(self.kind, Kind::Via(..))
     }
 
     /// Returns the place with a Python 2.7, and how that is called there.
@@ -182,6 +200,16 @@ impl Place {
             Kind::DockerRun(_) | Kind::DockerExec(_) | Kind::PodmanRun(_) | Kind::PodmanExec(_) => {
                 let oldest = || lab::images().into_iter().next().expect("the lab has images");
                 (Self::with_image(&self.name, oldest), "python2".into())
+            }
+            Kind::Via(path, last) if last.starts_with("docker://") => {
+                let last = lab::images().into_iter().next().expect("the lab has images");
+                (Self { kind: Kind::Via(path, format!("docker://{last}")), ..self }, "python2".into())
+            }
+            // The outer agent is of the newest.
+            Kind::Via(path, last) if path.starts_with("podman://") => {
+                let oldest = lab::images().into_iter().next().expect("the lab has images");
+                let path = format!("podman://{oldest}?network=none&python=python2");
+                (Self { kind: Kind::Via(path, last), ..self }, "python2".into())
             }
             _ => (self, lab::folder().join("path/old/python2.7").into()),
         }
@@ -199,6 +227,38 @@ impl Drop for Container {
     fn drop(&mut self) {
         lab::output(self.engine, ["rm", "--force", &self.id]);
     }
+}
+
+/// Makes a tunnel to a target through others, with what a setup has as settings of it.
+fn via(path: &str, last: &str, setup: &Setup) -> Tunnel {
+    let escaped = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02x}")).collect() };
+    let mut settings = Vec::new();
+    let python = setup.python.as_ref().map(Interpreter::to_string);
+    // That of a container is its own.
+    let default = path.starts_with("podman://").then(|| "python3".to_owned());
+    if let Some(python) = python.or(default) {
+        settings.push(format!("python={}", escaped(&python)));
+    }
+    if let Some(folder) = &setup.current_dir {
+        settings.push(format!("cwd={}", escaped(folder)));
+    }
+    if let Some((name, value)) = &setup.env {
+        settings.push(format!("env={}", escaped(&format!("{name}={value}"))));
+    }
+    if setup.site_packages {
+        settings.push("site-packages".to_owned());
+    }
+    if last.starts_with("docker://") {
+        settings.push(format!("network=none&name={}", setup.name));
+    }
+    let text = format!("{}={path}/{last}?{}", setup.name, settings.join("&"));
+    let target: Target = text.parse().unwrap_or_else(|error| panic!("{error}"));
+    target.tunnel(setup.config.clone())
+}
+
+/// A host of the lab as a target.
+fn ssh_target(alias: &str) -> String {
+    format!("ssh://{alias}?config={}", lab::folder().join("ssh/config").display())
 }
 
 /// A sandbox with the machine's own files, from which nothing can be changed.

@@ -106,6 +106,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Lets `bytes` of the stream to the peer leave before it gives any credit, where the operation says so.
+    pub fn presume_credit(&mut self, request: RequestId, bytes: u32) {
+        if bytes > 0
+            && let Some(exchange) = self.exchanges.get_mut(&request)
+        {
+            let outgoing = &mut exchange.streams().outgoing;
+            outgoing.credit += u64::from(bytes);
+            outgoing.was_credited = true;
+        }
+    }
+
     /// Returns how many bytes [`stream_write`](Self::stream_write) should be given at most; after 0,
     /// [`Event::Writable`](crate::Event::Writable) will tell.
     ///

@@ -185,6 +185,7 @@ fn submit(
     }
     if options.has_writer {
         state.connection.open_writer(id)?;
+        state.connection.presume_credit(id, options.credit);
     }
     let RequestOptions { has_reader, has_writer, .. } = options;
     state.slots.insert(id, Slot { has_main: true, has_reader, has_writer, ..Slot::default() });
@@ -198,6 +199,7 @@ pub struct RequestOptions {
     order: Order,
     has_reader: bool,
     has_writer: bool,
+    credit: u32,
 }
 
 impl RequestOptions {
@@ -224,6 +226,13 @@ impl RequestOptions {
     #[must_use]
     pub fn with_writer(mut self) -> Self {
         self.has_writer = true;
+        self
+    }
+
+    /// Sets how many bytes of the stream to the peer may leave before it gives any credit, as the operation says. Default: 0.
+    #[must_use]
+    pub fn initial_credit(mut self, bytes: u32) -> Self {
+        self.credit = bytes;
         self
     }
 }

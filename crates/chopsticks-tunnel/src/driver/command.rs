@@ -101,7 +101,7 @@ impl Driver for Command {
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(self.arguments(agent)?);
-        Link::spawn(command)
+        agent.spawn(command).await
     }
 }
 

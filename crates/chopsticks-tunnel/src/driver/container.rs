@@ -243,22 +243,22 @@ impl<E: Engine> Driver for Container<E> {
         let connection: String = nonce.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut command = Command::new(&self.program);
         command.args(self.arguments(agent, &connection));
-        let link = Link::spawn(command)?;
-        Ok(link.clean_up(end::<E>(self.program.clone(), connection, self.keep)))
+        let link = agent.spawn(command).await?;
+        Ok(link.clean_up(end::<E>(agent.clone(), self.program.clone(), connection, self.keep)))
     }
 }
 
 /// Ends what is left of a container when its client did not end by itself. The client may have been refused the container's name, so
 /// that it is not the name to go by.
-async fn end<E: Engine>(program: OsString, connection: String, keep: bool) {
+async fn end<E: Engine>(agent: AgentCommand, program: OsString, connection: String, keep: bool) {
     let filter = format!("label={CONNECTION_LABEL}={connection}");
     let verb = if keep { &["kill"] } else { E::REMOVE };
     // If the engine does not answer, the listing of leftovers finds it later.
-    if let Ok(found) = listing::run(&program, &["ps", "--all", "--quiet", "--filter", &filter]).await
+    if let Ok(found) = listing::run(&agent, &program, &["ps", "--all", "--quiet", "--filter", &filter]).await
         && !found.trim().is_empty()
     {
         let arguments: Vec<_> = verb.iter().copied().chain(found.split_whitespace()).collect();
-        if let Err(error) = listing::run(&program, &arguments).await {
+        if let Err(error) = listing::run(&agent, &program, &arguments).await {
             tracing::debug!(%error, "container not removed");
         }
     }

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
-    driver::{AgentCommand, Driver},
+    driver::{AgentCommand, Driver, Via},
     host::HostName,
     interpreter::{DefaultInterpreter, Interpreter},
     options::AgentOptions,
     process::Link,
+    tunnel::Tunnel,
 };
 
 /// Runs the agent as a subprocess on the controller's own host.
@@ -85,6 +86,17 @@ impl Local {
         self
     }
 
+    /// Starts the agent from the far side of `parent`, as a subprocess of its agent: see [`Via`]. The working directory is one there.
+    pub fn via(mut self, parent: &Tunnel) -> Via {
+        // What would be found out here, the agent does there.
+        if let Some(folder) =
+            self.current_dir.take().and_then(|folder| folder.into_os_string().into_string().ok())
+        {
+            self.options = self.options.current_dir(folder);
+        }
+        Via::new(self, parent)
+    }
+
     pub(crate) fn or_python(mut self, interpreter: &Interpreter) -> Self {
         self.interpreter.get_or_insert_with(|| interpreter.clone());
         self
@@ -125,13 +137,13 @@ impl Driver for Local {
         command.args(&argv[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.current_dir {
             // Said here, because the error of the spawn would be taken for that of the program.
-            if !folder.is_dir() {
+            if agent.parent().is_none() && !folder.is_dir() {
                 let text = format!("the working directory {} is not a folder", folder.display());
                 return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
             }
             command.current_dir(folder);
         }
-        Link::spawn(command)
+        agent.spawn(command).await
     }
 }
 

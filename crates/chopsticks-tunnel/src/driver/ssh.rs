@@ -5,8 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     path::PathBuf,
-    process::Stdio,
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -203,7 +202,7 @@ impl Ssh {
         for option in FIXED {
             push("-o", option.as_ref());
         }
-        if supports_session_options(&self.program).await {
+        if supports_session_options(&self.program, agent).await? {
             for option in FIXED_SINCE_8_7 {
                 push("-o", option.as_ref());
             }
@@ -260,26 +259,30 @@ impl Driver for Ssh {
         let mut command = Command::new(&self.program);
         command.args(self.arguments(agent).await?);
         command.env_remove("SSH_ASKPASS").env("SSH_ASKPASS_REQUIRE", "never");
-        Link::spawn(command)
+        agent.spawn(command).await
     }
 }
 
-/// Whether the `ssh` is OpenSSH 8.7 or later, asked once for each program.
-async fn supports_session_options(program: &OsStr) -> bool {
-    static KNOWN: Mutex<Option<HashMap<OsString, bool>>> = Mutex::new(None);
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(&is_supported) = known().get_or_insert_default().get(program) {
-        return is_supported;
+/// Whether the `ssh` is OpenSSH 8.7 or later, asked once for each program, here and on the far side of each connection.
+async fn supports_session_options(program: &OsStr, agent: &AgentCommand) -> io::Result<bool> {
+    static HERE: LazyLock<Mutex<HashMap<OsString, bool>>> = LazyLock::new(Mutex::default);
+    let session = agent.session().await?;
+    let known = || {
+        let known = session.as_ref().map_or(&*HERE, |session| &session.programs_known);
+        known.lock().unwrap_or_else(PoisonError::into_inner)
+    };
+    if let Some(&is_supported) = known().get(program) {
+        return Ok(is_supported);
     }
     let mut command = Command::new(program);
-    command.arg("-V").stdin(Stdio::null()).process_group(0).kill_on_drop(true);
-    let is_supported = match tokio::time::timeout(VERSION_TIMEOUT, command.output()).await {
+    command.arg("-V");
+    let is_supported = match tokio::time::timeout(VERSION_TIMEOUT, agent.output(command)).await {
         Ok(Ok(output)) => version(&String::from_utf8_lossy(&output.stderr)) >= Some((8, 7)),
         // Starting it in earnest will tell what is wrong.
-        _ => return false,
+        _ => return Ok(false),
     };
-    known().get_or_insert_default().insert(program.to_owned(), is_supported);
-    is_supported
+    known().insert(program.to_owned(), is_supported);
+    Ok(is_supported)
 }
 
 /// The version in what `ssh -V` prints: `OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 1 Jan 2026`.

@@ -77,7 +77,7 @@ impl Driver for Sudo {
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let mut command = Command::new(&self.program);
         command.args(arguments(&self.user)).args(agent.argv(&self.setup.interpreter(&DEFAULT)));
-        Link::spawn(command)
+        agent.spawn(command).await
     }
 }
 

@@ -15,9 +15,8 @@ use crate::{
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
     file::{
-        FOLDER_PARTS, Fetch, Put, Side, TransferredFolder, Watcher,
+        Fetch, Put, Side, TransferredFolder, Watcher,
         entry::{Kind, LOOKS_LEN, Looks},
-        extend,
         input::{Content, Input, Meter, Stopped},
         put::{ABORT_GRACE, Pace},
         reply::{self, DoneFolder},
@@ -181,7 +180,7 @@ impl Tunnel {
 
     async fn transferring_folders(&self, connection: &Connection) -> Result<Arc<Session>, Error> {
         let session = self.transferring(connection).await?;
-        session.folders.get_or_init(|| extend(&session, &FOLDER_PARTS)).await;
+        session.extend_for_folders().await;
         Ok(session)
     }
 }

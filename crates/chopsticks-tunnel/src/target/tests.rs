@@ -43,6 +43,48 @@ fn each_kind_of_target_has_a_name_of_its_own_unless_one_is_given() {
 }
 
 #[test]
+fn target_behind_a_slash_is_reached_through_the_one_in_front() {
+    for (text, hops, name) in [
+        ("bastion/ssh://db1", "bastion", "bastion/db1"),
+        ("ssh://bastion/ssh://db1/sudo:root", "bastion, bastion/db1", "bastion/db1/root@localhost"),
+        ("local/local:/local:", "localhost, localhost/localhost", "localhost/localhost/localhost"),
+        ("db=admin@bastion?python=/usr/bin/python3/ssh://db1:22?sudo", "admin@bastion", "db"),
+        (
+            "web1/docker://registry.example:5000/a/b:1?network=none",
+            "web1",
+            "web1/registry.example:5000/a/b:1",
+        ),
+        ("web1/docker-exec://c/sudo:u", "web1, web1/c", "web1/c/u@localhost"),
+        ("web1/podman://i", "web1", "web1/i"),
+        ("web1/exec:sh -c 'x /ssh://y' python3", "web1", "web1/sh"),
+        ("exec:sh -c /ssh://y python3", "", "sh"),
+        ("docker://registry%2Fsudo:1", "", "registry/sudo:1"),
+        ("web1?cwd=/usr/local", "", "web1"),
+    ] {
+        let target = text.parse::<Target>().unwrap_or_else(|error| panic!("{error}"));
+        let found: Vec<_> = target.hops.iter().map(|hop| hop.host.as_str()).collect();
+        assert_eq!((found.join(", ").as_str(), target.host().as_str()), (hops, name), "{text}");
+        assert_eq!(target.to_string(), text);
+    }
+    let target: Target = "a?python=special/sudo:u".parse().unwrap();
+    let target = target.or_python("general");
+    assert!(format!("{:?}", target.hops[0].place).contains("special"));
+    assert!(format!("{:?}", target.place).contains("general"));
+}
+
+#[test]
+fn tunnels_through_one_target_have_one_destination() {
+    let texts = ["bastion/ssh://db1", "bastion/ssh://db2/sudo:root", "ssh://other/ssh://db1", "local/local:"];
+    let targets: Vec<Target> = texts.iter().map(|text| text.parse().unwrap()).collect();
+    let tunnels = Target::tunnels(&targets, &TunnelConfig::default());
+    let destinations: Vec<_> = tunnels.iter().map(|tunnel| tunnel.destination().unwrap()).collect();
+    assert_eq!(destinations[0], destinations[1]);
+    assert_ne!(destinations[0], destinations[2]);
+    assert_eq!(destinations[3], "localhost");
+    assert_eq!(tunnels[1].parent().unwrap().hosts(), ["bastion", "bastion/db2"]);
+}
+
+#[test]
 fn settings_reach_the_driver() {
     let ssh = driver(
         "ssh://ad%40min@[::1]:2222?jump=b1,b2&sudo&identity=/k%261&config=/c&option=A=b&connect-timeout=7",
@@ -126,6 +168,9 @@ fn what_is_no_target_is_refused_with_what_is_wrong() {
         ("exec:", "a program is wanted"),
         ("exec:srun", "end in an interpreter"),
         ("exec:sh 'x", "a quote is not closed"),
+        ("bastion/ssh://", "nothing follows `ssh://`"),
+        ("bastion/sudo:root?network=none", "the setting `network` is not known, or not for this kind"),
+        ("bastion/db1", "'bastion/db1' is no name of a host"),
         ("two words", "'two words' is no name of a host"),
     ] {
         let message = reason(text);

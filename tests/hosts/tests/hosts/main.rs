@@ -5,4 +5,4 @@ mod many;
 mod ssh;
 mod sudo;
 
-chopsticks_hosts::behaviours! { bwrap local nsenter srun ssh_plain ssh_sudo sudo_user }
+chopsticks_hosts::behaviours! { bwrap local nsenter srun ssh_plain ssh_sudo sudo_user via_ssh_sudo via_sudo_ssh_local }

@@ -100,6 +100,29 @@ fn writer_keeps_to_its_credit() {
 }
 
 #[test]
+fn presumed_credit_lets_the_first_bytes_follow_the_request() {
+    let mut bench = Bench::controller(config());
+    let request = bench.call(b"call");
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.presume_credit(request, 5);
+    bench.connection.stream_write(request, Bytes::from_static(b"0123456")).unwrap();
+    let expected = [
+        frame(2, Operation::CALL, MARSHAL, b"call"),
+        frame(2, Operation::DATA, 0, b"0123"),
+        frame(2, Operation::DATA, 0, b"4"),
+    ];
+    assert_eq!(bench.sent(), expected.concat());
+    // It is not taken for a stream that the peer has not asked for, so it goes on after the answer.
+    bench.take(2, Operation::REPLY, 0, b"");
+    bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 9]);
+    bench.connection.stream_finish(request).unwrap();
+    assert_eq!(
+        bench.sent(),
+        [frame(2, Operation::DATA, 0, b"56"), frame(2, Operation::END, 0, b"")].concat()
+    );
+}
+
+#[test]
 fn small_writes_share_frames() {
     let mut bench = Bench::controller(config());
     let request = bench.sent_call();

@@ -107,6 +107,6 @@ impl<E: Engine> Driver for Attached<E> {
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let mut command = Command::new(&self.program);
         command.args(self.arguments(agent));
-        Link::spawn(command)
+        agent.spawn(command).await
     }
 }

@@ -1,10 +1,11 @@
 //! The containers that tunnels made: finding them, and removing those that nobody needs.
 
-use std::{ffi::OsStr, io, process::Stdio, time::Duration};
+use std::{ffi::OsStr, io, time::Duration};
 
 use tokio::process::Command;
 
 use super::{Container, Engine, controller::ControllerId};
+use crate::driver::AgentCommand;
 
 /// A container that a tunnel made, whether the tunnel is there still or not.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,7 +65,7 @@ impl<E: Engine> Container<E> {
         let filter = format!("label={CONTROLLER_LABEL}");
         let format = "{{.ID}}\t{{.Names}}\t{{.Status}}\t{{.Labels}}";
         let arguments = ["ps", "--all", "--no-trunc", "--filter", &filter, "--format", format];
-        let list = run(&self.program, &arguments).await?;
+        let list = run(&AgentCommand::new(), &self.program, &arguments).await?;
         Ok(list.lines().filter_map(ContainerInfo::parse).collect())
     }
 
@@ -95,19 +96,19 @@ impl<E: Engine> Container<E> {
     /// Dropping the future ends the engine's program; the container may be removed all the same.
     pub async fn remove(&self, container: &ContainerInfo) -> io::Result<()> {
         let arguments: Vec<_> = E::REMOVE.iter().copied().chain([container.id()]).collect();
-        match run(&self.program, &arguments).await {
+        match run(&AgentCommand::new(), &self.program, &arguments).await {
             Err(error) if error.to_string().to_lowercase().contains("no such container") => Ok(()),
             result => result.map(drop),
         }
     }
 }
 
-/// Runs the engine's program and returns what it prints.
-pub(super) async fn run(program: &OsStr, arguments: &[&str]) -> io::Result<String> {
+/// Runs the engine's program where `agent` is started from, and returns what it prints.
+pub(super) async fn run(agent: &AgentCommand, program: &OsStr, arguments: &[&str]) -> io::Result<String> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    command.args(arguments);
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {TIMEOUT:?}"));
-    let output = tokio::time::timeout(TIMEOUT, command.output()).await.map_err(|_| late())??;
+    let output = tokio::time::timeout(TIMEOUT, agent.output(command)).await.map_err(|_| late())??;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -1,0 +1,298 @@
+//! Programs that the agent of a tunnel runs for the controller: `docs/wire.md`, section 9.
+
+use std::{
+    ffi::OsStr,
+    io,
+    os::unix::{ffi::OsStrExt as _, process::ExitStatusExt as _},
+    pin::Pin,
+    process::{ExitStatus, Output},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use chopsticks_pencode::marshal::{self, EncodeError, Writer};
+use chopsticks_transport::{
+    Format, Operation, Order, Outcome, Reply, Request, RequestOptions, StreamReader, StreamWriter,
+};
+use serde::Deserialize;
+use serde_bytes::ByteBuf;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+
+use crate::{
+    connection::{Connection, Session},
+    process::{Link, Process, SpawnError},
+};
+
+/// A program that an agent runs.
+#[derive(Debug)]
+pub(crate) struct Relayed {
+    program: String,
+    /// Keeps the connection to the agent alive.
+    connection: Arc<Connection>,
+    session: Arc<Session>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Runs(Request),
+    /// The order to end it has been given; nobody will tell how it ended.
+    Stopped,
+    /// The connection to the agent has ended.
+    Lost,
+    Ended(Result<ExitStatus, Arc<io::Error>>),
+}
+
+/// Starts a program; its streams can be used at once. If it cannot be started, waiting for it tells why.
+pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
+    let session = connected(connection).await?;
+    session.extend_for_programs().await;
+    let options = || RequestOptions::new().order(Order::AfterNotices);
+    let failed = |error: chopsticks_transport::TransportError| io::Error::other(error);
+    let mut errors =
+        session.handle.request_with(Operation::STDERR, Format::Marshal, EMPTY, options().with_reader());
+    // One that could not be made has no number, and what follows fails alike.
+    let number = errors.id().map_or(0, |id| id.number());
+    let payload = payload(command, number).map_err(io::Error::other)?;
+    let options = options().with_reader().with_writer().initial_credit(INITIAL_CREDIT);
+    let mut request = session.handle.request_with(Operation::SPAWN, Format::Marshal, payload, options);
+    let stdin = Stdin(Some(request.writer().map_err(failed)?));
+    let stdout = request.reader().map_err(failed)?;
+    let stderr = Stderr { reader: errors.reader().map_err(failed)?, _request: errors };
+    let program = command.get_program().to_string_lossy().into_owned();
+    let relayed = Relayed { program, connection: connection.clone(), session, state: State::Runs(request) };
+    Ok(Link::of(stdin, stdout, stderr, Process::Relayed(relayed)))
+}
+
+/// Runs a program to its end, with nothing on its stdin.
+pub(crate) async fn output(
+    connection: &Arc<Connection>,
+    command: &std::process::Command,
+) -> io::Result<Output> {
+    let Link { stdin, stdout, stderr, mut process, .. } = spawn(connection, command).await?;
+    drop(stdin);
+    let read = async |stream: Box<dyn AsyncRead + Send + Unpin>| {
+        let mut text = Vec::new();
+        // How far it came is all there is if it was broken off.
+        let _ = stream.take(MAX_OUTPUT).read_to_end(&mut text).await;
+        text
+    };
+    let (stdout, stderr) = tokio::join!(read(stdout), read(stderr));
+    Ok(Output { status: process.wait().await?, stdout, stderr })
+}
+
+/// Waits for an agent that can run programs.
+pub(crate) async fn connected(connection: &Connection) -> io::Result<Arc<Session>> {
+    loop {
+        let session = connection.session().await.map_err(io::Error::other)?;
+        match session.handle.hello().await {
+            Ok(_) => return Ok(session),
+            Err(_) => connection.after(&session).await.map_err(io::Error::other)?,
+        }
+    }
+}
+
+fn payload(command: &std::process::Command, errors: u32) -> Result<Vec<u8>, EncodeError> {
+    let mut writer = Writer::new();
+    let argv: Vec<&OsStr> = [command.get_program()].into_iter().chain(command.get_args()).collect();
+    writer.begin_dict(4).name("argv").begin_list(argv.len());
+    for argument in argv {
+        writer.bytes(argument.as_bytes());
+    }
+    let env: Vec<_> = command.get_envs().collect();
+    writer.name("env").begin_dict(env.len());
+    for (name, value) in env {
+        writer.bytes(name.as_bytes());
+        match value {
+            Some(value) => writer.bytes(value.as_bytes()),
+            None => writer.none(),
+        };
+    }
+    writer.name("cwd");
+    match command.get_current_dir() {
+        Some(folder) => writer.bytes(folder.as_os_str().as_bytes()),
+        None => writer.none(),
+    };
+    writer.name("stderr").int(i64::from(errors));
+    writer.finish()
+}
+
+impl Relayed {
+    /// Waits for the program's end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        if let State::Runs(request) = &mut self.state {
+            self.state = match request.await {
+                Ok(reply) => State::Ended(self.status(&reply)),
+                Err(_) => State::Lost,
+            };
+        }
+        match &self.state {
+            State::Ended(result) => result.as_ref().copied().map_err(shared),
+            State::Lost => {
+                // Why there is no agent any more; what it answers is not another session, for this one was established.
+                let error = self.connection.after(&self.session).await.err();
+                let error = error.map_or_else(|| io::ErrorKind::NotConnected.into(), io::Error::other);
+                Err(error)
+            }
+            State::Runs(_) | State::Stopped => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
+    /// Why there never was such a program, or is no agent any more that runs it; for one that was waited for.
+    pub(crate) async fn failure(&mut self) -> Option<io::Error> {
+        match &self.state {
+            State::Ended(Err(error)) => Some(shared(error)),
+            State::Lost => self.wait().await.err(),
+            _ => None,
+        }
+    }
+
+    /// Has the program ended.
+    pub(crate) fn stop(&mut self) {
+        if matches!(self.state, State::Runs(_)) {
+            self.state = State::Stopped;
+        }
+    }
+
+    fn status(&self, reply: &Reply) -> Result<ExitStatus, Arc<io::Error>> {
+        let invalid = |error| Arc::new(io::Error::new(io::ErrorKind::InvalidData, error));
+        if reply.outcome == Outcome::Reply {
+            let Ended { status } = marshal::from_slice(&reply.payload).map_err(invalid)?;
+            return Ok(exit_status(status));
+        }
+        if reply.format == Format::None {
+            return Err(Arc::new(io::Error::other("the agent has given up")));
+        }
+        let Failed { errno, message, path } = marshal::from_slice(&reply.payload).map_err(invalid)?;
+        let source = match errno {
+            0 => io::Error::other(message),
+            number => io::Error::from_raw_os_error(number),
+        };
+        let path = String::from_utf8_lossy(&path).into_owned();
+        let program = if path.is_empty() { self.program.clone() } else { path };
+        Err(Arc::new(io::Error::new(source.kind(), SpawnError { program, source })))
+    }
+}
+
+/// Reads a status as Python has it: negative for the signal that killed a program.
+fn exit_status(status: i32) -> ExitStatus {
+    // As the kernel writes it: the number of a signal, or the status in the second byte.
+    ExitStatus::from_raw(if status < 0 { status.wrapping_neg() & 0x7f } else { (status & 0xff) << 8 })
+}
+
+/// An error once more, of which there is one.
+fn shared(error: &Arc<io::Error>) -> io::Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<SpawnError>()) {
+        Some(inner) => io::Error::new(error.kind(), inner.again()),
+        None => io::Error::new(error.kind(), error.clone()),
+    }
+}
+
+/// The program's stdin: closed when it is dropped, as a pipe is.
+#[derive(Debug)]
+struct Stdin(Option<StreamWriter>);
+
+impl AsyncWrite for Stdin {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Some(writer) => Pin::new(writer).poll_write(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0.take() {
+            Some(writer) => Poll::Ready(writer.finish().map_err(io::Error::from)),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Drop for Stdin {
+    fn drop(&mut self) {
+        if let Some(writer) = self.0.take() {
+            // A program that takes no more has ended or is about to.
+            let _ = writer.finish();
+        }
+    }
+}
+
+/// The program's stderr.
+#[derive(Debug)]
+struct Stderr {
+    reader: StreamReader,
+    /// To drop it before its answer would end the stream.
+    _request: Request,
+}
+
+impl AsyncRead for Stderr {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.reader).poll_read(context, buffer)
+    }
+}
+
+/// The payload of the `REPLY`.
+#[derive(Debug, Deserialize)]
+struct Ended {
+    status: i32,
+}
+
+/// The payload of `FAIL`.
+#[derive(Debug, Deserialize)]
+struct Failed {
+    errno: i32,
+    message: String,
+    path: ByteBuf,
+}
+
+/// What the agent takes of stdin before it has given credit: a packed agent, its first modules and its first call.
+const INITIAL_CREDIT: u32 = 64 << 10;
+/// Far more than anything that is run for its output has to say.
+const MAX_OUTPUT: u64 = 4 << 20;
+/// An empty dict.
+const EMPTY: &[u8] = b"{0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_that_of_the_program_whatever_the_agent_says() {
+        assert_eq!(exit_status(7).code(), Some(7));
+        assert_eq!(exit_status(-9).signal(), Some(9));
+        assert!(exit_status(0).success());
+        for odd in [i32::MIN, i32::MAX, -128, 256] {
+            let _ = exit_status(odd).to_string();
+        }
+    }
+
+    #[test]
+    fn command_is_sent_as_it_was_composed() {
+        let mut command = std::process::Command::new("ssh");
+        command.args(["-T", "web1"]).env("A", "1").env_remove("B").current_dir("/srv");
+        let payload = payload(&command, 8).unwrap();
+        let graph =
+            marshal::from_slice::<std::collections::BTreeMap<String, serde::de::IgnoredAny>>(&payload);
+        assert_eq!(graph.unwrap().into_keys().collect::<Vec<_>>(), ["argv", "cwd", "env", "stderr"]);
+        let holds = |part: &[u8]| payload.windows(part.len()).any(|window| window == part);
+        for part in [b"ssh".as_slice(), b"-T", b"web1", b"A", b"1", b"B", b"/srv"] {
+            assert!(holds(part), "{part:?}");
+        }
+    }
+}
