@@ -45,6 +45,7 @@ mod options;
 mod pacing;
 mod process;
 mod quote;
+mod room;
 mod serving;
 mod stderr;
 mod target;
@@ -66,6 +67,7 @@ pub use module::{
 };
 pub use options::AgentOptions;
 pub use process::Link;
+pub use room::Room;
 pub use stderr::Stderr;
 pub use target::{InvalidTarget, Target};
 pub use tunnel::{AgentInfo, Tunnel};

@@ -1,6 +1,8 @@
 //! How many at once, when to stop, and what becomes of the results.
 
-use std::fs;
+use std::{fs, process::Command};
+
+use chopsticks_support::python3;
 
 use crate::bench::Bench;
 
@@ -55,4 +57,22 @@ fn limits_that_are_none_are_refused() {
         let ran = bench.run(&format!("mod:text --on a=local {option}"));
         assert_eq!(ran.code, Some(2), "{option}: {ran:?}");
     }
+}
+
+#[test]
+fn more_targets_than_descriptors_are_called_one_after_another() {
+    let bench = Bench::new();
+    let hosts: String = (0..40).map(|number| format!("h{number}=local\n")).collect();
+    bench.scratch.write("root/hosts", hosts);
+    // `ulimit -n` lowers the hard limit as well.
+    let program = env!("CARGO_BIN_EXE_chopsticks");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh", program, "call", "mod:same", "1", "--on", "@hosts"])
+        .args(["--python", python3().path().to_str().unwrap()])
+        .current_dir(bench.scratch.path().join("root"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.starts_with("40 hosts: 40 ok in "), "{stderr}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 40);
 }
