@@ -45,6 +45,7 @@ mod options;
 mod pacing;
 mod process;
 mod quote;
+mod reader;
 mod room;
 mod serving;
 mod stderr;
