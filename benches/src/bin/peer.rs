@@ -1,7 +1,7 @@
 //! Measures chopsticks by whole workloads, one JSON line for each run: see `benches/README.md`.
 //!
 //! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `file`, `share`,
-//! `fanout`, `wire` or `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
+//! `fanout`, `group`, `wire` or `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
 
 #![expect(clippy::print_stdout, reason = "the result is what it prints")]
 
@@ -14,8 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chopsticks::{Call, Codebase, Fetch, Local, Progress, Put, Target, Tunnel, TunnelConfig};
-use futures::future::try_join_all;
+use chopsticks::{Call, Codebase, Fetch, Group, Local, Progress, Put, Target, Tunnel, TunnelConfig};
+use futures::{StreamExt as _, future::try_join_all};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -49,6 +49,7 @@ async fn main() -> Result<()> {
         "file" => file(&place(text("target", "local"))?, text("op", "put")).await?,
         "share" => share(&place(text("target", "local"))?, text("op", "put"), number("n", 4)).await?,
         "fanout" => fanout(&place(text("target", "local"))?, number("n", 10)).await?,
+        "group" => group(&place(text("target", "local"))?, number("n", 10), number("bytes", 0)).await?,
         "wire" => wire(text("ms", "0")).await?,
         "import" => import(text("how", "imported"), text("ms", "10")).await?,
         _ => json!({"skip": format!("no workload {workload:?}")}),
@@ -74,8 +75,11 @@ type Place = Box<dyn Fn(usize) -> Result<Tunnel>>;
 
 /// Reads `target=`.
 fn place(text: &str) -> Result<Place> {
+    let config = config();
     if text == "local" {
-        return Ok(Box::new(|n| Ok(tunnel(local().name(format!("agent-{n}"))))));
+        return Ok(Box::new(move |n| {
+            Ok(Tunnel::with_config(local().name(format!("agent-{n}")), config.clone()))
+        }));
     }
     let target = match text {
         "docker" => format!("docker://{}?network=none", image()?),
@@ -83,7 +87,7 @@ fn place(text: &str) -> Result<Place> {
             Ok::<_, env::VarError>(format!("ssh://{alias}?config={}/ssh/config", env::var("CHOPSTICKS_LAB")?))
         })?,
     };
-    Ok(Box::new(move |_| Ok(target.parse::<Target>()?.tunnel(config()))))
+    Ok(Box::new(move |n| Ok(format!("agent-{n}={target}").parse::<Target>()?.tunnel(config.clone()))))
 }
 
 /// The test host that stands for a target.
@@ -412,6 +416,57 @@ async fn fanout(place: &Place, count: usize) -> Result<Value> {
     Ok(result)
 }
 
+/// A group: connect, call with an argument of so many bytes, and close; and what as many bare interpreters take, started before in the same way.
+async fn group(place: &Place, count: usize, bytes: usize) -> Result<Value> {
+    let floor = Instant::now();
+    let mut bare = futures::stream::iter(0..count).map(|_| bare_local()).buffer_unordered(CONNECTING);
+    while let Some(ended) = bare.next().await {
+        ended?;
+    }
+    let floor = floor.elapsed().as_secs_f64();
+    let group = Group::new((0..count).map(place).collect::<Result<Vec<_>>>()?)?;
+    let argument = serde_bytes::ByteBuf::from(vec![0xa5; bytes]);
+    let (before, cpu, descriptors) = (resident_kib(), cpu_time(std::process::id()), entries("/proc/self/fd"));
+    let begin = Instant::now();
+    let lengths = group.call::<usize>("builtins:len", (&argument,)).await.raise_failures()?;
+    let wall = begin.elapsed().as_secs_f64();
+    assert!(lengths.iter().all(|(_, len)| *len == bytes));
+    let cpu = cpu_time(std::process::id()) - cpu;
+    let begin = Instant::now();
+    let pids = group.call::<u32>("os:getpid", ()).await.raise_failures()?;
+    let second = millis(begin.elapsed());
+    let per_host = |total: f64| total / count as f64;
+    let mut result = json!({
+        "floor_s": floor,
+        "wall_s": wall,
+        "ratio": wall / floor,
+        "second_call_ms": second,
+        "cpu_ctl_s": cpu,
+        "ctl_maxrss_mb": peak_mb(),
+        "ctl_kib_per_host": per_host(peak_mb() * 1024.0 - before),
+        "ctl_threads": entries("/proc/self/task"),
+        "descriptors_per_host": per_host((entries("/proc/self/fd") - descriptors) as f64),
+        "agent_pss_mb": pids.iter().take(50).map(|(_, pid)| pss_mb(*pid)).sum::<f64>() / count.min(50) as f64,
+    });
+    let begin = Instant::now();
+    group.close().await.raise_failures()?;
+    result["close_s"] = json!(begin.elapsed().as_secs_f64());
+    // Those that have ended and were not reaped are among them.
+    let children = fs::read_to_string("/proc/thread-self/children")?;
+    result["children_left"] = json!(children.split_whitespace().count());
+    Ok(result)
+}
+
+/// Starts an interpreter that does nothing, as tunnels start theirs.
+async fn bare_local() -> Result<()> {
+    let python = env::var("AGENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
+    let mut command = tokio::process::Command::new(python);
+    command.args(["-S", "-s", "-c", "pass"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn()?.wait().await?;
+    Ok(())
+}
+
 /// Bytes and round trips of a connection and one call.
 async fn wire(delay: &str) -> Result<Value> {
     let wire = Wire::new()?;
@@ -533,6 +588,15 @@ fn pss_mb(pid: u32) -> f64 {
     kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:") / 1024.0
 }
 
+fn resident_kib() -> f64 {
+    kilobytes("/proc/self/status", "VmRSS:")
+}
+
+/// How much is in a folder.
+fn entries(folder: &str) -> usize {
+    fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
 fn peak_mb() -> f64 {
     kilobytes("/proc/self/status", "VmHWM:") / 1024.0
 }
@@ -542,3 +606,6 @@ fn kilobytes(file: &str, key: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
     line.trim().split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
+
+/// How many hosts of a group connect at once.
+const CONNECTING: usize = 64;

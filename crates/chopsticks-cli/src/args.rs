@@ -212,6 +212,10 @@ pub(crate) struct GroupArgs {
     /// Show equal results of a function once, when all are there, with the number of targets that have them.
     #[arg(long, conflicts_with = "json")]
     pub(crate) fold: bool,
+
+    /// Show a table of outcomes at the end: how many targets have which, and who. Without this, when some of more than 10 targets have failed.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) summary: bool,
 }
 
 /// What all verbs have that do something on targets.

@@ -20,7 +20,7 @@ use crate::{
     args::FleetArgs,
     bars::Bars,
     outcome::{Failure, Outcome},
-    output::{Output, Stream},
+    output::{Output, Show, Stream},
     signals::{Signal, Signals},
     work::{Ended, Work},
 };
@@ -69,7 +69,8 @@ impl Fleet {
                 (true, _) => Output::json(),
                 (false, false) => Output::human(),
                 (false, true) => Output::folded(),
-            },
+            }
+            .with_summary(if args.group.summary { Show::Always } else { Show::ManyAndFailed }),
             failed: args.group.failed,
         }
     }

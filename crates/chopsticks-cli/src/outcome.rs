@@ -60,7 +60,7 @@ impl From<Error> for Failure {
         let kind = error.kind();
         // As `Error::report`, without host and phase in front and the hint behind.
         let mut message = kind.to_string();
-        let mut source = kind.source();
+        let mut source = error.source();
         while let Some(error) = source {
             message.push_str(": ");
             message.push_str(&error.to_string());

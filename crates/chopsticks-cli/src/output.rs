@@ -10,22 +10,25 @@ use chopsticks::{Error, HostName};
 use crate::{
     bars::Bars,
     outcome::Outcome,
-    output::{human::Human, paint::Paint},
+    output::{human::Human, paint::Paint, summary::Summary},
 };
 
 mod human;
 mod json;
 mod paint;
 mod python;
+mod summary;
 mod table;
 
-pub(crate) use self::paint::harmless;
+pub(crate) use self::{paint::harmless, summary::Show};
 
 /// Prints outcomes as they come, and keeps count.
 #[derive(Debug)]
 pub(crate) struct Output {
     form: Form,
     tally: Tally,
+    summary: Summary,
+    show: Show,
     stderr: Paint,
     /// What is drawn on stderr meanwhile, and gives way to lines.
     bars: Bars,
@@ -67,6 +70,8 @@ impl Output {
         Self {
             form: Form::Human(Human::new(stdout, stderr)),
             tally: Tally::default(),
+            summary: Summary::default(),
+            show: Show::default(),
             stderr,
             bars: Bars::none(),
         }
@@ -86,6 +91,8 @@ impl Output {
         Self {
             form: Form::Json,
             tally: Tally::default(),
+            summary: Summary::default(),
+            show: Show::default(),
             stderr: Paint::for_stream(&io::stderr()),
             bars: Bars::none(),
         }
@@ -96,12 +103,19 @@ impl Output {
         Self { bars, ..self }
     }
 
+    /// Sets when the table of outcomes is shown.
+    pub(crate) fn with_summary(self, show: Show) -> Self {
+        Self { show, ..self }
+    }
+
     /// Prints an outcome. Blocks as long as stdout does.
     pub(crate) fn print(&mut self, outcome: Outcome) -> io::Result<()> {
+        let (host, index, took) = (outcome.host.clone(), outcome.index, outcome.took);
         let (text, failure) = match &mut self.form {
             Form::Human(human) => human.outcome(outcome),
             Form::Json => json::outcome(&outcome),
         };
+        self.summary.add(index, host, took, failure.as_ref());
         match failure {
             None => self.tally.ok += 1,
             Some(failure) if failure.is_interrupted() => self.tally.interrupted += 1,
@@ -127,7 +141,9 @@ impl Output {
     /// Prints what had to wait for the last outcome, and how it went, if that is for people.
     pub(crate) fn finish(&mut self, took: Duration) -> io::Result<()> {
         let Form::Human(human) = &mut self.form else { return Ok(()) };
-        let (stdout, stderr) = (human.rest(), human.summary(self.tally, took));
+        let mut stderr = self.summary.text(self.show, self.stderr).into_bytes();
+        stderr.extend(human.summary(self.tally, took));
+        let stdout = human.rest();
         self.bars.clear();
         Text { stdout, stderr }.write()
     }

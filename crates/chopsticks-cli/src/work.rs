@@ -148,6 +148,15 @@ impl Target for Member {
     async fn connected(&self) {
         self.tunnel.connected().await;
     }
+
+    // None gives way: those that are done are being closed.
+    fn room(&self) -> Option<impl Send + 'static> {
+        self.tunnel.room()
+    }
+
+    async fn more_room(&self) {
+        self.tunnel.more_room().await;
+    }
 }
 
 impl From<Error> for Stopped {

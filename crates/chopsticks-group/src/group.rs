@@ -119,7 +119,8 @@ impl<T: Target> Group<T> {
             timeout: self.limits.timeout,
             ..Limits::unlimited()
         };
-        self.clone().limits(limits).run(|target| async move { target.close().await }).await
+        let group = self.clone().limits(limits);
+        group.each(|target| async move { target.close().await }).without_room().join().await
     }
 
     /// Returns the targets for which `keep` is true, as a group with the same limits.

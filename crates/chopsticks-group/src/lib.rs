@@ -44,6 +44,7 @@
 //! No processes, no connections, no encoding: an operation is a future that somebody else makes. Everything runs in the task that awaits
 //! it: there is no task and no thread for a target, and dropping what was awaited cancels it all.
 
+mod admission;
 mod failure;
 mod group;
 mod limits;

@@ -12,6 +12,7 @@ use futures::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream:
 use tokio::time::{Instant, Sleep};
 
 use crate::{
+    admission::{Admission, Company, Room},
     failure::{Failure, NotStarted, Outcome},
     group::Group,
     limits::Limits,
@@ -33,8 +34,16 @@ pub struct Run<'a, T: Target, V> {
     group: Group<T>,
     limits: Arc<Limits>,
     operation: Operation<'a, T, V>,
+    ask: Ask,
     /// `None` before the first poll, where the time begins to count.
     state: Option<State<'a, V, T::Error>>,
+}
+
+/// Whether targets need room to start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ask {
+    ForNothing,
+    ForRoom,
 }
 
 type Operation<'a, T, V> = Box<dyn FnMut(T) -> BoxFuture<'a, Result<V, <T as Target>::Error>> + Send + 'a>;
@@ -44,6 +53,8 @@ type Numbered<V, E> = (usize, Outcome<V, E>);
 
 struct State<'a, V, E> {
     schedule: Schedule,
+    admission: Admission,
+    spare: Spare,
     members: SelectAll<Member<'a, V, E>>,
     deadline: Option<Pin<Box<Sleep>>>,
     /// When each target has started.
@@ -55,6 +66,16 @@ struct State<'a, V, E> {
     next: usize,
 }
 
+/// Who can give way to those that have not started.
+struct Spare {
+    /// Those that are done, the last one behind.
+    done: Vec<usize>,
+    /// From here on those that have not started were asked.
+    end: usize,
+    /// How many have given way for others that have not started since.
+    given: usize,
+}
+
 /// What a target that runs tells.
 pub(crate) enum Step<V, E> {
     Connected(usize),
@@ -64,15 +85,22 @@ pub(crate) enum Step<V, E> {
 /// A target that runs: a stream of at most two steps.
 pub(crate) struct Member<'a, V, E> {
     at: usize,
-    operation: BoxFuture<'a, Result<V, E>>,
+    /// `None` once it is done.
+    operation: Option<BoxFuture<'a, Result<V, E>>>,
     connected: Option<BoxFuture<'a, ()>>,
+    /// Held until it is connected.
+    room: Option<Room>,
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
-    is_done: bool,
 }
 
 impl<'a, T: Target, V> Run<'a, T, V> {
     pub(crate) fn new(group: Group<T>, limits: Arc<Limits>, operation: Operation<'a, T, V>) -> Self {
-        Self { group, limits, operation, state: None }
+        Self { group, limits, operation, ask: Ask::ForRoom, state: None }
+    }
+
+    /// Lets targets start without room, for an operation that connects none.
+    pub(crate) fn without_room(self) -> Self {
+        Self { ask: Ask::ForNothing, ..self }
     }
 
     /// Runs to the end and returns all outcomes in the group's order.
@@ -90,19 +118,27 @@ impl<'a, T: Target, V> Run<'a, T, V> {
 
     /// The number of the next target that has finished, and its outcome.
     fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Option<Numbered<V, T::Error>>> {
-        let Self { group, limits, operation, state } = self;
+        let Self { group, limits, operation, ask, state } = self;
         let state = state.get_or_insert_with(|| State::new(group, limits));
         loop {
             if let Some(why) = state.over {
                 return Poll::Ready(state.next_left(why));
             }
-            while let Some(at) = state.schedule.next() {
+            while let Some(at) = state.schedule.peek() {
                 let target = group.targets()[at].clone();
+                let room = match ask {
+                    Ask::ForNothing => None,
+                    Ask::ForRoom => match state.poll_room(context, group.targets(), at) {
+                        Poll::Ready(room) => room,
+                        Poll::Pending => break,
+                    },
+                };
+                state.schedule.next();
                 tracing::debug!(host = %target.name(), "started");
                 state.started[at] = Some(Instant::now());
                 let operation = operation(target.clone());
                 let connected = async move { target.connected().await };
-                state.members.push(Member::new(at, operation, connected, limits.target_timeout));
+                state.members.push(Member::new(at, operation, connected, limits.target_timeout, room));
             }
             if state.schedule.is_over() {
                 state.over = Some(NotStarted::Failures);
@@ -119,8 +155,11 @@ impl<'a, T: Target, V> Run<'a, T, V> {
                     tracing::debug!(host = %group.targets()[at].name(), ok = outcome.is_ok(), "finished");
                     state.schedule.finished(at, outcome.is_ok());
                     state.done[at] = true;
+                    state.spare.done.push(at);
                     return Poll::Ready(Some((at, outcome)));
                 }
+                // The next one waits for room.
+                None if state.schedule.peek().is_some() => return Poll::Pending,
                 // Not reached: a schedule that is not over has members.
                 None => state.over = Some(NotStarted::Failures),
             }
@@ -157,6 +196,8 @@ impl<V, E> State<'_, V, E> {
     fn new<T: Target>(group: &Group<T>, limits: &Limits) -> Self {
         Self {
             schedule: Schedule::new(limits, group.targets().iter().map(Target::key)),
+            admission: Admission::default(),
+            spare: Spare { done: Vec::new(), end: group.len(), given: 0 },
             members: SelectAll::new(),
             deadline: limits.timeout.map(|after| Box::pin(tokio::time::sleep(after))),
             started: vec![None; group.len()],
@@ -164,6 +205,22 @@ impl<V, E> State<'_, V, E> {
             over: None,
             next: 0,
         }
+    }
+
+    /// Ready when the target may start.
+    fn poll_room<T: Target>(
+        &mut self,
+        context: &mut Context<'_>,
+        targets: &[T],
+        at: usize,
+    ) -> Poll<Option<Room>> {
+        let Self { admission, spare, members, started, .. } = self;
+        let company = if members.is_empty() { Company::Nobody } else { Company::Others };
+        let room = ready!(admission.poll(context, &targets[at], company, || {
+            spare.make_room(targets, started, at, company);
+        }));
+        spare.given = spare.given.saturating_sub(1);
+        Poll::Ready(room)
     }
 
     /// The outcome of the next target that has none when all is over.
@@ -179,20 +236,56 @@ impl<V, E> State<'_, V, E> {
     }
 }
 
+impl Spare {
+    /// Asks as many to give way as have not started: first those that are done, and if nothing runs, those whose turn is long to come.
+    fn make_room<T: Target>(
+        &mut self,
+        targets: &[T],
+        started: &[Option<Instant>],
+        at: usize,
+        company: Company,
+    ) {
+        let wanted = started.iter().filter(|started| started.is_none()).count();
+        while self.given < wanted {
+            let candidate = match self.done.pop() {
+                Some(done) => done,
+                None if company == Company::Nobody && self.end > at + 1 => {
+                    self.end -= 1;
+                    self.end
+                }
+                None => return,
+            };
+            if targets[candidate].give_way() {
+                tracing::debug!(host = %targets[candidate].name(), "gives way");
+                self.given += 1;
+            }
+        }
+    }
+}
+
 impl<'a, V, E> Member<'a, V, E> {
     pub(crate) fn new(
         at: usize,
         operation: BoxFuture<'a, Result<V, E>>,
         connected: impl Future<Output = ()> + Send + 'a,
         timeout: Option<Duration>,
+        room: Option<Room>,
     ) -> Self {
         Self {
             at,
-            operation,
+            operation: Some(operation),
             connected: Some(connected.boxed()),
+            room,
             deadline: timeout.map(|after| (after, Box::pin(tokio::time::sleep(after)))),
-            is_done: false,
         }
+    }
+
+    /// Lets go of the target, which may give way from here on.
+    fn finish(&mut self, outcome: Outcome<V, E>) -> Poll<Option<Step<V, E>>> {
+        self.operation = None;
+        self.connected = None;
+        self.room = None;
+        Poll::Ready(Some(Step::Finished(self.at, outcome)))
     }
 }
 
@@ -200,27 +293,23 @@ impl<V, E> Stream for Member<'_, V, E> {
     type Item = Step<V, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.is_done {
-            return Poll::Ready(None);
-        }
-        let at = self.at;
+        let Some(operation) = &mut self.operation else { return Poll::Ready(None) };
         // First the operation: it is what begins to connect.
-        if let Poll::Ready(result) = self.operation.as_mut().poll(context) {
-            self.is_done = true;
-            return Poll::Ready(Some(Step::Finished(at, result.map_err(Failure::Operation))));
+        if let Poll::Ready(result) = operation.as_mut().poll(context) {
+            return self.finish(result.map_err(Failure::Operation));
         }
         if let Some((after, deadline)) = &mut self.deadline
             && deadline.as_mut().poll(context).is_ready()
         {
             let failure = Failure::Timeout { after: *after };
-            self.is_done = true;
-            return Poll::Ready(Some(Step::Finished(at, Err(failure))));
+            return self.finish(Err(failure));
         }
         if let Some(connected) = &mut self.connected
             && connected.as_mut().poll(context).is_ready()
         {
             self.connected = None;
-            return Poll::Ready(Some(Step::Connected(at)));
+            self.room = None;
+            return Poll::Ready(Some(Step::Connected(self.at)));
         }
         Poll::Pending
     }

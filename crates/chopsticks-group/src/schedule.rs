@@ -50,6 +50,11 @@ impl Schedule {
         schedule
     }
 
+    /// Returns the target that [`next`](Self::next) would.
+    pub(crate) fn peek(&self) -> Option<usize> {
+        if self.is_stopped { None } else { self.turns.peek() }
+    }
+
     /// Returns the target that starts now, or `None` if none may.
     pub(crate) fn next(&mut self) -> Option<usize> {
         if self.is_stopped {

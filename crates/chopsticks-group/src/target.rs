@@ -29,11 +29,32 @@ pub trait Target: Clone + Send + Sync + 'static {
         None
     }
 
-    /// Waits until a connection that is being made is there, or has failed; returns at once if none is being made.
+    /// Waits until a connection is there, or has failed. If none is being made yet, it may wait for that, or return at once.
     ///
     /// It is asked after an operation has begun, and tells when that one no longer counts as connecting.
     fn connected(&self) -> impl Future<Output = ()> + Send {
         future::ready(())
+    }
+
+    /// Sets aside what making a connection takes and this process has only so much of, such as descriptors, until the value that it returns
+    /// is dropped. `None` if there is not enough. A target that is connected needs none.
+    ///
+    /// It is asked before an operation begins, which then waits for room, but not for ever; the value is dropped once the target is
+    /// connected.
+    fn room(&self) -> Option<impl Send + 'static> {
+        Some(())
+    }
+
+    /// Waits until it is worth asking for [`room`](Self::room) again.
+    fn more_room(&self) -> impl Future<Output = ()> + Send {
+        future::pending()
+    }
+
+    /// Begins to close the connection if nobody uses it, so that others have room; returns whether it did.
+    ///
+    /// It is asked only if there is no room for another, and not while an operation of the same group runs on the target.
+    fn give_way(&self) -> bool {
+        false
     }
 
     /// Whether `error` says that the target cannot be reached, so that further operations on it are in vain for now.

@@ -66,9 +66,18 @@ impl Turns {
         self.offer(key);
     }
 
+    /// Returns whose turn it would be.
+    pub(crate) fn peek(&self) -> Option<usize> {
+        if !self.is_open() {
+            return None;
+        }
+        let (_, number) = self.ready.first()?;
+        self.keys[*number].waiting.front().map(|(_, who)| *who)
+    }
+
     /// Returns whose turn it is, or `None` if nobody waits or nobody may. It runs and connects from here on.
     pub(crate) fn next(&mut self) -> Option<usize> {
-        if self.running >= self.caps.running || self.connecting >= self.caps.connecting {
+        if !self.is_open() {
             return None;
         }
         let (_, number) = self.ready.pop_first()?;
@@ -99,6 +108,10 @@ impl Turns {
     /// Whether nobody runs.
     pub(crate) fn is_idle(&self) -> bool {
         self.running == 0
+    }
+
+    fn is_open(&self) -> bool {
+        self.running < self.caps.running && self.connecting < self.caps.connecting
     }
 
     /// Puts the first that waits of a key among those that may start, if the key is free.

@@ -93,9 +93,9 @@ pub enum ErrorKind {
         /// What is missing, and names like it.
         message: String,
     },
-    /// The tunnel that this one goes through failed: see [`Via`](crate::Via).
-    #[error("the tunnel that leads there failed")]
-    Parent(#[source] Box<Error>),
+    /// The tunnel that this one goes through failed: see [`Via`](crate::Via). Its sources and its hint are those of the error.
+    #[error("the tunnel that leads there failed: {}", .0.without_hint())]
+    Parent(Box<Error>),
     /// The agent broke the protocol.
     #[error("{}", Gone("the connection failed", &None, stderr, noise))]
     Protocol {
@@ -206,9 +206,12 @@ impl Error {
         self.function.as_deref()
     }
 
-    /// Returns the cause and what to do about it, where that is known.
+    /// Returns the cause and what to do about it, where that is known: of the tunnel that this one goes through, if it was that which failed.
     pub fn hint(&self) -> Option<&Hint> {
-        self.inner.hint.as_ref()
+        match &self.inner.kind {
+            ErrorKind::Parent(error) => error.hint(),
+            _ => self.inner.hint.as_ref(),
+        }
     }
 
     /// Returns the exception, if remote code raised one.
@@ -289,7 +292,10 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.inner.kind.source()
+        match &self.inner.kind {
+            ErrorKind::Parent(error) => error.source(),
+            kind => kind.source(),
+        }
     }
 }
 

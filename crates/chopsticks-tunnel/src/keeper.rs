@@ -20,6 +20,7 @@ use crate::{
     host::HostName,
     pacing::{self, Gate, Turn},
     process::{CleanUp, Link, Process, SpawnError},
+    room,
     serving::Serving,
     stderr::{self, Tail},
     tunnel::{AgentInfo, Tunnel},
@@ -93,6 +94,7 @@ impl Keeper {
             _ => tracing::debug!(error = %ended.error.report(), "ended"),
         }
         self.stage.send_replace(Stage::Ended(ended));
+        room::tell();
     }
 
     /// Connects, again if the server refuses because of its load, and stays until the end.

@@ -46,7 +46,9 @@ mod options;
 mod pacing;
 mod process;
 mod quote;
+mod reader;
 mod relay;
+mod room;
 mod serving;
 mod stderr;
 mod target;
@@ -68,6 +70,7 @@ pub use module::{
 };
 pub use options::AgentOptions;
 pub use process::Link;
+pub use room::Room;
 pub use stderr::Stderr;
 pub use target::{InvalidTarget, Target};
 pub use tunnel::{AgentInfo, Tunnel};

@@ -21,6 +21,7 @@ use crate::{
     host::HostName,
     library::Modules,
     module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Notices, Resource, ResourceKind},
+    reader,
 };
 
 /// Serves one connection. What a source does may block, so it runs on threads for that, and under a deadline.
@@ -231,14 +232,9 @@ impl Serving {
             let turn = self.common.turns.clone().acquire_owned().await;
             let _shared = SHARED_TURNS.acquire().await;
             // Work that hangs keeps its turn, for it keeps its thread.
-            let work = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                work()
-            });
-            match work.await {
-                Ok(result) => result,
-                Err(error) => Err(ModuleError::new(format!("the module source failed: {error}"))),
-            }
+            let failed = |what: String| ModuleError::new(format!("the module source failed: {what}"));
+            let work = reader::run(turn, work).map_err(|error| failed(error.to_string()))?;
+            work.await.unwrap_or_else(|_| Err(failed("it panicked".to_owned())))
         };
         match tokio::time::timeout(self.timeout, in_turn).await {
             Ok(result) => result,

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     call::{Call, Function, Reply, Script},
@@ -20,6 +21,7 @@ use crate::{
     error::{Error, ErrorKind, Phase, RemoteException},
     host::HostName,
     process::Link,
+    room::{self, Room},
     target::{InvalidTarget, Target},
 };
 
@@ -48,6 +50,8 @@ struct Shared {
     driver: Arc<dyn Driver>,
     config: TunnelConfig,
     current: Mutex<Option<Arc<Connection>>>,
+    /// Told of each connection that is begun.
+    opened: Notify,
     /// How far the connection is that was opened last.
     last: Mutex<Option<watch::Receiver<Stage>>>,
 }
@@ -83,6 +87,7 @@ impl Tunnel {
                 driver,
                 config,
                 current: Mutex::new(None),
+                opened: Notify::new(),
                 last: Mutex::new(None),
             }),
         }
@@ -137,16 +142,22 @@ impl Tunnel {
         self.connection().agent().await
     }
 
-    /// Waits until a connection that is being made is there, or has failed. Returns at once if none is being made.
+    /// Waits until a connection is there, or has failed. It makes none: if there is none yet, it waits until somebody uses the tunnel.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
     pub async fn connected(&self) {
-        let connection = self.current().clone();
-        if let Some(connection) = connection {
-            // Whoever uses the connection is told of its failure.
-            let _ = connection.agent().await;
+        loop {
+            let mut opened = pin!(self.shared.opened.notified());
+            opened.as_mut().enable();
+            let connection = self.current().clone();
+            if let Some(connection) = connection.filter(|connection| !connection.has_ended()) {
+                // Whoever uses the connection is told of its failure.
+                let _ = connection.agent().await;
+                return;
+            }
+            opened.await;
         }
     }
 
@@ -199,8 +210,17 @@ impl Tunnel {
     ///
     /// Dropping the future does not stop the closing.
     pub async fn close(&self) -> Result<(), Error> {
-        let connection = self.current().take();
-        let Some(connection) = connection else { return Ok(()) };
+        let (connection, last) = {
+            let mut current = self.current();
+            (current.take(), self.last().clone())
+        };
+        let Some(connection) = connection else {
+            // One that gave way may still be on its way out. An error says that it is gone with its runtime.
+            if let Some(mut last) = last {
+                let _ = last.wait_for(|stage| matches!(stage, Stage::Ended(_))).await;
+            }
+            return Ok(());
+        };
         // One that has ended by itself is not closed here, however it went; what is left of it is waited for.
         let lived = !connection.has_ended();
         connection.stop();
@@ -208,6 +228,44 @@ impl Tunnel {
             return Err(connection.late_end(self.shared.config.close_timeout));
         }
         Ok(())
+    }
+
+    /// Sets aside what making a connection takes of this process's descriptors, until the value is dropped. Without limit if the tunnel is
+    /// connected, and for one through another, which takes none, what that one's takes.
+    ///
+    /// `None` if there is not enough. [`more_room`](Self::more_room) waits for it, and other tunnels can be asked to
+    /// [give way](Self::give_way), as groups and queues do. Connecting does not ask: it fails where nothing is left.
+    pub fn room(&self) -> Option<Room> {
+        let is_connected = self.current().as_ref().is_some_and(|connection| !connection.has_ended());
+        match self.parent() {
+            _ if is_connected => Some(Room::of_a_connection()),
+            Some(parent) => parent.room(),
+            None => Room::reserve(),
+        }
+    }
+
+    /// Waits until a connection of this process is gone, or for a moment: then it is worth asking for [`room`](Self::room) again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn more_room(&self) {
+        room::changed().await;
+    }
+
+    /// Closes the connection in the background if nobody uses it, so that others have room; returns whether it did.
+    ///
+    /// The tunnel connects again when it is next used.
+    pub fn give_way(&self) -> bool {
+        let mut current = self.current();
+        // Whoever uses it holds it, and while this is locked nobody else can begin to. Without a holder it closes.
+        let is_idle = current
+            .as_ref()
+            .is_some_and(|connection| Arc::strong_count(connection) == 1 && !connection.has_ended());
+        if is_idle {
+            *current = None;
+        }
+        is_idle
     }
 
     async fn answer(&self, call: &Call) -> Result<Reply, Error> {
@@ -274,10 +332,11 @@ impl Tunnel {
         match &*current {
             Some(connection) if !connection.has_ended() => connection.clone(),
             _ => {
-                let mut last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut last = self.last();
                 let Shared { driver, config, .. } = &*self.shared;
                 let connection = Connection::open(driver.clone(), config.clone(), last.take());
                 *last = Some(connection.stage());
+                self.shared.opened.notify_waiters();
                 current.insert(connection).clone()
             }
         }
@@ -285,6 +344,10 @@ impl Tunnel {
 
     pub(crate) fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connection>>> {
         self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<watch::Receiver<Stage>>> {
+        self.shared.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn error(&self, phase: Phase, kind: ErrorKind) -> Error {

@@ -31,6 +31,18 @@ impl Target for Member {
         self.0.connected().await;
     }
 
+    fn room(&self) -> Option<impl Send + 'static> {
+        self.0.room()
+    }
+
+    async fn more_room(&self) {
+        self.0.more_room().await;
+    }
+
+    fn give_way(&self) -> bool {
+        self.0.give_way()
+    }
+
     fn is_unreachable(error: &Error) -> bool {
         matches!(error.phase(), Phase::Handshake | Phase::Spawn)
     }

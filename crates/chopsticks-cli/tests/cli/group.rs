@@ -1,6 +1,8 @@
 //! How many at once, when to stop, and what becomes of the results.
 
-use std::fs;
+use std::{fs, process::Command};
+
+use chopsticks_support::python3;
 
 use crate::bench::Bench;
 
@@ -55,4 +57,47 @@ fn limits_that_are_none_are_refused() {
         let ran = bench.run(&format!("mod:text --on a=local {option}"));
         assert_eq!(ran.code, Some(2), "{option}: {ran:?}");
     }
+}
+
+#[test]
+fn more_targets_than_descriptors_are_called_one_after_another() {
+    let bench = Bench::new();
+    let hosts: String = (0..40).map(|number| format!("h{number}=local\n")).collect();
+    bench.scratch.write("root/hosts", hosts);
+    // `ulimit -n` lowers the hard limit as well.
+    let program = env!("CARGO_BIN_EXE_chopsticks");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh", program, "call", "mod:same", "1", "--on", "@hosts"])
+        .args(["--python", python3().path().to_str().unwrap()])
+        .current_dir(bench.scratch.path().join("root"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.starts_with("40 hosts: 40 ok in "), "{stderr}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 40);
+}
+
+#[test]
+fn failures_among_many_are_told_in_a_table() {
+    let bench = Bench::new();
+    let hosts: Vec<_> = (0..9).map(|number| format!("h{number}=local")).collect();
+    let hosts =
+        format!("{},x=local?python=/nonexistent,y=local?python=/nonexistent,h9=local", hosts.join(","));
+    let ran = bench.run(&format!("mod:same 1 --on {hosts}"));
+    let lines: Vec<_> = ran.stderr.lines().rev().take(4).collect();
+    assert!(lines[0].starts_with("12 hosts: 10 ok, 2 failed in "), "{ran:?}");
+    assert!(
+        lines[1].starts_with("spawn, program-missing      2  ") && lines[1].ends_with("  x, y"),
+        "{ran:?}"
+    );
+    assert!(lines[2].starts_with("ok ") && lines[2].ends_with("  h[0-9]"), "{ran:?}");
+    assert!(lines[3].starts_with("OUTCOME ") && lines[3].ends_with("  WHICH"), "{ran:?}");
+
+    let few = bench.run("mod:fail --on a=local,b=local");
+    assert!(!few.stderr.contains("OUTCOME"), "{few:?}");
+    let asked = bench.run("mod:same 1 --on a=local,b=local --summary");
+    assert!(asked.stderr.contains("\nok ") && asked.stderr.contains("  a, b\n"), "{asked:?}");
+    assert_eq!(bench.run("mod:same 1 --summary --json --on a=local").code, Some(2));
+    let all_ok = bench.run(&format!("mod:same 1 --on {}", hosts.replace("?python=/nonexistent", "")));
+    assert_eq!(all_ok.stderr.lines().count(), 1, "{all_ok:?}");
 }

@@ -1,7 +1,7 @@
 //! A queue that runs.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     mem,
     pin::Pin,
     sync::Arc,
@@ -16,6 +16,7 @@ use super::{
     job::{Ended, Work},
 };
 use crate::{
+    admission::{Admission, Company},
     failure::{Failure, NotStarted},
     run::{Member, Step},
     target::Target,
@@ -26,13 +27,21 @@ use crate::{
 pub(super) struct Drive<'a, T: Target> {
     shared: &'a Arc<Shared<T>>,
     members: SelectAll<Member<'static, Ended<T::Error>, T::Error>>,
-    running: HashMap<usize, Running>,
+    running: HashMap<usize, Running<T>>,
+    admission: Admission,
+    /// Lines that wait for room, without a turn.
+    starved: VecDeque<usize>,
+    /// Lines that are empty, and their targets, which can give way. The last one to become so is behind.
+    done: Vec<(usize, T)>,
+    /// How many have given way for lines that are starved still.
+    given: usize,
     end: Option<Instant>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// A line that has its turn.
-struct Running {
+struct Running<T> {
+    target: T,
     is_connecting: bool,
     entry: Entry,
 }
@@ -41,7 +50,17 @@ impl<'a, T: Target> Drive<'a, T> {
     pub(super) fn new(shared: &'a Arc<Shared<T>>) -> Self {
         let end = shared.limits.timeout.and_then(|after| Instant::now().checked_add(after));
         let deadline = end.map(|end| Box::pin(tokio::time::sleep_until(end)));
-        Self { shared, members: SelectAll::new(), running: HashMap::new(), end, deadline }
+        Self {
+            shared,
+            members: SelectAll::new(),
+            running: HashMap::new(),
+            admission: Admission::default(),
+            starved: VecDeque::new(),
+            done: Vec::new(),
+            given: 0,
+            end,
+            deadline,
+        }
     }
 
     /// Ready once every line is empty.
@@ -52,6 +71,9 @@ impl<'a, T: Target> Drive<'a, T> {
                 self.fail_waiting();
             }
             self.start();
+            if self.relieve(context) {
+                continue;
+            }
             match self.members.poll_next_unpin(context) {
                 Poll::Ready(Some(Step::Connected(at))) => self.connected(at),
                 Poll::Ready(Some(Step::Finished(at, outcome))) => self.finished(at, outcome.ok()),
@@ -66,21 +88,29 @@ impl<'a, T: Target> Drive<'a, T> {
     /// Starts the next operation of each line whose turn it is.
     fn start(&mut self) {
         loop {
+            let Some((at, target)) = self.shared.state().first() else { return };
+            // Asked while nothing is locked.
+            let room = target.as_ref().and_then(|target| self.admission.ask(target));
             let mut state = self.shared.state();
-            let Some(at) = state.turns.next() else { return };
-            let Some(work) = state.lines[at].waiting.pop_front() else {
-                // Its work was taken from it while it waited.
+            state.turns.next();
+            let work = match room {
+                Some(_) => state.lines[at].waiting.pop_front(),
+                None => None,
+            };
+            let (Some(work), Some(room)) = (work, room) else {
                 let key = state.lines[at].key;
                 state.turns.connected(key);
                 state.turns.finished(key);
-                state.lines[at].is_active = false;
+                // Without a target its work was taken from it while it waited.
+                state.lines[at].is_active = target.is_some();
+                self.starved.extend(target.is_some().then_some(at));
                 continue;
             };
             let name = state.lines[at].name.clone();
             let entry = state.record.begin(&name, &work.label);
             drop(state);
-            self.running.insert(at, Running { is_connecting: true, entry });
             let target = work.target.clone();
+            self.running.insert(at, Running { target: target.clone(), is_connecting: true, entry });
             tracing::debug!(host = %target.name(), operation = %work.label, "started");
             let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
             let timeout = match (self.shared.limits.target_timeout, left) {
@@ -90,8 +120,32 @@ impl<'a, T: Target> Drive<'a, T> {
             let ended = work.start(timeout);
             let operation: BoxFuture<'static, _> = Box::pin(async move { Ok(ended.await) });
             let connected = async move { target.connected().await };
-            self.members.push(Member::new(at, operation, connected, None));
+            self.members.push(Member::new(at, operation, connected, None, room));
         }
+    }
+
+    /// Lets a line that waits for room take its turn again, once there is some. Returns whether it did.
+    fn relieve(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(&at) = self.starved.front() else { return false };
+        let target = self.shared.state().lines[at].waiting.front().map(|work| work.target.clone());
+        if let Some(target) = target {
+            let Self { shared, running, admission, starved, done, given, .. } = self;
+            let company = if running.is_empty() { Company::Nobody } else { Company::Others };
+            let admitted = admission.poll(context, &target, company, || {
+                while *given < starved.len() {
+                    let Some((line, target)) = done.pop() else { return };
+                    let is_done = !shared.state().lines[line].is_active;
+                    *given += usize::from(is_done && target.give_way());
+                }
+            });
+            if admitted.is_pending() {
+                return false;
+            }
+        }
+        self.starved.pop_front();
+        self.given = self.given.saturating_sub(1);
+        self.shared.state().resume(at);
+        true
     }
 
     fn connected(&mut self, at: usize) {
@@ -109,9 +163,10 @@ impl<'a, T: Target> Drive<'a, T> {
         let mut failed = Vec::new();
         let mut state = self.shared.state();
         state.leave(at);
-        if let Some(running) = self.running.remove(&at) {
-            state.record.end(running.entry, ended.is_success);
-        }
+        let target = self.running.remove(&at).map(|Running { entry, target, .. }| {
+            state.record.end(entry, ended.is_success);
+            target
+        });
         if ended.unreachable.is_some() {
             failed.extend(state.lines[at].waiting.drain(..));
         }
@@ -119,6 +174,11 @@ impl<'a, T: Target> Drive<'a, T> {
         drop(state);
         // Callbacks run here, and may add operations: also to a line that has just failed.
         (ended.settle)();
+        if let Some(target) = target
+            && !self.shared.state().lines[at].is_active
+        {
+            self.done.push((at, target));
+        }
         if let Some(error) = ended.unreachable {
             fail_all(failed, &Failure::Operation(error));
         }
@@ -144,6 +204,18 @@ impl<'a, T: Target> Drive<'a, T> {
 }
 
 impl<T: Target> State<T> {
+    /// The line whose turn it is, and the target of what it does next.
+    fn first(&self) -> Option<(usize, Option<T>)> {
+        let at = self.turns.peek()?;
+        Some((at, self.lines[at].waiting.front().map(|work| work.target.clone())))
+    }
+
+    /// Lets a line that was passed over wait for its turn again.
+    fn resume(&mut self, at: usize) {
+        self.lines[at].is_active = false;
+        self.activate(at);
+    }
+
     /// Takes the turn from a line that does not connect.
     fn leave(&mut self, at: usize) {
         let line = &mut self.lines[at];
@@ -164,6 +236,9 @@ impl<T: Target> Drop for Drive<'_, T> {
                 state.record.end(running.entry, false);
             }
             state.activate(at);
+        }
+        for at in self.starved.drain(..) {
+            self.shared.state().resume(at);
         }
     }
 }

@@ -5,3 +5,4 @@
 mod group;
 mod hosts;
 mod queue;
+mod room;

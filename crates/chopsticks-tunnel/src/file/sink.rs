@@ -11,9 +11,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::file::{
-    content::{SHA1_LEN, Summary},
-    target::{Attributes, Target},
+use crate::{
+    file::{
+        content::{SHA1_LEN, Summary},
+        target::{Attributes, Target},
+    },
+    room,
 };
 
 /// Where a file is to go.
@@ -77,7 +80,9 @@ impl<'a> Destination<'a> {
         match self {
             Self::Path(path) => {
                 let path = path.unwrap_or_else(fresh);
-                let target = tokio::task::spawn_blocking(move || Target::create(&path, replace)).await??;
+                let target =
+                    tokio::task::spawn_blocking(move || room::patiently(|| Target::create(&path, replace)))
+                        .await??;
                 let (orders, receiver) = mpsc::channel(AHEAD);
                 let thread = tokio::task::spawn_blocking(move || write_all(target, receiver));
                 Ok(Sink::File(FileSink { orders, thread }))

@@ -16,7 +16,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::file::content::{Encoder, Pool, Summary};
+use crate::{
+    file::content::{Encoder, Pool, Summary},
+    room,
+};
 
 /// What a file is made of.
 pub(super) enum Source<'a> {
@@ -142,7 +145,7 @@ pub(super) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
 /// As [`open_regular`], for a path that was looked at.
 pub(super) fn open_checked(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
     let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = File::from(room::patiently(|| Ok(rustix::fs::open(path, flags, Mode::empty())?))?);
     let metadata = file.metadata()?;
     check_regular(&metadata)?;
     Ok((file, metadata))

@@ -19,11 +19,14 @@ use rustix::{
 use sha1::{Digest as _, Sha1};
 use tokio::sync::mpsc;
 
-use crate::file::{
-    content::SHA1_LEN,
-    entry::{self, Looks},
-    target::{self, Attributes, Target},
-    tree_source::Problem,
+use crate::{
+    file::{
+        content::SHA1_LEN,
+        entry::{self, Looks},
+        target::{self, Attributes, Target},
+        tree_source::Problem,
+    },
+    room,
 };
 
 /// What is done next.
@@ -88,7 +91,8 @@ impl Tree {
             }
             Order::File(name, looks) => {
                 let name = self.go(name)?;
-                let target = Target::create_in(self.folder()?.try_clone()?, &name, self.manner.replace)?;
+                let (folder, replace) = (self.folder()?, self.manner.replace);
+                let target = room::patiently(|| Target::create_in(folder.try_clone()?, &name, replace))?;
                 self.file = Some(Writing { target, sha1: Sha1::new(), looks });
                 Ok(())
             }
@@ -119,12 +123,13 @@ impl Tree {
         let folder = if self.entered.is_empty() {
             make(CWD, self.path.as_os_str())?;
             // The target itself may be a link: it is the caller who names it.
-            fs::open(&self.path, flags, Mode::empty())?
+            room::patiently(|| Ok(fs::open(&self.path, flags, Mode::empty())?))?
         } else {
             let name = self.go(name)?;
             let parent = self.folder()?;
             make(parent, &name)?;
-            fs::openat(parent, &name, flags | OFlags::NOFOLLOW, Mode::empty())?
+            let flags = flags | OFlags::NOFOLLOW;
+            room::patiently(|| Ok(fs::openat(parent, &name, flags, Mode::empty())?))?
         };
         self.entered.push((folder, looks));
         Ok(())

@@ -12,10 +12,13 @@ use bytes::{Bytes, BytesMut};
 use rustix::fs::OFlags;
 use tokio::sync::mpsc;
 
-use crate::file::{
-    content::{BLOCK_LEN, Encoder, Pool},
-    entry::{self, Kind, Looks},
-    source::{open_checked, read_blocks},
+use crate::{
+    file::{
+        content::{BLOCK_LEN, Encoder, Pool},
+        entry::{self, Kind, Looks},
+        source::{open_checked, read_blocks},
+    },
+    room,
 };
 
 /// Bytes to send, and how many of them are content of files.
@@ -156,7 +159,7 @@ fn send(pieces: &mpsc::Sender<Result<Piece, Problem>>, out: &mut BytesMut, conte
 }
 
 fn list(path: &Path) -> io::Result<Vec<OsString>> {
-    std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
+    room::patiently(|| std::fs::read_dir(path))?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 fn looks(metadata: &Metadata) -> Looks {

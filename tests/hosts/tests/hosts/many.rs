@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use chopsticks::{Stderr, Tunnel};
+use chopsticks::{Group, Limits, Stderr, Tunnel};
 use chopsticks_hosts::check::{config, tunnel};
 use chopsticks_hosts::lab::ssh;
 use chopsticks_hosts::watch::childless;
+use chopsticks_support::processes;
 use futures::future::join_all;
 
 /// Calls a function on each, and fails with all that failed.
@@ -30,6 +31,33 @@ async fn fifty_tunnels_connect_to_a_server_that_drops_connections() {
     let tunnels: Vec<_> = (0..50).map(|n| tunnel(ssh("strict").name(format!("strict-{n}")))).collect();
     call_all(&tunnels).await;
     close_all(tunnels).await;
+}
+
+/// Some behind a server that drops connections, which must not hold up the others, and one that is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn group_of_hundreds_has_an_outcome_for_each_and_leaves_nothing() {
+    let before = processes::open_descriptors();
+    let name = |alias: &str, count: usize| -> Vec<Tunnel> {
+        (0..count).map(|n| tunnel(ssh(alias).name(format!("{alias}-{n}")))).collect()
+    };
+    let lost = tunnel(ssh("plain").name("lost").python("/nonexistent/python"));
+    let tunnels = name("plain", 120).into_iter().chain(name("strict", 20)).chain([lost]);
+    let limits = Limits::default().max_connecting(64).max_connecting_per_key(40);
+    let group = Group::new(tunnels).expect("the names differ").limits(limits);
+    let sums = group.call::<i64>("far:add", (1, 2)).await;
+    assert_eq!(sums.len(), 141);
+    assert!(sums.successful().all(|(_, sum)| *sum == 3));
+    let failed: Vec<_> = sums.failures().map(|(host, failure)| format!("{host}: {failure}")).collect();
+    assert!(failed.len() == 1 && failed[0].starts_with("lost: "), "{failed:?}");
+
+    // Nobody has connected again: each calls the same agent.
+    let well = group.succeeded(&sums);
+    let (first, second) = (well.call::<u32>("os:getpid", ()).await, well.call::<u32>("os:getpid", ()).await);
+    assert!(first.iter().zip(&second).all(|(first, second)| first.1.as_ref().ok() == second.1.as_ref().ok()));
+    assert_eq!(first.successful().count(), 140);
+    group.close().await.raise_failures().unwrap_or_else(|failures| panic!("{failures}"));
+    childless().await;
+    assert!(processes::open_descriptors() <= before + 8, "{before}, now {}", processes::open_descriptors());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,236 @@
+//! What became of many targets, as a table for people.
+
+use std::{fmt::Write as _, time::Duration};
+
+use chopsticks::HostName;
+
+use crate::{
+    outcome::Failure,
+    output::paint::{self, Paint, harmless},
+};
+
+/// The targets by the kind of their outcome.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    kinds: Vec<Kind>,
+}
+
+/// Targets whose outcomes are of one kind.
+#[derive(Debug)]
+struct Kind {
+    /// `None` if it is success.
+    failure: Option<String>,
+    is_mild: bool,
+    /// With their places among all targets.
+    hosts: Vec<(usize, HostName)>,
+    /// Which was the last to be done, and when.
+    last: (Duration, HostName),
+}
+
+/// When the table is shown.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Show {
+    Always,
+    /// If there are so many targets that failures are lost among the others.
+    #[default]
+    ManyAndFailed,
+}
+
+impl Summary {
+    /// Adds the outcome of a target; `took` is the time from the start of all.
+    pub(super) fn add(&mut self, index: usize, host: HostName, took: Duration, failure: Option<&Failure>) {
+        let label = failure.map(label);
+        let last = (took, host.clone());
+        let Some(kind) = self.kinds.iter_mut().find(|kind| kind.failure == label) else {
+            let is_mild = failure.is_some_and(|failure| failure.is_interrupted() || failure.is_not_started());
+            self.kinds.push(Kind { failure: label, is_mild, hosts: vec![(index, host)], last });
+            return;
+        };
+        kind.hosts.push((index, host));
+        if took >= kind.last.0 {
+            kind.last = last;
+        }
+    }
+
+    /// Composes the table, unless there is no need for it: first success, and then what most targets failed with.
+    pub(super) fn text(&mut self, show: Show, paint: Paint) -> String {
+        let total: usize = self.kinds.iter().map(|kind| kind.hosts.len()).sum();
+        let has_failures = self.kinds.iter().any(|kind| kind.failure.is_some());
+        if total == 0 || show == Show::ManyAndFailed && (total <= FEW || !has_failures) {
+            return String::new();
+        }
+        self.kinds.sort_by_key(|kind| (kind.failure.is_some(), std::cmp::Reverse(kind.hosts.len())));
+        let mut rows = vec![HEADS.map(str::to_owned)];
+        for kind in &mut self.kinds {
+            kind.hosts.sort_by_key(|(index, _)| *index);
+            let (took, host) = &kind.last;
+            rows.push([
+                kind.failure.clone().unwrap_or_else(|| "ok".to_owned()),
+                kind.hosts.len().to_string(),
+                format!("{:.2} s, {}", took.as_secs_f64(), harmless(host.as_str())),
+                harmless(&folded(kind.hosts.iter().map(|(_, host)| host.as_str()))),
+            ]);
+        }
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths = [width(0), width(1), width(2)];
+        let styles = self.kinds.iter().map(|kind| match kind {
+            Kind { failure: None, .. } => paint::HOST,
+            Kind { is_mild: true, .. } => paint::WARNING,
+            Kind { .. } => paint::ERROR,
+        });
+        let mut out = String::new();
+        for (style, [outcome, count, last, which]) in [paint::PLAIN].into_iter().chain(styles).zip(&rows) {
+            paint.push(&mut out, style, outcome);
+            let padding = widths[0] - outcome.chars().count();
+            let (count_width, last_width) = (widths[1] + GAP + padding, widths[2]);
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "{count:>count_width$}  {last:last_width$}  {which}");
+        }
+        out
+    }
+}
+
+/// The fixed name of a failure, and what is known of its cause, or else the phase where that is not the usual one.
+fn label(failure: &Failure) -> String {
+    let Failure { kind, phase, hint, .. } = failure;
+    match hint {
+        Some(hint) => format!("{kind}, {}", hint.cause()),
+        None if phase == "call" => (*kind).to_owned(),
+        None => format!("{kind} in {phase}"),
+    }
+}
+
+/// The names, those with numbers that follow one another as `web[1-7]`; of very many the first ones.
+fn folded<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut runs: Vec<Run<'a>> = Vec::new();
+    for name in names {
+        let run = Run::new(name);
+        match runs.last_mut() {
+            Some(last) if last.precedes(&run) => last.end = run.end,
+            _ => runs.push(run),
+        }
+    }
+    let texts: Vec<_> = runs.iter().take(NAMES_SHOWN).map(Run::text).collect();
+    let mut text = texts.join(", ");
+    let left: u64 = runs.iter().skip(NAMES_SHOWN).map(Run::len).sum();
+    if left > 0 {
+        let _ = write!(text, " and {left} more");
+    }
+    text
+}
+
+/// Names that differ in one number.
+#[derive(Debug)]
+struct Run<'a> {
+    name: &'a str,
+    before: &'a str,
+    after: &'a str,
+    /// The first number, with its digits, and the last; `None` in names without one.
+    start: Option<(&'a str, u64)>,
+    end: Option<u64>,
+}
+
+impl<'a> Run<'a> {
+    fn new(name: &'a str) -> Self {
+        let digits_end = name.rfind(|character: char| character.is_ascii_digit()).map_or(0, |at| at + 1);
+        let before = name[..digits_end].trim_end_matches(|character: char| character.is_ascii_digit());
+        let digits = &name[before.len()..digits_end];
+        let number = digits.parse().ok();
+        Self {
+            name,
+            before,
+            after: &name[digits_end..],
+            start: number.map(|number| (digits, number)),
+            end: number,
+        }
+    }
+
+    /// Whether `next`, of one name, goes on with it.
+    fn precedes(&self, next: &Self) -> bool {
+        let (Some((first, _)), Some(end), Some((digits, number))) = (self.start, self.end, next.start) else {
+            return false;
+        };
+        // `09` is followed by `10`, and `9` as well; `10` is not followed by `011`.
+        let has_zeros = first.starts_with('0') || digits.starts_with('0');
+        (self.before, self.after) == (next.before, next.after)
+            && end.checked_add(1) == Some(number)
+            && (!has_zeros || first.len() == digits.len())
+    }
+
+    fn len(&self) -> u64 {
+        match (self.start, self.end) {
+            (Some((_, start)), Some(end)) => end - start + 1,
+            _ => 1,
+        }
+    }
+
+    fn text(&self) -> String {
+        match (self.start, self.end) {
+            (Some((digits, start)), Some(end)) if end > start => {
+                let (before, after, width) = (self.before, self.after, digits.len());
+                format!("{before}[{digits}-{end:0width$}]{after}")
+            }
+            _ => self.name.to_owned(),
+        }
+    }
+}
+
+const HEADS: [&str; 4] = ["OUTCOME", "HOSTS", "LAST", "WHICH"];
+const GAP: usize = 2;
+/// As many targets as are overlooked at a glance.
+const FEW: usize = 10;
+/// As many names, or runs of them, as fit into a few lines. All of those that failed go to the file of `--failed`.
+const NAMES_SHOWN: usize = 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str) -> HostName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn names_with_numbers_in_a_row_are_folded() {
+        let text = |names: &[&str]| folded(names.iter().copied());
+        assert_eq!(text(&["web1", "web2", "web3", "db1", "web4"]), "web[1-3], db1, web4");
+        assert_eq!(text(&["n08.x", "n09.x", "n10.x", "n11.y"]), "n[08-10].x, n11.y");
+        assert_eq!(text(&["a9", "a10", "a011", "b", "7", "8"]), "a[9-10], a011, b, [7-8]");
+        assert_eq!(text(&["a18446744073709551615", "a0", "a99999999999999999999"]).matches(", ").count(), 2);
+        let many: Vec<_> = (0..100).map(|number| format!("h{}", number * 2)).collect();
+        assert!(folded(many.iter().map(String::as_str)).ends_with(", h58 and 70 more"));
+    }
+
+    #[test]
+    fn failures_of_many_are_told_by_their_kind() {
+        let mut summary = Summary::default();
+        let failed = Failure::of_call("raised", "no");
+        let lost = Failure { phase: "handshake".to_owned(), ..Failure::of_call("timeout", "late") };
+        let seconds = Duration::from_secs;
+        for number in (0..10).rev() {
+            summary.add(number, host(&format!("web{number}")), seconds(number as u64), None);
+        }
+        assert_eq!(summary.text(Show::ManyAndFailed, Paint::new(false)), "");
+        summary.add(11, host("c"), seconds(60), Some(&lost));
+        summary.add(10, host("b"), seconds(2), Some(&failed));
+        summary.add(12, host("d"), seconds(61), Some(&lost));
+        let expected = "\
+OUTCOME               HOSTS  LAST          WHICH
+ok                       10  9.00 s, web9  web[0-9]
+timeout in handshake      2  61.00 s, d    c, d
+raised                    1  2.00 s, b     b
+";
+        assert_eq!(summary.text(Show::ManyAndFailed, Paint::new(false)), expected);
+    }
+
+    #[test]
+    fn table_of_few_is_shown_when_it_is_asked_for() {
+        let mut summary = Summary::default();
+        assert_eq!(summary.text(Show::Always, Paint::new(false)), "");
+        let failure = Failure::not_started("too many had failed".to_owned());
+        summary.add(0, host("a"), Duration::ZERO, Some(&failure));
+        assert_eq!(summary.text(Show::ManyAndFailed, Paint::new(false)), "");
+        let text = summary.text(Show::Always, Paint::new(true));
+        assert!(text.contains("not-started") && text.contains("0.00 s, a  a\n"), "{text:?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! Who may start, where connections take what this process has only so much of.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use tokio::time::Sleep;
+
+use crate::target::Target;
+
+/// What is set aside for a target until it is connected.
+pub(crate) type Room = Box<dyn Send>;
+
+/// Lets targets start when there is room for their connections.
+///
+/// Nothing here waits for ever: if nothing runs whose end could make room, and none comes, the targets try without, and fail with
+/// an error that tells what there was not enough of.
+#[derive(Default)]
+pub(crate) struct Admission {
+    /// Ready when it is worth asking again.
+    changed: Option<BoxFuture<'static, ()>>,
+    /// How long others than those who run here are waited for.
+    patience: Option<Pin<Box<Sleep>>>,
+    /// Whether they were waited for in vain.
+    is_vain: bool,
+}
+
+/// Who else is at work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Company {
+    Nobody,
+    /// Targets run that are done some time.
+    Others,
+}
+
+impl Admission {
+    /// Returns room for `target`, or none if it is to try without. If it is to wait, there is not even that.
+    pub(crate) fn ask<T: Target>(&mut self, target: &T) -> Option<Option<Room>> {
+        match target.room() {
+            Some(room) => {
+                *self = Self::default();
+                Some(Some(Box::new(room)))
+            }
+            None => self.is_vain.then_some(None),
+        }
+    }
+
+    /// Ready with what [`ask`](Self::ask) returns. Until then `make_room` is asked to.
+    pub(crate) fn poll<T: Target>(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &T,
+        company: Company,
+        make_room: impl FnOnce(),
+    ) -> Poll<Option<Room>> {
+        if let Some(room) = self.ask(target) {
+            return Poll::Ready(room);
+        }
+        let changed = self.changed.get_or_insert_with(|| {
+            let target = target.clone();
+            Box::pin(async move { target.more_room().await })
+        });
+        if changed.as_mut().poll(context).is_ready() {
+            self.changed = None;
+            context.waker().wake_by_ref();
+        }
+        // Asked again, because what has changed before the poll was not told.
+        if let Some(room) = self.ask(target) {
+            return Poll::Ready(room);
+        }
+        make_room();
+        if company == Company::Others {
+            self.patience = None;
+            return Poll::Pending;
+        }
+        let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        ready!(patience.as_mut().poll(context));
+        self.is_vain = true;
+        Poll::Ready(None)
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("is_vain", &self.is_vain).finish_non_exhaustive()
+    }
+}
+
+/// As long as a connection usually may take to close.
+const PATIENCE: Duration = Duration::from_secs(5);
