@@ -9,7 +9,8 @@ import time
 import unittest
 import zlib
 
-PY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'py')
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PY, LIB = os.path.join(HERE, 'py'), os.path.join(HERE, 'lib', 'chopsticks')
 SENT = ('agent', 'overlap', 'ending', 'importer')
 HEADER = struct.Struct('>LLBB')
 START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)
@@ -82,13 +83,28 @@ def marked(mark):
     return found
 
 
+def library():
+    """The package `chopsticks` as a codebase, with the module that is made when the agent is built."""
+    found = {'chopsticks._first_stage': ("TEXT = '%s'\n" % first_stage()).encode()}
+    for file in os.listdir(LIB):
+        name, ending = os.path.splitext(file)
+        if ending == '.py':
+            with open(os.path.join(LIB, file), 'rb') as f:
+                found['chopsticks' if name == '__init__' else 'chopsticks.' + name] = f.read()
+    return found
+
+
+def first_stage():
+    with open(os.path.join(PY, 'first_stage.py')) as f:
+        return f.read().strip()
+
+
 def program():
     """The argument of `-c`, and the packed agent for it."""
     if not PROGRAM:
         deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
         packed = deflate.compress(b'\0'.join(source(n) for n in SENT)) + deflate.flush()
-        with open(os.path.join(PY, 'first_stage.py')) as f:
-            PROGRAM.extend((f.read().strip().replace('SIZE', str(len(packed))), packed))
+        PROGRAM.extend((first_stage().replace('SIZE', str(len(packed))), packed))
     return PROGRAM
 
 
