@@ -90,6 +90,12 @@ def native(value):
     return value.encode('utf-8') if OLD and isinstance(value, type(u'')) else value
 
 
+def word(value):
+    """Text for a value: on Python 2 a `str` only if it is ASCII, for no other can be a result."""
+    value = text(value)
+    return value.encode('ascii') if OLD and all(c < u'\x80' for c in value) else value
+
+
 def hosts():
     """The names that lead from the controller to this agent."""
     options = agent['options']

@@ -261,7 +261,6 @@ class Connection(object):
         self.pump()
         try:
             self.read()
-            self.done = True
             status = self.status(1)
             self.lose('%s %s' % (self.program, status))
             self.finish(GRACE if status == 'closed its output' else 0)
@@ -271,12 +270,12 @@ class Connection(object):
         except Exception as e:
             self.lose('%s: %s' % (type(e).__name__, e), None)
             self.finish(0)
-        self.done = True
         inner.pop(self.process.pid, None)
         for pipe in self.process.stdout, self.process.stderr:
             pipe.close()
         if self.clean_up and self.poll() != 0:
             self.clean_up(self.argv)
+        self.done = True
 
     def read(self):
         out, err = self.process.stdout.fileno(), self.process.stderr.fileno()
@@ -437,7 +436,8 @@ class Connection(object):
         stream = self.streams.get(request)
         if operation == CREDIT and len(payload) != 4 or operation in (END, RESET) and len(payload) not in (0, 4):
             raise Malformed('operation 0x%02x with %d bytes' % (operation, len(payload)))
-        if not stream:
+        if not stream or operation == END and stream.ended:
+            # Credit that is given after the end is answered with another, a broken-off one.
             return
         if operation == DATA:
             stream.owed = getattr(stream, 'owed', 0) - len(payload)

@@ -1,5 +1,5 @@
 """What can go wrong with tunnels."""
-from chopsticks._agent import native, text
+from chopsticks._agent import native, text, word
 
 
 class RemoteException(Exception):
@@ -12,10 +12,10 @@ class RemoteException(Exception):
     type_name = None
 
     def __init__(self, msg, host=None, tb=None):
-        self.msg, self.host, self.tb = native(msg), host, native(tb) or None
-        whole = '%s: %s' % (host, self.msg) if host else self.msg
-        if self.tb:
-            whole += '\n\nOn %s:\n%s' % (host, self.tb.rstrip())
+        self.msg, self.host, self.tb = word(msg), host, word(tb) if tb else None
+        whole = '%s: %s' % (host, native(msg)) if host else native(msg)
+        if tb:
+            whole += '\n\nOn %s:\n%s' % (host, native(tb).rstrip())
         Exception.__init__(self, whole)
 
 
@@ -47,4 +47,4 @@ class ErrorResult(object):
 def error_result(error):
     if isinstance(error, RemoteException):
         return ErrorResult(error.msg, error.tb)
-    return ErrorResult('%s: %s' % (type(error).__name__, native(text(str(error)))))
+    return ErrorResult(word('%s: %s' % (type(error).__name__, error)))

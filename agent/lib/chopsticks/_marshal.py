@@ -4,7 +4,6 @@ The reader of Python itself makes code objects, and may crash the process on wha
 """
 import struct
 
-from chopsticks._agent import native
 from chopsticks.pencode import DEPTH, DIGITS
 
 FLAG = 0x80
@@ -63,8 +62,8 @@ class Reader(object):
         if tag == b'u':
             return data.decode('utf-8')
         if tag == b't':
-            # Of Python 2, where it is a `str` all the same.
-            value = native(data.decode('utf-8'))
+            # Text that was interned. On Python 2 it would be a `str`, of which agents write none.
+            value = data.decode('utf-8')
             self.interned.append(value)
             return value
         return data.decode('ascii')

@@ -39,6 +39,8 @@ def is_listed(name):
 def cached(name):
     """The answer to the question for a module or a part, if it is at hand."""
     if name[:1] == '.':
+        if not name[1:].replace('_', '').isalpha():
+            return REPLY, MARSHAL, marshal.dumps(None, 2)
         found = texts.get(name)
         head = ('# %s\n' % name[1:]).encode()
         for part in agent['parts'] if not found else ():

@@ -102,7 +102,8 @@ def decoded(data):
                 number, value = size, objects[size]
             elif tag in MAKE:
                 left = size * 2 if tag == b'd' else size
-                if left > len(data) - pos - promised:
+                # Those that are open are promised to others, and have their bytes behind them, as has this one.
+                if left > len(data) - pos - (promised - len(stack)):
                     raise ValueError('more items than bytes, at byte %d' % pos)
                 if len(stack) >= DEPTH:
                     raise ValueError('nested too deep')
