@@ -133,7 +133,7 @@ class Connection(object):
         slot = Slot(wait)
         with self.lock:
             if self.error:
-                raise self.error
+                raise self.error.copy()
             self.number += 2
             slot.request = self.number
             self.slots[slot.request] = slot

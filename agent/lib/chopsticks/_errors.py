@@ -25,6 +25,12 @@ class Disconnected(RemoteException):
     # Whether there was an agent; and if not, whether the server dropped the connection unseen, and may take it later.
     is_connected = is_refused = False
 
+    def copy(self):
+        """One for each who hears of it: what is raised holds on to where, and so to its tunnel."""
+        error = Disconnected(self.msg, self.host)
+        error.is_connected, error.is_refused = self.is_connected, self.is_refused
+        return error
+
 
 class DepthLimitExceeded(Exception):
     """There would be more tunnels, one in another, than `chopsticks.DEPTH_LIMIT`."""
@@ -47,4 +53,6 @@ class ErrorResult(object):
 def error_result(error):
     if isinstance(error, RemoteException):
         return ErrorResult(error.msg, error.tb)
+    if isinstance(error, KeyboardInterrupt):
+        return ErrorResult('cancelled')
     return ErrorResult(word('%s: %s' % (type(error).__name__, error)))

@@ -1,7 +1,7 @@
 """Groups: one operation on many hosts at once."""
 from collections import OrderedDict
 
-from chopsticks._agent import Interrupted, Wait, guarded, native, start_new_thread
+from chopsticks._agent import Wait, guarded, native, start_new_thread
 from chopsticks._errors import ErrorResult, RemoteException, error_result
 from chopsticks.tunnel import BaseTunnel, Tunnel
 
@@ -32,16 +32,15 @@ class GroupResult(OrderedDict):
 
 
 def together(wait, jobs):
-    """Runs `jobs`, a list of (key, work), at once; returns key -> result, or the error that came of it."""
+    """Runs `jobs`, a list of (key, work), at once; returns key -> result, or an `ErrorResult`."""
     done, waits = {}, []
 
     def run(key, work, own):
         try:
             done[key] = work(own)
-        except Interrupted as e:
-            done[key] = e
         except BaseException as e:
-            done[key] = e
+            # Not `e`, which holds on to where it was raised, and so to the tunnel.
+            done[key] = error_result(e)
         wait.ring()
     for key, work in jobs:
         own = Wait()
@@ -49,7 +48,7 @@ def together(wait, jobs):
         try:
             start_new_thread(run, (key, work, own))
         except Exception as e:
-            done[key] = e
+            done[key] = error_result(e)
     try:
         wait.until(lambda: len(done) == len(jobs))
     finally:
@@ -57,10 +56,6 @@ def together(wait, jobs):
         for own in waits:
             own.stop()
     return done
-
-
-def result_of(found):
-    return error_result(found) if isinstance(found, BaseException) else found
 
 
 class Group(object):
@@ -95,7 +90,7 @@ class Group(object):
                 return tunnel.host, lambda own: work(tunnel, own)
             return together(wait, [job(tunnel) for tunnel in self.tunnels])
         found = guarded(run)
-        return GroupResult((tunnel.host, result_of(found[tunnel.host])) for tunnel in self.tunnels)
+        return GroupResult((tunnel.host, found[tunnel.host]) for tunnel in self.tunnels)
 
     def connect(self):
         """Connects all that are not; returns a `GroupResult` of `None`."""

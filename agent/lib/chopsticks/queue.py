@@ -1,8 +1,10 @@
 """Queues: a line of operations for each host, which each host works off as fast as it can."""
-from chopsticks._agent import Wait, allocate_lock, guarded, start_new_thread
+from chopsticks._agent import Wait, allocate_lock, guarded, sleep, start_new_thread, time
 from chopsticks._errors import Disconnected, error_result
-from chopsticks.group import Group, GroupResult, group_of, result_of
+from chopsticks.group import Group, GroupResult, group_of
 
+# How long a run that has failed waits for what it has cancelled.
+PATIENCE = 5
 __all__ = ['AsyncResult', 'NotCompleted', 'Queue']
 
 
@@ -35,7 +37,7 @@ class AsyncResult(object):
 
     def _add(self, host, found):
         """Takes what came of one host; returns whether that was the last one."""
-        self._found[host] = result_of(found)
+        self._found[host] = found
         return len(self._found) == len(self._hosts)
 
     def _set(self):
@@ -85,7 +87,7 @@ class Queue(object):
         """Runs all operations, also those that callbacks add, and returns when none is left.
 
         Callbacks are called by the thread that calls this. An exception of one ends the run: what is under way is
-        cancelled, and what has not begun stays in the queue.
+        cancelled, which is its result then, and what has not begun stays in the queue.
         """
         working, done = {}, []
         state = [None]
@@ -149,3 +151,12 @@ class Queue(object):
         finally:
             for own in list(working.values()):
                 own.stop()
+            end = time() + PATIENCE
+            while working and time() < end:
+                while done:
+                    host, result, value = done.pop(0)
+                    if not result:
+                        working.pop(host)
+                    elif result._add(host, value):
+                        result._set()
+                sleep(.005 if working else 0)

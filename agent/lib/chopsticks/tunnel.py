@@ -130,7 +130,7 @@ class BaseTunnel(object):
             except Malformed as e:
                 connection.lose('protocol error: %s' % e, None)
                 start_new_thread(connection.finish, (0,))
-                raise connection.error
+                raise connection.error.copy()
             except Disconnected as e:
                 attempt += 1
                 if not e.is_refused or attempt >= ATTEMPTS:
@@ -144,7 +144,7 @@ class BaseTunnel(object):
                     connection.waits_for_hello.append(wait)
             wait.until(lambda: connection.hello or connection.error)
             if connection.error:
-                raise connection.error
+                raise connection.error.copy()
         self._attempt(wait, work)
 
     def _close(self, wait):
@@ -170,7 +170,7 @@ class BaseTunnel(object):
             connection.cancel(slot)
             raise
         if isinstance(slot.answer, Exception):
-            raise slot.answer
+            raise slot.answer.copy()
         operation, form, payload = slot.answer
         if operation == FAIL:
             raise _call.failure(connection, self.host, form, payload)
