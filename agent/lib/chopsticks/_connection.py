@@ -242,6 +242,8 @@ class Connection(object):
                 return message
             request, operation, form, view, _ = message
             if len(view) <= FRAME:
+                # An answer is owed until it is written: who asks and does not read comes to an end.
+                self.asked.discard(request)
                 return frame(request, operation, form, view.tobytes())
             message[3], message[4] = view[FRAME:], True
             # Messages take turns, but for notices: two of one kind must not mix.
@@ -426,7 +428,6 @@ class Connection(object):
     def answer(self, request, name, found):
         operation, form, payload = found
         with self.lock:
-            self.asked.discard(request)
             if operation == REPLY and name:
                 self.sent.add(name)
             self.queue.append([request, operation, form, memoryview(payload), False])
