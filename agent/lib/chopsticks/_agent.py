@@ -14,6 +14,7 @@ inner = agent.setdefault('inner', {})
 
 class Interrupted(KeyboardInterrupt):
     """The call that waits here is cancelled."""
+    __slots__ = ()
 
 
 class Wait(object):

@@ -33,6 +33,7 @@ program = []        # the first stage, the packed agent
 
 class Malformed(Exception):
     """The other side does not keep to the protocol."""
+    __slots__ = ()
 
 
 def packed():

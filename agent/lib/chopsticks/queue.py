@@ -10,6 +10,7 @@ __all__ = ['AsyncResult', 'NotCompleted', 'Queue']
 
 class NotCompleted(Exception):
     """The operation has not been run yet."""
+    __slots__ = ()
 
 
 class AsyncResult(object):
