@@ -29,7 +29,8 @@ def results():
     except RemoteException as e: text = str(e)
     try: g.filter(pid); told = None
     except RemoteException as e: told = str(e)
-    out = [list(found), list(found.successful()), [(h, type(e).__name__, e.msg, e.tb) for h, e in found.failures()], text,
+    out = [list(found), list(found.successful()),
+           [(h, type(e).__name__, e.msg, e.tb) for h, e in found.failures()], text,
            told is not None, isinstance(found, dict), repr(found['bad'])]
     g.close()
     return out
@@ -42,7 +43,8 @@ def filtered():
     with Group(locals_(3)) as g:
         pids = g.call(pid)
         one = [pids['h1']]
-        out = [repr(g.call(fails_on, one)['h0']), g.call(fails_on, one)['h1'].msg, 'fails_on' in g.call(fails_on, one)['h1'].tb]
+        out = [repr(g.call(fails_on, one)['h0']), g.call(fails_on, one)['h1'].msg,
+               'fails_on' in g.call(fails_on, one)['h1'].tb]
         g.tunnels[1].call(setattr, sys, 'flag', 1) if 0 else g.tunnels[1].call(os.putenv, 'A', 'B')
         g.tunnels[1].call(mark)
         return out, repr(g.filter(is_marked)), repr(g.filter(is_marked, exclude=True))
@@ -77,7 +79,8 @@ def files(folder, data):
         for t, k in zip(temporary, ('remote_path', 'local_path')): os.unlink(t[k])
         keep = os.path.join(folder, 'keep')
         with open(keep, 'w') as f: f.write('kept')
-        out.append([tell(tun.put, os.path.join(folder, 'none'), keep), tell(tun.fetch, os.path.join(folder, 'none'), keep),
+        out.append([tell(tun.put, os.path.join(folder, 'none'), keep),
+                    tell(tun.fetch, os.path.join(folder, 'none'), keep),
                     tell(tun.put, source, os.path.join(folder, 'no', 'such')), tell(tun.put, folder, keep),
                     tell(tun.fetch, folder, keep), tell(tun.fetch, source, folder), tell(tun.put, source, folder),
                     tell(tun.fetch, source, os.path.join(folder, 'no', 'such'))])
@@ -113,14 +116,16 @@ def queued(folder):
     touch(path + '-file')
     put = q.put(Group([a, b]), path + '-file')
     def again(value):
-        threads.append(threading.current_thread() is threading.main_thread() if hasattr(threading, 'main_thread') else True)
+        threads.append(threading.current_thread() is threading.main_thread()
+                       if hasattr(threading, 'main_thread') else True)
         seen.append(value)
         if len(seen) < 3: q.call(b, line, path, 'b%d' % len(seen)).with_callback(again)
     q.call(b, line, path, 'b0').with_callback(again)
     q.run()
     for _, f in put.value.successful(): os.unlink(f['remote_path'])
     order = [l for l in open(path).read().split() if l[0] == 'a']
-    out = [early, first.value, [r.value for r in results], order, together.value['a'], type(together.value['bad']).__name__,
+    out = [early, first.value, [r.value for r in results], order,
+           together.value['a'], type(together.value['bad']).__name__,
            list(together.value), type(after.value).__name__, seen, all(threads), len(list(put.value.successful()))]
     q.run()
     a.close(); b.close()
@@ -225,7 +230,8 @@ class Files(Case):
             'import os\nfrom chopsticks import _files\nfrom chopsticks.tunnel import Local\n'
             'def f(path):\n  with Local("own") as tun:\n    tun.connect()\n    update = _files.ready()["new_sha1"]\n'
             '    def changed():\n      with open(path, "ab") as f: f.write(b"y")\n      return update()\n'
-            '    _files.ready()["new_sha1"] = changed\n    tun.put(path, path + "-there")'), u'f', {}, u'x.py', None), text(source))
+            '    _files.ready()["new_sha1"] = changed\n    tun.put(path, path + "-there")'), u'f', {}, u'x.py', None),
+            text(source))
         self.assertIn('It changed while it was read', info['message'])
         self.assertIn('source', info['message'])
         self.assertEqual(os.listdir(folder), ['source'])

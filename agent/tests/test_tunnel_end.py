@@ -1,4 +1,4 @@
-"""How inner agents and their calls end: cancels, closed and lost links, and processes without a program of their own."""
+"""How inner agents and their calls end: cancels, closed and lost links, forks."""
 import os
 import sys
 import unittest
@@ -157,7 +157,8 @@ class Ends(Case):
             else:
                 os.kill(pids[1] if end == 'middle' else agent.process.pid, 15 if end == 'term' else 9)
             gone = pids[:2] if end == 'middle' else pids
-            self.assertTrue(eventually(lambda: not marked(mark) and not [p for p in gone if alive(p)]), (end, marked(mark)))
+            self.assertTrue(eventually(lambda: not marked(mark) and not [p for p in gone if alive(p)]),
+                            (end, marked(mark)))
             if end == 'middle':
                 self.assertTrue(alive(pids[2]) and alive(pids[3]))
 
@@ -181,8 +182,9 @@ class Ends(Case):
 
     def test_descriptors_and_threads_come_back(self):
         agent = self.outer(MINE)
-        count = function('import os\ndef f(): return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))')
-        cycle = function('import mine\ndef f():\n  for i in range(10):\n    with mine.shared as tun: tun.call(mine.pid)\n'
+        count = function(
+            'import os\ndef f(): return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))')
+        cycle = function('import mine\ndef f():\n  for i in range(10):\n    with mine.shared as t: t.call(mine.pid)\n'
                          '  try: mine.Local("x", python="/bin/false").connect()\n  except mine.RemoteException: pass')
         agent.call(cycle)
         before = agent.call(count)

@@ -2,7 +2,7 @@
 """Tunnels from the far side: calls, what travels, what is refused, and how deep they go."""
 import sys
 
-from harness import OLD, Case, Failed, function, interpreters, text
+from harness import OLD, Case, function, interpreters, text
 
 SOURCE = b'''
 import os, sys, threading, time
@@ -121,7 +121,8 @@ class Tunnels(Case):
 
     def test_what_cannot_travel_is_refused_with_advice(self):
         found = self.outer(SOURCE).call('mine:refused')
-        for part, message in zip(('lambda', 'not what mine has' if OLD else 'within another function', 'an instance', 'an instance', 'not callable',
+        for part, message in zip(('lambda', 'not what mine has' if OLD else 'within another function',
+                                  'an instance', 'an instance', 'not callable',
                                   'object is not a primitive type', 'complex is not a primitive type',
                                   'not what mine has of that name'), found):
             self.assertIn(part, message)
@@ -131,7 +132,8 @@ class Tunnels(Case):
     def test_values_arrive_between_all_versions_of_python(self):
         agent = self.outer(SOURCE)
         for python in interpreters():
-            values = [None, True, -1, 1 << 70, 1.5, u'\xe9', [1, (2,)], {u'k': [3]}, set([4]), frozenset([5]), u'', [], ()]
+            values = [None, True, -1, 1 << 70, 1.5, u'\xe9', [1, (2,)], {u'k': [3]},
+                      set([4]), frozenset([5]), u'', [], ()]
             request = agent.call_later('mine:through', text(python), *values)
             kinds, back = agent.result(request)
             self.assertEqual(list(back), values, python)
@@ -147,7 +149,8 @@ class Tunnels(Case):
                       (False, True): ['unicode', 'unicode', 'str'], (False, False): ['str', 'str', 'bytes']}
             self.assertEqual(there, wanted[OLD, is_old], python)
             # Back from there: what 2.7 calls `str` is text to others, and what it marks as bytes is.
-            self.assertEqual(back, {(True, True): ['str', 'unicode', 'str'], (True, False): ['unicode', 'unicode', 'str'],
+            self.assertEqual(back, {(True, True): ['str', 'unicode', 'str'],
+                                    (True, False): ['unicode', 'unicode', 'str'],
                                     (False, True): ['str', 'str', 'bytes'],
                                     (False, False): ['str', 'str', 'bytes']}[OLD, is_old], python)
 
@@ -212,7 +215,8 @@ class Tunnels(Case):
 
     def test_facts_do_not_load_tunnels_and_run_in_inner_agents(self):
         agent = self.outer(b'from chopsticks import facts, helpers\nimport sys\n'
-                           b'def f(): return sorted(n for n, m in sys.modules.items() if m and n.startswith("chopsticks."))\n'
+                           b'def f(): return sorted(n for n in sys.modules'
+                           b' if sys.modules[n] and n[:11] == "chopsticks.")\n'
                            b'def g():\n  from chopsticks import Tunnel, Local\n'
                            b'  with Local() as tun: return tun.call(facts.python_version), Tunnel.__name__')
         self.assertEqual(agent.call('mine:f'), ['chopsticks.facts', 'chopsticks.helpers'])
@@ -257,4 +261,5 @@ class StdErr(Case):
                            b'def f():\n  with Local("outer") as tun: tun.call(middle)',
                            options={u'depth': 1, u'depth_limit': 3})
         agent.call('mine:f')
-        self.assertEqual(agent.errors, [b'[outer] [inner] one\n', b'[outer] [inner] two \xff\n', b'[outer] [inner] rest\n'])
+        self.assertEqual(agent.errors, [
+            b'[outer] [inner] one\n', b'[outer] [inner] two \xff\n', b'[outer] [inner] rest\n'])

@@ -1,4 +1,4 @@
-"""What inner agents send is data, and no more of it than was asked for: values, frames, and programs that are no agents."""
+"""What inner agents send is data, and no more than was asked for: values, frames, programs that are no agents."""
 import marshal
 import os
 import struct
@@ -71,7 +71,8 @@ class Fakes(Case):
     def test_program_that_ends_is_told_with_its_status_and_last_words(self):
         for body, words in (
                 ('sys.stderr.write("Host key verification failed.\\n"); sys.exit(255)',
-                 'fake: handshake: %s exited with 255: Host key verification failed.' % os.path.basename(sys.executable)),
+                 'fake: handshake: %s exited with 255: Host key verification failed.' %
+                 os.path.basename(sys.executable)),
                 ('os.kill(os.getpid(), 9)', 'was killed by signal 9'),
                 ('print("Welcome"); sys.exit(0)', "exited with 0; it printed 'Welcome"),
                 ('os.write(1, start()); sys.exit(4)', 'handshake: %s exited with 4' % os.path.basename(sys.executable)),
@@ -88,12 +89,14 @@ class Fakes(Case):
         self.assertIn("it printed 'Password:", self.told('print("Password:"); sys.stdout.flush(); stay()', 1))
 
     def test_program_that_is_not_there_is_told(self):
-        info = self.outer(b'from chopsticks.tunnel import Local\ndef f(): Local("x", python="/no/such").connect()').fails(
+        info = self.outer(
+            b'from chopsticks.tunnel import Local\ndef f(): Local("x", python="/no/such").connect()').fails(
             'mine:f')
         self.assertIn('x: spawn: /no/such: No such file or directory', info['message'])
 
     def test_noise_in_front_of_an_agent_is_skipped_up_to_a_limit(self):
-        noise = 'n = start(); os.write(1, b"banner \\n" + n[:8] + b"\\xff" * %d); os.write(1, n); hello(); r = call(); ' \
+        noise = 'n = start(); os.write(1, b"banner \\n" + n[:8] + b"\\xff" * %d); os.write(1, n); hello(); ' \
+                'r = call(); ' \
                 'frame(r, 3, 3, b"fine"); stay()'
         self.assertIn(self.told(noise % 100000), ('fine', b'fine'))
         self.assertIn('more than 1048576 bytes came', self.told(
@@ -123,7 +126,8 @@ class Fakes(Case):
                 ('frame(1, 0x22, 0x82, b"N"); frame(1, 0x22, 0x83, b"N")', 'a message of more than'),
                 ('for n in range(1, 131, 2): frame(n, 0x22, 0x82, b"N")', 'more than 64 requests'),
                 ('for n in range(10): frame(1, 0x22, 0x82, b"x" * 131072)', 'a message of more than'),
-                ('import marshal\nfor n in range(1, 1 << 20, 2): frame(n, 0x22, 2, marshal.dumps(u"mine", 2))', 'more than 64'),
+                ('import marshal\nfor n in range(1, 1 << 20, 2): frame(n, 0x22, 2, marshal.dumps(u"mine", 2))',
+                 'more than 64'),
                 ('frame(99998, 9)', 'operation 0x09 for request 99998'),
                 ('frame(r, 0x0a, 0, b"x")', 'operation 0x0a with 1 bytes')):
             found = self.told('r = agent(); %s; stay()' % body if 'for ' not in body else
@@ -140,7 +144,8 @@ class Fakes(Case):
         agent = self.outer(MINE)
         before = len(agent.asked)
         found = self.told(
-            'import marshal\nr = agent()\nquestions = [None, u"os", u"no.such", u"../x", u".x/y", (u"a", 1), (u"chopsticks", None), 5, '
+            'import marshal\nr = agent()\nquestions = [None, u"os", u"no.such", u"../x", u".x/y", (u"a", 1), '
+            '(u"chopsticks", None), 5, '
             '[u"x"], u"", (u"", u"")]\n'
             'for n, q in enumerate(questions): frame(2 * n + 1, 0x22, 2, marshal.dumps(q, 2))\n'
             'seen = b""\n'
@@ -152,7 +157,8 @@ class Fakes(Case):
 
     def test_failure_of_whatever_shape_is_an_exception(self):
         agent = self.outer(MINE)
-        for value in None, [1], {u'type': 1, u'message': [u'x']}, {u'kind': u'raised'}, {u'errno': 1, u'path': 5}, {1: 2}:
+        for value in (None, [1], {u'type': 1, u'message': [u'x']}, {u'kind': u'raised'}, {u'errno': 1, u'path': 5},
+                      {1: 2}):
             found = self.told('import marshal; r = agent(); frame(r, 4, 2, marshal.dumps(%r, 2)); stay()' % (value,),
                               agent=agent)
             self.assertTrue(found.startswith('fake: '), found)
@@ -184,7 +190,8 @@ class Values(Case):
             b'  return [y[1][0] is y, y[1][1] is y, e[u"d"] is e, e[u"a"] is y, u[0][0] is u]\n')
 
     def test_plain_values_are_read_in_every_version(self):
-        values = [None, True, False, 0, -1, 1 << 31, -(1 << 70), 1 << 300, 1.5, -0.0, u'', u'a', u'\xe9' * 300, (), (1, (2,)),
+        values = [None, True, False, 0, -1, 1 << 31, -(1 << 70), 1 << 300, 1.5, -0.0, u'',
+                  u'a', u'\xe9' * 300, (), (1, (2,)),
                   [[]], {}, {u'a': [1], 2: (3,)}, frozenset([1]), [u'same'] * 5, b'\xff' * 3]
         if OLD:
             values.pop()
@@ -202,12 +209,15 @@ class Values(Case):
         n = struct.Struct('>L').pack
         bad = [(0, data) for data in (
             b'', b'n ', b'x', b'i' + n(1) + b'x', b'i' + n(2) + b'+1', b'f' + n(1) + b'_', b'R' + n(9), b'R' + n(1),
-            b't' + n(1) + b'R' + n(3), b'q' + n(1) + b'l' + n(0), b'd' + n(1) + b'l' + n(0) + b'n', b's' + n(2) + b'\xc3(',
-            b's' + n(3) + b'\xed\xa0\x80', b'S' + n(1) + b'\xff', b'l' + n(0xffffffff), b'i' + n(1 << 17) + b'9' * (1 << 17),
+            b't' + n(1) + b'R' + n(3), b'q' + n(1) + b'l' + n(0), b'd' + n(1) + b'l' + n(0) + b'n',
+            b's' + n(2) + b'\xc3(',
+            b's' + n(3) + b'\xed\xa0\x80', b'S' + n(1) + b'\xff', b'l' + n(0xffffffff),
+            b'i' + n(1 << 17) + b'9' * (1 << 17),
             b'Q' + n(1) + b'R' + n(3), (b'l' + n(1)) * 5000 + b'n', b't' + n(2) + b't' + n(1) + b'R' + n(3) + b'n')]
         bad += [(1, data) for data in (
             b'', b'c', b'[' + b'\xff' * 4, b'r\0\0\0\0', b'(\1\0\0\0', b'{N', b'{N0', b'0', b'NN', b'\xa9\1r\0\0\0\0',
-            b'<\1\0\0\0[\0\0\0\0', b'[\1\0\0\0' * 5000 + b'N', b'f\1x', b'R\0\0\0\0', b'l\1\0\0\0\xff\xff', b's\5\0\0\0a',
+            b'<\1\0\0\0[\0\0\0\0', b'[\1\0\0\0' * 5000 + b'N', b'f\1x',
+            b'R\0\0\0\0', b'l\1\0\0\0\xff\xff', b's\5\0\0\0a',
             marshal.dumps(compile('1', 'x', 'eval')), marshal.dumps([1j]), b'.', b'S')]
         for which, data in bad:
             found = self.a.call('mine:read', bytearray(data) if OLD else data, which)

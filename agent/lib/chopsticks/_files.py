@@ -7,7 +7,7 @@ import binascii
 import marshal
 import os
 
-from chopsticks import _agent, _call, _serving
+from chopsticks import _agent, _serving
 from chopsticks._agent import OLD, agent, allocate_lock, native
 from chopsticks._connection import CANCEL, END, EXTEND, MARSHAL, Malformed
 from chopsticks._errors import RemoteException

@@ -54,7 +54,7 @@ def cached(name):
 
 
 def once(question, look, ask):
-    """Returns what `look` finds, else what `ask` returns: of those who look for one thing one asks, and the rest wait."""
+    """Returns what `look` finds, else what `ask` returns: of those who look for one thing, one asks."""
     with lock:
         turn = asking.setdefault(question, [allocate_lock(), 0])
         turn[1] += 1

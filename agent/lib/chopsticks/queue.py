@@ -50,7 +50,7 @@ class AsyncResult(object):
 
 
 class Queue(object):
-    """Each host works off its own line in order, and waits for no other. A host that cannot be reached fails its line."""
+    """Each host works off its own line in order, and waits for no other. One that cannot be reached fails its line."""
 
     def __init__(self):
         self._lock = allocate_lock()

@@ -16,7 +16,7 @@ ATTEMPTS = 8
 
 
 class BaseTunnel(object):
-    """A host on which functions can be called. It connects when it is first used, and again after the connection is lost.
+    """A host on which functions can be called. It connects when it is first used, and again after a loss.
 
     Tunnels are context managers, which close at the end. Any number of threads may use one.
     """
@@ -250,7 +250,7 @@ Tunnel = SSHTunnel
 
 
 class Docker(SubprocessTunnel):
-    """A container of its own, which is removed at the end unless `rm` is false. The image needs a Python, on its `PATH`.
+    """A container of its own, which is removed at the end unless `rm` is false. The image has a Python on its `PATH`.
 
     `program` is the engine's; `podman` takes the same arguments.
     """
