@@ -1,5 +1,6 @@
 //! The drivers of containers, with the images that `cargo xtask test-docker` makes.
 
 mod engine;
+mod outward;
 
 chopsticks_hosts::behaviours! { docker_exec docker_run podman_exec podman_run }
