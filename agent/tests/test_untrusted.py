@@ -4,7 +4,7 @@ import os
 import struct
 import sys
 
-from harness import OLD, Case, function, text
+from harness import OLD, Case, eventually, function, text
 
 # Programs in an agent's place. `open` reads what the controller sends, and gives what follows on from there.
 FAKE = r'''
@@ -48,6 +48,12 @@ class Fake(SubprocessTunnel):
     def argv(self, arguments):
         return [sys.executable, '-S', '-c', self.body, 'fake-canary', str(len(packed()[1]))]
 
+def transfer(body, name):
+    with Fake(body) as tun:
+        tun.connect()
+        os.write(2, b'in\\n')
+        getattr(tun, name)('/etc/hostname', '/nonexistent/target' if name == 'put' else '/tmp/chopsticks-never')
+
 def told(body, timeout=60, times=1):
     tun = Fake(body, timeout)
     try:
@@ -87,6 +93,15 @@ class Fakes(Case):
             self.assertIn('handshake: ', found)
             self.assertIn('no agent answered within 1 s', found)
         self.assertIn("it printed 'Password:", self.told('print("Password:"); sys.stdout.flush(); stay()', 1))
+
+    def test_transfer_that_nobody_answers_can_be_cancelled(self):
+        for name in 'put', 'fetch':
+            agent = self.outer(MINE)
+            request = agent.call_later('mine:transfer', text(FAKE + 'os.write(1, start()); hello(); stay()'), text(name))
+            self.assertTrue(eventually(lambda: agent.errors))
+            agent.cancel(request)
+            self.assertEqual(agent.failure(request)['kind'], 'cancelled')
+            self.assertEqual(agent.call('operator:neg', 1), -1)
 
     def test_program_that_is_not_there_is_told(self):
         info = self.outer(

@@ -62,6 +62,9 @@ def begin(tunnel, wait, connection, operation, options):
         operation, MARSHAL, marshal.dumps(options, 2), wait,
         lambda request: files['Stream'](request, connection.send, connection.send_data))
     wait.on_stop = lambda: slot.stream.on(CANCEL, b'')
+    if wait.stopped:
+        # In between.
+        wait.on_stop()
     return slot
 
 

@@ -135,7 +135,8 @@ def at_hand(name):
         found[name] = entry_of
         if '.' in name:
             work.append(name.rpartition('.')[0])
-        for value in list(vars(sys.modules.get(name, agent['Finder'])).values()):
+        module_of = sys.modules.get(name)
+        for value in list(vars(module_of).values()) if module_of else ():
             other = value.__name__ if type(value) is type(sys) else getattr(type(value), '__module__', None)
             if type(value) is type(at_hand) or type(value) is type:
                 other = value.__module__

@@ -148,9 +148,11 @@ class BaseTunnel(object):
         self._attempt(wait, work)
 
     def _close(self, wait):
+        if os.getpid() != agent['PID']:
+            return
         with self._opening:
             connection, self._connection = self._connection, None
-        if connection and os.getpid() == agent['PID']:
+        if connection:
             connection.close()
 
     def _call(self, wait, function, args, kwargs):
@@ -219,7 +221,8 @@ class SubprocessTunnel(BaseTunnel):
 
 class Local(SubprocessTunnel):
     """A process on this host, by the interpreter that runs this unless `python2` or `python3` says otherwise."""
-    python2 = python3 = sys.executable
+    python2 = sys.executable or SubprocessTunnel.python2
+    python3 = sys.executable or SubprocessTunnel.python3
 
     def __init__(self, name='localhost', python=None):
         self.host, self.python = native(name), python
