@@ -168,6 +168,16 @@ class Tunnels(Case):
     def test_threads_share_a_tunnel(self):
         self.assertEqual(self.outer(SOURCE).call('mine:many', 20), (400, True))
 
+    def test_messages_take_turns_but_for_notices(self):
+        body = ('from chopsticks._connection import HEADER, Connection\nfrom threading import Lock\n'
+                'def f():\n  c = Connection.__new__(Connection)\n  c.lock, c.asked = Lock(), set()\n'
+                '  c.queue = [[r, o, 2, memoryview(b"x" * size), False] for r, o, size in\n'
+                '             ((2, 32, 300000), (4, 32, 1), (0, 33, 200000), (6, 32, 1))]\n'
+                '  frames = [c.next_frame() for _ in range(8)]\n'
+                '  return [HEADER.unpack(frame[:10])[1:] for frame in frames if frame]')
+        self.assertEqual(self.outer().call(function(body)), [
+            (2, 32, 0x82), (4, 32, 2), (0, 33, 0x82), (0, 33, 2), (6, 32, 2), (2, 32, 0x82), (2, 32, 2)])
+
     def test_large_values_go_both_ways(self):
         self.assertEqual(self.outer(SOURCE).call('mine:large', 9 << 20), (9 << 20, 2))
 

@@ -97,7 +97,8 @@ class Fakes(Case):
     def test_transfer_that_nobody_answers_can_be_cancelled(self):
         for name in 'put', 'fetch':
             agent = self.outer(MINE)
-            request = agent.call_later('mine:transfer', text(FAKE + 'os.write(1, start()); hello(); stay()'), text(name))
+            request = agent.call_later('mine:transfer', text(FAKE + 'os.write(1, start()); hello(); stay()'),
+                                      text(name))
             self.assertTrue(eventually(lambda: agent.errors))
             agent.cancel(request)
             self.assertEqual(agent.failure(request)['kind'], 'cancelled')

@@ -4,8 +4,10 @@ The reader of Python itself makes code objects, and may crash the process on wha
 """
 import struct
 
-from chopsticks.pencode import DEPTH, DIGITS
-
+# Containers in containers. Reading takes no more of the stack for more, but comparing and printing do.
+DEPTH = 1000
+# A number of this many digits takes milliseconds to read, and ten times as many a hundred times as long.
+DIGITS = 1 << 16
 FLAG = 0x80
 CONSTANTS = {b'N': None, b'T': True, b'F': False}
 NUMBERS = dict((tag, struct.Struct(form)) for tag, form in ((b'i', '<i'), (b'I', '<q'), (b'g', '<d')))

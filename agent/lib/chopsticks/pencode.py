@@ -3,13 +3,10 @@ import re
 import struct
 
 from chopsticks._agent import OLD, agent, native
+from chopsticks._marshal import DEPTH, DIGITS
 
 # Marks 8-bit data on Python 2, whose `str` passes for text.
 Bytes = bytearray if OLD else bytes
-# Containers in containers. Reading takes no more of the stack for more, but comparing and printing do.
-DEPTH = 1000
-# A number of this many digits takes milliseconds to read, and ten times as many a hundred times as long.
-DIGITS = 1 << 16
 INTEGER = re.compile(br'-?[0-9]+\Z')
 FLOAT = re.compile(br'(-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?|-?inf|nan)\Z')
 SURROGATE = re.compile(b'\xed[\xa0-\xbf]')

@@ -1,7 +1,6 @@
 """Tunnels from this host to others: each has an agent at its other end, on which functions can be called."""
 import os
 import sys
-from random import random
 
 import chopsticks
 from chopsticks import _call, _command, _serving
@@ -135,7 +134,8 @@ class BaseTunnel(object):
                 attempt += 1
                 if not e.is_refused or attempt >= ATTEMPTS:
                     raise
-            wait.pause(min(.1 * 2 ** attempt, 4) * (.5 + random() / 2))
+            # Not all at once that were dropped together. `random` takes longer to import than an agent to start.
+            wait.pause(min(.1 * 2 ** attempt, 4) * (.5 + ord(os.urandom(1)) / 512.))
 
     def _connect(self, wait):
         def work(connection):
