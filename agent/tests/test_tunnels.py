@@ -235,6 +235,40 @@ class Tunnels(Case):
         self.assertIn('nothing', info['message'])
 
 
+class Drivers(Case):
+    MINE = (b'from chopsticks.tunnel import *\n'
+            b'class Own(SSHTunnel): python2 = python3 = "/opt/python"\n'
+            b'class Lxc(SubprocessTunnel):\n  def __init__(self, name): self.host = name\n'
+            b'  def command(self, python): return ["lxc-attach", "-n", self.host, "--"] + python\n'
+            b'def argv(kind, *args, **kwargs): return globals()[kind](*args, **kwargs).argv(["-c", "a\'b(c)"])\n'
+            b'def changed():\n  Tunnel.python2 = Tunnel.python3 = "/x"\n'
+            b'  return argv("Tunnel", "h")[-1], argv("Own", "h")[-1]')
+
+    def test_arguments_are_those_of_the_programs(self):
+        agent = self.outer(self.MINE)
+        python = '/usr/bin/python2' if OLD else '/usr/bin/python3'
+        sudo = ['sudo', '--non-interactive', '--set-home', '-u']
+        tail = ['-c', "a'b(c)"]
+        self.assertEqual(agent.call('mine:argv', u'Local'), [agent.hello['executable']] + tail)
+        self.assertEqual(agent.call('mine:argv', u'Local', python=u'/p'), ['/p'] + tail)
+        self.assertEqual(agent.call('mine:argv', u'Sudo', u'www'), sudo + ['www', '--', python] + tail)
+        self.assertEqual(agent.call('mine:argv', u'Lxc', u'box'), ['lxc-attach', '-n', 'box', '--', python] + tail)
+        words = agent.call('mine:argv', u'SSHTunnel', u'h', u'me', 2222, True)
+        self.assertEqual(words[:7], ['ssh', '-T', '-x', '-l', 'me', '-p', '2222'])
+        self.assertIn('BatchMode=yes', words)
+        self.assertEqual(words[-3:], ['--', 'h', "exec %s root -- %s -c 'a'\\''b(c)'" % (' '.join(sudo), python)])
+        words = agent.call('mine:argv', u'Docker', u'box', image=u'python:3')
+        self.assertEqual(words[:7], ['docker', 'run', '-i', '--log-driver', 'none', '--init', '--rm'])
+        self.assertEqual(words[-6:], ['--name', 'box', 'python:3', 'python2' if OLD else 'python3'] + tail)
+        self.assertEqual([word.partition('=')[0] for word in words if word.startswith('chopsticks.')],
+                         ['chopsticks.controller', 'chopsticks.connection'])
+        self.assertNotIn('--rm', agent.call('mine:argv', u'Docker', u'box', rm=False))
+
+    def test_interpreter_is_set_for_a_class_and_for_all(self):
+        self.assertEqual(self.outer(self.MINE).call('mine:changed'), (
+            "exec /x -c 'a'\\''b(c)'", "exec /opt/python -c 'a'\\''b(c)'"))
+
+
 class Depth(Case):
     def test_recursion_ends_at_the_limit_with_the_path(self):
         info = self.outer(SOURCE, options={u'host': u'localhost', u'hosts': [u'localhost'], u'depth': 1,

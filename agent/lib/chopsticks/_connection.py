@@ -121,8 +121,9 @@ class Connection(object):
         try:
             self.process = Popen(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, close_fds=True, bufsize=0)
         except (EnvironmentError, TypeError, ValueError) as e:
-            # Python 2 does not tell which file.
-            raise Disconnected('spawn: %s: %s' % (native(argv[0]), getattr(e, 'strerror', None) or e), self.host)
+            # Not in its own words: some versions tell which file, and some do not.
+            why = os.strerror(e.errno) if getattr(e, 'errno', None) else e
+            raise Disconnected('spawn: %s: %s' % (native(argv[0]), why), self.host)
         self.fd = self.process.stdin.fileno()
         fcntl.fcntl(self.fd, fcntl.F_SETFL, os.O_NONBLOCK)
         inner[self.process.pid] = self

@@ -1,6 +1,7 @@
 """What the tests call on hosts that open tunnels of their own. Runs on Python 2.7 and later."""
 
 import os
+import signal
 
 import far
 from chopsticks.group import Group
@@ -55,12 +56,28 @@ def by_address(host):
     return command
 
 
+class Engine(Docker):
+    def command(self, python):
+        words = super(Engine, self).command(python)
+        return words[:2] + ['--network', 'none'] + words[2:]
+
+
+def lose_client(program, image, name):
+    """Kills the client of a container; returns what is said of it."""
+    Engine.program = program
+    tunnel = Engine(name, image=image, python='python3')
+    tunnel.call(far.pid)
+    os.kill(tunnel._connection.process.pid, signal.SIGKILL)
+    try:
+        tunnel.call(far.nap, 600)
+    except RemoteException as error:
+        return str(error)
+    finally:
+        tunnel.close()
+
+
 def pool(program, image, names, mark):
     """Works off ten calls in containers, by one queue; the processes are within those."""
-    class Engine(Docker):
-        def command(self, python):
-            words = super(Engine, self).command(python)
-            return words[:2] + ['--network', 'none'] + words[2:]
     Engine.program = program
     tunnels = [Engine(name, image=image, python='python3') for name in names]
     with Group(tunnels):

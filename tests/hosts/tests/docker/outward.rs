@@ -3,7 +3,7 @@
 use chopsticks::Local;
 use chopsticks_hosts::check::tunnel;
 use chopsticks_hosts::lab;
-use chopsticks_hosts::watch::canary;
+use chopsticks_hosts::watch::{canary, eventually};
 use chopsticks_support::Scratch;
 
 #[tokio::test]
@@ -26,5 +26,19 @@ async fn pool_of_containers_is_driven_by_one_queue() {
         tunnel.close().await.unwrap();
         let left = lab::run(engine, ["ps", "--all", "--format", "{{.Names}}"]);
         assert!(!names.iter().any(|name| left.contains(name.as_str())), "{engine}: {left}");
+    }
+}
+
+#[tokio::test]
+async fn container_whose_client_was_killed_is_removed() {
+    for engine in ["docker", "podman"] {
+        let name = canary("lost");
+        let tunnel = tunnel(Local::new());
+        let call = tunnel.call("outward:lose_client", (engine, lab::newest_image(), name.as_str()));
+        let said: String = call.await.unwrap_or_else(|error| panic!("{engine}: {}", error.report()));
+        assert!(said.contains("was killed by signal 9"), "{said}");
+        let is_left = || lab::run(engine, ["ps", "--all", "--format", "{{.Names}}"]).contains(name.as_str());
+        assert!(eventually(|| !is_left()).await, "{engine}: {name} is left");
+        tunnel.close().await.unwrap();
     }
 }
