@@ -22,6 +22,9 @@ const FETCHED: [&str; 10] = [
     "values",
 ];
 
+/// The library's module that has the first stage.
+const FIRST_STAGE_MODULE: &str = "_first_stage";
+
 fn main() {
     println!("cargo::rerun-if-changed=lib");
     println!("cargo::rerun-if-changed=py");
@@ -63,24 +66,30 @@ fn main() {
         .and_then(|mut f| f.write_all(&packed))
         .expect("OUT_DIR is writable");
 
-    fs::write(out.join("library.rs"), library(out)).expect("OUT_DIR is writable");
-
     let first = fs::read_to_string("py/first_stage.py").expect("the file is part of the package");
+    fs::write(out.join("library.rs"), library(out, first.trim_end())).expect("OUT_DIR is writable");
     fs::write(out.join("first_stage.py"), first.trim_end().replace("SIZE", &packed.len().to_string()))
         .expect("OUT_DIR is writable");
 }
 
 /// Strips the package `chopsticks` and returns the table of its modules, each package in front of what is in it.
-fn library(out: &Path) -> String {
+///
+/// One module is made here: it has the first stage, for tunnels from the far side, where what is packed has another size.
+fn library(out: &Path, first_stage: &str) -> String {
     let folder = fs::read_dir("lib/chopsticks").expect("the folder is part of the package");
     let names = folder.map(|entry| entry.expect("the folder can be read").file_name());
     let mut names: Vec<_> =
         names.filter_map(|name| Some(name.to_str()?.strip_suffix(".py")?.to_owned())).collect();
     names.sort_by_key(|name| (name != "__init__", name.clone()));
     let mut table = String::from("&[\n");
+    names.push(FIRST_STAGE_MODULE.to_owned());
     for name in names {
-        let original = fs::read_to_string(format!("lib/chopsticks/{name}.py")).expect("the file can be read");
-        fs::write(out.join(format!("lib_{name}.py")), strip(&original)).expect("OUT_DIR is writable");
+        let source = if name == FIRST_STAGE_MODULE {
+            format!("TEXT = '{first_stage}'\n")
+        } else {
+            strip(&fs::read_to_string(format!("lib/chopsticks/{name}.py")).expect("the file can be read"))
+        };
+        fs::write(out.join(format!("lib_{name}.py")), source).expect("OUT_DIR is writable");
         let module = if name == "__init__" { "chopsticks".to_owned() } else { format!("chopsticks.{name}") };
         writeln!(
             table,

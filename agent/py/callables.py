@@ -20,7 +20,7 @@ class Loader(object):
 
 
 def from_source(source, name, values, file, module=None):
-    key = source, module
+    key, given = (source, module), file
     if OLD:
         # There a byte order mark says what the bytes of a text are.
         source = source if type(source) is bytes else b'\xef\xbb\xbf' + source.encode('utf-8')
@@ -39,6 +39,8 @@ def from_source(source, name, values, file, module=None):
         if not made[1]:
             made[1:] = make(source, values, file, module, not name)
     made[1].__dict__.update(values)
+    # For tunnels from here, which pass the text on.
+    made[1].__loader__.given = key[0], values, given, module
     if not name:
         value = eval(made[2], made[1].__dict__)
         if not callable(value):

@@ -30,6 +30,8 @@ def end_call(request):
         others = set()
         awaiting = globals().get('tasks', ())
         threads = [thread for other, (thread, _) in list(calls.items()) if other != request]
+        # Nor agents of tunnels from here, which end with their tunnels, and what calls of theirs started with those.
+        others.update(globals().get('inner', ()))
         # The thread of the event loop is that of all who wait for it.
         threads += [loops[1] for other in list(awaiting) if other != request][:1]
         for thread in threads:
@@ -79,6 +81,7 @@ def interrupt(request, n):
     if task:
         return interrupt_task(task, n)
     thread = calls.get(request, (0,))[0]
+    wake(thread, request)
     if thread == MAIN:
         if hasattr(signal, 'pthread_kill'):
             signal.pthread_kill(MAIN, signal.SIGINT)
@@ -95,6 +98,14 @@ def interrupt(request, n):
                     ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
 
 
+def wake(thread, request=0):
+    """Stops the wait for an inner agent: most Pythons wait for a lock until it opens. Returns whether there was one."""
+    waiting = globals().get('wakers', {}).get(thread)
+    if waiting and (not request or request in waiting.calls):
+        waiting.stop()
+        return True
+
+
 def interrupt_task(task, n):
     """Cancels what awaits; what runs and does not come back to the event loop is interrupted there."""
     import asyncio
@@ -105,6 +116,8 @@ def interrupt_task(task, n):
     loop, thread = loops
     running = getattr(asyncio, 'current_task', None) or asyncio.Task.current_task
     if n and running(loop) is task:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+        with strike:
+            if not wake(thread):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
     else:
         loop.call_soon_threadsafe(task.cancel)

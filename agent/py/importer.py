@@ -36,11 +36,9 @@ class CodebaseLoader(Finder):
         there = sys.modules.get(name)
         module = there or sys.modules.setdefault(name, type(sys)(name))
         module.__loader__ = self
-        module.__package__ = name
+        module.__package__ = name if self.kind else name.rpartition('.')[0]
         if self.kind:
             module.__path__ = [self.place]
-        else:
-            module.__package__ = name.rpartition('.')[0]
         if self.file:
             module.__file__ = self.file
         try:
@@ -49,7 +47,7 @@ class CodebaseLoader(Finder):
             if not there:
                 del sys.modules[name]
             raise
-        return module
+        return sys.modules[name]
 
 
 def native(name):

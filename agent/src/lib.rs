@@ -91,7 +91,9 @@ mod tests {
         let names: Vec<_> = LIBRARY.iter().map(|module| module.name).collect();
         assert_eq!(names[0], "chopsticks");
         assert!(names.contains(&"chopsticks.facts") && names.contains(&"chopsticks.helpers"), "{names:?}");
-        for module in LIBRARY {
+        assert!(LIBRARY.iter().any(|module| module.source.contains("SIZE-len(b)")), "the first stage");
+        // That module is made when the crate is built.
+        for module in LIBRARY.iter().filter(|module| module.name != "chopsticks._first_stage") {
             let file = module.file.strip_prefix("<chopsticks>/").unwrap();
             let original = std::fs::read_to_string(format!("lib/chopsticks/{file}")).unwrap();
             for (line, original) in module.source.lines().zip(original.lines()) {

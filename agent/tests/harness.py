@@ -1,15 +1,18 @@
 """Plays the controller for an agent under the interpreter that runs the tests."""
 import marshal
 import os
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
 import zlib
 
-PY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'py')
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PY, LIB = os.path.join(HERE, 'py'), os.path.join(HERE, 'lib', 'chopsticks')
 SENT = ('agent', 'overlap', 'ending', 'importer')
 HEADER = struct.Struct('>LLBB')
 START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)
@@ -19,6 +22,7 @@ OLD = sys.version_info < (3,)
 # No step of any test takes this long; it turns a hang into a failure.
 PATIENCE = 15
 PROGRAM = []
+FOUND = []
 
 
 def source(name):
@@ -82,13 +86,51 @@ def marked(mark):
     return found
 
 
+def library():
+    """The package `chopsticks` as a codebase, with the module that is made when the agent is built."""
+    found = {'chopsticks._first_stage': ("TEXT = '%s'\n" % first_stage()).encode()}
+    for file in os.listdir(LIB):
+        name, ending = os.path.splitext(file)
+        if ending == '.py':
+            with open(os.path.join(LIB, file), 'rb') as f:
+                found['chopsticks' if name == '__init__' else 'chopsticks.' + name] = f.read()
+    return found
+
+
+def interpreters():
+    """This one, and the oldest and newest others that are found: on PATH, those of pyenv, and `CHOPSTICKS_PYTHON`."""
+    if not FOUND:
+        root = os.environ.get('PYENV_ROOT') or os.path.expanduser('~/.pyenv')
+        paths = [os.path.join(folder, name) for folder in os.environ.get('PATH', '').split(':')
+                 for name in ('python2.7', 'python3') if 'shims' not in folder]
+        paths += [os.path.join(root, 'versions', name, 'bin', 'python') for name in (
+            os.listdir(os.path.join(root, 'versions')) if os.path.isdir(os.path.join(root, 'versions')) else ())]
+        paths += os.environ.get('CHOPSTICKS_PYTHON', '').split(':')
+        versions = {}
+        for path in paths:
+            if path and os.access(path, os.X_OK):
+                run = subprocess.Popen([path, '-S', '-c', 'import sys; print("%d.%03d" % sys.version_info[:2])'],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                version = run.communicate()[0].decode('ascii', 'replace').strip()
+                if not run.returncode and (version == '2.007' or version >= '3.004'):
+                    versions[version] = path
+        threes = sorted(v for v in versions if v > '3')
+        FOUND.extend([sys.executable] + [versions[v] for v in sorted(set(
+            threes[:1] + threes[-1:] + [v for v in versions if v < '3']))])
+    return FOUND
+
+
+def first_stage():
+    with open(os.path.join(PY, 'first_stage.py')) as f:
+        return f.read().strip()
+
+
 def program():
     """The argument of `-c`, and the packed agent for it."""
     if not PROGRAM:
         deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
         packed = deflate.compress(b'\0'.join(source(n) for n in SENT)) + deflate.flush()
-        with open(os.path.join(PY, 'first_stage.py')) as f:
-            PROGRAM.extend((f.read().strip().replace('SIZE', str(len(packed))), packed))
+        PROGRAM.extend((first_stage().replace('SIZE', str(len(packed))), packed))
     return PROGRAM
 
 
@@ -302,3 +344,13 @@ class Case(unittest.TestCase):
         agent = Agent(*args, **kwargs)
         self.addCleanup(agent.kill)
         return agent
+
+    def outer(self, source=b'', **kwargs):
+        """An agent that can open tunnels, with a module `mine`."""
+        modules = dict(library(), mine=source, **kwargs.pop('modules', {}))
+        return self.agent(modules, **kwargs)
+
+    def folder(self):
+        folder = tempfile.mkdtemp(prefix='chopsticks-')
+        self.addCleanup(shutil.rmtree, folder, True)
+        return folder

@@ -1,1 +1,37 @@
 """What every host can import, whatever else its tunnel serves."""
+import sys
+
+HOMES = {
+    'tunnel': ('BaseTunnel', 'DepthLimitExceeded', 'Docker', 'ErrorResult', 'Local', 'RemoteException', 'SSHTunnel',
+               'SubprocessTunnel', 'Sudo', 'Tunnel'),
+    'group': ('Group', 'GroupResult'),
+    'queue': ('AsyncResult', 'NotCompleted', 'Queue')}
+
+
+def options():
+    """Those of this agent; none where the package was imported from a disk."""
+    run = getattr(globals().get('__loader__'), 'exec_module', None)
+    return getattr(getattr(run, '__func__', None), '__globals__', {}).get('options', {})
+
+
+class Package(type(sys)):
+    """Imports what is asked for by name when it is first asked for: facts need no tunnels.
+
+    Modules have no such hook before Python 3.7, instances of a class of modules always had.
+    """
+
+    def __getattr__(self, name):
+        for home, names in HOMES.items():
+            if name in names:
+                __import__('chopsticks.' + home)
+                return getattr(sys.modules['chopsticks.' + home], name)
+        raise AttributeError("module 'chopsticks' has no attribute %r" % name)
+
+
+# How many tunnels, one in another, may lead from the controller to an agent.
+DEPTH_LIMIT = options().get('depth_limit', 2)
+package = Package(__name__)
+# Python 2 empties a module that nobody holds any more.
+package.origin = sys.modules[__name__]
+package.__dict__.update((name, value) for name, value in list(globals().items()) if name != 'package')
+sys.modules[__name__] = package

@@ -50,7 +50,7 @@ impl Modules {
     /// What functions of the module `name` will import.
     pub(crate) fn needed(&self, name: &str) -> Vec<ModuleEntry> {
         if is_ours(name) {
-            return LIBRARY.iter().map(entry).collect();
+            return part(if LIGHT.contains(&name) { Extent::Light } else { Extent::Tunnels });
         }
         let needed = self.codebase.as_ref().map(|codebase| codebase.needed(name));
         with_ours(needed.unwrap_or_default(), &[])
@@ -79,13 +79,38 @@ impl Modules {
 /// Takes from what is needed by `source` what has our name, and adds the package if anything names it.
 fn with_ours(mut needed: Vec<ModuleEntry>, source: &[u8]) -> Vec<ModuleEntry> {
     needed.retain(|entry| !is_ours(&entry.name));
-    // Whether it is an import can stay open: in vain it costs bytes alone.
-    let finder = memmem::Finder::new(PACKAGE);
-    let is_named = |source: &[u8]| finder.find(source).is_some();
-    if is_named(source) || needed.iter().any(|entry| is_named(&entry.source)) {
-        needed.extend(LIBRARY.iter().map(entry));
+    let sources = needed.iter().map(|entry| entry.source.as_ref()).chain([source]);
+    if let Some(extent) = sources.filter_map(extent).max() {
+        needed.extend(part(extent));
     }
     needed
+}
+
+/// How much of the package goes ahead.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Extent {
+    /// Facts and helpers, which most who name the package want alone.
+    Light,
+    /// All of it.
+    Tunnels,
+}
+
+/// How much of the package a source names. Whether that is an import can stay open: in vain it costs bytes alone.
+fn extent(source: &[u8]) -> Option<Extent> {
+    let is_named = |word: &str| memmem::find(source, word.as_bytes()).is_some();
+    if !is_named(PACKAGE) {
+        return None;
+    }
+    let is_light = !TUNNEL_WORDS.iter().any(|word| is_named(word));
+    Some(if is_light { Extent::Light } else { Extent::Tunnels })
+}
+
+fn part(extent: Extent) -> Vec<ModuleEntry> {
+    LIBRARY
+        .iter()
+        .filter(|module| extent == Extent::Tunnels || LIGHT.contains(&module.name))
+        .map(entry)
+        .collect()
 }
 
 fn is_ours(name: &str) -> bool {
@@ -100,6 +125,11 @@ fn entry(module: &LibraryModule) -> ModuleEntry {
 }
 
 const PACKAGE: &str = "chopsticks";
+/// What needs no tunnels.
+const LIGHT: [&str; 3] = ["chopsticks", "chopsticks.facts", "chopsticks.helpers"];
+/// One of these is in every source that opens tunnels, by whatever name.
+const TUNNEL_WORDS: [&str; 9] =
+    ["tunnel", "Tunnel", "Local", "Docker", "Sudo", "group", "Group", "Queue", "pencode"];
 
 #[cfg(test)]
 mod tests {
@@ -164,5 +194,18 @@ mod tests {
         assert_eq!(names(&modules.needed("uses"))[..2], ["uses", "chopsticks"]);
         assert_eq!(names(&modules.needed_by_source(b"import chopsticks.facts"))[0], "chopsticks");
         assert!(modules.needed_by_source(b"import os").is_empty());
+    }
+
+    #[test]
+    fn tunnels_go_ahead_only_where_they_are_named() {
+        let modules = Modules::new(Some(Arc::new(Shadow)));
+        for source in ["from chopsticks import facts", "import chopsticks.helpers"] {
+            assert_eq!(names(&modules.needed_by_source(source.as_bytes())), LIGHT);
+        }
+        for source in ["from chopsticks import facts, Local", "import chopsticks.queue as q\nq.Queue()"] {
+            assert_eq!(modules.needed_by_source(source.as_bytes()).len(), LIBRARY.len());
+        }
+        assert_eq!(names(&modules.needed("chopsticks.facts")), LIGHT);
+        assert_eq!(modules.needed("chopsticks.tunnel").len(), LIBRARY.len());
     }
 }

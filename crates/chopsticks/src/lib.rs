@@ -82,6 +82,10 @@ pub use crate::{
 struct ReadmeDoctests;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/far-side.md")]
+struct FarSideDoctests;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/files.md")]
 struct FilesDoctests;
 

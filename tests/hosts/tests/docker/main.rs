@@ -1,6 +1,7 @@
 //! The drivers of containers, with the images that `cargo xtask test-docker` makes.
 
 mod engine;
+mod outward;
 mod pool;
 
 chopsticks_hosts::behaviours! { docker_exec docker_run podman_exec podman_run via_local_docker via_podman_local }

@@ -2,6 +2,7 @@
 
 mod links;
 mod many;
+mod outward;
 mod ssh;
 mod sudo;
 

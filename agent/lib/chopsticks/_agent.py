@@ -1,0 +1,131 @@
+"""The agent that runs this: its namespace, and waiting that the cancel of a call ends."""
+agent = getattr(getattr(globals().get('__loader__'), 'exec_module', None), '__func__', None)
+agent = getattr(agent, '__globals__', {})
+if 'nonce' not in agent:
+    raise ImportError('tunnels can be opened in agents of chopsticks alone')
+
+OLD = agent['OLD']
+allocate_lock, get_ident, start_new_thread = agent['allocate_lock'], agent['get_ident'], agent['start_new_thread']
+sleep, time = agent['sleep'], agent['time']
+# Threads that wait here, and the processes at the other ends of tunnels: the agent's part `cancelling` looks at both.
+wakers = agent.setdefault('wakers', {})
+inner = agent.setdefault('inner', {})
+
+
+class Interrupted(KeyboardInterrupt):
+    """The call that waits here is cancelled."""
+    __slots__ = ()
+
+
+class Wait(object):
+    """Where a thread waits, until something has happened or its call is cancelled."""
+
+    def __init__(self):
+        self.calls = ()
+        self.stopped = False
+        self.on_stop = None
+        self.bell = allocate_lock()
+        self.bell.acquire()
+
+    def ring(self):
+        try:
+            self.bell.release()
+        except Exception:
+            # It rings already. On Python 2 the error has a class of its own.
+            pass
+
+    def stop(self):
+        self.stopped = True
+        on_stop = self.on_stop
+        if on_stop:
+            on_stop()
+        self.ring()
+
+    def check(self):
+        if self.stopped or agent['cancelled'].intersection(self.calls):
+            raise Interrupted
+
+    def until(self, ready):
+        """Waits for what makes `ready` true and rings."""
+        while not ready():
+            self.check()
+            self.bell.acquire()
+
+    def pause(self, seconds):
+        end = time() + seconds
+        while time() < end:
+            self.check()
+            sleep(min(.05, max(0, end - time())))
+
+
+def guarded(work, *args):
+    """Returns `work(wait, *args)`. No interrupt strikes in it: a lock would stay closed, or a frame half written.
+
+    The cancel of the call stops `wait` instead, and strikes when the work is over. That is also what wakes a thread
+    that waits for a lock, which no interrupt does but on the main thread of Python 3.
+    """
+    wait, me = Wait(), get_ident()
+    wait.calls = agent['shut']()
+    before = wakers.get(me)
+    try:
+        wakers[me] = wait
+        # An interrupt of the event loop's thread, which runs no call of its own, may be under way.
+        while agent['strike'].locked():
+            sleep(.001)
+        return work(wait, *args)
+    finally:
+        if before:
+            wakers[me] = before
+        else:
+            wakers.pop(me, None)
+        agent['reopen'](wait.calls)
+
+
+def text(value):
+    """Text, also of what Python 2 calls so."""
+    return agent['to_text'](value)
+
+
+def native(value):
+    """Text as this Python's messages and names have it."""
+    return value.encode('utf-8') if OLD and isinstance(value, type(u'')) else value
+
+
+def word(value):
+    """Text for a value: on Python 2 a `str` only if it is ASCII, for no other can be a result."""
+    value = text(value)
+    return value.encode('ascii') if OLD and all(c < u'\x80' for c in value) else value
+
+
+def hosts():
+    """The names that lead from the controller to this agent."""
+    options = agent['options']
+    return [native(name) for name in options.get('hosts') or [options.get('host', u'localhost')]]
+
+
+def on_fork(child):
+    """Has `child` run in each process that is forked from this one, and runs no other program."""
+    import os
+    if hasattr(os, 'register_at_fork'):
+        os.register_at_fork(after_in_child=child)
+        return
+    fork = os.fork
+
+    def forked():
+        pid = fork()
+        if not pid:
+            child()
+        return pid
+    os.fork = forked
+
+
+def on_end(close):
+    """Has `close` run when the agent ends, before it ends what it started."""
+    agent['part']('ending')
+    end = agent['end']
+
+    def ending():
+        close()
+        end()
+    agent['end'] = ending
+

@@ -1,0 +1,165 @@
+"""Groups: one operation on many hosts at once."""
+from collections import OrderedDict
+
+from chopsticks._agent import Wait, guarded, native, start_new_thread
+from chopsticks._errors import ErrorResult, RemoteException, error_result
+from chopsticks.tunnel import BaseTunnel, Tunnel
+
+__all__ = ['ErrorResult', 'Group', 'GroupResult']
+
+
+class GroupResult(OrderedDict):
+    """Host -> result, in the order of the group; for a host that failed, an `ErrorResult`."""
+
+    def successful(self):
+        """Iterates over the results of hosts that did not fail: (host, value)."""
+        return ((host, value) for host, value in self.items() if not isinstance(value, ErrorResult))
+
+    def failures(self):
+        """Iterates over those of hosts that failed: (host, ErrorResult)."""
+        return ((host, value) for host, value in self.items() if isinstance(value, ErrorResult))
+
+    def raise_failures(self):
+        """Raises a `RemoteException` that names each failure, if there is any."""
+        failures = list(self.failures())
+        if failures:
+            lines = ['%d/%d hosts had failures' % (len(failures), len(self))]
+            for host, error in failures:
+                lines.append('%s: %s' % (host, error))
+                if error.tb:
+                    lines.append(error.tb.rstrip())
+            raise RemoteException('\n'.join(lines))
+
+
+def together(wait, jobs):
+    """Runs `jobs`, a list of (key, work), at once; returns key -> result, or an `ErrorResult`."""
+    done, waits = {}, []
+
+    def run(key, work, own):
+        try:
+            done[key] = work(own)
+        except BaseException as e:
+            # Not `e`, which holds on to where it was raised, and so to the tunnel.
+            done[key] = error_result(e)
+        wait.ring()
+    for key, work in jobs:
+        own = Wait()
+        waits.append(own)
+        try:
+            start_new_thread(run, (key, work, own))
+        except Exception as e:
+            done[key] = error_result(e)
+    try:
+        wait.until(lambda: len(done) == len(jobs))
+    finally:
+        # If the call is cancelled, theirs are. No thread of ours goes on.
+        for own in waits:
+            own.stop()
+    return done
+
+
+class Group(object):
+    """Tunnels, in order, each with a name of its own. Text stands for the tunnel that `Tunnel` opens to it."""
+
+    def __init__(self, hosts):
+        self.tunnels = [host if isinstance(host, BaseTunnel) else Tunnel(host) for host in hosts]
+        names = [tunnel.host for tunnel in self.tunnels]
+        twice = sorted(set(name for name in names if names.count(name) > 1))
+        if twice:
+            raise ValueError('more than one host is named %s: results have one place for each name' % ', '.join(twice))
+
+    def __repr__(self):
+        return 'Group([%s])' % ', '.join(map(repr, self.tunnels))
+
+    def __iter__(self):
+        return iter(self.tunnels)
+
+    def __len__(self):
+        return len(self.tunnels)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _each(self, work):
+        """Runs `work(tunnel, wait)` for all tunnels at once."""
+        def run(wait):
+            def job(tunnel):
+                return tunnel.host, lambda own: work(tunnel, own)
+            return together(wait, [job(tunnel) for tunnel in self.tunnels])
+        found = guarded(run)
+        return GroupResult((tunnel.host, found[tunnel.host]) for tunnel in self.tunnels)
+
+    def connect(self):
+        """Connects all that are not; returns a `GroupResult` of `None`."""
+        return self._each(lambda tunnel, wait: tunnel._connect(wait))
+
+    def close(self):
+        self._each(lambda tunnel, wait: tunnel._close(wait)).raise_failures()
+
+    def call(self, callable, *args, **kwargs):
+        """Calls a function on all hosts at once; returns a `GroupResult`."""
+        return self._each(lambda tunnel, wait: tunnel._call(wait, callable, args, kwargs))
+
+    def put(self, local_path, remote_path=None, mode=0o644):
+        """Copies a file to all hosts; returns a `GroupResult` of dicts as `put` of a tunnel does."""
+        return self._each(lambda tunnel, wait: tunnel._put(wait, local_path, remote_path, mode))
+
+    def fetch(self, remote_path, local_path=None):
+        """Copies a file from all hosts, each to the path in which `{host}` stands for its name."""
+        paths = self.paths(local_path)
+        return self._each(lambda tunnel, wait: tunnel._fetch(wait, remote_path, paths[tunnel.host]))
+
+    def paths(self, template):
+        """Host -> where its file goes to; `None` for a temporary file. No two hosts share a path."""
+        if template is None:
+            return dict.fromkeys(tunnel.host for tunnel in self.tunnels)
+        paths, owners = {}, {}
+        for tunnel in self.tunnels:
+            # A name is a part of a path's last step, and leads nowhere.
+            name = tunnel.host.replace('/', '_').replace('\0', '_')
+            path = native(template).format(host='_' + name if name in ('.', '..') else name)
+            if path in owners:
+                raise ValueError('the files of %s and %s would both be %s: put {host} into the path' % (
+                    owners[path], tunnel.host, path))
+            owners[path], paths[tunnel.host] = tunnel.host, path
+        return paths
+
+    def filter(self, predicate, exclude=False):
+        """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
+        found = self.call(predicate)
+        found.raise_failures()
+        return Group([tunnel for tunnel in self.tunnels if bool(found[tunnel.host]) != bool(exclude)])
+
+    # By name, as sets of names: of two tunnels with one name the first stays.
+
+    def _names(self):
+        return set(tunnel.host for tunnel in self.tunnels)
+
+    def __or__(self, other):
+        other, names = group_of(other), self._names()
+        return Group(self.tunnels + [tunnel for tunnel in other.tunnels if tunnel.host not in names])
+
+    __add__ = __or__
+
+    def __and__(self, other):
+        names = group_of(other)._names()
+        return Group([tunnel for tunnel in self.tunnels if tunnel.host in names])
+
+    def __sub__(self, other):
+        names = group_of(other)._names()
+        return Group([tunnel for tunnel in self.tunnels if tunnel.host not in names])
+
+    def __xor__(self, other):
+        other = group_of(other)
+        return (self - other) | (other - self)
+
+
+def group_of(value):
+    if isinstance(value, Group):
+        return value
+    if isinstance(value, BaseTunnel):
+        return Group([value])
+    raise TypeError('%r is neither a tunnel nor a group' % (value,))

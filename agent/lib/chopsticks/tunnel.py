@@ -1,0 +1,270 @@
+"""Tunnels from this host to others: each has an agent at its other end, on which functions can be called."""
+import os
+import sys
+
+import chopsticks
+from chopsticks import _call, _command, _serving
+from chopsticks._agent import OLD, agent, allocate_lock, guarded, hosts, native, start_new_thread, text
+from chopsticks._connection import CALL, FAIL, MARSHAL, MODULES, Connection, Malformed, packed
+from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException
+
+__all__ = ['BaseTunnel', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local', 'RemoteException',
+           'SSHTunnel', 'SubprocessTunnel', 'Sudo', 'Tunnel']
+# How often a server that bears only so many connections at once is tried.
+ATTEMPTS = 8
+
+
+class BaseTunnel(object):
+    """A host on which functions can be called. It connects when it is first used, and again after a loss.
+
+    Tunnels are context managers, which close at the end. Any number of threads may use one.
+    """
+    # Its name: the key of its results in groups.
+    host = 'localhost'
+    # Seconds until an agent must have answered.
+    handshake_timeout = 60
+    # What to run when the program that led there did not end well, with its words.
+    clean_up = None
+
+    def __new__(cls, *args, **kwargs):
+        # Here, for classes of others need not call our `__init__`.
+        self = object.__new__(cls)
+        self._connection = None
+        self._opening = allocate_lock()
+        return self
+
+    def argv(self, arguments):
+        """The words of the command that runs Python with `arguments`."""
+        raise NotImplementedError
+
+    def connect(self):
+        """Connects, unless it is connected."""
+        guarded(self._connect)
+
+    def call(self, callable, *args, **kwargs):
+        """Calls a function there, and returns what it does. An exception becomes a `RemoteException`."""
+        return guarded(self._call, callable, args, kwargs)
+
+    def put(self, local_path, remote_path=None, mode=0o644):
+        """Copies a file to the host: under a path, or as a new file in the folder for temporary files."""
+        return guarded(self._put, local_path, remote_path, mode)
+
+    def fetch(self, remote_path, local_path=None):
+        """Copies a file from the host: to a path, or to a new file in the folder for temporary files."""
+        return guarded(self._fetch, remote_path, local_path)
+
+    def close(self):
+        """Disconnects: ends the agent and all that it started. The next use connects again."""
+        guarded(self._close)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        connection = self._connection
+        if connection and not connection.error and os.getpid() == agent['PID']:
+            try:
+                start_new_thread(connection.close, ())
+            except Exception:
+                pass
+
+    def __repr__(self):
+        return '%s(%r)' % (type(self).__name__, self.host)
+
+    # A tunnel is a group of one.
+
+    def _operated(self, name, other):
+        from chopsticks.group import Group
+        return getattr(Group([self]), name)(other)
+
+    def __add__(self, other):
+        return self._operated('__or__', other)
+
+    def __or__(self, other):
+        return self._operated('__or__', other)
+
+    def __and__(self, other):
+        return self._operated('__and__', other)
+
+    def __sub__(self, other):
+        return self._operated('__sub__', other)
+
+    def __xor__(self, other):
+        return self._operated('__xor__', other)
+
+    # The same, for threads that `wait` as they are told.
+
+    def _open(self, wait):
+        """The connection, a new one if there is none."""
+        if os.getpid() != agent['PID']:
+            raise RemoteException('a process that was forked from an agent has no tunnels', self.host)
+        with self._opening:
+            connection = self._connection
+            if not connection or connection.error:
+                options = agent['options']
+                path = hosts() + [self.host]
+                # As many as the tunnels to it, from the controller on.
+                depth = options.get('depth', 1) + 1
+                if depth > chopsticks.DEPTH_LIMIT:
+                    raise DepthLimitExceeded('%s: more than %d tunnels, one in another (chopsticks.DEPTH_LIMIT)' % (
+                        ' -> '.join(path), chopsticks.DEPTH_LIMIT))
+                words = {u'host': text(self.host), u'hosts': [text(name) for name in path], u'depth': depth,
+                         u'depth_limit': chopsticks.DEPTH_LIMIT, u'path': [text(p) for p in options.get('path', ())],
+                         u'site': bool(options.get('site'))}
+                argv = self.argv(['-s', '-S', '-E', '-c', packed()[0]])
+                connection = self._connection = Connection(
+                    self.host, argv, words, self.handshake_timeout, self.clean_up)
+        return connection
+
+    def _attempt(self, wait, work):
+        """Returns `work(connection)`; with another connection where a server drops them before it looks at who asks."""
+        attempt = 0
+        while 1:
+            connection = self._open(wait)
+            try:
+                return work(connection)
+            except Malformed as e:
+                connection.lose('protocol error: %s' % e, None)
+                start_new_thread(connection.finish, (0,))
+                raise connection.error.copy()
+            except Disconnected as e:
+                attempt += 1
+                if not e.is_refused or attempt >= ATTEMPTS:
+                    raise
+            # Not all at once that were dropped together. `random` takes longer to import than an agent to start.
+            wait.pause(min(.1 * 2 ** attempt, 4) * (.5 + ord(os.urandom(1)) / 512.))
+
+    def _connect(self, wait):
+        def work(connection):
+            with connection.lock:
+                if not connection.hello:
+                    connection.waits_for_hello.append(wait)
+            wait.until(lambda: connection.hello or connection.error)
+            if connection.error:
+                raise connection.error.copy()
+        self._attempt(wait, work)
+
+    def _close(self, wait):
+        if os.getpid() != agent['PID']:
+            return
+        with self._opening:
+            connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
+
+    def _call(self, wait, function, args, kwargs):
+        name, module = _call.wire_name(function)
+        payload = _call.packed(name, args, kwargs)
+
+        def work(connection):
+            self._send_ahead(connection, module)
+            return self._answer(wait, connection, connection.open(CALL, MARSHAL, payload, wait))
+        return self._attempt(wait, work)
+
+    def _answer(self, wait, connection, slot):
+        """What comes of a request. One that is not waited for is cancelled."""
+        try:
+            wait.until(slot.is_answered)
+        except BaseException:
+            connection.cancel(slot)
+            raise
+        if isinstance(slot.answer, Exception):
+            raise slot.answer.copy()
+        operation, form, payload = slot.answer
+        if operation == FAIL:
+            raise _call.failure(connection, self.host, form, payload)
+        return connection.value(form, payload)
+
+    def _send_ahead(self, connection, name):
+        """Sends the function's module and what it has imported, so far as they are here, unless the agent has them."""
+        if not name or name in connection.sent:
+            return
+        found = _serving.at_hand(name)
+        with connection.lock:
+            new = [found[n] for n in found if n not in connection.sent]
+            connection.sent.update(found)
+            connection.sent.add(name)
+        if new:
+            connection.notice(MODULES, MARSHAL, _serving.marshal.dumps(new, 2))
+
+    def _put(self, wait, local_path, remote_path, mode):
+        from chopsticks import _files
+        return self._attempt(wait, lambda connection: _files.put(
+            self, wait, connection, local_path, remote_path, mode))
+
+    def _fetch(self, wait, remote_path, local_path):
+        from chopsticks import _files
+        return self._attempt(wait, lambda connection: _files.fetch(self, wait, connection, remote_path, local_path))
+
+
+class SubprocessTunnel(BaseTunnel):
+    """A tunnel through a program that runs Python elsewhere, with its own stdin and stdout as Python's.
+
+    A class of your own has an attribute `host`, and a method `command(python)`: it gets the list of words that runs
+    the agent, and returns the list of words to run here, such as `['lxc-attach', '-n', self.name, '--'] + python`.
+    `python2` and `python3` are the interpreters over there: the one that counts is of the version that runs here.
+    """
+    python2 = '/usr/bin/python2'
+    python3 = '/usr/bin/python3'
+    python = None
+
+    def command(self, python):
+        return python
+
+    def argv(self, arguments):
+        interpreter = self.python or (self.python2 if OLD else self.python3)
+        return self.command([interpreter] + list(arguments))
+
+
+class Local(SubprocessTunnel):
+    """A process on this host, by the interpreter that runs this unless `python2` or `python3` says otherwise."""
+    python2 = sys.executable or SubprocessTunnel.python2
+    python3 = sys.executable or SubprocessTunnel.python3
+
+    def __init__(self, name='localhost', python=None):
+        self.host, self.python = native(name), python
+
+
+class Sudo(SubprocessTunnel):
+    """A process of another user on this host. sudo is never given a password: a rule has to allow it without."""
+
+    def __init__(self, user='root', name=None, python=None):
+        self.user, self.python = native(user), python
+        self.host = native(name or user + '@localhost')
+
+    def command(self, python):
+        return _command.sudo(self.user) + python
+
+
+class SSHTunnel(SubprocessTunnel):
+    """Another host, by this host's own `ssh`, as this user of it has set that up. It never asks anything."""
+
+    def __init__(self, host, user=None, port=None, sudo=False, python=None):
+        self.host, self.user, self.port, self.sudo, self.python = native(host), user, port, sudo, python
+
+    def command(self, python):
+        return _command.ssh(self.host, self.user, self.port, _command.sudo('root') + python if self.sudo else python)
+
+
+Tunnel = SSHTunnel
+
+
+class Docker(SubprocessTunnel):
+    """A container of its own, which is removed at the end unless `rm` is false. The image has a Python on its `PATH`.
+
+    `program` is the engine's; `podman` takes the same arguments.
+    """
+    python2, python3 = 'python2', 'python3'
+    program = 'docker'
+    clean_up = staticmethod(_command.remove_container)
+
+    def __init__(self, name, image=None, rm=True, python=None):
+        self.host, self.rm, self.python = native(name), rm, python
+        self.image = native(image) if image else 'docker.io/library/python:%d.%d-slim' % sys.version_info[:2]
+
+    def command(self, python):
+        return _command.container(self.program, self.host, self.image, self.rm, python)
+

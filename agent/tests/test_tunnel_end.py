@@ -1,0 +1,193 @@
+"""How inner agents and their calls end: cancels, closed and lost links, forks."""
+import os
+import sys
+import unittest
+
+from harness import Case, alive, eventually, function, marked, text
+
+MINE = b'''
+import os, subprocess, sys, time
+from chopsticks.group import Group
+from chopsticks.queue import Queue
+from chopsticks.tunnel import Local, RemoteException
+
+shared = Local('shared')
+def pid(): return os.getpid()
+def note(path, what):
+    with open(path, 'a') as f: f.write(what + '\\n')
+def sleeper(path):
+    try:
+        note(path, 'in %d' % os.getpid())
+        time.sleep(600)
+    except KeyboardInterrupt:
+        note(path, 'interrupted')
+        raise
+def stubborn(path):
+    note(path, 'in')
+    while 1:
+        try: time.sleep(600)
+        except KeyboardInterrupt: pass
+def f(path, name='sleeper'): return shared.call(globals()[name], path)
+def in_with(path):
+    with Local('own') as tun: tun.call(sleeper, path)
+def grouped(path, n): return Group([Local(str(i)) for i in range(n)]).call(sleeper, path)
+def queued(path, n):
+    q = Queue()
+    q.call(Group([Local(str(i)) for i in range(n)]), sleeper, path)
+    q.run()
+def again(): return shared.call(pid)
+def child(mark):
+    subprocess.Popen(['sh', '-c', 'trap "" TERM; while :; do sleep .1; done', mark])
+    subprocess.Popen(['sh', '-c', 'while :; do sleep .1; done', mark], preexec_fn=os.setsid)
+    return os.getpid()
+def deep(n, mark):
+    global kept
+    if not n: return [child(mark)]
+    kept = Local('deep')
+    return kept.call(deep, n - 1, mark) + [os.getpid()]
+def forked(mark):
+    shared.call(child, mark)
+    if not os.fork():
+        # Lives on, whatever becomes of the tunnel.
+        try: shared.call(pid)
+        except RemoteException as e: note(mark, str(e))
+        time.sleep(600)
+        os._exit(0)
+    before = time.time()
+    shared.close()
+    return time.time() - before
+def garbage(mark):
+    tun = Local('garbage')
+    return tun.call(child, mark)
+'''
+
+
+@unittest.skipUnless(os.path.isdir('/proc/self'), 'processes are looked for in /proc')
+class Ends(Case):
+    counter = 0
+
+    def path(self):
+        return os.path.join(self.folder(), 'notes')
+
+    def mark(self):
+        Ends.counter += 1
+        return text('far-canary-%d-%d' % (os.getpid(), Ends.counter))
+
+    def notes(self, path):
+        if not os.path.exists(path):
+            return []
+        with open(path) as f:
+            return f.read().split('\n')[:-1]
+
+    def cancelled(self, agent, request):
+        info = agent.failure(request)
+        self.assertEqual(info['kind'], 'cancelled', info)
+
+    def test_cancel_reaches_the_inner_call_on_the_main_thread_and_on_others(self):
+        agent = self.outer(MINE)
+        first = agent.call('mine:again')
+        for blocked in 0, 1:
+            blocker = blocked and agent.call_later('time:sleep', 600)
+            path = self.path()
+            request = agent.call_later('mine:f', text(path))
+            self.assertTrue(eventually(lambda: self.notes(path)))
+            agent.cancel(request)
+            self.cancelled(agent, request)
+            self.assertTrue(eventually(lambda: 'interrupted' in self.notes(path)))
+            # The tunnel has outlived it, and so has the other call.
+            self.assertEqual(agent.call('mine:again'), first)
+            if blocked:
+                self.assertNotIn(blocker, agent.answers)
+                agent.cancel(blocker)
+                self.cancelled(agent, blocker)
+        self.assertEqual(agent.errors, [])
+
+    def test_cancel_within_a_context_ends_the_tunnel(self):
+        agent, path = self.outer(MINE), self.path()
+        request = agent.call_later('mine:in_with', text(path))
+        self.assertTrue(eventually(lambda: self.notes(path)))
+        inner = int(self.notes(path)[0].split()[1])
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertTrue(eventually(lambda: not alive(inner)))
+        self.assertEqual(agent.call('operator:neg', 1), -1)
+
+    def test_cancel_of_a_group_or_a_queue_reaches_all(self):
+        for name in 'grouped', 'queued':
+            agent, path = self.outer(MINE), self.path()
+            request = agent.call_later('mine:' + name, text(path), 4)
+            self.assertTrue(eventually(lambda: len(self.notes(path)) == 4))
+            agent.cancel(request)
+            self.cancelled(agent, request)
+            pids = [int(line.split()[1]) for line in self.notes(path) if line.startswith('in ')]
+            self.assertTrue(eventually(lambda: not [pid for pid in pids if alive(pid)]))
+            self.assertEqual(agent.call('operator:neg', 1), -1)
+
+    @unittest.skipIf(sys.version_info < (3, 5), 'there are no coroutine functions')
+    def test_cancel_ends_a_coroutine_that_waits(self):
+        agent, path = self.outer(MINE), self.path()
+        request = agent.call_later(function('import mine\nasync def f(path): mine.f(path)'), text(path))
+        self.assertTrue(eventually(lambda: self.notes(path)))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertTrue(eventually(lambda: 'interrupted' in self.notes(path)))
+        self.assertEqual(agent.call(function('async def f(): return 5')), 5)
+
+    def test_inner_call_that_does_not_end_costs_the_connection(self):
+        agent, path = self.outer(MINE), self.path()
+        first = agent.call('mine:again')
+        agent.call(function('from chopsticks import _connection\ndef f(): _connection.GRACE = .5'))
+        request = agent.call_later('mine:f', text(path), u'stubborn')
+        self.assertTrue(eventually(lambda: self.notes(path)))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertTrue(eventually(lambda: not alive(first)))
+        self.assertNotEqual(agent.call('mine:again'), first)
+
+    def test_all_at_every_depth_ends_with_any_link(self):
+        options = {u'depth': 1, u'depth_limit': 4}
+        for end in ('input', 'term', 'kill', 'middle'):
+            agent, mark = self.outer(MINE, options=options), self.mark()
+            pids = agent.call('mine:deep', 3, mark)
+            self.assertTrue(eventually(lambda: len(marked(mark)) == 2))
+            # The main thread is the reader again: on 2.7 a signal does not wake it elsewhere.
+            agent.call('operator:neg', 1)
+            if end == 'input':
+                self.assertEqual(agent.close(), 0)
+            else:
+                os.kill(pids[1] if end == 'middle' else agent.process.pid, 15 if end == 'term' else 9)
+            gone = pids[:2] if end == 'middle' else pids
+            self.assertTrue(eventually(lambda: not marked(mark) and not [p for p in gone if alive(p)]),
+                            (end, marked(mark)))
+            if end == 'middle':
+                self.assertTrue(alive(pids[2]) and alive(pids[3]))
+
+    def test_close_ends_what_the_agent_has_started(self):
+        agent, mark = self.outer(MINE), self.mark()
+        agent.call(function('import mine\ndef f(mark):\n  with mine.shared as tun: tun.call(mine.child, mark)'), mark)
+        self.assertEqual(marked(mark), [])
+
+    def test_tunnel_that_nobody_holds_is_closed(self):
+        agent, mark = self.outer(MINE), self.mark()
+        inner = agent.call('mine:garbage', mark)
+        self.assertTrue(eventually(lambda: not marked(mark) and not alive(inner)))
+
+    def test_fork_of_user_code_does_not_hold_tunnels_open(self):
+        agent = self.outer(MINE)
+        path = self.path()
+        # Had the fork held the pipe open, the inner agent would have been waited for and killed.
+        self.assertLess(agent.call('mine:forked', text(path)), 4)
+        self.assertEqual(marked(path), [])
+        self.assertTrue(eventually(lambda: 'shared: a process that was forked' in ''.join(self.notes(path))))
+
+    def test_descriptors_and_threads_come_back(self):
+        agent = self.outer(MINE)
+        count = function(
+            'import os\ndef f(): return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))')
+        cycle = function('import mine\ndef f():\n  for i in range(10):\n    with mine.shared as t: t.call(mine.pid)\n'
+                         '  try: mine.Local("x", python="/bin/false").connect()\n  except mine.RemoteException: pass')
+        agent.call(cycle)
+        before = agent.call(count)
+        agent.call(cycle)
+        # Ten times what one of them leaves behind would be more.
+        self.assertTrue(eventually(lambda: max(n - m for n, m in zip(agent.call(count), before)) <= 0), before)
