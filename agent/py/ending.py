@@ -68,7 +68,7 @@ def end():
     """Ends everything that this agent started, and the agent. Does not return."""
     if not ended.acquire(0):
         while 1:
-            sleep(60)
+            sleep(3)
     if bore():
         # Whatever a call does meanwhile, it ends with this process now; a child, which holds the pipe until it has
         # finished, clears up behind it. Our children's parent is then another: so look first.
@@ -89,6 +89,8 @@ def end():
         except OSError:
             pass
         if not child:
+            # Where this is the agent still, no call whose child is ended is to tell of that.
+            writing.acquire(0)
             me = os.getpid()
 
             def left():
@@ -99,7 +101,7 @@ def end():
             if me != PID:
                 # Not with the group, which the controller kills when it takes long; and after the exit functions.
                 os.setsid()
-                for _ in range(150):
+                for i in range(150):
                     if os.getppid() == PID:
                         sleep(.02)
             kill(left)

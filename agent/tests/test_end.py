@@ -89,6 +89,24 @@ class End(Case):
         for stay in (600,) if OLD else (0, 600):
             self.leftovers(ESCAPES['session'], stay, end=lambda agent: agent.process.terminate())
 
+    def test_call_whose_child_the_end_takes_does_not_tell_of_it(self):
+        # While the import lock is held there is no fork, so the agent itself ends what it started.
+        body = ('import subprocess\ntry:\n  import _imp as imp\nexcept ImportError:\n  import imp\n'
+                'def f(mark):\n  process = subprocess.Popen(["sh", "-c", "sleep 600; :", mark])\n'
+                '  imp.acquire_lock()\n  return process.wait()')
+        for n in range(5):
+            mark = 'end-canary-lock-%d-%d' % (os.getpid(), n)
+            agent = self.agent()
+            request = agent.call_later(function(body), mark)
+            self.assertTrue(eventually(lambda: marked(mark)))
+            if not OLD:
+                # Once another call has overlapped it, it waits for its child. On 2.7 that waits for the lock, too.
+                self.assertEqual(agent.call('operator:neg', 1), -1)
+            agent.end_input()
+            self.assertTrue(eventually(lambda: agent.process.poll() is not None and agent.eof))
+            self.assertTrue(eventually(lambda: not marked(mark)))
+            self.assertNotIn(request, agent.answers)
+
     def test_busy_loop_that_forks_all_the_time_ends(self):
         mark = 'end-canary-storm-%d' % os.getpid()
         agent = self.agent()
