@@ -142,6 +142,16 @@ def end_program(process):
     kill(left)
 
 
+def prepare():
+    """Imports what starts programs: it takes longer than to start one, and may be over by the time when one is asked for."""
+    try:
+        __import__('subprocess')
+    except ImportError:
+        # Whoever needs it will tell.
+        pass
+
+
+start_new_thread(prepare, ())
 answers[SPAWN] = spawn
 answers[STDERR] = relay_errors
 kinds[SPAWN] = Relay

@@ -112,7 +112,7 @@ impl Keeper {
             tokio::select! {
                 biased;
                 _ = self.stopped.recv() => return self.stopped_early(),
-                connected = parent.connect() => if let Err(error) = connected {
+                connected = parent.prepare() => if let Err(error) = connected {
                     let error = Error::new(&self.host, Phase::Spawn, ErrorKind::Parent(Box::new(error)));
                     return Ended { error, forced: false };
                 }

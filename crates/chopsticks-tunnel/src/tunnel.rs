@@ -142,6 +142,16 @@ impl Tunnel {
         self.connection().agent().await
     }
 
+    /// Connects unless connected, and lets the agent get ready to run programs meanwhile.
+    pub(crate) async fn prepare(&self) -> Result<(), Error> {
+        let connection = self.connection();
+        // Why there is none is told below.
+        if let Ok(session) = connection.session().await {
+            session.extend_for_programs().await;
+        }
+        connection.agent().await.map(drop)
+    }
+
     /// Waits until a connection is there, or has failed. It makes none: if there is none yet, it waits until somebody uses the tunnel.
     ///
     /// # Cancel safety
