@@ -326,3 +326,24 @@ async fn errors_are_shared_by_all_that_wait() -> Result<(), Error> {
     }
     parent.close().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_at_the_end_of_a_chain_is_at_the_first_depth_and_knows_the_whole_path() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "deeper.py",
+        "from chopsticks.tunnel import Local\ndef go(names):\n  if not names: return 0\n  \
+         with Local(names[0]) as tunnel: return 1 + tunnel.call(go, names[1:])\n",
+    );
+    let config = quiet().modules(chopsticks::Codebase::folder(scratch.path()));
+    for interpreter in newest_and_oldest() {
+        let first = chopsticks_e2e::tunnel(interpreter);
+        let driver = local(interpreter).name("second").via(&first);
+        let second = Tunnel::with_config(driver, config.clone());
+        assert_eq!(second.call::<u32>("deeper:go", (["a"],)).await.unwrap(), 1, "{interpreter}");
+        let error = second.call::<u32>("deeper:go", (["a", "b"],)).await.unwrap_err().report();
+        let path = format!("{} -> second -> a -> b", first.host());
+        assert!(error.contains("DepthLimitExceeded") && error.contains(&path), "{error}");
+        first.close().await.unwrap();
+    }
+}
