@@ -23,7 +23,7 @@
 //!
 //! * [`Tunnel`]: one host, on which functions are called.
 //! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`], [`Local`]: the drivers, by which hosts are reached; [`Target`] is any of them,
-//!   written as a text. [`Driver`] is for your own.
+//!   written as a text. [`Driver`] is for your own, and [`Via`] starts any of them from the far side of another tunnel.
 //! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
 //! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
 //! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
