@@ -10,8 +10,8 @@ use std::{
 
 use chopsticks_group::Limits;
 use chopsticks_tunnel::{
-    AgentInfo, Call, Error, Fetch, Function, HostName, InvalidTarget, Put, Reply, Target, Transferred,
-    Tunnel, TunnelConfig,
+    AgentInfo, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget, Local,
+    Podman, PodmanExec, Put, Reply, Ssh, Sudo, Target, Transferred, Tunnel, TunnelConfig, Via,
 };
 use futures::Stream;
 use serde::{Serialize, de::DeserializeOwned};
@@ -40,7 +40,8 @@ pub type DuplicateNames = chopsticks_group::DuplicateNames<HostName>;
 /// unreachable, hang or fail do not keep the others from theirs.
 ///
 /// Groups are sets by the names of their hosts: `|` and `+` are [`union`](Self::union), `&` is [`intersection`](Self::intersection),
-/// `-` is [`difference`](Self::difference), `^` is [`symmetric_difference`](Self::symmetric_difference); a tunnel counts as a group of one. Cheap to clone.
+/// `-` is [`difference`](Self::difference), `^` is [`symmetric_difference`](Self::symmetric_difference); a tunnel or driver counts as a group of one. Of
+/// what is in both, the tunnel is that of the left one, and so are the limits. Cheap to clone.
 ///
 /// ```no_run
 /// use chopsticks::{Group, Local};
@@ -84,7 +85,10 @@ pub struct Run<'a, V> {
 }
 
 impl Group {
-    /// Creates a group of tunnels, or of drivers.
+    /// Creates a group of tunnels, of drivers, or of whatever else is [`Into<Tunnel>`](Tunnel): of one kind, unless each becomes a tunnel
+    /// on the way. [`with`](Self::with) adds others.
+    ///
+    /// Texts are [`Target`]s with the default configuration here. One that is no target is a host that fails: [`parse`](Self::parse) refuses it.
     ///
     /// # Errors
     ///
@@ -96,7 +100,7 @@ impl Group {
 
     /// Creates a group of [`Target`]s written as texts: host names, which are reached by SSH, and all else that a target can be.
     ///
-    /// To mix these with tunnels and drivers, use [`union`](Self::union).
+    /// To mix these with tunnels and drivers, use [`with`](Self::with).
     ///
     /// # Errors
     ///
@@ -110,6 +114,32 @@ impl Group {
             parsed.push(text.as_ref().parse::<Target>()?);
         }
         Ok(Self::new(Target::tunnels(&parsed, &config))?)
+    }
+
+    /// Returns a group of the hosts of this one, and then of others: a tunnel, a driver, or a group.
+    ///
+    /// It differs from [`union`](Self::union) in that no host may be in both.
+    ///
+    /// ```
+    /// use chopsticks::{Docker, Group, Local, Tunnel, TunnelConfig};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let here = Tunnel::new(Local::new().name("here"));
+    /// let web = Group::parse(["web1", "web2"], TunnelConfig::default())?;
+    /// let group = web.with(Docker::of_image("python").name("clean"))?.with(&here)?;
+    /// assert_eq!(group.to_string(), "web1, web2, clean, here");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DuplicateNames`] if a host is in both.
+    pub fn with(&self, others: impl Into<Self>) -> Result<Self, DuplicateNames> {
+        let others = others.into();
+        // All hosts, with the limits of this group, once their names are known to differ.
+        Self::new(self.tunnels().chain(others.tunnels()))?;
+        Ok(self.union(others))
     }
 
     /// Sets the limits that each operation on the group keeps: how many hosts at once, batches, deadlines, failures that are borne.
@@ -413,6 +443,20 @@ impl From<&Tunnel> for Group {
         tunnel.clone().into()
     }
 }
+
+/// Implements the making of a group of one host for drivers.
+macro_rules! group_of_one {
+    ($($driver:ty),*) => {$(
+        /// A group of one.
+        impl From<$driver> for Group {
+            fn from(driver: $driver) -> Self {
+                Tunnel::from(driver).into()
+            }
+        }
+    )*};
+}
+
+group_of_one!(Command, Docker, DockerExec, Local, Podman, PodmanExec, Ssh, Sudo, Via);
 
 impl From<&Group> for Group {
     fn from(group: &Group) -> Self {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chopsticks::{
-    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Put, Queue, Stderr, Tunnel,
-    TunnelConfig,
+    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Put, Queue, Ssh, Stderr,
+    Tunnel, TunnelConfig,
 };
 use chopsticks_support::{Scratch, eventually, interpreters, processes::children};
 use futures::StreamExt as _;
@@ -142,6 +142,24 @@ fn texts_make_a_group() {
         let error = parse(targets).expect_err("they make none").to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn tunnels_drivers_and_texts_mix_and_no_host_is_lost_by_its_name() {
+    let here = Tunnel::new(Local::new().name("here"));
+    let web = Group::parse(["web1", "web2"], TunnelConfig::default()).expect("both are targets");
+    let group = web.with(Ssh::new("db1")).expect("names differ").with(&here).expect("names differ");
+    assert_eq!(group.to_string(), "web1, web2, db1, here");
+    assert_eq!((group - Local::new().name("here")).to_string(), "web1, web2, db1");
+    let error = web.with(Group::new(["db1", "web2"]).expect("names differ")).expect_err("web2 is in both");
+    assert_eq!(error.to_string(), "targets have the same name: 'web2' (2 times)");
+    assert_eq!(Group::new([&here]).expect("one name").to_string(), "here");
+}
+
+#[test]
+fn groups_and_results_print_names_as_texts() {
+    let group = Group::new(["web1", "web2"]).expect("names differ");
+    assert_eq!(format!("{group:?}"), r#"Group["web1", "web2"]"#);
 }
 
 #[tokio::test]
