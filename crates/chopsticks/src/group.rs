@@ -11,7 +11,8 @@ use std::{
 use chopsticks_group::Limits;
 use chopsticks_tunnel::{
     AgentInfo, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget, Local,
-    Podman, PodmanExec, Put, Reply, Ssh, Sudo, Target, Transferred, Tunnel, TunnelConfig, Via,
+    Podman, PodmanExec, Put, Reply, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig,
+    Via,
 };
 use futures::Stream;
 use serde::{Serialize, de::DeserializeOwned};
@@ -245,6 +246,41 @@ impl Group {
         .await
     }
 
+    /// Writes a local folder with all that is in it to a path on all hosts: see [`Tunnel::put_dir`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::put_dir`].
+    pub async fn put_dir(
+        &self,
+        local: impl AsRef<Path>,
+        remote: impl AsRef<Path>,
+    ) -> GroupResult<TransferredFolder> {
+        let (local, remote) = (local.as_ref(), remote.as_ref());
+        self.run(|tunnel| async move { tunnel.put_dir(local, remote).await }).await
+    }
+
+    /// Reads a folder of all hosts, each into a local one of its own: see [`Tunnel::fetch_dir`].
+    ///
+    /// `local` is as for [`fetch`](Self::fetch).
+    ///
+    /// # Errors
+    ///
+    /// [`SharedPath`], before anything is read, if the folders of two hosts would have one path.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::fetch_dir`].
+    pub async fn fetch_dir(
+        &self,
+        remote: impl AsRef<Path>,
+        local: &str,
+    ) -> Result<GroupResult<TransferredFolder>, SharedPath> {
+        let (paths, remote) = (&self.host_paths(local)?, remote.as_ref());
+        let fetch = |tunnel: Tunnel| async move { tunnel.fetch_dir(remote, &paths[tunnel.host()]).await };
+        Ok(self.run(fetch).await)
+    }
+
     /// Reads a file of all hosts into local ones, and replaces what is there: see [`Tunnel::fetch`].
     ///
     /// Each `{host}` in `local` stands for the name of the host. What would lead out of a folder there, such as a `/`, is written as in
@@ -262,9 +298,7 @@ impl Group {
         remote: impl AsRef<Path>,
         local: &str,
     ) -> Result<GroupResult<Transferred>, SharedPath> {
-        let paths = template::host_paths(local, self.hosts())?;
-        let paths: HashMap<HostName, PathBuf> = self.hosts().cloned().zip(paths).collect();
-        let remote = remote.as_ref();
+        let (paths, remote) = (self.host_paths(local)?, remote.as_ref());
         Ok(self.fetch_with(|tunnel| Fetch::new(remote).to(&paths[tunnel.host()])).await)
     }
 
@@ -396,6 +430,12 @@ impl Group {
 
     pub(crate) fn inner(&self) -> &chopsticks_group::Group<Member> {
         &self.inner
+    }
+
+    /// Returns the local path of each host.
+    fn host_paths(&self, template: &str) -> Result<HashMap<HostName, PathBuf>, SharedPath> {
+        let paths = template::host_paths(template, self.hosts())?;
+        Ok(self.hosts().cloned().zip(paths).collect())
     }
 
     async fn sieve(&self, predicate: Function, wanted: bool) -> Result<Self, Failures> {

@@ -163,6 +163,26 @@ fn groups_and_results_print_names_as_texts() {
 }
 
 #[tokio::test]
+async fn folders_go_to_all_hosts_and_come_back_apart() {
+    let scratch = Scratch::new();
+    let source = scratch.create_folder("source");
+    std::fs::write(source.join("a.txt"), "content").expect("the folder is there");
+    let (remote, group) = (scratch.path().join("remote"), locals());
+    let put = group.put_dir(&source, &remote).await.raise_failures().expect("all can write");
+    assert!(put.iter().all(|(_, folder)| (folder.files, folder.size) == (1, 7)), "{put:?}");
+
+    let template = format!("{}/back-{{host}}", scratch.path().display());
+    let shared = template.replace("{host}", "x");
+    let shared = group.fetch_dir(&remote, &shared).await.expect_err("one path for all").to_string();
+    assert!(shared.contains("host0 and host1"), "{shared}");
+    let fetched = group.fetch_dir(&remote, &template).await.expect("paths differ").raise_failures();
+    for (host, _) in fetched.expect("all can read") {
+        let path = scratch.path().join(format!("back-{host}/a.txt"));
+        assert_eq!(std::fs::read_to_string(path).expect("it is there"), "content");
+    }
+}
+
+#[tokio::test]
 async fn files_go_to_all_hosts_and_come_back_apart() {
     let scratch = Scratch::new();
     let local = scratch.write("a.txt", "content");
