@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
 
-use chopsticks::{Error, ErrorKind, Local, Phase, Stderr, Tunnel, TunnelConfig};
+use chopsticks::{Error, ErrorKind, Hint, Local, Phase, Stderr, Tunnel, TunnelConfig};
 use chopsticks_support::{Scratch, interpreters, python3};
 
 /// Long enough for any start on a busy machine, so that what it ends has hung.
@@ -165,6 +165,13 @@ async fn folder_environment_and_path_are_the_agents_own() {
     let missing = Local::new().python(python3().path()).current_dir("/nowhere");
     let error = Tunnel::with_config(missing, config()).connect().await.unwrap_err();
     assert!(error.report().contains("the working directory /nowhere is not a folder"), "{}", error.report());
+}
+
+#[tokio::test]
+async fn missing_folder_has_the_cause_that_the_docs_promise_with_local_too() {
+    let missing = Local::new().python(python3().path()).current_dir("/nowhere");
+    let error = Tunnel::with_config(missing, config()).connect().await.unwrap_err();
+    assert_eq!(error.hint().map(Hint::cause), Some("folder-missing"));
 }
 
 #[tokio::test]
