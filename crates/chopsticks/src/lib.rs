@@ -49,7 +49,7 @@ pub use chopsticks_agent as agent;
 #[doc(inline)]
 pub use chopsticks_group as scheduling;
 pub use chopsticks_group::{
-    AsyncResult, Batch, Budget, Failure, Limits, NotCompleted, NotStarted, Scope, Timeline,
+    AsyncResult, Batch, Budget, Failure, Limits, NotCompleted, NotStarted, Scope, Stage, Timeline,
 };
 #[doc(inline)]
 pub use chopsticks_importer as importer;
