@@ -43,6 +43,12 @@ fn file_for_those_that_fail_is_refused_before_anything_is_done_not_after() {
 }
 
 #[test]
+fn log_tells_hosts_by_their_names_not_their_numbers() {
+    let ran = Bench::new().run("mod:same 1 -v --on web=local");
+    assert!(ran.stderr.contains("started host=web\n"), "{ran:?}");
+}
+
+#[test]
 fn equal_results_are_folded() {
     let bench = Bench::new();
     let on: Vec<_> = (0..7).map(|number| format!("h{number}=local")).collect();
