@@ -189,11 +189,11 @@ def owner_of(text):
     import grp
     import pwd
     found = []
-    for name, look in zip((text + ':').split(':'), (pwd.getpwnam, grp.getgrnam)):
+    for what, name, look in zip(('user', 'group'), (text + ':').split(':'), (pwd.getpwnam, grp.getgrnam)):
         try:
             found.append(-1 if not name else int(name) if name.isdigit() else look(str(name))[2])
-        except KeyError as e:
-            raise problem(errno.EINVAL, str(e.args[0]))
+        except KeyError:
+            raise problem(errno.EINVAL, 'there is no %s %s' % (what, name))
     return found
 
 

@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
@@ -343,9 +343,22 @@ impl GroupArgs {
 }
 
 impl FleetArgs {
-    /// Reads the targets.
+    /// Reads the targets, and sees to it that those that fail can be written.
     pub(crate) fn targets(&self) -> Result<Vec<Target>, String> {
-        target::targets(&self.on)
+        let targets = target::targets(&self.on)?;
+        if let Some(file) = &self.group.failed {
+            // What is in it stays until it is known who failed: the targets may have come from it.
+            can_write(file).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        }
+        Ok(targets)
+    }
+}
+
+/// Tries whether a file can be written, and makes it if it is not there. What is no file, such as a pipe, is left alone.
+fn can_write(file: &Path) -> io::Result<()> {
+    match fs::metadata(file) {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Ok(()),
+        _ => fs::OpenOptions::new().append(true).create(true).open(file).map(drop),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use chopsticks::{
-    Tunnel,
+    Error, Tunnel,
     helpers::{self, OutputStream, RemoteCommand},
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
 async fn show(tunnel: &Tunnel, command: RemoteCommand, printer: &Printer) -> Result<Answer, Stopped> {
     let mut running = helpers::start(tunnel, command);
     let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-    while let Some(chunk) = running.next().await? {
+    while let Some(chunk) = running.next().await.map_err(unstarted)? {
         let (stream, lines) = match chunk.stream {
             OutputStream::Stdout => (Stream::Stdout, &mut stdout),
             OutputStream::Stderr => (Stream::Stderr, &mut stderr),
@@ -50,14 +50,18 @@ async fn show(tunnel: &Tunnel, command: RemoteCommand, printer: &Printer) -> Res
             printer.lines(tunnel, stream, rest).await?;
         }
     }
-    Ok(Answer::Ran(Ran { status: running.wait().await?, stdout: Vec::new(), stderr: Vec::new() }))
+    Ok(Answer::Ran(Ran {
+        status: running.wait().await.map_err(unstarted)?,
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    }))
 }
 
 /// Keeps what the program writes.
 async fn collect(tunnel: &Tunnel, command: RemoteCommand) -> Result<Answer, Stopped> {
     let mut running = helpers::start(tunnel, command);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    while let Some(chunk) = running.next().await? {
+    while let Some(chunk) = running.next().await.map_err(unstarted)? {
         match chunk.stream {
             OutputStream::Stdout => stdout.extend_from_slice(&chunk.data),
             OutputStream::Stderr => stderr.extend_from_slice(&chunk.data),
@@ -67,7 +71,17 @@ async fn collect(tunnel: &Tunnel, command: RemoteCommand) -> Result<Answer, Stop
             return Err(Stopped::Failure(Failure::of_call("too-large", message)));
         }
     }
-    Ok(Answer::Ran(Ran { status: running.wait().await?, stdout, stderr }))
+    Ok(Answer::Ran(Ran { status: running.wait().await.map_err(unstarted)?, stdout, stderr }))
+}
+
+/// A program that cannot be started is told by the system's words: where in our code that was noticed helps nobody.
+fn unstarted(error: Error) -> Stopped {
+    let is_of_system = error.remote().is_some_and(|raised| UNSTARTED.contains(&raised.type_name.as_str()));
+    let mut failure = Failure::from(error);
+    if is_of_system {
+        failure.traceback = None;
+    }
+    Stopped::Failure(failure)
 }
 
 /// Puts pieces together to lines.
@@ -101,6 +115,8 @@ impl Lines {
     }
 }
 
+/// What `subprocess` raises for a program or folder that is not there, may not be used, or is none.
+const UNSTARTED: &[&str] = &["FileNotFoundError", "NotADirectoryError", "OSError", "PermissionError"];
 /// A longer line is cut, so that a program that never writes a newline costs bounded memory.
 const MAX_LINE_LEN: usize = 64 << 10;
 /// What is kept of a target for its JSON object. Much more than anyone reads.

@@ -1,9 +1,9 @@
 //! Jobs as the operations of a group, so that its limits hold for them.
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use chopsticks::{
-    Error, Limits, Tunnel,
+    Error, HostName, Limits, Tunnel,
     scheduling::{Failure as Unfinished, Group, Outcome, Target},
 };
 use futures::StreamExt as _;
@@ -47,6 +47,13 @@ struct Member {
     tunnel: Tunnel,
 }
 
+/// The place of a target, which the log tells by its name.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct Place {
+    index: usize,
+    host: HostName,
+}
+
 impl Work {
     /// Begins to do `job` on each tunnel, within the limits.
     pub(crate) fn begin<F>(
@@ -71,8 +78,8 @@ impl Work {
         // There is one message for each target.
         let (sender, ended) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            while let Some((index, outcome)) = run.next().await {
-                if sender.send((index, outcome.into())).is_err() {
+            while let Some((place, outcome)) = run.next().await {
+                if sender.send((place.index, outcome.into())).is_err() {
                     return;
                 }
             }
@@ -125,11 +132,11 @@ impl From<Outcome<Answer, Stopped>> for Ended {
 }
 
 impl Target for Member {
-    type Name = usize;
+    type Name = Place;
     type Error = Stopped;
 
-    fn name(&self) -> usize {
-        self.index
+    fn name(&self) -> Place {
+        Place { index: self.index, host: self.tunnel.host().clone() }
     }
 
     async fn connect(&self) -> Result<(), Stopped> {
@@ -156,6 +163,12 @@ impl Target for Member {
 
     async fn more_room(&self) {
         self.tunnel.more_room().await;
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.host.fmt(f)
     }
 }
 

@@ -19,7 +19,19 @@ pub enum Failure<E> {
     Timeout {
         /// How long the operation ran.
         after: Duration,
+        /// How far it was.
+        stage: Stage,
     },
+}
+
+/// How far an operation was when its deadline passed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The target was not connected: it may be out of reach, or slow to let anyone in.
+    Connecting,
+    /// The target was connected, and the operation was not done.
+    Running,
 }
 
 /// Why an operation was not started.
@@ -54,7 +66,13 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Self::NotStarted(why) => why.fmt(f),
             // The operation's error is all there is to say: it stands for itself, not behind a word of ours.
             Self::Operation(error) => error.fmt(f),
-            Self::Timeout { after } => write!(f, "dropped after {after:.1?}, for the deadline had passed"),
+            Self::Timeout { after, stage } => {
+                write!(f, "dropped after {after:.1?}, for the deadline had passed")?;
+                match stage {
+                    Stage::Connecting => f.write_str(" before it was connected"),
+                    Stage::Running => Ok(()),
+                }
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ mod target;
 mod timeline;
 mod turns;
 
-pub use failure::{Failure, NotStarted, Outcome};
+pub use failure::{Failure, NotStarted, Outcome, Stage};
 pub use group::{DuplicateNames, Group};
 pub use limits::{Batch, Budget, InvalidLimit, Limits, Scope};
 pub use queue::{AsyncResult, NotCompleted, Queue};

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     admission::{Admission, Company, Room},
-    failure::{Failure, NotStarted, Outcome},
+    failure::{Failure, NotStarted, Outcome, Stage},
     group::Group,
     limits::Limits,
     result::GroupResult,
@@ -59,6 +59,7 @@ struct State<'a, V, E> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// When each target has started.
     started: Vec<Option<Instant>>,
+    connected: Vec<bool>,
     done: Vec<bool>,
     /// Set once nothing runs and nothing will: why those without an outcome have not started. What follows are their outcomes.
     over: Option<NotStarted>,
@@ -150,7 +151,10 @@ impl<'a, T: Target, V> Run<'a, T, V> {
                 continue;
             }
             match ready!(state.members.poll_next_unpin(context)) {
-                Some(Step::Connected(at)) => state.schedule.connected(at),
+                Some(Step::Connected(at)) => {
+                    state.schedule.connected(at);
+                    state.connected[at] = true;
+                }
                 Some(Step::Finished(at, outcome)) => {
                     tracing::debug!(host = %group.targets()[at].name(), ok = outcome.is_ok(), "finished");
                     state.schedule.finished(at, outcome.is_ok());
@@ -201,6 +205,7 @@ impl<V, E> State<'_, V, E> {
             members: SelectAll::new(),
             deadline: limits.timeout.map(|after| Box::pin(tokio::time::sleep(after))),
             started: vec![None; group.len()],
+            connected: vec![false; group.len()],
             done: vec![false; group.len()],
             over: None,
             next: 0,
@@ -229,7 +234,10 @@ impl<V, E> State<'_, V, E> {
         self.next = at + 1;
         self.done[at] = true;
         let failure = match self.started[at] {
-            Some(started) => Failure::Timeout { after: started.elapsed() },
+            Some(started) => {
+                let stage = if self.connected[at] { Stage::Running } else { Stage::Connecting };
+                Failure::Timeout { after: started.elapsed(), stage }
+            }
             None => Failure::NotStarted(why),
         };
         Some((at, Err(failure)))
@@ -298,15 +306,16 @@ impl<V, E> Stream for Member<'_, V, E> {
         if let Poll::Ready(result) = operation.as_mut().poll(context) {
             return self.finish(result.map_err(Failure::Operation));
         }
+        let is_connected =
+            self.connected.as_mut().map(|connected| connected.as_mut().poll(context).is_ready());
         if let Some((after, deadline)) = &mut self.deadline
             && deadline.as_mut().poll(context).is_ready()
         {
-            let failure = Failure::Timeout { after: *after };
+            let stage = if is_connected == Some(false) { Stage::Connecting } else { Stage::Running };
+            let failure = Failure::Timeout { after: *after, stage };
             return self.finish(Err(failure));
         }
-        if let Some(connected) = &mut self.connected
-            && connected.as_mut().poll(context).is_ready()
-        {
+        if is_connected == Some(true) {
             self.connected = None;
             self.room = None;
             return Poll::Ready(Some(Step::Connected(self.at)));

@@ -61,7 +61,12 @@ pub(crate) fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
 /// Tells why a program could not be started, if it is known: here, or by the agent of the tunnel called `parent`.
 pub(crate) fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<Hint> {
     use rustix::{io::Errno, process};
-    match Errno::from_io_error(error)? {
+    let Some(number) = Errno::from_io_error(error) else {
+        // That of `missing_folder`; the system's own has a number.
+        let is_folder = error.kind() == std::io::ErrorKind::NotADirectory;
+        return is_folder.then(|| Hint::new(NO_FOLDER.0, NO_FOLDER.1));
+    };
+    match number {
         Errno::MFILE if let Some(parent) = parent => {
             let advice =
                 format!("the agent of {parent} may open no more files: connect to fewer hosts through it");
@@ -153,6 +158,8 @@ fn contains(line: &str, pattern: &str) -> bool {
 
 const NO_PYTHON: (&str, &str) =
     ("python-missing", "the host has no such interpreter: name another, or `auto` to have it looked for");
+
+const NO_FOLDER: (&str, &str) = ("folder-missing", "the working directory cannot be entered");
 
 const NOT_RUN: (&str, &str) = (
     "not-run",
@@ -404,8 +411,8 @@ const START: &[Rule] = &[
         &["No module named zlib", "No module named 'zlib'"],
     ),
     Rule(
-        "folder-missing",
-        "the working directory cannot be entered",
+        NO_FOLDER.0,
+        NO_FOLDER.1,
         &[
             "FileNotFoundError: ",
             "NotADirectoryError: ",

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// The name of a tunnel's host: the key of its results, and what its errors and output are labelled with.
 ///
 /// Any text without control characters, 1 to 255 bytes. Cheap to clone.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct HostName(Arc<str>);
 
 /// A text that cannot name a host.
@@ -45,6 +45,13 @@ impl FromStr for HostName {
     }
 }
 
+/// As a text is: results and groups that are printed with `{:?}` name many hosts.
+impl fmt::Debug for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -78,5 +85,10 @@ mod tests {
         assert_eq!(HostName::lossy("web\x1b[1").as_str(), "web?[1");
         assert_eq!(HostName::lossy("").as_str(), "?");
         assert_eq!("web1.example".parse::<HostName>().unwrap().to_string(), "web1.example");
+    }
+
+    #[test]
+    fn debug_output_buries_no_name() {
+        assert_eq!(format!("{:#?}", [HostName::lossy("web1")]), "[\n    \"web1\",\n]");
     }
 }

@@ -163,6 +163,12 @@ impl Keeper {
         io.abort();
         let patience = match cause {
             Cause::Stopped { deadline } => deadline.saturating_duration_since(Instant::now()),
+            // It has had its time, and whoever waits for it wants to know.
+            Cause::Failed(ref error)
+                if matches!(error.kind(), TransportErrorKind::HandshakeTimeout { .. }) =>
+            {
+                Duration::ZERO
+            }
             Cause::Failed(_) | Cause::Lost | Cause::NotRun(_) => LOST_GRACE,
         };
         let forced = reap(&mut process, &mut status, patience).await;

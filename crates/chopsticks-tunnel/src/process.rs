@@ -41,6 +41,12 @@ pub(crate) struct SpawnError {
     pub(crate) source: io::Error,
 }
 
+/// The error for a program that is to start in a folder that is none: the system's would be taken for that of the program.
+pub(crate) fn missing_folder(folder: &str) -> io::Error {
+    let text = format!("the working directory {folder} is not a folder");
+    io::Error::new(io::ErrorKind::NotADirectory, text)
+}
+
 impl Link {
     /// Starts `command` here, with pipes for stdin, stdout and stderr, whatever it says of these, and in a process group of its own.
     ///

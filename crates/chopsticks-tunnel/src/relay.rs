@@ -14,13 +14,14 @@ use chopsticks_pencode::marshal::{self, EncodeError, Writer};
 use chopsticks_transport::{
     Format, Operation, Order, Outcome, Reply, Request, RequestOptions, StreamReader, StreamWriter,
 };
+use rustix::io::Errno;
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::{
     connection::{Connection, Session},
-    process::{Link, Process, SpawnError},
+    process::{Link, Process, SpawnError, missing_folder},
 };
 
 /// A program that an agent runs.
@@ -168,12 +169,16 @@ impl Relayed {
             return Err(Arc::new(io::Error::other("the agent has given up")));
         }
         let Failed { errno, message, path } = marshal::from_slice(&reply.payload).map_err(invalid)?;
-        let source = match errno {
-            0 => io::Error::other(message),
-            number => io::Error::from_raw_os_error(number),
-        };
         let path = String::from_utf8_lossy(&path).into_owned();
-        let program = if path.is_empty() { self.program.clone() } else { path };
+        let (program, source) = match errno {
+            0 => (path, io::Error::other(message)),
+            // The agent looks at the folder before it starts the program.
+            number if number == Errno::NOTDIR.raw_os_error() && path != self.program => {
+                (String::new(), missing_folder(&path))
+            }
+            number => (path, io::Error::from_raw_os_error(number)),
+        };
+        let program = if program.is_empty() { self.program.clone() } else { program };
         Err(Arc::new(io::Error::new(source.kind(), SpawnError { program, source })))
     }
 }

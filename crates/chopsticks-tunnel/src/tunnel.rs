@@ -390,6 +390,12 @@ impl From<&str> for Tunnel {
     }
 }
 
+impl From<&Self> for Tunnel {
+    fn from(tunnel: &Self) -> Self {
+        tunnel.clone()
+    }
+}
+
 impl From<String> for Tunnel {
     fn from(target: String) -> Self {
         Self::from(target.as_str())

@@ -10,8 +10,9 @@ use std::{
 
 use chopsticks_group::Limits;
 use chopsticks_tunnel::{
-    AgentInfo, Call, Error, Fetch, Function, HostName, InvalidTarget, Put, Reply, Target, Transferred,
-    Tunnel, TunnelConfig,
+    AgentInfo, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget, Local,
+    Podman, PodmanExec, Put, Reply, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig,
+    Via,
 };
 use futures::Stream;
 use serde::{Serialize, de::DeserializeOwned};
@@ -40,7 +41,8 @@ pub type DuplicateNames = chopsticks_group::DuplicateNames<HostName>;
 /// unreachable, hang or fail do not keep the others from theirs.
 ///
 /// Groups are sets by the names of their hosts: `|` and `+` are [`union`](Self::union), `&` is [`intersection`](Self::intersection),
-/// `-` is [`difference`](Self::difference), `^` is [`symmetric_difference`](Self::symmetric_difference); a tunnel counts as a group of one. Cheap to clone.
+/// `-` is [`difference`](Self::difference), `^` is [`symmetric_difference`](Self::symmetric_difference); a tunnel or driver counts as a group of one. Of
+/// what is in both, the tunnel is that of the left one, and so are the limits. Cheap to clone.
 ///
 /// ```no_run
 /// use chopsticks::{Group, Local};
@@ -84,7 +86,10 @@ pub struct Run<'a, V> {
 }
 
 impl Group {
-    /// Creates a group of tunnels, or of drivers.
+    /// Creates a group of tunnels, of drivers, or of whatever else is [`Into<Tunnel>`](Tunnel): of one kind, unless each becomes a tunnel
+    /// on the way. [`with`](Self::with) adds others.
+    ///
+    /// Texts are [`Target`]s with the default configuration here. One that is no target is a host that fails: [`parse`](Self::parse) refuses it.
     ///
     /// # Errors
     ///
@@ -96,7 +101,7 @@ impl Group {
 
     /// Creates a group of [`Target`]s written as texts: host names, which are reached by SSH, and all else that a target can be.
     ///
-    /// To mix these with tunnels and drivers, use [`union`](Self::union).
+    /// To mix these with tunnels and drivers, use [`with`](Self::with).
     ///
     /// # Errors
     ///
@@ -110,6 +115,32 @@ impl Group {
             parsed.push(text.as_ref().parse::<Target>()?);
         }
         Ok(Self::new(Target::tunnels(&parsed, &config))?)
+    }
+
+    /// Returns a group of the hosts of this one, and then of others: a tunnel, a driver, or a group.
+    ///
+    /// It differs from [`union`](Self::union) in that no host may be in both.
+    ///
+    /// ```
+    /// use chopsticks::{Docker, Group, Local, Tunnel, TunnelConfig};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let here = Tunnel::new(Local::new().name("here"));
+    /// let web = Group::parse(["web1", "web2"], TunnelConfig::default())?;
+    /// let group = web.with(Docker::of_image("python").name("clean"))?.with(&here)?;
+    /// assert_eq!(group.to_string(), "web1, web2, clean, here");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DuplicateNames`] if a host is in both.
+    pub fn with(&self, others: impl Into<Self>) -> Result<Self, DuplicateNames> {
+        let others = others.into();
+        // All hosts, with the limits of this group, once their names are known to differ.
+        Self::new(self.tunnels().chain(others.tunnels()))?;
+        Ok(self.union(others))
     }
 
     /// Sets the limits that each operation on the group keeps: how many hosts at once, batches, deadlines, failures that are borne.
@@ -215,6 +246,41 @@ impl Group {
         .await
     }
 
+    /// Writes a local folder with all that is in it to a path on all hosts: see [`Tunnel::put_dir`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::put_dir`].
+    pub async fn put_dir(
+        &self,
+        local: impl AsRef<Path>,
+        remote: impl AsRef<Path>,
+    ) -> GroupResult<TransferredFolder> {
+        let (local, remote) = (local.as_ref(), remote.as_ref());
+        self.run(|tunnel| async move { tunnel.put_dir(local, remote).await }).await
+    }
+
+    /// Reads a folder of all hosts, each into a local one of its own: see [`Tunnel::fetch_dir`].
+    ///
+    /// `local` is as for [`fetch`](Self::fetch).
+    ///
+    /// # Errors
+    ///
+    /// [`SharedPath`], before anything is read, if the folders of two hosts would have one path.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Tunnel::fetch_dir`].
+    pub async fn fetch_dir(
+        &self,
+        remote: impl AsRef<Path>,
+        local: &str,
+    ) -> Result<GroupResult<TransferredFolder>, SharedPath> {
+        let (paths, remote) = (&self.host_paths(local)?, remote.as_ref());
+        let fetch = |tunnel: Tunnel| async move { tunnel.fetch_dir(remote, &paths[tunnel.host()]).await };
+        Ok(self.run(fetch).await)
+    }
+
     /// Reads a file of all hosts into local ones, and replaces what is there: see [`Tunnel::fetch`].
     ///
     /// Each `{host}` in `local` stands for the name of the host. What would lead out of a folder there, such as a `/`, is written as in
@@ -232,9 +298,7 @@ impl Group {
         remote: impl AsRef<Path>,
         local: &str,
     ) -> Result<GroupResult<Transferred>, SharedPath> {
-        let paths = template::host_paths(local, self.hosts())?;
-        let paths: HashMap<HostName, PathBuf> = self.hosts().cloned().zip(paths).collect();
-        let remote = remote.as_ref();
+        let (paths, remote) = (self.host_paths(local)?, remote.as_ref());
         Ok(self.fetch_with(|tunnel| Fetch::new(remote).to(&paths[tunnel.host()])).await)
     }
 
@@ -368,6 +432,12 @@ impl Group {
         &self.inner
     }
 
+    /// Returns the local path of each host.
+    fn host_paths(&self, template: &str) -> Result<HashMap<HostName, PathBuf>, SharedPath> {
+        let paths = template::host_paths(template, self.hosts())?;
+        Ok(self.hosts().cloned().zip(paths).collect())
+    }
+
     async fn sieve(&self, predicate: Function, wanted: bool) -> Result<Self, Failures> {
         let replies = self.call_with(Call::new(predicate)).await;
         let answers = replies.and_then(|_, reply| Ok(reply.graph()?.root().is_truthy()));
@@ -413,6 +483,20 @@ impl From<&Tunnel> for Group {
         tunnel.clone().into()
     }
 }
+
+/// Implements the making of a group of one host for drivers.
+macro_rules! group_of_one {
+    ($($driver:ty),*) => {$(
+        /// A group of one.
+        impl From<$driver> for Group {
+            fn from(driver: $driver) -> Self {
+                Tunnel::from(driver).into()
+            }
+        }
+    )*};
+}
+
+group_of_one!(Command, Docker, DockerExec, Local, Podman, PodmanExec, Ssh, Sudo, Via);
 
 impl From<&Group> for Group {
     fn from(group: &Group) -> Self {

@@ -49,7 +49,7 @@ pub use chopsticks_agent as agent;
 #[doc(inline)]
 pub use chopsticks_group as scheduling;
 pub use chopsticks_group::{
-    AsyncResult, Batch, Budget, Failure, Limits, NotCompleted, NotStarted, Scope, Timeline,
+    AsyncResult, Batch, Budget, Failure, Limits, NotCompleted, NotStarted, Scope, Stage, Timeline,
 };
 #[doc(inline)]
 pub use chopsticks_importer as importer;
@@ -124,6 +124,10 @@ struct SudoDriverDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/drivers/containers.md")]
 struct ContainersDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/via.md")]
+struct ViaDriverDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/drivers/writing.md")]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chopsticks::{
-    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Put, Queue, Stderr, Tunnel,
-    TunnelConfig,
+    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Put, Queue, Ssh, Stderr,
+    Tunnel, TunnelConfig,
 };
 use chopsticks_support::{Scratch, eventually, interpreters, processes::children};
 use futures::StreamExt as _;
@@ -141,6 +141,44 @@ fn texts_make_a_group() {
     for (targets, expected) in [(&["web1", "ftp://x"][..], "ftp"), (&["web1", "web1"], "'web1' (2 times)")] {
         let error = parse(targets).expect_err("they make none").to_string();
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn tunnels_drivers_and_texts_mix_and_no_host_is_lost_by_its_name() {
+    let here = Tunnel::new(Local::new().name("here"));
+    let web = Group::parse(["web1", "web2"], TunnelConfig::default()).expect("both are targets");
+    let group = web.with(Ssh::new("db1")).expect("names differ").with(&here).expect("names differ");
+    assert_eq!(group.to_string(), "web1, web2, db1, here");
+    assert_eq!((group - Local::new().name("here")).to_string(), "web1, web2, db1");
+    let error = web.with(Group::new(["db1", "web2"]).expect("names differ")).expect_err("web2 is in both");
+    assert_eq!(error.to_string(), "targets have the same name: 'web2' (2 times)");
+    assert_eq!(Group::new([&here]).expect("one name").to_string(), "here");
+}
+
+#[test]
+fn groups_and_results_print_names_as_texts() {
+    let group = Group::new(["web1", "web2"]).expect("names differ");
+    assert_eq!(format!("{group:?}"), r#"Group["web1", "web2"]"#);
+}
+
+#[tokio::test]
+async fn folders_go_to_all_hosts_and_come_back_apart() {
+    let scratch = Scratch::new();
+    let source = scratch.create_folder("source");
+    std::fs::write(source.join("a.txt"), "content").expect("the folder is there");
+    let (remote, group) = (scratch.path().join("remote"), locals());
+    let put = group.put_dir(&source, &remote).await.raise_failures().expect("all can write");
+    assert!(put.iter().all(|(_, folder)| (folder.files, folder.size) == (1, 7)), "{put:?}");
+
+    let template = format!("{}/back-{{host}}", scratch.path().display());
+    let shared = template.replace("{host}", "x");
+    let shared = group.fetch_dir(&remote, &shared).await.expect_err("one path for all").to_string();
+    assert!(shared.contains("host0 and host1"), "{shared}");
+    let fetched = group.fetch_dir(&remote, &template).await.expect("paths differ").raise_failures();
+    for (host, _) in fetched.expect("all can read") {
+        let path = scratch.path().join(format!("back-{host}/a.txt"));
+        assert_eq!(std::fs::read_to_string(path).expect("it is there"), "content");
     }
 }
 

@@ -49,7 +49,7 @@ fn hosts(flood: &Arc<AtomicUsize>) -> Group {
     let mut tunnels: Vec<_> = (0..WELL)
         .map(|number| Tunnel::with_config(local(&format!("well-{number}")), config.clone()))
         .collect();
-    let short = config.clone().handshake_timeout(Duration::from_secs(6));
+    let short = config.clone().handshake_timeout(Duration::from_secs(8));
     let refused = "echo 'ssh: connect to host refuses port 22: Connection refused' >&2; exit 255";
     tunnels.insert(3, stranger("hangs-in-connect", "exec sleep 1000", short));
     tunnels.insert(17, Tunnel::with_config(local("hangs-in-call"), config.clone()));

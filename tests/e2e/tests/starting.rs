@@ -1,8 +1,13 @@
 //! How a connection begins, and how it is told that it does not.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use chopsticks::{Error, ErrorKind, Local, Phase, Stderr, Tunnel, TunnelConfig};
+use chopsticks::{Command, Error, ErrorKind, Hint, Local, Phase, Stderr, Tunnel, TunnelConfig};
 use chopsticks_support::{Scratch, interpreters, python3};
 
 /// Long enough for any start on a busy machine, so that what it ends has hung.
@@ -165,6 +170,28 @@ async fn folder_environment_and_path_are_the_agents_own() {
     let missing = Local::new().python(python3().path()).current_dir("/nowhere");
     let error = Tunnel::with_config(missing, config()).connect().await.unwrap_err();
     assert!(error.report().contains("the working directory /nowhere is not a folder"), "{}", error.report());
+}
+
+#[tokio::test]
+async fn deadline_of_the_handshake_is_not_told_a_second_late() {
+    let config = config().handshake_timeout(Duration::from_millis(300));
+    let mut took = Vec::new();
+    // A busy machine may be late once, but not each time by that very second.
+    for _ in 0..3 {
+        let hanging = Command::new("sh").args(["-c", "exec sleep 600"]);
+        let started = Instant::now();
+        let error = Tunnel::with_config(hanging, config.clone()).connect().await.unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        took.push(started.elapsed());
+    }
+    assert!(took.iter().any(|took| *took < Duration::from_secs(1)), "{took:?}");
+}
+
+#[tokio::test]
+async fn missing_folder_has_the_cause_that_the_docs_promise_with_local_too() {
+    let missing = Local::new().python(python3().path()).current_dir("/nowhere");
+    let error = Tunnel::with_config(missing, config()).connect().await.unwrap_err();
+    assert_eq!(error.hint().map(Hint::cause), Some("folder-missing"));
 }
 
 #[tokio::test]

@@ -110,9 +110,22 @@ async fn program_that_is_not_there_is_told_as_if_it_were_here() {
         "child: spawn: cannot start /nowhere/python3: No such file or directory (os error 2) \
          (there is no such program on outer: install it, or give its path)"
     );
-    let child = Tunnel::with_config(Local::new().name("child").current_dir("/nowhere").via(&parent), quiet());
-    let error = child.call::<u32>("os:getpid", ()).await.unwrap_err();
-    assert!(error.report().contains("/nowhere"), "{}", error.report());
+    parent.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folder_that_is_not_there_is_not_taken_for_a_program() {
+    let parent = outer();
+    let child = || Local::new().name("child").current_dir("/nowhere");
+    // In the first the agent looks for the folder, in the second that of the parent.
+    for (child, expected) in [
+        (child().via(&parent), "No such file or directory: '/nowhere'"),
+        (Via::new(child(), &parent), "the working directory /nowhere is not a folder"),
+    ] {
+        let error = Tunnel::with_config(child, quiet()).connect().await.unwrap_err();
+        assert!(error.report().contains(expected), "{}", error.report());
+        assert_eq!(error.hint().map(Hint::cause), Some("folder-missing"));
+    }
     parent.close().await.unwrap();
 }
 

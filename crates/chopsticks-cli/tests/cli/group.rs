@@ -30,9 +30,22 @@ fn what_has_succeeded_is_not_among_those_that_failed() {
     assert_eq!((ran.code, ran.sorted_stdout()), (Some(1), vec!["a: (1,)", "c: (1,)"]), "{ran:?}");
     let left = fs::read_to_string(bench.scratch.path().join("root/left")).unwrap();
     assert_eq!(left, "b=local?python=/nonexistent\n");
+}
+
+#[test]
+fn file_for_those_that_fail_is_refused_before_anything_is_done_not_after() {
+    let bench = Bench::new();
     let ran = bench.run("mod:same 1 --on a=local --failed /nonexistent/left");
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), "a: (1,)\n"), "{ran:?}");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
     assert!(ran.stderr.contains("cannot write /nonexistent/left: "), "{ran:?}");
+    let ran = bench.run("mod:same 1 --on a=local --failed /dev/null");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "a: (1,)\n"), "{ran:?}");
+}
+
+#[test]
+fn log_tells_hosts_by_their_names_not_their_numbers() {
+    let ran = Bench::new().run("mod:same 1 -v --on web=local");
+    assert!(ran.stderr.contains("started host=web\n"), "{ran:?}");
 }
 
 #[test]

@@ -55,6 +55,18 @@ fn other_status_than_0_is_a_failure() {
 }
 
 #[test]
+fn missing_program_is_told_without_a_traceback_of_our_own_code() {
+    let bench = Bench::new();
+    for python in interpreters() {
+        let on = format!("a=local?python={}", python.path().display());
+        let output = bench.verb("run", &["--on", &on, "--", "no-such-program"]).output().unwrap();
+        let ran = Ran::of(output);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 2), "{python:?}: {ran:?}");
+        assert!(ran.stderr.contains("No such file or directory: 'no-such-program'\n"), "{python:?}: {ran:?}");
+    }
+}
+
+#[test]
 fn json_has_status_stdout_and_stderr_under_every_interpreter() {
     let bench = Bench::new();
     for python in interpreters() {

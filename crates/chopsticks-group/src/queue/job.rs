@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 
 use crate::{
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, Stage},
     target::Target,
 };
 
@@ -79,12 +79,16 @@ where
     fn start(self: Box<Self>, target: T, timeout: Option<Duration>) -> BoxFuture<'static, Ended<T::Error>> {
         let Self { operation, settle } = *self;
         Box::pin(async move {
-            let operation = operation(target);
+            let operation = operation(target.clone());
             let outcome = match timeout {
                 None => operation.await.map_err(Failure::Operation),
                 Some(after) => match tokio::time::timeout(after, operation).await {
                     Ok(result) => result.map_err(Failure::Operation),
-                    Err(_) => Err(Failure::Timeout { after }),
+                    Err(_) => {
+                        let is_connected = target.connected().now_or_never().is_some();
+                        let stage = if is_connected { Stage::Running } else { Stage::Connecting };
+                        Err(Failure::Timeout { after, stage })
+                    }
                 },
             };
             let error = outcome.as_ref().err().and_then(Failure::operation);

@@ -1,7 +1,7 @@
 //! A timeline as a picture.
 
 use std::{
-    collections::BTreeMap,
+    collections::{HashMap, HashSet},
     fmt::{self, Write as _},
     time::Duration,
 };
@@ -13,21 +13,21 @@ pub(super) fn draw<N: fmt::Display>(rows: &[(N, Vec<Span>)], len: Duration) -> S
     let seconds = len.as_secs_f64().max(f64::MIN_POSITIVE);
     let left =
         24.0 + 7.0 * rows.iter().map(|(name, _)| shown(name).chars().count()).max().unwrap_or(0) as f64;
-    let height = TOP + ROW * rows.len() as f64 + 32.0;
+    let bottom = TOP + ROW * rows.len() as f64 + 32.0;
+    let labels = labels(rows);
     let x = |time: Duration| left + WIDTH * (time.as_secs_f64() / seconds);
     let mut svg = Svg::default();
-    svg.open(left + WIDTH + 24.0, height);
-    svg.axis(seconds, left, height - 28.0);
-    let mut colours = BTreeMap::new();
+    svg.open(left + WIDTH + 24.0, bottom + legend_height(&labels));
+    svg.axis(seconds, left, bottom - 28.0);
+    let colours: HashMap<&str, &str> = labels.iter().copied().zip(COLOURS.iter().copied().cycle()).collect();
     for (number, (name, spans)) in rows.iter().enumerate() {
         let y = TOP + ROW * number as f64;
         svg.name(left - 8.0, y, &shown(name));
         for span in spans {
-            let next = colours.len();
-            let colour = COLOURS[*colours.entry(&span.label).or_insert(next) % COLOURS.len()];
-            svg.bar(span, x(span.start), x(span.end.unwrap_or(len)), y, colour);
+            svg.bar(span, x(span.start), x(span.end.unwrap_or(len)), y, colours[&*span.label]);
         }
     }
+    svg.legend(&labels, left, bottom);
     svg.close()
 }
 
@@ -68,7 +68,7 @@ impl Svg {
         let (outcome, colour) = match (span.end, span.is_success) {
             (None, _) => ("running", "#bbb"),
             (Some(_), true) => ("done", colour),
-            (Some(_), false) => ("failed", "#d33"),
+            (Some(_), false) => ("failed", FAILED),
         };
         let width = (to - from).max(1.0);
         let label = Text(&span.label);
@@ -88,6 +88,22 @@ impl Svg {
             ));
         }
         self.add(format_args!("</g>\n"));
+    }
+
+    /// Says which colour is what, because short bars have no room for it.
+    fn legend(&mut self, labels: &[&str], left: f64, top: f64) {
+        let mut y = top + 6.0;
+        let operations = labels.iter().copied().zip(COLOURS.iter().copied().cycle()).take(MAX_LEGEND);
+        for (label, colour) in operations.chain((!labels.is_empty()).then_some(("failed", FAILED))) {
+            self.add(format_args!(
+                "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"12\" height=\"12\" rx=\"2\" fill=\"{colour}\"/>\
+                 <text x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+                left + 20.0,
+                y + 10.0,
+                Text(label),
+            ));
+            y += LEGEND_ROW;
+        }
     }
 
     fn close(mut self) -> String {
@@ -121,6 +137,21 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// Returns what the operations are called, each once, in the order in which the rows have them.
+fn labels<N>(rows: &[(N, Vec<Span>)]) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    let labels = rows.iter().flat_map(|(_, spans)| spans).map(|span| &*span.label);
+    labels.filter(|label| seen.insert(*label)).collect()
+}
+
+fn legend_height(labels: &[&str]) -> f64 {
+    match labels.len().min(MAX_LEGEND) {
+        0 => 0.0,
+        // One more is for those that failed.
+        len => LEGEND_ROW * (len + 1) as f64 + 12.0,
+    }
+}
+
 fn shown(name: &impl fmt::Display) -> String {
     let name = name.to_string();
     match name.char_indices().nth(MAX_NAME) {
@@ -141,6 +172,10 @@ const TOP: f64 = 24.0;
 const ROW: f64 = 24.0;
 /// Longer names would leave no room for the bars.
 const MAX_NAME: usize = 40;
+const FAILED: &str = "#d33";
+const LEGEND_ROW: f64 = 18.0;
+/// A queue can have an operation for each of thousands of files; the bars tell the rest when they are pointed at.
+const MAX_LEGEND: usize = 24;
 /// Neighbours differ in light as well as in hue; red is for failures.
 const COLOURS: &[&str] = &["#2b6cb0", "#38a169", "#b7791f", "#6b46c1", "#2c7a7b", "#97266d", "#4a5568"];
 
@@ -167,6 +202,29 @@ mod tests {
             svg.contains("put: done, 100.0ms") && svg.contains("bad: failed") && svg.contains("x: running")
         );
         assert!(svg.contains("#d33") && svg.contains("0.02 s"), "{svg}");
+    }
+
+    #[test]
+    fn short_bar_without_a_label_is_told_by_the_legend() {
+        let span = |label: &str| Span {
+            label: label.into(),
+            start: Duration::ZERO,
+            end: Some(Duration::from_millis(1)),
+            is_success: true,
+        };
+        let rows = [("a", vec![span("put <x>"), span("fetch")]), ("b", vec![span("fetch")])];
+        let svg = draw(&rows, Duration::from_secs(1));
+        assert_eq!(
+            (svg.matches(">put &lt;x&gt;</text>").count(), svg.matches(">fetch</text>").count()),
+            (1, 1)
+        );
+        // A bar for each, and the legend.
+        assert_eq!(svg.matches(COLOURS[1]).count(), 3, "{svg}");
+        let many: Vec<_> = (0..1000).map(|number| span(&number.to_string())).collect();
+        assert_eq!(
+            draw(&[("a", many)], Duration::from_secs(1)).matches("width=\"12\"").count(),
+            MAX_LEGEND + 1
+        );
     }
 
     #[test]

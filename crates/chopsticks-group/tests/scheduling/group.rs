@@ -3,7 +3,9 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use crate::hosts::{Host, Log, Trouble};
-use chopsticks_group::{Batch, Budget, Failure, Group, GroupResult, Limits, NotStarted, Scope};
+use chopsticks_group::{
+    Batch, Budget, Failure, Group, GroupResult, Limits, NotStarted, Scope, Stage, Target as _,
+};
 use futures::StreamExt as _;
 use tokio::time::{Instant, sleep};
 
@@ -119,9 +121,23 @@ async fn hanging_host_is_dropped_at_its_deadline_and_the_others_are_on_time() {
     let log = Log::default();
     let group = group(&log).limits(Limits::default().target_timeout(Duration::from_secs(30)));
     let results = work(&group, |name| if name == "b" { 1000 } else { 1 }).await;
-    assert_eq!(results["b"], Err(Failure::Timeout { after: Duration::from_secs(30) }));
+    assert_eq!(results["b"], Err(Failure::Timeout { after: Duration::from_secs(30), stage: Stage::Running }));
     assert_eq!(results.successful().count(), 5);
     assert_eq!(log.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_tells_whether_it_found_the_host_connecting() {
+    let after = Duration::from_millis(500);
+    for limits in [Limits::default().target_timeout(after), Limits::default().timeout(after)] {
+        let group = group(&Log::default()).limits(limits);
+        group.targets()[1].connect().await.unwrap();
+        let results = work(&group, |_| 60).await;
+        assert_eq!(results["a"], Err(Failure::Timeout { after, stage: Stage::Connecting }));
+        assert_eq!(results["b"], Err(Failure::Timeout { after, stage: Stage::Running }));
+        let texts = ["a", "b"].map(|name| results[name].as_ref().unwrap_err().to_string());
+        assert_eq!(texts[0], format!("{} before it was connected", texts[1]));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +146,10 @@ async fn deadline_of_the_whole_tells_who_ran_and_who_waited() {
     let group = group(&log).limits(Limits::default().timeout(Duration::from_secs(7)).max_running(2));
     let results = work(&group, |name| if name < "c" { 2 } else { 60 }).await;
     assert_eq!(results.successful().count(), 2);
-    assert!(matches!(results["c"], Err(Failure::Timeout { after }) if after.as_secs() == 4), "{results:?}");
+    assert!(
+        matches!(results["c"], Err(Failure::Timeout { after, .. }) if after.as_secs() == 4),
+        "{results:?}"
+    );
     assert_eq!(results["e"], Err(Failure::NotStarted(NotStarted::Timeout)));
     assert!(results.failures().all(|(_, failure)| failure.is_timeout()));
     assert_eq!(log.running(), 0);

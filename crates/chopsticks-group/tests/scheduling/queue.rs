@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::hosts::{Host, Log, Trouble};
-use chopsticks_group::{AsyncResult, Failure, Group, Limits, NotStarted, Outcome, Queue, Target as _};
+use chopsticks_group::{AsyncResult, Failure, Group, Limits, NotStarted, Outcome, Queue, Stage, Target as _};
 use tokio::time::{Instant, sleep, timeout};
 
 fn work(
@@ -157,6 +157,23 @@ async fn dropped_queue_leaves_no_one_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn deadline_tells_whether_it_found_the_host_connecting() {
+    let log = Log::default();
+    let queue = Queue::with_limits(Limits::default().target_timeout(Duration::from_millis(500)));
+    let results = [work(&queue, &Host::new(&log, "a"), "1", 60), {
+        let connected = Host::new(&log, "b");
+        connected.connect().await.unwrap();
+        work(&queue, &connected, "1", 60)
+    }];
+    queue.run().await;
+    let stages = results.map(|result| match &*result.value().unwrap() {
+        Err(Failure::Timeout { stage, .. }) => *stage,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(stages, [Stage::Connecting, Stage::Running]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn deadlines_hold_for_each_operation_and_for_the_whole() {
     let log = Log::default();
     let limits = Limits::default().target_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(8));
@@ -172,8 +189,8 @@ async fn deadlines_hold_for_each_operation_and_for_the_whole() {
     queue.run().await;
     assert_eq!(start.elapsed().as_secs(), 8);
     let [first, second, third, other] = results.map(|result| (*result.value().unwrap()).clone());
-    assert_eq!(first, Err(Failure::Timeout { after: Duration::from_secs(5) }));
-    assert!(matches!(second, Err(Failure::Timeout { after }) if after.as_secs() == 3), "{second:?}");
+    assert_eq!(first, Err(Failure::Timeout { after: Duration::from_secs(5), stage: Stage::Running }));
+    assert!(matches!(second, Err(Failure::Timeout { after, .. }) if after.as_secs() == 3), "{second:?}");
     assert_eq!(third, Err(Failure::NotStarted(NotStarted::Timeout)));
     assert_eq!(other, Ok("b"));
 }

@@ -10,7 +10,7 @@ use crate::{
     host::HostName,
     interpreter::{DefaultInterpreter, Interpreter},
     options::AgentOptions,
-    process::Link,
+    process::{Link, missing_folder},
     tunnel::Tunnel,
 };
 
@@ -136,10 +136,8 @@ impl Driver for Local {
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.current_dir {
-            // Said here, because the error of the spawn would be taken for that of the program.
             if agent.parent().is_none() && !folder.is_dir() {
-                let text = format!("the working directory {} is not a folder", folder.display());
-                return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+                return Err(missing_folder(&folder.display().to_string()));
             }
             command.current_dir(folder);
         }

@@ -105,6 +105,7 @@ impl Tunnel {
 
     async fn put_dir_now(&self, mut put: Put<'_>) -> Result<TransferredFolder, Error> {
         let transfer = |kind| self.error(Phase::Transfer, kind);
+        put.named().map_err(transfer)?;
         let Source::Path(root) = &put.source else {
             return Err(self.local(&put.source.path(), io::ErrorKind::NotADirectory.into()));
         };

@@ -172,6 +172,15 @@ impl<'a> Put<'a> {
         self
     }
 
+    /// Refuses an empty path, such as that of a variable that is not set: to the agent it would be one that was left out.
+    pub(super) fn named(&self) -> Result<(), ErrorKind> {
+        if self.remote.as_deref().is_none_or(|path| !path.as_os_str().is_empty()) {
+            return Ok(());
+        }
+        let source = Arc::new(io::Error::new(io::ErrorKind::InvalidInput, "the path is empty"));
+        Err(ErrorKind::File { side: Side::Remote, path: PathBuf::new(), source })
+    }
+
     pub(super) fn payload(&self, modified: Option<SystemTime>, folder: bool) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer
@@ -231,6 +240,7 @@ impl Tunnel {
     }
 
     async fn put_now(&self, mut put: Put<'_>) -> Result<Transferred, Error> {
+        put.named().map_err(|kind| self.error(Phase::Transfer, kind))?;
         let local = put.source.path();
         let failed = |source| {
             let kind = ErrorKind::File { side: Side::Local, path: local.clone(), source: Arc::new(source) };

@@ -56,7 +56,11 @@ async fn owner_is_set_by_name_or_number_or_refused() {
             assert_eq!((metadata.uid(), metadata.gid()), (0, 0), "{python}");
         }
         let error = put("no-such-user-here").await.unwrap_err();
-        assert!(error.report().contains("no-such-user-here"), "{python}: {}", error.report());
+        assert!(
+            error.report().contains("there is no user no-such-user-here"),
+            "{python}: {}",
+            error.report()
+        );
         tunnel.close().await.unwrap();
     }
 }

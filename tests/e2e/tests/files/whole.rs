@@ -8,10 +8,10 @@ use std::{
 
 use chopsticks::{Fetch, Put};
 use chopsticks_e2e::{newest_and_oldest, tunnel};
-use chopsticks_support::{Scratch, interpreters};
+use chopsticks_support::{Scratch, interpreters, newest};
 use futures::future::join_all;
 
-use crate::{awkward_names, names, noise};
+use crate::{awkward_names, failure, names, noise};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_any_size_arrive_under_every_python() {
@@ -104,6 +104,20 @@ async fn fresh_temporary_files_are_made_for_paths_that_are_left_out() {
         fs::remove_file(put.remote).unwrap();
         fs::remove_file(local).unwrap();
         tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_path_is_refused_and_not_taken_for_one_that_was_left_out() {
+    let tunnel = tunnel(newest());
+    let folder = Scratch::new();
+    for error in [
+        tunnel.put_with(Put::bytes("x").to("")).await.unwrap_err(),
+        tunnel.put_dir(folder.path(), "").await.unwrap_err(),
+        tunnel.fetch_with(Fetch::new("/etc/passwd").to("")).await.unwrap_err(),
+        tunnel.fetch_dir(folder.path(), "").await.unwrap_err(),
+    ] {
+        assert_eq!(failure(&error).2, std::io::ErrorKind::InvalidInput, "{error}");
     }
 }
 
