@@ -20,8 +20,11 @@ def sleeper(path):
         note(path, 'in %d' % os.getpid())
         time.sleep(600)
     except KeyboardInterrupt:
-        note(path, 'interrupted')
-        raise
+        # Interrupts go on until the call has ended, and one of them may strike here.
+        while 1:
+            try: note(path, 'interrupted')
+            except KeyboardInterrupt: continue
+            raise
 def stubborn(path):
     note(path, 'in')
     while 1:
