@@ -122,5 +122,9 @@ struct SudoDriverDoctests;
 struct ContainersDriverDoctests;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/via.md")]
+struct ViaDriverDoctests;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/drivers/writing.md")]
 struct WritingDriverDoctests;
