@@ -217,8 +217,11 @@ def on_stream(m):
 def fail(stream, number, message, path):
     """Answers that a transfer has failed: the error's number, its text, and the path that it is about."""
     del streams[stream.request]
-    send(stream.request, FAIL, MARSHAL, marshal.dumps({
-        u'errno': number or 0, u'message': message, u'path': bytearray(path)}, 2))
+    send(stream.request, FAIL, MARSHAL, failure_of(number, message, path))
+
+
+def failure_of(number, message, path):
+    return marshal.dumps({u'errno': number or 0, u'message': message, u'path': bytearray(path)}, 2)
 
 
 def transfer(stream, operation, payload):

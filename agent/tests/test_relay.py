@@ -7,8 +7,8 @@ import sys
 import tempfile
 import time
 
-from harness import FAIL, REPLY, Case, alive, eventually, marked
-from test_streams import CREDIT, DATA, END, RESET, WINDOW, Streaming
+from harness import FAIL, REPLY, Case, alive, eventually, function, marked
+from test_streams import CREDIT, DATA, END, EXTEND, RESET, WINDOW, Streaming
 
 SPAWN, STDERR = 0x27, 0x28
 PLENTY = struct.pack('>L', 1 << 30)
@@ -180,24 +180,121 @@ class Relay(Case):
         agent.close()
         self.assertTrue(eventually(lambda: not marked(canary)), marked(canary))
 
-    def test_no_descriptor_and_no_thread_is_left(self):
-        agent = self.relaying()
+    def held(self, agent):
+        """How many descriptors and threads the agent has."""
+        pid = agent.process.pid
+        return len(os.listdir('/proc/%d/fd' % pid)), len(os.listdir('/proc/%d/task' % pid))
 
-        def held():
-            pid = agent.process.pid
-            return len(os.listdir('/proc/%d/fd' % pid)), len(os.listdir('/proc/%d/task' % pid))
+    def held_idle(self, agent):
         agent.status(agent.spawn(['true']))
         agent.call('operator:neg', 1)
-        self.assertTrue(eventually(lambda: held()[1] <= 2), held())
-        before = held()
+        self.assertTrue(eventually(lambda: self.held(agent)[1] <= 2), self.held(agent))
+        return self.held(agent)
+
+    def test_no_descriptor_and_no_thread_is_left(self):
+        agent = self.relaying()
+        before = self.held_idle(agent)
         for n in range(30):
             request = agent.spawn(['true'] if n % 3 else ['/nowhere'])
             agent.answer(request)
             if not n % 3:
                 agent.cancel(agent.errors_of)
             agent.answer(agent.errors_of)
-        self.assertTrue(eventually(lambda: held() == before), (before, held()))
+        self.assertTrue(eventually(lambda: self.held(agent) == before), (before, self.held(agent)))
         self.assertTrue(alive(agent.process.pid))
+
+    def test_no_descriptor_and_no_thread_is_left_where_another_holds_the_pipes(self):
+        agent = self.relaying()
+        before = self.held_idle(agent)
+        canary = self.canary()
+        text = ('import os, subprocess, sys, time\nsubprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", sys.argv[1]])\n'
+                'os.write(1, b"x")')
+        request = agent.python(text, canary)
+        # More than the pipe takes, so that one waits there too.
+        for _ in range(16):
+            agent.send(request, DATA, 0, b'x' * (1 << 17))
+        self.assertEqual(agent.status(request), 0)
+        broken = struct.pack('>L', 0)
+        agent.send(request, RESET, 0, broken)
+        agent.send(agent.errors_of, RESET, 0, broken)
+        self.assertTrue(eventually(lambda: self.held(agent) <= before), (before, self.held(agent)))
+        self.assertEqual(len(marked(canary)), 1)
+        self.assertEqual(agent.output(agent.spawn(['echo', 'other'])), b'other\n')
+
+    def test_no_descriptor_is_left_when_there_are_not_enough(self):
+        agent = self.relaying()
+        before = self.held_idle(agent)
+        agent.call(function('import resource\ndef f(): resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))'))
+        requests = [agent.spawn(['cat'], stderr=False) for _ in range(40)]
+        # Which of them there was enough for is a matter of luck.
+        agent.wait(lambda: len(agent.answers) >= 20)
+        for request in [request for request in requests if request in agent.answers]:
+            requests.remove(request)
+            failure = agent.failure(request)
+            self.assertEqual((failure['errno'], bytes(failure['path'])), (24, b'cat'))
+        for request in requests:
+            agent.cancel(request)
+        for request in requests:
+            agent.answer(request)
+        self.assertTrue(eventually(lambda: self.held(agent) <= (before[0], before[1] + 1)), (before, self.held(agent)))
+        self.assertEqual(agent.status(agent.spawn(['true'])), 0)
+
+    def test_want_of_threads_ends_the_program_and_not_the_agent(self):
+        agent = self.relaying()
+        before = self.held_idle(agent)
+        patch = ('real, left = start_new_thread, [%d]\ndef start_new_thread(*args):\n if not left[0]: raise RuntimeError("no thread")\n'
+                 ' left[0] -= 1\n return real(*args)\n')
+        for count in range(4):
+            canary = self.canary() + '-%d' % count
+            agent.send(0, EXTEND, 0, (patch % count).encode())
+            request = agent.python('import time; time.sleep(1000)', canary, stderr=False)
+            if count < 3:
+                self.assertTrue('no thread' in agent.failure(request)['message'])
+            else:
+                self.assertTrue(eventually(lambda: marked(canary)))
+            # Nor does ending it need any.
+            agent.cancel(request)
+            if count == 3:
+                agent.answer(request)
+            self.assertEqual(agent.call('operator:neg', 1), -1)
+            agent.send(0, EXTEND, 0, b'start_new_thread = real')
+            self.assertTrue(eventually(lambda: not marked(canary)), marked(canary))
+        self.assertTrue(eventually(lambda: self.held(agent) == before), (before, self.held(agent)))
+
+    def test_forked_process_keeps_no_pipe_of_a_program(self):
+        agent = self.relaying()
+        request = agent.spawn(['cat'])
+        agent.send(request, DATA, 0, b'1')
+        agent.wait(lambda: agent.of(request, DATA))
+        agent.call(function('import os, time\ndef f():\n if not os.fork():\n  time.sleep(1000)\n  os._exit(0)'))
+        agent.send(request, END, 0, b'')
+        self.assertEqual(agent.output(request), b'1')
+        self.assertEqual(agent.status(request), 0)
+        # And programs are started still.
+        self.assertEqual(agent.output(agent.spawn(['echo', 'other'])), b'other\n')
+
+    def test_child_more_stubborn_than_its_program_is_ended_too(self):
+        agent = self.relaying()
+        canary = self.canary()
+        text = ('import subprocess, sys, time\nsubprocess.Popen([sys.executable, "-c", '
+                '"import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(1000)", sys.argv[1]])\ntime.sleep(1000)')
+        request = agent.python(text, canary, env={b'PYTHONUNBUFFERED': b'1'})
+        agent.wait(lambda: agent.of(request, DATA))
+        self.ended_by(agent, request, canary, agent.cancel)
+
+    def test_program_that_cannot_be_ended_is_given_up(self):
+        agent = self.relaying()
+        canary = self.canary()
+        request = agent.python('import time; time.sleep(1000)', canary)
+        self.assertTrue(eventually(lambda: marked(canary)))
+        agent.send(0, EXTEND, 0, b"part('ending')\ndef kill(select): select()")
+        agent.cancel(request)
+        self.assertEqual(agent.answer(request), (FAIL, 0, b'\2'))
+        os.kill(marked(canary)[0], 9)
+        self.assertTrue(eventually(lambda: not marked(canary)))
+        # That it has ended at last is no second answer, nor anybody else's end.
+        self.assertEqual(agent.status(agent.spawn(['true'])), 0)
+        self.assertFalse(request in agent.answers)
 
     def test_hundred_programs_run_at_once(self):
         agent = self.relaying()

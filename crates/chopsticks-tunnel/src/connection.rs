@@ -107,6 +107,10 @@ impl Connection {
 
     /// Whether nothing can be asked of the agent any more, though its process may still be on its way out.
     pub(crate) fn has_ended(&self) -> bool {
+        // Without its keeper, which went with the runtime, it will never get further.
+        if self.stage.has_changed().is_err() {
+            return true;
+        }
         match &*self.stage.borrow() {
             Stage::Opening => false,
             // One that never was established may be about to try again.

@@ -297,16 +297,14 @@ impl Keeper {
             cause => cause,
         };
         let stderr = self.tail.text();
-        let noise = if is_established {
-            String::new()
-        } else {
-            String::from_utf8_lossy(&handle.noise()).into_owned()
-        };
+        let noise = if is_established { Default::default() } else { handle.noise() };
+        let beginning = String::from_utf8_lossy(noise.get(..LOOKED_AT).unwrap_or(&noise));
+        let noise = String::from_utf8_lossy(&noise).into_owned();
         let hint = match &cause {
             Cause::Stopped { .. } => None,
             _ if is_established => hint::of_loss(&stderr),
             _ => {
-                let symptoms = Symptoms { status, stderr: &stderr, noise: &noise };
+                let symptoms = Symptoms { status, stderr: &stderr, noise: &beginning };
                 self.driver.hint(&symptoms).or_else(|| hint::of_failed_start(&symptoms))
             }
         };
@@ -393,6 +391,8 @@ fn not_spawned(error: io::Error, parent: Option<&Tunnel>) -> (ErrorKind, Option<
 const MAX_REFUSALS_ALONE: u32 = 7;
 /// What a deadline beyond all clocks is taken for.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+/// How much of what came in place of an answer is searched for its cause: with many short lines more takes seconds, in which other tasks wait.
+const LOOKED_AT: usize = 16 << 10;
 /// How long the last output of a program that has ended is waited for.
 const DRAIN: Duration = Duration::from_millis(500);
 /// How long a driver may take to remove what its program has left.

@@ -128,6 +128,8 @@ impl Relayed {
         if let State::Runs(request) = &mut self.state {
             self.state = match request.await {
                 Ok(reply) => State::Ended(self.status(&reply)),
+                // The connection goes on: its end is not to be waited for.
+                Err(error) if error.is_too_large() => State::Ended(Err(Arc::new(io::Error::other(error)))),
                 Err(_) => State::Lost,
             };
         }

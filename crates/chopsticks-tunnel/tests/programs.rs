@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chopsticks_support::{Scratch, eventually, processes, python3};
@@ -346,4 +346,14 @@ async fn nothing_is_left_of_a_hundred_failures() {
     }
     assert_eq!(processes::with_argument(&mark), []);
     assert!(eventually(PATIENCE, || processes::open_descriptors() <= before + 2), "descriptors are left");
+}
+
+#[tokio::test]
+async fn flood_of_short_lines_in_place_of_an_answer_is_told_at_once() {
+    let scratch = Scratch::new();
+    let flood = Command::new(program(&scratch, "flood", "exec yes")).name("flood").arg("python3");
+    let begun = Instant::now();
+    let error = Tunnel::with_config(flood, config()).connect().await.unwrap_err();
+    assert!(error.report().contains("began with \"y"), "{}", error.report());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -360,3 +360,85 @@ async fn code_at_the_end_of_a_chain_is_at_the_first_depth_and_knows_the_whole_pa
         first.close().await.unwrap();
     }
 }
+
+#[test]
+fn tunnel_whose_runtime_ended_while_it_connected_connects_on_another() {
+    let scratch = Scratch::new();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let text = format!(
+        "mkdir {}/once && exec sleep 1000; exec {} \"$@\"",
+        scratch.path().display(),
+        python3().path().display()
+    );
+    let parent =
+        Tunnel::with_config(Local::new().name("outer").python(script(&scratch, "first", &text)), quiet());
+    let child = through(&parent, "child");
+    let first = runtime();
+    first
+        .block_on(async { timeout(Duration::from_millis(100), child.connect()).await })
+        .expect_err("the parent hangs");
+    drop(first);
+    let second = runtime();
+    second.block_on(async { timeout(PATIENCE, pid(&child)).await }).unwrap();
+    second.block_on(parent.close()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn process_that_a_call_forks_keeps_no_child_from_ending() {
+    let fork = Function::source(
+        "import os, time\ndef f():\n if not os.fork():\n  time.sleep(1000)\n  os._exit(0)",
+        "f",
+    );
+    for interpreter in newest_and_oldest() {
+        let parent = chopsticks_e2e::tunnel(interpreter);
+        let child = through(&parent, "child");
+        pid(&child).await;
+        parent.call::<()>(fork.clone(), ()).await.unwrap();
+        // Otherwise it would be killed, after 5 seconds.
+        child.close().await.unwrap();
+        parent.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_process_of_a_chain_can_be_killed_at_any_moment() {
+    let scratch = Scratch::new();
+    // Whatever is left of it has its path among its arguments.
+    let python = scratch.path().join("python");
+    std::os::unix::fs::symlink(python3().path(), &python).unwrap();
+    let local = |name: &str| Local::new().name(name).python(&python);
+    let first = Tunnel::with_config(local("first"), quiet());
+    let second = Tunnel::with_config(local("second").via(&first), quiet());
+    let third = Tunnel::with_config(local("third").via(&second), quiet());
+    let (path, large) = (scratch.path().join("file"), scratch.path().join("large"));
+    std::fs::File::create(&large).unwrap().set_len(1 << 30).unwrap();
+    for round in 0..24_u32 {
+        let chain = [&first, &second, &third];
+        let victim = pid(chain[round as usize % 3]).await;
+        pid(&third).await;
+        let (tunnel, path, large) = (third.clone(), path.clone(), large.clone());
+        let under_way = tokio::spawn(async move {
+            match round / 3 % 4 {
+                0 => tunnel.call::<()>("time:sleep", (1000,)).await,
+                1 => tunnel.put_with(Put::bytes(vec![0; 50_000_000]).to(path)).await.map(drop),
+                2 => tunnel.fetch(large, path).await.map(drop),
+                _ => tunnel.close().await,
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(u64::from(round * 7 % 30))).await;
+        let victim = rustix::process::Pid::from_raw(victim.cast_signed()).unwrap();
+        // One that was closed may be gone.
+        let _ = rustix::process::kill_process(victim, rustix::process::Signal::KILL);
+        if let Err(error) = timeout(PATIENCE, under_way).await.expect("it ends").unwrap() {
+            assert!(error.report().starts_with("third: "), "{}", error.report());
+        }
+        // What ended a moment ago may not have been noticed.
+        let again = async { while third.call::<u32>("os:getpid", ()).await.is_err() {} };
+        timeout(PATIENCE, again).await.expect("it connects again");
+    }
+    for tunnel in [third, second, first] {
+        tunnel.close().await.unwrap();
+    }
+    wait_until_none(python.to_str().unwrap());
+}
