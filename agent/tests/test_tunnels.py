@@ -204,6 +204,25 @@ class Tunnels(Case):
         self.assertEqual(len(modules), len(set(modules)), sorted(modules))
         self.assertIn('late', modules)
 
+    def test_empty_modules_reach_every_version_of_python(self):
+        modules = dict.fromkeys(('pack', 'pack.a', 'pack.b', 'other', 'other.c'), b'')
+        modules['pack.use'] = (b'from chopsticks.tunnel import Local\nimport pack.a, pack.b, other.c\n'
+                               b'def g(): return sorted([pack.a.__name__, pack.b.__name__, other.c.__name__])\n'
+                               b'def f(python):\n  with Local("i", python=python) as tun: return tun.call(g)')
+        agent = self.outer(modules=modules)
+        for python in interpreters():
+            self.assertEqual(agent.call('pack.use:f', text(python)), ['other.c', 'pack.a', 'pack.b'], python)
+
+    def test_short_bytes_of_a_source_reach_every_version_of_python(self):
+        body = (u'from chopsticks.tunnel import Local\ndef g(): return [len(v) for v in (A, B, C[0], C[1])]\n'
+                u'def f(python):\n  with Local("i", python=python) as tun: return tun.call(g)')
+        agent = self.outer()
+        for python in interpreters():
+            # What the harness takes for text on 2.7.
+            data = [bytearray(v) if OLD else v for v in (b'', b'', b'x', b'x')]
+            values = {u'A': data[0], u'B': data[1], u'C': data[2:]}
+            self.assertEqual(agent.call((body, u'f', values, u'source:f', None), text(python)), [0, 0, 1, 1], python)
+
     def test_module_that_is_not_there_or_refused_is_told_as_at_home(self):
         agent = self.outer(b'from chopsticks.tunnel import Local\ndef none():\n  import mine.nothing\n'
                            b'def refused():\n  import native\n'

@@ -91,6 +91,11 @@ def native(value):
     return value.encode('utf-8') if OLD and isinstance(value, type(u'')) else value
 
 
+def as_bytes(value):
+    """Bytes as `marshal` writes them for all: of a `str` that Python 2 has interned, it writes what only that reads."""
+    return buffer(value) if OLD and type(value) is str else value  # noqa: F821
+
+
 def word(value):
     """Text for a value: on Python 2 a `str` only if it is ASCII, for no other can be a result."""
     value = text(value)

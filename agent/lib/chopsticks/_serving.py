@@ -2,7 +2,7 @@
 import marshal
 import sys
 
-from chopsticks._agent import OLD, agent, allocate_lock, text
+from chopsticks._agent import OLD, agent, allocate_lock, as_bytes, text
 
 REPLY, FAIL, IMPORT, RESOURCE = agent['REPLY'], agent['FAIL'], agent['IMPORT'], agent['RESOURCE']
 MARSHAL, BYTES = agent['MARSHAL'], agent['BYTES']
@@ -27,7 +27,7 @@ def entry(name):
             return None
     kind, file, source, below = found
     file = text(file) if file else file
-    return text(name), kind, file, source, [text(leaf) for leaf in below]
+    return text(name), kind, file, as_bytes(source), [text(leaf) for leaf in below]
 
 
 def is_listed(name):
