@@ -90,7 +90,7 @@ class Slot(object):
 class Connection(object):
     """Anybody may send: what the pipe takes at once is written at once, the rest by a thread. Another thread reads."""
 
-    def __init__(self, host, argv, options, timeout, clean_up=None):
+    def __init__(self, host, argv, options, timeout, clean_up=None, environment=None):
         self.host, self.timeout, self.clean_up, self.argv = host, timeout, clean_up, argv
         self.lock = allocate_lock()         # guards the requests, what waits to be written, and how it ended
         self.writing = allocate_lock()
@@ -108,18 +108,19 @@ class Connection(object):
         self.waits_for_hello = []
         self.program = os.path.basename(native(argv[0]))
         self.limit = agent['limit']
-        self.spawn(argv)
+        self.spawn(argv, environment)
         start = struct.pack('>H16sQ', agent['VERSION'], self.nonce, self.limit) + marshal.dumps(options, 2)
         names = [text(name) for name in agent['listing'].get('', ())]
         listing = marshal.dumps([(u'', 2, None, None, names)], 2)
         self.queue.append(packed()[1] + frame(0, agent['START'], 0, start) + frame(0, MODULES, MARSHAL, listing))
         start_new_thread(self.run, ())
 
-    def spawn(self, argv):
+    def spawn(self, argv, environment):
         # Not before: it takes longer to import than an agent to start.
         from subprocess import PIPE, Popen
         try:
-            self.process = Popen(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, close_fds=True, bufsize=0)
+            self.process = Popen(
+                argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, close_fds=True, bufsize=0, env=environment)
         except (EnvironmentError, TypeError, ValueError) as e:
             # Not in its own words: some versions tell which file, and some do not.
             why = os.strerror(e.errno) if getattr(e, 'errno', None) else e

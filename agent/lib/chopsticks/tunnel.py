@@ -25,6 +25,8 @@ class BaseTunnel(object):
     handshake_timeout = 60
     # What to run when the program that led there did not end well, with its words.
     clean_up = None
+    # Returns the environment of that program, if it is another than that of this process.
+    environment = None
 
     def __new__(cls, *args, **kwargs):
         # Here, for classes of others need not call our `__init__`.
@@ -116,7 +118,8 @@ class BaseTunnel(object):
                          u'site': bool(options.get('site'))}
                 argv = self.argv(['-s', '-S', '-E', '-c', packed()[0]])
                 connection = self._connection = Connection(
-                    self.host, argv, words, self.handshake_timeout, self.clean_up)
+                    self.host, argv, words, self.handshake_timeout, self.clean_up,
+                    self.environment and self.environment())
         return connection
 
     def _attempt(self, wait, work):
@@ -241,6 +244,7 @@ class Sudo(SubprocessTunnel):
 
 class SSHTunnel(SubprocessTunnel):
     """Another host, by this host's own `ssh`, as this user of it has set that up. It never asks anything."""
+    environment = staticmethod(_command.ssh_environment)
 
     def __init__(self, host, user=None, port=None, sudo=False, python=None):
         self.host, self.user, self.port, self.sudo, self.python = native(host), user, port, sudo, python
