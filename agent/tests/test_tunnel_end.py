@@ -56,6 +56,42 @@ def forked(mark):
     before = time.time()
     shared.close()
     return time.time() - before
+def leave(mark):
+    # Of another environment and session: nothing finds it.
+    subprocess.Popen(['setsid', 'sh', '-c', 'while :; do echo noise >&2; sleep .02; done', mark], env={})
+def left_behind(mark):
+    leave(mark)
+    time.sleep(.1)
+    os.kill(os.getpid(), 9)
+class Held(Local):
+    def command(self, python):
+        # Holds stdin, stdout and stderr.
+        return ['sh', '-c', '(env -i setsid sh -c "while :; do sleep .1; done" $0 &); exec "$@"', self.host] + python
+def held(mark):
+    from chopsticks import _connection
+    _connection.GRACE = .5
+    tun, begin = Held(mark), time.time()
+    tun.call(pid)
+    tun.close()
+    return time.time() - begin
+def lost(mark):
+    with Local('lost') as tun: tun.call(left_behind, mark)
+def stopped():
+    from chopsticks import queue
+    from chopsticks._agent import Wait, agent
+    class Struck(Wait):
+        def stop(self):
+            # Where the cancel of the call might strike, it does.
+            if agent['inside']: raise KeyboardInterrupt
+            Wait.stop(self)
+    queue.Wait = Struck
+    q = Queue()
+    def end(_): raise KeyError('end')
+    tunnels = [Local('x'), Local('y'), Local('z')]
+    late = [q.call(tun, time.sleep, 60) for tun in tunnels[1:]]
+    q.call(tunnels[0], pid).with_callback(end)
+    try: q.run()
+    except KeyError: return [str(result.value) for result in late]
 def garbage(mark):
     tun = Local('garbage')
     return tun.call(child, mark)
@@ -171,6 +207,32 @@ class Ends(Case):
         agent, mark = self.outer(MINE), self.mark()
         inner = agent.call('mine:garbage', mark)
         self.assertTrue(eventually(lambda: not marked(mark) and not alive(inner)))
+
+    def test_loss_is_found_where_what_is_left_behind_goes_on_to_write(self):
+        agent, mark = self.outer(MINE), self.mark()
+        try:
+            info = agent.fails('mine:lost', mark)
+            self.assertIn('was killed by signal 9', info['message'])
+        finally:
+            for pid in marked(mark):
+                os.kill(pid, 9)
+
+    def test_what_is_left_behind_keeps_no_thread_of_a_closed_tunnel(self):
+        agent, mark = self.outer(MINE), self.mark()
+        count = function('import os\ndef f(): return len(os.listdir("/proc/self/fd")), '
+                         'len(os.listdir("/proc/self/task"))')
+        agent.call(function('import mine\ndef f():\n  with mine.Local("x") as t: t.call(mine.pid)'))
+        before = agent.call(count)
+        try:
+            self.assertLess(agent.call('mine:held', mark), 4)
+            self.assertTrue(eventually(lambda: max(n - m for n, m in zip(agent.call(count), before)) <= 0), before)
+            self.assertTrue(marked(mark))
+        finally:
+            for pid in marked(mark):
+                os.kill(pid, 9)
+
+    def test_no_interrupt_keeps_a_queue_from_stopping_its_lines(self):
+        self.assertEqual(self.outer(MINE).call('mine:stopped'), ['cancelled'] * 2)
 
     def test_fork_of_user_code_does_not_hold_tunnels_open(self):
         agent = self.outer(MINE)

@@ -288,11 +288,15 @@ class Connection(object):
         poll = select.poll()
         for fd in out, err:
             poll.register(fd, select.POLLIN)
-        left, deadline = {out, err}, time() + self.timeout
-        while left:
-            patience = None if self.hello else max(0, int((deadline - time()) * 1000))
-            if out not in left:
-                # Something may have been left behind that holds it.
+        left, deadline, over = {out, err}, time() + self.timeout, None
+        while left and not (over and time() > over):
+            # Something that the agent has left behind may hold both, or the one, and go on to write there.
+            patience = GRACE * 1000 if self.hello or self.error else max(0, int((deadline - time()) * 1000))
+            if not over and out not in left:
+                over = time() + 1
+            if not over and self.error and self.poll() is not None:
+                over = time() + GRACE
+            if over:
                 patience = 200
             try:
                 ready = poll.poll(patience)
@@ -310,10 +314,12 @@ class Connection(object):
                     if fd == err:
                         self.lines.end()
                 elif fd == err:
-                    self.lines.feed(data)
+                    # An agent that is closed before it is whole says so.
+                    if self.hello or not self.error:
+                        self.lines.feed(data)
                 else:
                     self.feed(data)
-            if not self.hello and time() > deadline:
+            if not self.hello and not self.error and time() > deadline:
                 raise Malformed('no agent answered within %g s%s' % (self.timeout, self.noise()))
 
     def feed(self, data):
