@@ -246,3 +246,37 @@ class Values(Case):
         self.assertEqual(self.a.call(function(
             'from chopsticks.pencode import pdecode\ndef f(d):\n  v = pdecode(d)\n  return len(v), v[0] is v[1]'),
             bytearray(data) if OLD else data), (2, True))
+
+    def test_keys_that_take_long_to_hash_are_refused(self):
+        n, small = struct.Struct('>L').pack, struct.Struct('<i').pack
+        # Tuples of the next one twice: of a few bytes each, and twice as long to hash as the next.
+        for depth, words in (10, ''), (60, 'refused: keys that share too many parts'), (900, 'refused: keys'):
+            inner = range(depth - 1, 0, -1)
+            for which, data in (
+                    (0, b'q' + n(1) + (b't' + n(2)) * depth + b'nn' + b''.join(b'R' + n(4 + i) for i in inner)),
+                    (1, b'<' + small(1) + (b'\xa8' + small(2)) * depth + b'NN' +
+                     b''.join(b'r' + small(i) for i in inner))):
+                found = self.a.call('mine:read', bytearray(data) if OLD else data, which)
+                self.assertTrue(found.startswith(words or ('set' if OLD else '{')), (which, depth, found[:100]))
+
+    def test_keys_with_the_same_hash_are_refused_when_they_are_many(self):
+        n, modulus = struct.Struct('>L').pack, (1 << 64) - 1 if OLD else sys.hash_info.modulus
+        for count in 500, 20000:
+            values = [i * modulus for i in range(1, count + 1)]
+            texts = [b'i' + n(len(str(value))) + str(value).encode() for value in values]
+            for which, data in (
+                    (0, b'q' + n(count) + b''.join(texts)),
+                    (0, b'd' + n(count) + b''.join(written + b'n' for written in texts)),
+                    (1, b'<' + struct.pack('<i', count) + b''.join(marshal.dumps(value, 2) for value in values)),
+                    (1, b'{' + b''.join(marshal.dumps(value, 2) + b'N' for value in values) + b'0')):
+                found = self.a.call('mine:read', bytearray(data) if OLD else data, which)
+                self.assertEqual(found == 'refused: too many keys with the same hash', count > 500, found[:100])
+
+    def test_tuples_that_wait_for_one_another_are_made_in_one_go(self):
+        n, count = struct.Struct('>L').pack, 40000
+        data = b't' + n(1) + b'l' + n(count) + b't' + n(1) + b'R' + n(3) + b''.join(
+            b't' + n(1) + b'R' + n(5 + i) for i in range(count - 1))
+        self.assertEqual(self.a.call(function(
+            'from chopsticks.pencode import pdecode\ndef f(d):\n  v = pdecode(d)\n'
+            '  return len(v[0]), v[0][0][0] is v, v[0][1][0] is v[0][0], v[0][-1][0] is v[0][-2]'),
+            bytearray(data) if OLD else data), (count, True, True, True))

@@ -16,12 +16,41 @@ SIZE = struct.Struct('<i')
 TEXTS = {b'u': 4, b's': 4, b't': 4, b'a': 4, b'A': 4, b'z': 1, b'Z': 1}
 MAKE = {b'(': tuple, b')': tuple, b'[': list, b'{': dict, b'<': set, b'>': frozenset}
 MISSING = object()
+# As many keys may have the same hash before it is counted whether telling them apart would take long.
+ALIKE = 1000
+
+
+class Keys(object):
+    """Refuses keys of dicts and members of sets that would take long to hash or to tell apart.
+
+    That is done in C, and nothing else in this process gets on meanwhile.
+    """
+
+    def __init__(self, size):
+        # Of tuples in tuples in keys. More than bytes that came is only what is referred to again and again.
+        self.left = (1 << 16) + size
+
+    def check(self, keys):
+        level = [key for key in keys if type(key) is tuple]
+        while level:
+            self.left -= sum(map(len, level))
+            if self.left < 0:
+                raise ValueError('keys that share too many parts')
+            level = [item for key in level for item in key if type(item) is tuple]
+        if len(keys) - len(set(map(hash, keys))) > ALIKE:
+            counts = {}
+            for key in keys:
+                counts[hash(key)] = counts.get(hash(key), 0) + 1
+            if sum(count * count for count in counts.values()) > ALIKE * ALIKE + len(keys) * 64:
+                raise ValueError('too many keys with the same hash')
+        return keys
 
 
 class Reader(object):
     def __init__(self, data):
         self.data, self.pos = bytes(data), 0
         self.refs, self.interned = [], []
+        self.keys = Keys(len(self.data))
 
     def take(self, size):
         if not 0 <= size <= len(self.data) - self.pos:
@@ -120,9 +149,9 @@ class Reader(object):
         if tag == b'{':
             if len(items) % 2:
                 raise ValueError('a key without a value')
-            value = dict(zip(items[::2], items[1::2]))
+            value = dict(zip(self.keys.check(items[::2]), items[1::2]))
         else:
-            value = MAKE[tag](items)
+            value = MAKE[tag](self.keys.check(items) if tag in b'<>' else items)
         if place >= 0:
             self.refs[place] = value
         return value

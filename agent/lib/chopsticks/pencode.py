@@ -3,7 +3,7 @@ import re
 import struct
 
 from chopsticks._agent import OLD, agent, native
-from chopsticks._marshal import DEPTH, DIGITS
+from chopsticks._marshal import DEPTH, DIGITS, Keys
 
 # Marks 8-bit data on Python 2, whose `str` passes for text.
 Bytes = bytearray if OLD else bytes
@@ -47,10 +47,10 @@ def scalar(tag, data):
 
 class Open(object):
     """A container whose parts are being read."""
-    __slots__ = 'tag', 'number', 'left', 'parts', 'value', 'late'
+    __slots__ = 'tag', 'number', 'left', 'keys', 'parts', 'value', 'late'
 
-    def __init__(self, tag, number, left):
-        self.tag, self.number, self.left = tag, number, left
+    def __init__(self, tag, number, left, keys):
+        self.tag, self.number, self.left, self.keys = tag, number, left, keys
         self.parts = []
         # References to what cannot be made before its parts are there: places in `parts`, and numbers.
         self.late = []
@@ -58,6 +58,8 @@ class Open(object):
 
     def make(self):
         """Gives the container its parts; all of these are there."""
+        if self.tag in b'qQd':
+            self.keys.check(self.parts[::2] if self.tag == b'd' else self.parts)
         if self.tag == b'l':
             self.value.extend(self.parts)
         elif self.tag == b'q':
@@ -81,6 +83,7 @@ def decoded(data):
     objects = [None, False, True]
     unmade = {}     # number -> Open, whose parts have all been read and are not all made
     stack = []
+    keys = Keys(len(data))
     pos = promised = 0
     while 1:
         tag = data[pos:pos + 1]
@@ -105,7 +108,7 @@ def decoded(data):
                 if len(stack) >= DEPTH:
                     raise ValueError('nested too deep')
                 promised += left
-                stack.append(Open(tag, number, left))
+                stack.append(Open(tag, number, left, keys))
                 # Lists, sets and dicts are there while they are being read.
                 objects.append(stack[-1].value if stack[-1].value is not None else stack[-1])
                 value = stack
@@ -148,14 +151,24 @@ def finish(unmade, objects):
         # Those that can be changed are there for others already.
         if top.value is not None:
             objects[top.number] = top.value
-    while unmade:
-        made = [n for n, top in unmade.items() if all(
-            type(objects[number]) is not Open for _, number in top.late)]
-        if not made:
-            raise ValueError('a tuple that is a part of itself')
-        for number in made:
-            top = unmade.pop(number)
-            for at, part in top.late:
-                top.parts[at] = objects[part]
-            top.make()
-            objects[number] = top.value
+    users, ready = {}, []
+    for number, top in unmade.items():
+        missing = [part for _, part in top.late if type(objects[part]) is Open]
+        top.left = len(missing)
+        for part in missing:
+            users.setdefault(part, []).append(number)
+        if not missing:
+            ready.append(number)
+    while ready:
+        number = ready.pop()
+        top = unmade.pop(number)
+        for at, part in top.late:
+            top.parts[at] = objects[part]
+        top.make()
+        objects[number] = top.value
+        for user in users.pop(number, ()):
+            unmade[user].left -= 1
+            if not unmade[user].left:
+                ready.append(user)
+    if unmade:
+        raise ValueError('a tuple that is a part of itself')
