@@ -54,6 +54,13 @@ def transfer(body, name):
         os.write(2, b'in\\n')
         getattr(tun, name)('/etc/hostname', '/nonexistent/target' if name == 'put' else '/tmp/chopsticks-never')
 
+def held(body):
+    from chopsticks import _serving
+    with Fake(body) as tun:
+        tun.call(os.getpid)
+        return (len(tun._connection.sent), sum(len(path) for _, path in _serving.files),
+                len(_serving.asking) + len(tun._connection.asked))
+
 def told(body, timeout=60, times=1):
     tun = Fake(body, timeout)
     try:
@@ -170,6 +177,19 @@ class Fakes(Case):
             'frame(r, 3, 3, seen); stay()'.replace('%s', 'R'), agent=agent)
         self.assertEqual(sorted(text(found) if OLD else found.decode()), sorted('FFFRRRRRRRR'))
         self.assertFalse([name for name in agent.asked[before:] if not name.startswith(('chopsticks', '.', 'mine'))])
+
+    def test_questions_without_end_fill_no_memory(self):
+        sent, kept, open_ = self.outer(MINE).call('mine:held', text(FAKE + (
+            'import marshal\nr = agent()\n'
+            'for n in range(1, 2001, 2):\n'
+            '  frame(n, 0x22, 2, marshal.dumps(u"x" * 9000 + u"%d" % n, 2)); read(HEADER.unpack(read(10))[0])\n'
+            'for n in range(2001, 4001, 2):\n'
+            '  frame(n, 0x23, 2, marshal.dumps((u"mine", u"x" * 9000 + u"%d" % n), 2)); '
+            'read(HEADER.unpack(read(10))[0])\n'
+            'frame(r, 3, 3, b"fine"); stay()')))
+        self.assertLess(sent, 100)
+        self.assertLess(kept, (1 << 22) + 1)
+        self.assertEqual(open_, 0)
 
     def test_failure_of_whatever_shape_is_an_exception(self):
         agent = self.outer(MINE)

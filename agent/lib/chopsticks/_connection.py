@@ -20,6 +20,7 @@ DATA, END, CREDIT, RESET = range(8, 12)
 PENCODE, MARSHAL, BYTES, MORE = agent['PENCODE'], agent['MARSHAL'], agent['BYTES'], agent['MORE']
 HEADER, FRAME = agent['HEADER'], agent['FRAME']
 NUMBER = struct.Struct('>L')
+NOTHING = marshal.dumps(None, 2)
 # What an agent may send: docs/wire.md.
 MAX_FRAME = 1 << 20
 MAX_NOISE = 1 << 20
@@ -438,7 +439,8 @@ class Connection(object):
     def answer(self, request, name, found):
         operation, form, payload = found
         with self.lock:
-            if operation == REPLY and name:
+            # Not what there is not: names of that are without end.
+            if operation == REPLY and name and payload != NOTHING:
                 self.sent.add(name)
             self.queue.append([request, operation, form, memoryview(payload), False])
         self.pump()
