@@ -92,6 +92,13 @@ def stopped():
     q.call(tunnels[0], pid).with_callback(end)
     try: q.run()
     except KeyError: return [str(result.value) for result in late]
+def forked_first(path):
+    child = os.fork()
+    if not child:
+        try: shared.call(pid)
+        except Exception as e: note(path, '%s: %s' % (type(e).__name__, e))
+        os._exit(0)
+    os.waitpid(child, 0)
 def garbage(mark):
     tun = Local('garbage')
     return tun.call(child, mark)
@@ -241,6 +248,12 @@ class Ends(Case):
         self.assertLess(agent.call('mine:forked', text(path)), 4)
         self.assertEqual(marked(path), [])
         self.assertTrue(eventually(lambda: 'shared: a process that was forked' in ''.join(self.notes(path))))
+
+    def test_fork_is_told_that_it_has_no_tunnels_also_if_its_agent_had_none(self):
+        path = self.path()
+        self.outer(MINE).call('mine:forked_first', text(path))
+        self.assertEqual(self.notes(path), [
+            'RemoteException: shared: a process that was forked from an agent has no tunnels'])
 
     def test_descriptors_and_threads_come_back(self):
         agent = self.outer(MINE)

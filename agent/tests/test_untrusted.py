@@ -140,10 +140,7 @@ class Fakes(Case):
                 ('frame(r + 2, 3, 3, b"x")', 'which awaits none'),
                 ('frame(r, 3, 0x13, b"x")', 'flags 0x13'),
                 ('os.write(1, HEADER.pack(1 << 31, r, 3, 3))', 'a frame of 2147483648 bytes'),
-                ('frame(r, 3, 2, b"c")', 'unknown type'),
-                ('frame(r, 3, 1, b"l\\xff\\xff\\xff\\xff")', 'more items than bytes'),
                 ('frame(r, 3, 7, b"l")', 'flags 0x07'),
-                ('frame(r, 3, 0, b"")', 'without a format'),
                 ('frame(0, 2, 2, b"\\0\\1")', 'operation 0x02'),
                 ('frame(2, 0x22, 2, b"N")', 'a request with number 2'),
                 ('frame(1, 0x22, 0x82, b"N"); frame(1, 0x22, 0x83, b"N")', 'a message of more than'),
@@ -157,6 +154,24 @@ class Fakes(Case):
                               'r = agent()\n%s\nstay()' % body, agent=agent)
             self.assertIn('fake: connection: protocol error: ', found)
             self.assertIn(words, found)
+
+    def test_result_that_cannot_be_read_does_not_cost_the_connection(self):
+        agent = self.outer(MINE)
+        for body, words in (
+                ('frame(r, 3, 2, b"c")', 'unknown type'),
+                ('frame(r, 3, 1, b"l\\xff\\xff\\xff\\xff")', 'more items than bytes'),
+                ('frame(r, 3, 0, b"")', 'without a format'), ('frame(r, 4, 2, b"c")', 'unknown type'),
+                ('frame(r, 3, 2, b"u\\3\\0\\0\\0\\xed\\xa0\\x80")', 'text with a lone surrogate')):
+            self.assertEqual(self.told('r = agent(); %s; stay()' % body, agent=agent).partition(words)[:2], (
+                'fake: the result cannot be carried: a value %s' % (
+                    '' if 'without' in words else 'that cannot be read: '), words))
+        made = (b'import os\nfrom chopsticks.tunnel import Local, RemoteException\ndef pid(): return os.getpid()\n'
+                b'def make(): return 1 << 400000\n'
+                b'def f():\n  with Local("x") as tun:\n    first = tun.call(pid)\n'
+                b'    try: tun.call(make)\n    except RemoteException as e: return str(e), tun.call(pid) == first')
+        message, same = self.outer(made).call('mine:f')
+        self.assertIn('x: the result cannot be carried: ', message)
+        self.assertTrue(same)
 
     def test_hello_of_another_version_is_refused(self):
         for body in ('frame(0, 2, 2, b"\\0\\2N")', 'frame(0, 2, 2, b"\\0\\1N")', 'frame(0, 3, 2, b"N")',

@@ -2,6 +2,7 @@
 
 The reader of Python itself makes code objects, and may crash the process on what no Python has written.
 """
+import re
 import struct
 
 # Containers in containers. Reading takes no more of the stack for more, but comparing and printing do.
@@ -9,6 +10,7 @@ DEPTH = 1000
 # A number of this many digits takes milliseconds to read, and ten times as many a hundred times as long.
 DIGITS = 1 << 16
 FLAG = 0x80
+SURROGATE = re.compile(b'\xed[\xa0-\xbf]')
 CONSTANTS = {b'N': None, b'T': True, b'F': False}
 NUMBERS = dict((tag, struct.Struct(form)) for tag, form in ((b'i', '<i'), (b'I', '<q'), (b'g', '<d')))
 SIZE = struct.Struct('<i')
@@ -18,6 +20,12 @@ MAKE = {b'(': tuple, b')': tuple, b'[': list, b'{': dict, b'<': set, b'>': froze
 MISSING = object()
 # As many keys may have the same hash before it is counted whether telling them apart would take long.
 ALIKE = 1000
+
+
+def text_of(data):
+    if SURROGATE.search(data):
+        raise ValueError('text with a lone surrogate')
+    return data.decode('utf-8')
 
 
 class Keys(object):
@@ -91,10 +99,10 @@ class Reader(object):
         if tag == b's':
             return data
         if tag == b'u':
-            return data.decode('utf-8')
+            return text_of(data)
         if tag == b't':
             # Text that was interned. On Python 2 it would be a `str`, of which agents write none.
-            value = data.decode('utf-8')
+            value = text_of(data)
             self.interned.append(value)
             return value
         return data.decode('ascii')

@@ -101,8 +101,7 @@ class BaseTunnel(object):
 
     def _open(self, wait):
         """The connection, a new one if there is none."""
-        if os.getpid() != agent['PID']:
-            raise RemoteException('a process that was forked from an agent has no tunnels', self.host)
+        self._refuse_forks()
         with self._opening:
             connection = self._connection
             if not connection or connection.error:
@@ -121,6 +120,10 @@ class BaseTunnel(object):
                     self.host, argv, words, self.handshake_timeout, self.clean_up,
                     self.environment and self.environment())
         return connection
+
+    def _refuse_forks(self):
+        if os.getpid() != agent['PID']:
+            raise RemoteException('a process that was forked from an agent has no tunnels', self.host)
 
     def _attempt(self, wait, work):
         """Returns `work(connection)`; with another connection where a server drops them before it looks at who asks."""
@@ -159,6 +162,7 @@ class BaseTunnel(object):
             connection.close()
 
     def _call(self, wait, function, args, kwargs):
+        self._refuse_forks()
         name, module = _call.wire_name(function)
         payload = _call.packed(name, args, kwargs)
 
@@ -177,9 +181,14 @@ class BaseTunnel(object):
         if isinstance(slot.answer, Exception):
             raise slot.answer.copy()
         operation, form, payload = slot.answer
-        if operation == FAIL:
-            raise _call.failure(connection, self.host, form, payload)
-        return connection.value(form, payload)
+        try:
+            if operation != FAIL:
+                return connection.value(form, payload)
+            error = _call.failure(connection, self.host, form, payload)
+        except Malformed as e:
+            # Such as a whole number that takes too long to read: that concerns this call alone.
+            error = RemoteException('the result cannot be carried: %s' % e, self.host)
+        raise error
 
     def _send_ahead(self, connection, name):
         """Sends the function's module and what it has imported, so far as they are here, unless the agent has them."""
