@@ -99,6 +99,14 @@ def forked_first(path):
         except Exception as e: note(path, '%s: %s' % (type(e).__name__, e))
         os._exit(0)
     os.waitpid(child, 0)
+def signalled():
+    import signal
+    came = []
+    signal.signal(signal.SIGALRM, lambda *_: came.append(time.time()))
+    begin = time.time()
+    signal.setitimer(signal.ITIMER_REAL, .1)
+    shared.call(time.sleep, 1)
+    return came[0] - begin
 def garbage(mark):
     tun = Local('garbage')
     return tun.call(child, mark)
@@ -254,6 +262,15 @@ class Ends(Case):
         self.outer(MINE).call('mine:forked_first', text(path))
         self.assertEqual(self.notes(path), [
             'RemoteException: shared: a process that was forked from an agent has no tunnels'])
+
+    def test_signals_are_handled_while_the_main_thread_waits(self):
+        agent, path = self.outer(MINE), self.path()
+        self.assertLess(agent.call('mine:signalled'), .9)
+        agent.call_later('mine:f', text(path))
+        self.assertTrue(eventually(lambda: self.notes(path)))
+        inner = int(self.notes(path)[0].split()[1])
+        os.kill(agent.process.pid, 15)
+        self.assertTrue(eventually(lambda: not alive(inner) and not alive(agent.process.pid)))
 
     def test_descriptors_and_threads_come_back(self):
         agent = self.outer(MINE)

@@ -12,6 +12,9 @@ wakers = agent.setdefault('wakers', {})
 inner = agent.setdefault('inner', {})
 
 
+bell_pipe = []      # what the main thread of Python 2 waits for: no signal is handled while it waits for a lock
+
+
 class Interrupted(KeyboardInterrupt):
     """The call that waits here is cancelled."""
     __slots__ = ()
@@ -24,6 +27,7 @@ class Wait(object):
         self.calls = ()
         self.stopped = False
         self.on_stop = None
+        self.is_main = False
         self.bell = allocate_lock()
         self.bell.acquire()
 
@@ -33,6 +37,12 @@ class Wait(object):
         except Exception:
             # It rings already. On Python 2 the error has a class of its own.
             pass
+        if self.is_main:
+            try:
+                agent['os'].write(bell_pipe[1], b'\0')
+            except EnvironmentError:
+                # As much is there as it takes: that wakes too.
+                pass
 
     def stop(self):
         self.stopped = True
@@ -47,15 +57,33 @@ class Wait(object):
 
     def until(self, ready):
         """Waits for what makes `ready` true and rings."""
+        self.is_main = OLD and get_ident() == agent['MAIN'] and make_bell_pipe()
         while not ready():
             self.check()
-            self.bell.acquire()
+            if not self.is_main:
+                self.bell.acquire()
+                continue
+            try:
+                agent['os'].read(bell_pipe[0], 4096)
+            except EnvironmentError:
+                # A signal, which has been handled.
+                pass
 
     def pause(self, seconds):
         end = time() + seconds
         while time() < end:
             self.check()
             sleep(min(.05, max(0, end - time())))
+
+
+def make_bell_pipe():
+    if not bell_pipe:
+        import fcntl
+        bell_pipe.extend(agent['os'].pipe())
+        for fd in bell_pipe:
+            fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        fcntl.fcntl(bell_pipe[1], fcntl.F_SETFL, agent['os'].O_NONBLOCK)
+    return True
 
 
 def guarded(work, *args):
