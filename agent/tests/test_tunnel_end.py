@@ -107,6 +107,15 @@ def signalled():
     signal.setitimer(signal.ITIMER_REAL, .1)
     shared.call(time.sleep, 1)
     return came[0] - begin
+def slow_start(path):
+    popen = subprocess.Popen
+    class Slow(popen):
+        def __init__(self, *args, **kwargs):
+            popen.__init__(self, *args, **kwargs)
+            note(path, 'started')
+            time.sleep(.5)
+    subprocess.Popen = Slow
+    with Group([Local('slow')]) as g: return repr(g.call(len, 'abc')['slow'])
 def garbage(mark):
     tun = Local('garbage')
     return tun.call(child, mark)
@@ -271,6 +280,16 @@ class Ends(Case):
         inner = int(self.notes(path)[0].split()[1])
         os.kill(agent.process.pid, 15)
         self.assertTrue(eventually(lambda: not alive(inner) and not alive(agent.process.pid)))
+
+    def test_cancel_leaves_an_inner_agent_alone_that_another_call_is_starting(self):
+        agent, path = self.outer(MINE), self.path()
+        agent.call('mine:again')
+        request = agent.call_later('time:sleep', 600)
+        other = agent.call_later('mine:slow_start', text(path))
+        self.assertTrue(eventually(lambda: self.notes(path)))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertEqual(agent.result(other), '3')
 
     def test_descriptors_and_threads_come_back(self):
         agent = self.outer(MINE)

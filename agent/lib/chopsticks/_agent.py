@@ -7,11 +7,11 @@ if 'nonce' not in agent:
 OLD = agent['OLD']
 allocate_lock, get_ident, start_new_thread = agent['allocate_lock'], agent['get_ident'], agent['start_new_thread']
 sleep, time = agent['sleep'], agent['time']
-# Threads that wait here, and the processes at the other ends of tunnels: the agent's part `cancelling` looks at both.
+# Threads that wait here, the processes at the other ends of tunnels, and starts of such: the agent's part `cancelling`
+# looks at them.
 wakers = agent.setdefault('wakers', {})
 inner = agent.setdefault('inner', {})
-
-
+spawning = agent.setdefault('spawning', [])
 bell_pipe = []      # what the main thread of Python 2 waits for: no signal is handled while it waits for a lock
 
 

@@ -51,10 +51,13 @@ def is_ssh_8_7():
     with asking:
         if not known:
             try:
-                said = version_of_ssh().partition('OpenSSH_')[2]
+                said = version_of_ssh()
             except EnvironmentError:
                 # Starting it in earnest will tell what is wrong.
+                said = ''
+            if not said:
                 return False
+            said = said.partition('OpenSSH_')[2]
             numbers = ''.join(c if c in '0123456789' else ' ' for c in said).split()
             known.append([int(number) for number in numbers[:2]] >= [8, 7])
         return known[0]

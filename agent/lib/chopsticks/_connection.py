@@ -8,7 +8,7 @@ import struct
 import zlib
 
 from chopsticks import _agent, _marshal, _serving
-from chopsticks._agent import agent, allocate_lock, inner, native, sleep, start_new_thread, text, time
+from chopsticks._agent import agent, allocate_lock, inner, native, sleep, spawning, start_new_thread, text, time
 from chopsticks._errors import Disconnected
 from chopsticks._first_stage import TEXT
 from chopsticks._stderr import Lines
@@ -119,16 +119,21 @@ class Connection(object):
     def spawn(self, argv, environment):
         # Not before: it takes longer to import than an agent to start.
         from subprocess import PIPE, Popen
+        # While it is not known yet, the cancel of another call takes its process for one of that.
+        start = object()
+        spawning.append(start)
         try:
             self.process = Popen(
                 argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, close_fds=True, bufsize=0, env=environment)
+            inner[self.process.pid] = self
         except (EnvironmentError, TypeError, ValueError) as e:
             # Not in its own words: some versions tell which file, and some do not.
             why = os.strerror(e.errno) if getattr(e, 'errno', None) else e
             raise Disconnected('spawn: %s: %s' % (native(argv[0]), why), self.host)
+        finally:
+            spawning.remove(start)
         self.fd = self.process.stdin.fileno()
         fcntl.fcntl(self.fd, fcntl.F_SETFL, os.O_NONBLOCK)
-        inner[self.process.pid] = self
 
     # Writing.
 
