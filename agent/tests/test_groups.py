@@ -64,6 +64,13 @@ def sets():
     except TypeError as e: names.append(str(e))
     return names
 
+def no_hosts():
+    found = []
+    for bad in 'web1', [5], [['a']], Local('a'):
+        try: Group(bad)
+        except TypeError as e: found.append(str(e))
+    return found
+
 def files(folder, data):
     source = os.path.join(folder, 'source')
     with open(source, 'wb') as f: f.write(bytes(data))
@@ -197,6 +204,13 @@ class Groups(Case):
             "Group([Docker('d'), Sudo('www@localhost'), SSHTunnel('s')])",
             'more than one host is named a: results have one place for each name',
             'more than one host is named x: results have one place for each name', '5 is neither a tunnel nor a group'])
+
+    def test_group_of_one_name_is_not_one_of_its_letters(self):
+        found = self.outer(MINE).call('mine:no_hosts')
+        self.assertEqual(found[:3], ["'web1' is one name: give a list of them",
+                                     '5 is neither a tunnel nor the name of a host',
+                                     "['a'] is neither a tunnel nor the name of a host"])
+        self.assertEqual(len(found), 4)
 
 
 class Files(Case):

@@ -59,6 +59,66 @@ def forked(mark):
     before = time.time()
     shared.close()
     return time.time() - before
+def leave(mark):
+    # Of another environment and session: nothing finds it.
+    subprocess.Popen(['setsid', 'sh', '-c', 'while :; do echo noise >&2; sleep .02; done', mark], env={})
+def left_behind(mark):
+    leave(mark)
+    time.sleep(.1)
+    os.kill(os.getpid(), 9)
+class Held(Local):
+    def command(self, python):
+        # Holds stdin, stdout and stderr.
+        return ['sh', '-c', '(env -i setsid sh -c "while :; do sleep .1; done" $0 &); exec "$@"', self.host] + python
+def held(mark):
+    from chopsticks import _connection
+    _connection.GRACE = .5
+    tun, begin = Held(mark), time.time()
+    tun.call(pid)
+    tun.close()
+    return time.time() - begin
+def lost(mark):
+    with Local('lost') as tun: tun.call(left_behind, mark)
+def stopped():
+    from chopsticks import queue
+    from chopsticks._agent import Wait, agent
+    class Struck(Wait):
+        def stop(self):
+            # Where the cancel of the call might strike, it does.
+            if agent['inside']: raise KeyboardInterrupt
+            Wait.stop(self)
+    queue.Wait = Struck
+    q = Queue()
+    def end(_): raise KeyError('end')
+    tunnels = [Local('x'), Local('y'), Local('z')]
+    late = [q.call(tun, time.sleep, 60) for tun in tunnels[1:]]
+    q.call(tunnels[0], pid).with_callback(end)
+    try: q.run()
+    except KeyError: return [str(result.value) for result in late]
+def forked_first(path):
+    child = os.fork()
+    if not child:
+        try: shared.call(pid)
+        except Exception as e: note(path, '%s: %s' % (type(e).__name__, e))
+        os._exit(0)
+    os.waitpid(child, 0)
+def signalled():
+    import signal
+    came = []
+    signal.signal(signal.SIGALRM, lambda *_: came.append(time.time()))
+    begin = time.time()
+    signal.setitimer(signal.ITIMER_REAL, .1)
+    shared.call(time.sleep, 1)
+    return came[0] - begin
+def slow_start(path):
+    popen = subprocess.Popen
+    class Slow(popen):
+        def __init__(self, *args, **kwargs):
+            popen.__init__(self, *args, **kwargs)
+            note(path, 'started')
+            time.sleep(.5)
+    subprocess.Popen = Slow
+    with Group([Local('slow')]) as g: return repr(g.call(len, 'abc')['slow'])
 def garbage(mark):
     tun = Local('garbage')
     return tun.call(child, mark)
@@ -175,6 +235,32 @@ class Ends(Case):
         inner = agent.call('mine:garbage', mark)
         self.assertTrue(eventually(lambda: not marked(mark) and not alive(inner)))
 
+    def test_loss_is_found_where_what_is_left_behind_goes_on_to_write(self):
+        agent, mark = self.outer(MINE), self.mark()
+        try:
+            info = agent.fails('mine:lost', mark)
+            self.assertIn('was killed by signal 9', info['message'])
+        finally:
+            for pid in marked(mark):
+                os.kill(pid, 9)
+
+    def test_what_is_left_behind_keeps_no_thread_of_a_closed_tunnel(self):
+        agent, mark = self.outer(MINE), self.mark()
+        count = function('import os\ndef f(): return len(os.listdir("/proc/self/fd")), '
+                         'len(os.listdir("/proc/self/task"))')
+        agent.call(function('import mine\ndef f():\n  with mine.Local("x") as t: t.call(mine.pid)'))
+        before = agent.call(count)
+        try:
+            self.assertLess(agent.call('mine:held', mark), 4)
+            self.assertTrue(eventually(lambda: max(n - m for n, m in zip(agent.call(count), before)) <= 0), before)
+            self.assertTrue(marked(mark))
+        finally:
+            for pid in marked(mark):
+                os.kill(pid, 9)
+
+    def test_no_interrupt_keeps_a_queue_from_stopping_its_lines(self):
+        self.assertEqual(self.outer(MINE).call('mine:stopped'), ['cancelled'] * 2)
+
     def test_fork_of_user_code_does_not_hold_tunnels_open(self):
         agent = self.outer(MINE)
         path = self.path()
@@ -182,6 +268,31 @@ class Ends(Case):
         self.assertLess(agent.call('mine:forked', text(path)), 4)
         self.assertEqual(marked(path), [])
         self.assertTrue(eventually(lambda: 'shared: a process that was forked' in ''.join(self.notes(path))))
+
+    def test_fork_is_told_that_it_has_no_tunnels_also_if_its_agent_had_none(self):
+        path = self.path()
+        self.outer(MINE).call('mine:forked_first', text(path))
+        self.assertEqual(self.notes(path), [
+            'RemoteException: shared: a process that was forked from an agent has no tunnels'])
+
+    def test_signals_are_handled_while_the_main_thread_waits(self):
+        agent, path = self.outer(MINE), self.path()
+        self.assertLess(agent.call('mine:signalled'), .9)
+        agent.call_later('mine:f', text(path))
+        self.assertTrue(eventually(lambda: self.notes(path)))
+        inner = int(self.notes(path)[0].split()[1])
+        os.kill(agent.process.pid, 15)
+        self.assertTrue(eventually(lambda: not alive(inner) and not alive(agent.process.pid)))
+
+    def test_cancel_leaves_an_inner_agent_alone_that_another_call_is_starting(self):
+        agent, path = self.outer(MINE), self.path()
+        agent.call('mine:again')
+        request = agent.call_later('time:sleep', 600)
+        other = agent.call_later('mine:slow_start', text(path))
+        self.assertTrue(eventually(lambda: self.notes(path)))
+        agent.cancel(request)
+        self.cancelled(agent, request)
+        self.assertEqual(agent.result(other), '3')
 
     def test_descriptors_and_threads_come_back(self):
         agent = self.outer(MINE)

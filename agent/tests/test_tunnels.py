@@ -1,5 +1,6 @@
 # coding: utf-8
 """Tunnels from the far side: calls, what travels, what is refused, and how deep they go."""
+import os
 import sys
 
 from harness import OLD, Case, function, interpreters, text
@@ -204,6 +205,25 @@ class Tunnels(Case):
         self.assertEqual(len(modules), len(set(modules)), sorted(modules))
         self.assertIn('late', modules)
 
+    def test_empty_modules_reach_every_version_of_python(self):
+        modules = dict.fromkeys(('pack', 'pack.a', 'pack.b', 'other', 'other.c'), b'')
+        modules['pack.use'] = (b'from chopsticks.tunnel import Local\nimport pack.a, pack.b, other.c\n'
+                               b'def g(): return sorted([pack.a.__name__, pack.b.__name__, other.c.__name__])\n'
+                               b'def f(python):\n  with Local("i", python=python) as tun: return tun.call(g)')
+        agent = self.outer(modules=modules)
+        for python in interpreters():
+            self.assertEqual(agent.call('pack.use:f', text(python)), ['other.c', 'pack.a', 'pack.b'], python)
+
+    def test_short_bytes_of_a_source_reach_every_version_of_python(self):
+        body = (u'from chopsticks.tunnel import Local\ndef g(): return [len(v) for v in (A, B, C[0], C[1])]\n'
+                u'def f(python):\n  with Local("i", python=python) as tun: return tun.call(g)')
+        agent = self.outer()
+        for python in interpreters():
+            # What the harness takes for text on 2.7.
+            data = [bytearray(v) if OLD else v for v in (b'', b'', b'x', b'x')]
+            values = {u'A': data[0], u'B': data[1], u'C': data[2:]}
+            self.assertEqual(agent.call((body, u'f', values, u'source:f', None), text(python)), [0, 0, 1, 1], python)
+
     def test_module_that_is_not_there_or_refused_is_told_as_at_home(self):
         agent = self.outer(b'from chopsticks.tunnel import Local\ndef none():\n  import mine.nothing\n'
                            b'def refused():\n  import native\n'
@@ -263,6 +283,47 @@ class Drivers(Case):
         self.assertEqual([word.partition('=')[0] for word in words if word.startswith('chopsticks.')],
                          ['chopsticks.controller', 'chopsticks.connection'])
         self.assertNotIn('--rm', agent.call('mine:argv', u'Docker', u'box', rm=False))
+
+    def fake_ssh(self, version):
+        """An agent with an `ssh` of that version, which runs here what it is to run; and where it notes its words."""
+        folder = self.folder()
+        path, notes = os.path.join(folder, 'ssh'), os.path.join(folder, 'notes')
+        with open(path, 'w') as f:
+            f.write('#!/bin/sh\necho "$SSH_ASKPASS $SSH_ASKPASS_REQUIRE $*" >> %s\n'
+                    'if [ "$1" = -V ]; then %s; exit; fi\n'
+                    'while [ "$1" != -- ]; do shift; done\neval "$3"\n' % (notes, version))
+        os.chmod(path, 0o755)
+        env = dict(os.environ, PATH=folder + ':' + os.environ['PATH'], SSH_ASKPASS='/bin/canary')
+        return self.outer(self.MINE + b'\nimport os, sys\nTunnel.python2 = Tunnel.python3 = sys.executable\n'
+                          b'def pids(*names):\n  found = [SSHTunnel(n).call(os.getpid) for n in names]\n'
+                          b'  return len(set(found)), os.environ["SSH_ASKPASS"]\n', env=env), notes
+
+    def test_options_of_newer_ssh_are_for_newer_ssh_which_is_asked_once(self):
+        for version, is_new in (('OpenSSH_9.2p1 Debian-2+deb12u10', True), ('OpenSSH_8.7p1', True),
+                                ('OpenSSH_10.0p2', True), ('OpenSSH_8.6p1', False), ('OpenSSH_7.4p1', False),
+                                ('OpenSSH_for_Windows_8.1p1', False), ('Dropbear v2022.83', False)):
+            agent, notes = self.fake_ssh('echo "%s, OpenSSL 3.0" >&2' % version)
+            self.assertEqual(agent.call('mine:pids', u'a', u'b')[0], 2)
+            with open(notes) as f:
+                lines = f.read().split('\n')[:-1]
+            self.assertEqual([line.split()[1] for line in lines if line.endswith(' -V')], ['-V'])
+            self.assertEqual(len(lines), 3, lines)
+            for line in lines[1:]:
+                for option in 'SessionType=default', 'StdinNull=no', 'ForkAfterAuthentication=no':
+                    self.assertEqual(option in line, is_new, (version, line))
+
+    def test_ssh_that_does_not_tell_its_version_is_waited_for_no_longer_than_it_takes(self):
+        agent, notes = self.fake_ssh('sleep 1000')
+        agent.call(function('from chopsticks import _command\ndef f(): _command.VERSION_TIMEOUT = .2'))
+        self.assertEqual(agent.call('mine:pids', u'a')[0], 1)
+        agent, notes = self.fake_ssh('(sleep 1000 &); echo OpenSSH_9.9 >&2')
+        self.assertEqual(agent.call('mine:pids', u'a')[0], 1)
+
+    def test_ssh_is_kept_from_asking_by_a_program(self):
+        agent, notes = self.fake_ssh('echo OpenSSH_9.2p1 >&2')
+        self.assertEqual(agent.call('mine:pids', u'a'), (1, '/bin/canary'))
+        with open(notes) as f:
+            self.assertTrue(f.read().split('\n')[1].startswith(' never -T -x'))
 
     def test_interpreter_is_set_for_a_class_and_for_all(self):
         self.assertEqual(self.outer(self.MINE).call('mine:changed'), (

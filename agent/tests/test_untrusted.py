@@ -54,6 +54,13 @@ def transfer(body, name):
         os.write(2, b'in\\n')
         getattr(tun, name)('/etc/hostname', '/nonexistent/target' if name == 'put' else '/tmp/chopsticks-never')
 
+def held(body):
+    from chopsticks import _serving
+    with Fake(body) as tun:
+        tun.call(os.getpid)
+        return (len(tun._connection.sent), sum(len(path) for _, path in _serving.files),
+                len(_serving.asking) + len(tun._connection.asked))
+
 def told(body, timeout=60, times=1):
     tun = Fake(body, timeout)
     try:
@@ -133,10 +140,7 @@ class Fakes(Case):
                 ('frame(r + 2, 3, 3, b"x")', 'which awaits none'),
                 ('frame(r, 3, 0x13, b"x")', 'flags 0x13'),
                 ('os.write(1, HEADER.pack(1 << 31, r, 3, 3))', 'a frame of 2147483648 bytes'),
-                ('frame(r, 3, 2, b"c")', 'unknown type'),
-                ('frame(r, 3, 1, b"l\\xff\\xff\\xff\\xff")', 'more items than bytes'),
                 ('frame(r, 3, 7, b"l")', 'flags 0x07'),
-                ('frame(r, 3, 0, b"")', 'without a format'),
                 ('frame(0, 2, 2, b"\\0\\1")', 'operation 0x02'),
                 ('frame(2, 0x22, 2, b"N")', 'a request with number 2'),
                 ('frame(1, 0x22, 0x82, b"N"); frame(1, 0x22, 0x83, b"N")', 'a message of more than'),
@@ -150,6 +154,24 @@ class Fakes(Case):
                               'r = agent()\n%s\nstay()' % body, agent=agent)
             self.assertIn('fake: connection: protocol error: ', found)
             self.assertIn(words, found)
+
+    def test_result_that_cannot_be_read_does_not_cost_the_connection(self):
+        agent = self.outer(MINE)
+        for body, words in (
+                ('frame(r, 3, 2, b"c")', 'unknown type'),
+                ('frame(r, 3, 1, b"l\\xff\\xff\\xff\\xff")', 'more items than bytes'),
+                ('frame(r, 3, 0, b"")', 'without a format'), ('frame(r, 4, 2, b"c")', 'unknown type'),
+                ('frame(r, 3, 2, b"u\\3\\0\\0\\0\\xed\\xa0\\x80")', 'text with a lone surrogate')):
+            self.assertEqual(self.told('r = agent(); %s; stay()' % body, agent=agent).partition(words)[:2], (
+                'fake: the result cannot be carried: a value %s' % (
+                    '' if 'without' in words else 'that cannot be read: '), words))
+        made = (b'import os\nfrom chopsticks.tunnel import Local, RemoteException\ndef pid(): return os.getpid()\n'
+                b'def make(): return 1 << 400000\n'
+                b'def f():\n  with Local("x") as tun:\n    first = tun.call(pid)\n'
+                b'    try: tun.call(make)\n    except RemoteException as e: return str(e), tun.call(pid) == first')
+        message, same = self.outer(made).call('mine:f')
+        self.assertIn('x: the result cannot be carried: ', message)
+        self.assertTrue(same)
 
     def test_hello_of_another_version_is_refused(self):
         for body in ('frame(0, 2, 2, b"\\0\\2N")', 'frame(0, 2, 2, b"\\0\\1N")', 'frame(0, 3, 2, b"N")',
@@ -170,6 +192,19 @@ class Fakes(Case):
             'frame(r, 3, 3, seen); stay()'.replace('%s', 'R'), agent=agent)
         self.assertEqual(sorted(text(found) if OLD else found.decode()), sorted('FFFRRRRRRRR'))
         self.assertFalse([name for name in agent.asked[before:] if not name.startswith(('chopsticks', '.', 'mine'))])
+
+    def test_questions_without_end_fill_no_memory(self):
+        sent, kept, open_ = self.outer(MINE).call('mine:held', text(FAKE + (
+            'import marshal\nr = agent()\n'
+            'for n in range(1, 2001, 2):\n'
+            '  frame(n, 0x22, 2, marshal.dumps(u"x" * 9000 + u"%d" % n, 2)); read(HEADER.unpack(read(10))[0])\n'
+            'for n in range(2001, 4001, 2):\n'
+            '  frame(n, 0x23, 2, marshal.dumps((u"mine", u"x" * 9000 + u"%d" % n), 2)); '
+            'read(HEADER.unpack(read(10))[0])\n'
+            'frame(r, 3, 3, b"fine"); stay()')))
+        self.assertLess(sent, 100)
+        self.assertLess(kept, (1 << 22) + 1)
+        self.assertEqual(open_, 0)
 
     def test_failure_of_whatever_shape_is_an_exception(self):
         agent = self.outer(MINE)
@@ -246,3 +281,37 @@ class Values(Case):
         self.assertEqual(self.a.call(function(
             'from chopsticks.pencode import pdecode\ndef f(d):\n  v = pdecode(d)\n  return len(v), v[0] is v[1]'),
             bytearray(data) if OLD else data), (2, True))
+
+    def test_keys_that_take_long_to_hash_are_refused(self):
+        n, small = struct.Struct('>L').pack, struct.Struct('<i').pack
+        # Tuples of the next one twice: of a few bytes each, and twice as long to hash as the next.
+        for depth, words in (10, ''), (60, 'refused: keys that share too many parts'), (900, 'refused: keys'):
+            inner = range(depth - 1, 0, -1)
+            for which, data in (
+                    (0, b'q' + n(1) + (b't' + n(2)) * depth + b'nn' + b''.join(b'R' + n(4 + i) for i in inner)),
+                    (1, b'<' + small(1) + (b'\xa8' + small(2)) * depth + b'NN' +
+                     b''.join(b'r' + small(i) for i in inner))):
+                found = self.a.call('mine:read', bytearray(data) if OLD else data, which)
+                self.assertTrue(found.startswith(words or ('set' if OLD else '{')), (which, depth, found[:100]))
+
+    def test_keys_with_the_same_hash_are_refused_when_they_are_many(self):
+        n, modulus = struct.Struct('>L').pack, (1 << 64) - 1 if OLD else sys.hash_info.modulus
+        for count in 500, 20000:
+            values = [i * modulus for i in range(1, count + 1)]
+            texts = [b'i' + n(len(str(value))) + str(value).encode() for value in values]
+            for which, data in (
+                    (0, b'q' + n(count) + b''.join(texts)),
+                    (0, b'd' + n(count) + b''.join(written + b'n' for written in texts)),
+                    (1, b'<' + struct.pack('<i', count) + b''.join(marshal.dumps(value, 2) for value in values)),
+                    (1, b'{' + b''.join(marshal.dumps(value, 2) + b'N' for value in values) + b'0')):
+                found = self.a.call('mine:read', bytearray(data) if OLD else data, which)
+                self.assertEqual(found == 'refused: too many keys with the same hash', count > 500, found[:100])
+
+    def test_tuples_that_wait_for_one_another_are_made_in_one_go(self):
+        n, count = struct.Struct('>L').pack, 40000
+        data = b't' + n(1) + b'l' + n(count) + b't' + n(1) + b'R' + n(3) + b''.join(
+            b't' + n(1) + b'R' + n(5 + i) for i in range(count - 1))
+        self.assertEqual(self.a.call(function(
+            'from chopsticks.pencode import pdecode\ndef f(d):\n  v = pdecode(d)\n'
+            '  return len(v[0]), v[0][0][0] is v, v[0][1][0] is v[0][0], v[0][-1][0] is v[0][-2]'),
+            bytearray(data) if OLD else data), (count, True, True, True))

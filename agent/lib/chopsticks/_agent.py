@@ -7,9 +7,12 @@ if 'nonce' not in agent:
 OLD = agent['OLD']
 allocate_lock, get_ident, start_new_thread = agent['allocate_lock'], agent['get_ident'], agent['start_new_thread']
 sleep, time = agent['sleep'], agent['time']
-# Threads that wait here, and the processes at the other ends of tunnels: the agent's part `cancelling` looks at both.
+# Threads that wait here, the processes at the other ends of tunnels, and starts of such: the agent's part `cancelling`
+# looks at them.
 wakers = agent.setdefault('wakers', {})
 inner = agent.setdefault('inner', {})
+spawning = agent.setdefault('spawning', [])
+bell_pipe = []      # what the main thread of Python 2 waits for: no signal is handled while it waits for a lock
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,6 +27,7 @@ class Wait(object):
         self.calls = ()
         self.stopped = False
         self.on_stop = None
+        self.is_main = False
         self.bell = allocate_lock()
         self.bell.acquire()
 
@@ -33,6 +37,12 @@ class Wait(object):
         except Exception:
             # It rings already. On Python 2 the error has a class of its own.
             pass
+        if self.is_main:
+            try:
+                agent['os'].write(bell_pipe[1], b'\0')
+            except EnvironmentError:
+                # As much is there as it takes: that wakes too.
+                pass
 
     def stop(self):
         self.stopped = True
@@ -47,15 +57,33 @@ class Wait(object):
 
     def until(self, ready):
         """Waits for what makes `ready` true and rings."""
+        self.is_main = OLD and get_ident() == agent['MAIN'] and make_bell_pipe()
         while not ready():
             self.check()
-            self.bell.acquire()
+            if not self.is_main:
+                self.bell.acquire()
+                continue
+            try:
+                agent['os'].read(bell_pipe[0], 4096)
+            except EnvironmentError:
+                # A signal, which has been handled.
+                pass
 
     def pause(self, seconds):
         end = time() + seconds
         while time() < end:
             self.check()
             sleep(min(.05, max(0, end - time())))
+
+
+def make_bell_pipe():
+    if not bell_pipe:
+        import fcntl
+        bell_pipe.extend(agent['os'].pipe())
+        for fd in bell_pipe:
+            fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        fcntl.fcntl(bell_pipe[1], fcntl.F_SETFL, agent['os'].O_NONBLOCK)
+    return True
 
 
 def guarded(work, *args):
@@ -89,6 +117,11 @@ def text(value):
 def native(value):
     """Text as this Python's messages and names have it."""
     return value.encode('utf-8') if OLD and isinstance(value, type(u'')) else value
+
+
+def as_bytes(value):
+    """Bytes as `marshal` writes them for all: of a `str` that Python 2 has interned, it writes what only that reads."""
+    return buffer(value) if OLD and type(value) is str else value  # noqa: F821
 
 
 def word(value):

@@ -4,7 +4,7 @@ import sys
 from gc import get_referents
 from types import MethodType
 
-from chopsticks._agent import OLD, agent, native, text
+from chopsticks._agent import OLD, agent, as_bytes, native, text
 
 PLAIN, SCALARS = agent['PLAIN'], agent['SCALARS']
 ADVICE = ': call a function that has a name in a module, and give it what it needs as arguments'
@@ -75,18 +75,20 @@ def wire_name(function):
     given = getattr(getattr(module, '__loader__', None), '__dict__', {}).get('given')
     if given:
         source, values, file, script = given
-        return (source, text(path), fit(values), text(file), script), None
+        return (fit(source), text(path), fit(values), text(file), script), None
     if name == ('__builtin__' if OLD else 'builtins') and '.' not in path:
         return text(path), None
     return text('%s:%s' % (name, path)), name
 
 
 def fit(value):
-    """As it is, but for whole numbers of Python 2: `marshal` has a form for large ones that no other Python reads."""
+    """As it is, but for numbers and bytes of Python 2: `marshal` has forms for some that no other Python reads."""
     if not OLD:
         return value
     if type(value) is int:
         return long(value)  # noqa: F821
+    if type(value) is str:
+        return as_bytes(value)
     if type(value) in (list, tuple, set, frozenset):
         return type(value)([fit(item) for item in value])
     if type(value) is dict:

@@ -1,13 +1,18 @@
 """The programs that tunnels go through, and their arguments."""
 import os
 
-from chopsticks._agent import agent, native
+from chopsticks._agent import agent, allocate_lock, native, time
 
 # What is set whatever the configuration of ssh says. Nobody is there to answer, and a master connection that this one
 # made would end with it.
 SSH = ('BatchMode=yes', 'ControlMaster=no', 'ClearAllForwardings=yes', 'Tunnel=no', 'PermitLocalCommand=no',
        'RemoteCommand=none', 'EscapeChar=none', 'LogLevel=INFO', 'ConnectTimeout=30', 'ServerAliveInterval=15',
        'ServerAliveCountMax=3')
+# The same, for OpenSSH 8.7 and later; others take them for mistakes.
+SSH_8_7 = ('SessionType=default', 'StdinNull=no', 'ForkAfterAuthentication=no')
+VERSION_TIMEOUT = 5
+asking = allocate_lock()
+known = []          # whether the `ssh` is such a one, once that has been asked
 PLAIN = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,+')
 # By these the controller finds what a crash has left behind.
 CONTROLLER, CONNECTION = 'chopsticks.controller', 'chopsticks.connection'
@@ -37,9 +42,55 @@ def ssh(host, user, port, python):
         words += ['-l', native(user)]
     if port is not None:
         words += ['-p', str(port)]
-    for option in SSH:
+    for option in SSH + (SSH_8_7 if is_ssh_8_7() else ()):
         words += ['-o', option]
     return words + ['--', host, 'exec ' + quoted(python)]
+
+
+def is_ssh_8_7():
+    with asking:
+        if not known:
+            try:
+                said = version_of_ssh()
+            except EnvironmentError:
+                # Starting it in earnest will tell what is wrong.
+                said = ''
+            if not said:
+                return False
+            said = said.partition('OpenSSH_')[2]
+            numbers = ''.join(c if c in '0123456789' else ' ' for c in said).split()
+            known.append([int(number) for number in numbers[:2]] >= [8, 7])
+        return known[0]
+
+
+def version_of_ssh():
+    """What `ssh -V` writes, such as `OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19`."""
+    import select
+    import subprocess
+    with open(os.devnull, 'r+b') as null:
+        process = subprocess.Popen(['ssh', '-V'], stdin=null, stdout=null, stderr=subprocess.PIPE, close_fds=True)
+    said, end, poll = b'', time() + VERSION_TIMEOUT, select.poll()
+    poll.register(process.stderr, select.POLLIN)
+    try:
+        # Not to its end: something that it has started may hold the pipe.
+        while b'\n' not in said and poll.poll(max(0, int((end - time()) * 1000))):
+            data = os.read(process.stderr.fileno(), 1024)
+            if not data:
+                break
+            said += data
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stderr.close()
+    return native(said.decode('latin-1'))
+
+
+def ssh_environment():
+    """None of the programs that ask for a password on a display: nobody is there to answer."""
+    environment = dict(os.environ, SSH_ASKPASS_REQUIRE='never')
+    environment.pop('SSH_ASKPASS', None)
+    return environment
 
 
 def this_process():

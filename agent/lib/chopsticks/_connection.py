@@ -8,7 +8,7 @@ import struct
 import zlib
 
 from chopsticks import _agent, _marshal, _serving
-from chopsticks._agent import agent, allocate_lock, inner, native, sleep, start_new_thread, text, time
+from chopsticks._agent import agent, allocate_lock, inner, native, sleep, spawning, start_new_thread, text, time
 from chopsticks._errors import Disconnected
 from chopsticks._first_stage import TEXT
 from chopsticks._stderr import Lines
@@ -20,6 +20,7 @@ DATA, END, CREDIT, RESET = range(8, 12)
 PENCODE, MARSHAL, BYTES, MORE = agent['PENCODE'], agent['MARSHAL'], agent['BYTES'], agent['MORE']
 HEADER, FRAME = agent['HEADER'], agent['FRAME']
 NUMBER = struct.Struct('>L')
+NOTHING = marshal.dumps(None, 2)
 # What an agent may send: docs/wire.md.
 MAX_FRAME = 1 << 20
 MAX_NOISE = 1 << 20
@@ -90,7 +91,7 @@ class Slot(object):
 class Connection(object):
     """Anybody may send: what the pipe takes at once is written at once, the rest by a thread. Another thread reads."""
 
-    def __init__(self, host, argv, options, timeout, clean_up=None):
+    def __init__(self, host, argv, options, timeout, clean_up=None, environment=None):
         self.host, self.timeout, self.clean_up, self.argv = host, timeout, clean_up, argv
         self.lock = allocate_lock()         # guards the requests, what waits to be written, and how it ended
         self.writing = allocate_lock()
@@ -108,25 +109,31 @@ class Connection(object):
         self.waits_for_hello = []
         self.program = os.path.basename(native(argv[0]))
         self.limit = agent['limit']
-        self.spawn(argv)
+        self.spawn(argv, environment)
         start = struct.pack('>H16sQ', agent['VERSION'], self.nonce, self.limit) + marshal.dumps(options, 2)
         names = [text(name) for name in agent['listing'].get('', ())]
         listing = marshal.dumps([(u'', 2, None, None, names)], 2)
         self.queue.append(packed()[1] + frame(0, agent['START'], 0, start) + frame(0, MODULES, MARSHAL, listing))
         start_new_thread(self.run, ())
 
-    def spawn(self, argv):
+    def spawn(self, argv, environment):
         # Not before: it takes longer to import than an agent to start.
         from subprocess import PIPE, Popen
+        # While it is not known yet, the cancel of another call takes its process for one of that.
+        start = object()
+        spawning.append(start)
         try:
-            self.process = Popen(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, close_fds=True, bufsize=0)
+            self.process = Popen(
+                argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, close_fds=True, bufsize=0, env=environment)
+            inner[self.process.pid] = self
         except (EnvironmentError, TypeError, ValueError) as e:
             # Not in its own words: some versions tell which file, and some do not.
             why = os.strerror(e.errno) if getattr(e, 'errno', None) else e
             raise Disconnected('spawn: %s: %s' % (native(argv[0]), why), self.host)
+        finally:
+            spawning.remove(start)
         self.fd = self.process.stdin.fileno()
         fcntl.fcntl(self.fd, fcntl.F_SETFL, os.O_NONBLOCK)
-        inner[self.process.pid] = self
 
     # Writing.
 
@@ -287,11 +294,15 @@ class Connection(object):
         poll = select.poll()
         for fd in out, err:
             poll.register(fd, select.POLLIN)
-        left, deadline = {out, err}, time() + self.timeout
-        while left:
-            patience = None if self.hello else max(0, int((deadline - time()) * 1000))
-            if out not in left:
-                # Something may have been left behind that holds it.
+        left, deadline, over = {out, err}, time() + self.timeout, None
+        while left and not (over and time() > over):
+            # Something that the agent has left behind may hold both, or the one, and go on to write there.
+            patience = GRACE * 1000 if self.hello or self.error else max(0, int((deadline - time()) * 1000))
+            if not over and out not in left:
+                over = time() + 1
+            if not over and self.error and self.poll() is not None:
+                over = time() + GRACE
+            if over:
                 patience = 200
             try:
                 ready = poll.poll(patience)
@@ -309,10 +320,12 @@ class Connection(object):
                     if fd == err:
                         self.lines.end()
                 elif fd == err:
-                    self.lines.feed(data)
+                    # An agent that is closed before it is whole says so.
+                    if self.hello or not self.error:
+                        self.lines.feed(data)
                 else:
                     self.feed(data)
-            if not self.hello and time() > deadline:
+            if not self.hello and not self.error and time() > deadline:
                 raise Malformed('no agent answered within %g s%s' % (self.timeout, self.noise()))
 
     def feed(self, data):
@@ -431,7 +444,8 @@ class Connection(object):
     def answer(self, request, name, found):
         operation, form, payload = found
         with self.lock:
-            if operation == REPLY and name:
+            # Not what there is not: names of that are without end.
+            if operation == REPLY and name and payload != NOTHING:
                 self.sent.add(name)
             self.queue.append([request, operation, form, memoryview(payload), False])
         self.pump()

@@ -2,6 +2,7 @@
 
 The reader of Python itself makes code objects, and may crash the process on what no Python has written.
 """
+import re
 import struct
 
 # Containers in containers. Reading takes no more of the stack for more, but comparing and printing do.
@@ -9,6 +10,7 @@ DEPTH = 1000
 # A number of this many digits takes milliseconds to read, and ten times as many a hundred times as long.
 DIGITS = 1 << 16
 FLAG = 0x80
+SURROGATE = re.compile(b'\xed[\xa0-\xbf]')
 CONSTANTS = {b'N': None, b'T': True, b'F': False}
 NUMBERS = dict((tag, struct.Struct(form)) for tag, form in ((b'i', '<i'), (b'I', '<q'), (b'g', '<d')))
 SIZE = struct.Struct('<i')
@@ -16,12 +18,47 @@ SIZE = struct.Struct('<i')
 TEXTS = {b'u': 4, b's': 4, b't': 4, b'a': 4, b'A': 4, b'z': 1, b'Z': 1}
 MAKE = {b'(': tuple, b')': tuple, b'[': list, b'{': dict, b'<': set, b'>': frozenset}
 MISSING = object()
+# As many keys may have the same hash before it is counted whether telling them apart would take long.
+ALIKE = 1000
+
+
+def text_of(data):
+    if SURROGATE.search(data):
+        raise ValueError('text with a lone surrogate')
+    return data.decode('utf-8')
+
+
+class Keys(object):
+    """Refuses keys of dicts and members of sets that would take long to hash or to tell apart.
+
+    That is done in C, and nothing else in this process gets on meanwhile.
+    """
+
+    def __init__(self, size):
+        # Of tuples in tuples in keys. More than bytes that came is only what is referred to again and again.
+        self.left = (1 << 16) + size
+
+    def check(self, keys):
+        level = [key for key in keys if type(key) is tuple]
+        while level:
+            self.left -= sum(map(len, level))
+            if self.left < 0:
+                raise ValueError('keys that share too many parts')
+            level = [item for key in level for item in key if type(item) is tuple]
+        if len(keys) - len(set(map(hash, keys))) > ALIKE:
+            counts = {}
+            for key in keys:
+                counts[hash(key)] = counts.get(hash(key), 0) + 1
+            if sum(count * count for count in counts.values()) > ALIKE * ALIKE + len(keys) * 64:
+                raise ValueError('too many keys with the same hash')
+        return keys
 
 
 class Reader(object):
     def __init__(self, data):
         self.data, self.pos = bytes(data), 0
         self.refs, self.interned = [], []
+        self.keys = Keys(len(self.data))
 
     def take(self, size):
         if not 0 <= size <= len(self.data) - self.pos:
@@ -62,10 +99,10 @@ class Reader(object):
         if tag == b's':
             return data
         if tag == b'u':
-            return data.decode('utf-8')
+            return text_of(data)
         if tag == b't':
             # Text that was interned. On Python 2 it would be a `str`, of which agents write none.
-            value = data.decode('utf-8')
+            value = text_of(data)
             self.interned.append(value)
             return value
         return data.decode('ascii')
@@ -120,9 +157,9 @@ class Reader(object):
         if tag == b'{':
             if len(items) % 2:
                 raise ValueError('a key without a value')
-            value = dict(zip(items[::2], items[1::2]))
+            value = dict(zip(self.keys.check(items[::2]), items[1::2]))
         else:
-            value = MAKE[tag](items)
+            value = MAKE[tag](self.keys.check(items) if tag in b'<>' else items)
         if place >= 0:
             self.refs[place] = value
         return value

@@ -2,12 +2,12 @@
 import marshal
 import sys
 
-from chopsticks._agent import OLD, agent, allocate_lock, text
+from chopsticks._agent import OLD, agent, allocate_lock, as_bytes, text
 
 REPLY, FAIL, IMPORT, RESOURCE = agent['REPLY'], agent['FAIL'], agent['IMPORT'], agent['RESOURCE']
 MARSHAL, BYTES = agent['MARSHAL'], agent['BYTES']
 # Bytes of files that are kept for the next who asks, and of all of them.
-SMALL, KEPT = 1 << 16, 1 << 22
+SMALL, KEPT, OVERHEAD = 1 << 16, 1 << 22, 500
 
 lock = allocate_lock()
 asking = {}         # question -> [a lock, how many ask it]
@@ -27,7 +27,7 @@ def entry(name):
             return None
     kind, file, source, below = found
     file = text(file) if file else file
-    return text(name), kind, file, source, [text(leaf) for leaf in below]
+    return text(name), kind, file, as_bytes(source), [text(leaf) for leaf in below]
 
 
 def is_listed(name):
@@ -95,12 +95,14 @@ def part(name):
 def resource(package, path):
     def ask():
         answer = agent['ask'](RESOURCE, MARSHAL, marshal.dumps((text(package), text(path)), 2))
-        if answer[0] == REPLY and len(answer[2]) <= SMALL:
+        # What is asked is kept as well.
+        size = len(answer[2]) + len(package) + len(path) + OVERHEAD
+        if answer[0] == REPLY and size <= SMALL:
             with lock:
-                kept[0] += len(answer[2])
+                kept[0] += size
                 if kept[0] > KEPT:
                     files.clear()
-                    kept[0] = len(answer[2])
+                    kept[0] = size
                 files[package, path] = answer
         return answer
     return once((package, path), lambda: files.get((package, path)), ask)

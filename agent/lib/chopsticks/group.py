@@ -62,6 +62,12 @@ class Group(object):
     """Tunnels, in order, each with a name of its own. Text stands for the tunnel that `Tunnel` opens to it."""
 
     def __init__(self, hosts):
+        if isinstance(hosts, (type(''), type(u''), bytes)):
+            raise TypeError('%r is one name: give a list of them' % (hosts,))
+        hosts = list(hosts)
+        for host in hosts:
+            if not isinstance(host, (BaseTunnel, type(''), type(u''))):
+                raise TypeError('%r is neither a tunnel nor the name of a host' % (host,))
         self.tunnels = [host if isinstance(host, BaseTunnel) else Tunnel(host) for host in hosts]
         names = [tunnel.host for tunnel in self.tunnels]
         twice = sorted(set(name for name in names if names.count(name) > 1))

@@ -126,7 +126,12 @@ class Queue(object):
                 working[host] = Wait()
                 start_new_thread(work_off, (tunnel, working[host]))
             if working and not empty:
-                wait.until(lambda: done)
+                try:
+                    wait.until(lambda: done)
+                except BaseException:
+                    # Here, where no other interrupt strikes.
+                    stop()
+                    raise
             found = []
             while done:
                 host, result, value = done.pop(0)
@@ -135,6 +140,23 @@ class Queue(object):
                 elif result._add(host, value):
                     found.append(result)
             return empty + found
+
+        def stop():
+            for own in list(working.values()):
+                own.stop()
+
+        def finish(wait):
+            """Waits for those that are stopped."""
+            stop()
+            end = time() + PATIENCE
+            while working and time() < end:
+                while done:
+                    host, result, value = done.pop(0)
+                    if not result:
+                        working.pop(host)
+                    elif result._add(host, value):
+                        result._set()
+                sleep(.005 if working else 0)
 
         try:
             while 1:
@@ -150,14 +172,5 @@ class Queue(object):
                         self._lines.clear()
                     return
         finally:
-            for own in list(working.values()):
-                own.stop()
-            end = time() + PATIENCE
-            while working and time() < end:
-                while done:
-                    host, result, value = done.pop(0)
-                    if not result:
-                        working.pop(host)
-                    elif result._add(host, value):
-                        result._set()
-                sleep(.005 if working else 0)
+            if working:
+                guarded(finish)

@@ -25,6 +25,8 @@ class BaseTunnel(object):
     handshake_timeout = 60
     # What to run when the program that led there did not end well, with its words.
     clean_up = None
+    # Returns the environment of that program, if it is another than that of this process.
+    environment = None
 
     def __new__(cls, *args, **kwargs):
         # Here, for classes of others need not call our `__init__`.
@@ -99,8 +101,7 @@ class BaseTunnel(object):
 
     def _open(self, wait):
         """The connection, a new one if there is none."""
-        if os.getpid() != agent['PID']:
-            raise RemoteException('a process that was forked from an agent has no tunnels', self.host)
+        self._refuse_forks()
         with self._opening:
             connection = self._connection
             if not connection or connection.error:
@@ -116,8 +117,13 @@ class BaseTunnel(object):
                          u'site': bool(options.get('site'))}
                 argv = self.argv(['-s', '-S', '-E', '-c', packed()[0]])
                 connection = self._connection = Connection(
-                    self.host, argv, words, self.handshake_timeout, self.clean_up)
+                    self.host, argv, words, self.handshake_timeout, self.clean_up,
+                    self.environment and self.environment())
         return connection
+
+    def _refuse_forks(self):
+        if os.getpid() != agent['PID']:
+            raise RemoteException('a process that was forked from an agent has no tunnels', self.host)
 
     def _attempt(self, wait, work):
         """Returns `work(connection)`; with another connection where a server drops them before it looks at who asks."""
@@ -156,6 +162,7 @@ class BaseTunnel(object):
             connection.close()
 
     def _call(self, wait, function, args, kwargs):
+        self._refuse_forks()
         name, module = _call.wire_name(function)
         payload = _call.packed(name, args, kwargs)
 
@@ -174,9 +181,14 @@ class BaseTunnel(object):
         if isinstance(slot.answer, Exception):
             raise slot.answer.copy()
         operation, form, payload = slot.answer
-        if operation == FAIL:
-            raise _call.failure(connection, self.host, form, payload)
-        return connection.value(form, payload)
+        try:
+            if operation != FAIL:
+                return connection.value(form, payload)
+            error = _call.failure(connection, self.host, form, payload)
+        except Malformed as e:
+            # Such as a whole number that takes too long to read: that concerns this call alone.
+            error = RemoteException('the result cannot be carried: %s' % e, self.host)
+        raise error
 
     def _send_ahead(self, connection, name):
         """Sends the function's module and what it has imported, so far as they are here, unless the agent has them."""
@@ -241,6 +253,7 @@ class Sudo(SubprocessTunnel):
 
 class SSHTunnel(SubprocessTunnel):
     """Another host, by this host's own `ssh`, as this user of it has set that up. It never asks anything."""
+    environment = staticmethod(_command.ssh_environment)
 
     def __init__(self, host, user=None, port=None, sudo=False, python=None):
         self.host, self.user, self.port, self.sudo, self.python = native(host), user, port, sudo, python
