@@ -68,7 +68,7 @@ def end():
     """Ends everything that this agent started, and the agent. Does not return."""
     if not ended.acquire(0):
         while 1:
-            sleep(3)
+            sleep(8)
     if bore():
         # Whatever a call does meanwhile, it ends with this process now; a child, which holds the pipe until it has
         # finished, clears up behind it. Our children's parent is then another: so look first.
@@ -101,7 +101,7 @@ def end():
             if me != PID:
                 # Not with the group, which the controller kills when it takes long; and after the exit functions.
                 os.setsid()
-                for i in range(150):
+                for _ in range(150):
                     if os.getppid() == PID:
                         sleep(.02)
             kill(left)

@@ -1,15 +1,15 @@
 """Programs that are run for the controller, with their pipes as streams: docs/wire.md, section 9.
 
-The controller sends it in EXTEND, after `stream`. Each pipe has a thread, and one more waits for the program's end: each of them
-may have to wait while the others go on.
+The controller sends it in EXTEND, after `stream`. Each pipe has a thread, and one more waits for the program's end:
+each of them may have to wait while the others go on.
 """
 
 SPAWN = 0x27
 STDERR = 0x28
 # For large transfers; a pipe of the usual size changes hands sixteen times as often.
 PIPE_SIZE = 1 << 20
-# Pipes of programs: end -> the thread that starts a program with it, 0 once that is done. A process that is forked must not keep them
-# open: a program would not see the end of its stdin, nor we that of its stdout.
+# Pipes of programs: end -> the thread that starts a program with it, 0 once that is done. A process that is forked must
+# not keep them open: a program would not see the end of its stdin, nor we that of its stdout.
 ends = {}
 
 
@@ -24,7 +24,7 @@ class Pipe(Stream):
             self.wake_up()
 
     def wake_up(self):
-        """Has the thread that waits for the pipe see that it need not: others than the program may hold that open, and do nothing."""
+        """Has the thread that waits for the pipe see that it need not: others may hold that open, and do nothing."""
         with self.lock:
             if self.pipe is None:
                 return
@@ -32,7 +32,8 @@ class Pipe(Stream):
                 if self.writes:
                     from fcntl import fcntl
                     fcntl(self.pipe, 4, os.O_NONBLOCK)      # F_SETFL
-                fd = os.open('/proc/self/fd/%d' % self.pipe, os.O_NONBLOCK | (os.O_RDONLY if self.writes else os.O_WRONLY))
+                other = os.O_RDONLY if self.writes else os.O_WRONLY
+                fd = os.open('/proc/self/fd/%d' % self.pipe, os.O_NONBLOCK | other)
             except (ImportError, EnvironmentError):
                 # Not Linux.
                 return
@@ -262,7 +263,7 @@ def drain(stream, pipe, finished=None):
 
 
 def relay_errors(stream, wanted, path):
-    """Sends what a program writes to its stderr, which SPAWN names. It comes before that, so that it is there for it."""
+    """Sends what a program writes to its stderr. It comes before the SPAWN that names it, so that it is there then."""
     try:
         pipe = stream.wait(lambda: stream.source)
     except Stopped:
@@ -299,7 +300,7 @@ def end_program(relay):
 
 
 def prepare():
-    """Imports what starts programs: it takes longer than to start one, and may be over by the time when one is asked for."""
+    """Imports what starts programs: that takes longer than to start one, and may be over when one is asked for."""
     try:
         __import__('subprocess')
     except ImportError:

@@ -113,7 +113,7 @@ class Relay(Case):
         self.assertEqual(agent.call('operator:neg', 1), -1)
         other = agent.spawn(['echo', 'other'])
         self.assertEqual(agent.output(other), b'other\n')
-        # It has stopped taking: what the pipe holds, and the rest of a quarter of the window, is all that was given back.
+        # It has stopped taking: what the pipe holds, and a part of a quarter of the window, is all that was given back.
         self.assertTrue(agent.credit(request) <= WINDOW + (1 << 20) + (WINDOW >> 2))
         agent.cancel(request)
         self.assertEqual(agent.status(request), -15)
@@ -140,7 +140,8 @@ class Relay(Case):
     def test_cancel_broken_stream_and_reset_end_it_and_its_children_however_stubborn(self):
         agent = self.relaying()
         text = ('import signal, subprocess, sys, time; signal.signal(15, signal.SIG_IGN)\n'
-                'subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", sys.argv[1]])\ntime.sleep(1000)')
+                'subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", sys.argv[1]])\n'
+                'time.sleep(1000)')
         broken = struct.pack('>L', 0)
         for n, action in enumerate((
                 agent.cancel,
@@ -164,7 +165,8 @@ class Relay(Case):
         agent = self.relaying()
         canary = self.canary()
         request = agent.python(
-            'import subprocess, sys\nsubprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", sys.argv[1]])',
+            'import subprocess, sys\n'
+            'subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", sys.argv[1]])',
             canary)
         self.assertEqual(agent.status(request), 0)
         self.assertEqual(agent.of(request, END), [])
@@ -207,7 +209,8 @@ class Relay(Case):
         agent = self.relaying()
         before = self.held_idle(agent)
         canary = self.canary()
-        text = ('import os, subprocess, sys, time\nsubprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", sys.argv[1]])\n'
+        text = ('import os, subprocess, sys, time\n'
+                'subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", sys.argv[1]])\n'
                 'os.write(1, b"x")')
         request = agent.python(text, canary)
         # More than the pipe takes, so that one waits there too.
@@ -242,7 +245,8 @@ class Relay(Case):
     def test_want_of_threads_ends_the_program_and_not_the_agent(self):
         agent = self.relaying()
         before = self.held_idle(agent)
-        patch = ('real, left = start_new_thread, [%d]\ndef start_new_thread(*args):\n if not left[0]: raise RuntimeError("no thread")\n'
+        patch = ('real, left = start_new_thread, [%d]\n'
+                 'def start_new_thread(*args):\n if not left[0]: raise RuntimeError("no thread")\n'
                  ' left[0] -= 1\n return real(*args)\n')
         for count in range(4):
             canary = self.canary() + '-%d' % count
@@ -277,7 +281,8 @@ class Relay(Case):
         agent = self.relaying()
         canary = self.canary()
         text = ('import subprocess, sys, time\nsubprocess.Popen([sys.executable, "-c", '
-                '"import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(1000)", sys.argv[1]])\ntime.sleep(1000)')
+                '"import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(1000)", sys.argv[1]])\n'
+                'time.sleep(1000)')
         request = agent.python(text, canary, env={b'PYTHONUNBUFFERED': b'1'})
         agent.wait(lambda: agent.of(request, DATA))
         self.ended_by(agent, request, canary, agent.cancel)
