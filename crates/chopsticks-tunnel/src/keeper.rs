@@ -34,6 +34,8 @@ pub(crate) struct Keeper {
     stage: watch::Sender<Stage>,
     stopped: mpsc::Receiver<()>,
     tail: Tail,
+    /// What was said when the server last dropped it.
+    refusal: String,
     /// How far the tunnel's connection before is.
     before: Option<watch::Receiver<Stage>>,
     /// The tunnel that it goes through.
@@ -84,7 +86,17 @@ impl Keeper {
         before: Option<watch::Receiver<Stage>>,
         parent: Option<Tunnel>,
     ) -> Self {
-        Self { host: driver.host(), driver, config, stage, stopped, tail, before, parent }
+        Self {
+            host: driver.host(),
+            driver,
+            config,
+            stage,
+            stopped,
+            tail,
+            refusal: String::new(),
+            before,
+            parent,
+        }
     }
 
     pub(crate) async fn keep(mut self) {
@@ -143,6 +155,7 @@ impl Keeper {
             }
             tracing::debug!(attempts, ?wait, "refused by a busy server");
             self.stage.send_replace(Stage::Opening);
+            self.refusal = self.tail.text();
             self.tail.clear();
             if timeout(wait, self.stopped.recv()).await.is_ok() {
                 return self.stopped_early();
@@ -296,7 +309,11 @@ impl Keeper {
             }
             cause => cause,
         };
-        let stderr = self.tail.text();
+        let mut stderr = self.tail.text();
+        if stderr.is_empty() && !is_established && matches!(cause, Cause::Failed(_)) {
+            // What has made it late, if it was dropped before.
+            stderr.clone_from(&self.refusal);
+        }
         let noise = if is_established { Default::default() } else { handle.noise() };
         let beginning = String::from_utf8_lossy(noise.get(..LOOKED_AT).unwrap_or(&noise));
         let noise = String::from_utf8_lossy(&noise).into_owned();

@@ -110,6 +110,17 @@ const REFUSED: &str = "echo 'kex_exchange_identification: read: Connection reset
                        echo 'Connection reset by 127.0.0.1 port 22' >&2; exit 255";
 
 #[tokio::test]
+async fn deadline_after_a_refusal_tells_of_that() {
+    let scratch = Scratch::new();
+    let text = format!("if mkdir $DIR/first 2>/dev/null; then {REFUSED}; fi; exec sleep 1000");
+    let config = config().handshake_timeout(Duration::from_secs(2));
+    let error = Tunnel::with_config(ssh(&scratch, &text), config).connect().await.unwrap_err();
+    assert!(error.is_timeout(), "{}", error.report());
+    assert!(error.report().contains("timed out after 2s: kex_exchange_identification"), "{}", error.report());
+    assert_eq!(error.hint().map(Hint::cause), Some("server-busy"), "{}", error.report());
+}
+
+#[tokio::test]
 async fn server_that_refuses_for_load_is_tried_again_and_the_call_runs_once() {
     let scratch = Scratch::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
