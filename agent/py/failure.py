@@ -107,6 +107,9 @@ def failure(stage, request):
     module = getattr(kind, '__module__', '')
     if module not in ('builtins', 'exceptions', '__builtin__'):
         name = '%s.%s' % (module, name)
+    if module == 'chopsticks.tunnel' and getattr(error, 'tb', None):
+        # The text has the traceback of the inner agent at its end, and that is in ours already.
+        message = u'%s: %s' % (to_text(error.host), to_text(error.msg))
     if len(text) > 1 << 18:
         text = text[:1 << 17] + '\n[...]\n' + text[-(1 << 17):]
     return marshal.dumps({

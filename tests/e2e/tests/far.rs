@@ -98,8 +98,13 @@ async fn results_and_errors_of_inner_agents_come_back() {
         let (number, text, apart, facts): (i64, String, bool, bool) =
             tunnel.call("far:results", ()).await.unwrap();
         assert_eq!((number, text.as_str(), apart, facts), (5, "ab", true, true), "{interpreter}");
-        let error = tunnel.call::<()>("far:error", ()).await.unwrap_err().to_string();
-        assert!(error.contains("inner: ValueError: inner trouble"), "{interpreter}: {error}");
+        let error = tunnel.call::<()>("far:error", ()).await.unwrap_err();
+        let remote = error.remote().unwrap();
+        assert_eq!(remote.message, "inner: ValueError: inner trouble", "{interpreter}");
+        // Both tracebacks, each once.
+        for line in ["tun.call(fails)", "raise ValueError('inner trouble')"] {
+            assert_eq!(remote.traceback.matches(line).count(), 1, "{interpreter}: {}", remote.traceback);
+        }
         let numbers: Vec<Vec<i64>> = tunnel.call("far:group", (4,)).await.unwrap();
         assert_eq!(numbers, [[1], [2], [3]], "{interpreter}");
         tunnel.close().await.unwrap();
