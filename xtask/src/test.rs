@@ -67,7 +67,7 @@ struct Plan {
 enum AtOnce {
     One,
     /// For runners that mostly wait. Their lines are told apart by the label.
-    ThreePerCore,
+    TwoPerCore,
 }
 
 /// One call of a test runner.
@@ -185,7 +185,7 @@ fn end_lab(lab: Lab, options: &Options) -> Vec<String> {
 fn perform_all(runs: Vec<Run>, at_once: AtOnce) -> Vec<Result<Finished, Failure>> {
     let workers = match at_once {
         AtOnce::One => 1,
-        AtOnce::ThreePerCore => 3 * thread::available_parallelism().map_or(1, usize::from),
+        AtOnce::TwoPerCore => 2 * thread::available_parallelism().map_or(1, usize::from),
     };
     let queue = Mutex::new(runs.into_iter().enumerate());
     let finished = Mutex::new(Vec::new());
@@ -334,7 +334,7 @@ mod tests {
                 run("broken", "exit 3"),
                 run("quick", "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'"),
             ];
-            Ok(Plan { runs, note: String::new(), at_once: AtOnce::ThreePerCore, scratch: None, lab: None })
+            Ok(Plan { runs, note: String::new(), at_once: AtOnce::TwoPerCore, scratch: None, lab: None })
         });
         assert_eq!(report.counts, Counts { passed: 3, failed: 1, skipped: 0 });
         assert_eq!(report.remark, "broken: exit status: 3");

@@ -249,7 +249,8 @@ fn via(path: &str, last: &str, setup: &Setup) -> Tunnel {
         settings.push("site-packages".to_owned());
     }
     if last.starts_with("docker://") {
-        settings.push(format!("network=none&name={}", setup.name));
+        // Without a name of its own: when the parent is lost, nobody can wait until the engine has removed the one before.
+        settings.push("network=none".to_owned());
     }
     let text = format!("{}={path}/{last}?{}", setup.name, settings.join("&"));
     let target: Target = text.parse().unwrap_or_else(|error| panic!("{error}"));

@@ -80,7 +80,7 @@ fn agent(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
         Run { label: format!("Python {interpreter}"), command, dialect: Dialect::Unittest }
     });
     let note = format!("under {}", list(found));
-    Ok(Plan { note, at_once: AtOnce::ThreePerCore, ..Plan::of(runs.collect()) })
+    Ok(Plan { note, at_once: AtOnce::TwoPerCore, ..Plan::of(runs.collect()) })
 }
 
 fn interpreters(_: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
