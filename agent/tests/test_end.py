@@ -155,7 +155,7 @@ class End(Case):
                 '  m = m.get_context("fork") if hasattr(m, "get_context") else m\n'
                 '  pool = m.Pool(2)\n'
                 '  try: return pool.map(double, range(5))\n'
-                '  finally: pool.terminate(); pool.join()')
+                '  finally: pool.close(); pool.join()')
         self.assertEqual(agent.call(function(body)), [0, 2, 4, 6, 8])
         self.assertEqual(agent.call('operator:neg', 1), -1)
 
