@@ -6,7 +6,7 @@
 
 use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path};
 
-/// What every connection sends, the core first: see `py/agent.py`.
+/// What every connection sends, the core first: see `python/agent.py`.
 const SENT: [&str; 4] = ["agent", "overlap", "ending", "importer"];
 /// What an agent asks for when it first needs it.
 const FETCHED: [&str; 10] = [
@@ -27,17 +27,17 @@ const FIRST_STAGE_MODULE: &str = "_first_stage";
 
 fn main() {
     println!("cargo::rerun-if-changed=lib");
-    println!("cargo::rerun-if-changed=py");
+    println!("cargo::rerun-if-changed=python");
     println!("cargo::rerun-if-changed=build.rs");
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let out = Path::new(&out);
     let mut table = String::from("&[\n");
     let mut sent = Vec::new();
     for name in SENT.iter().chain(&FETCHED) {
-        let original = fs::read_to_string(format!("py/{name}.py")).expect("the file is part of the package");
+        let original = fs::read_to_string(format!("python/{name}.py")).expect("the file is part of the package");
         let stripped: String = strip(&original).lines().map(squeeze).collect();
         // The first line, a docstring, is blank by now: it makes room for the name by which the agent finds a part.
-        assert!(stripped.starts_with('\n'), "py/{name}.py does not begin with a docstring");
+        assert!(stripped.starts_with('\n'), "python/{name}.py does not begin with a docstring");
         let text = if *name == "agent" { stripped } else { format!("# {name}{stripped}") };
         fs::write(out.join(format!("{name}.py")), &text).expect("OUT_DIR is writable");
         writeln!(
@@ -66,7 +66,7 @@ fn main() {
         .and_then(|mut f| f.write_all(&packed))
         .expect("OUT_DIR is writable");
 
-    let first = fs::read_to_string("py/first_stage.py").expect("the file is part of the package");
+    let first = fs::read_to_string("python/first_stage.py").expect("the file is part of the package");
     fs::write(out.join("library.rs"), library(out, first.trim_end())).expect("OUT_DIR is writable");
     fs::write(out.join("first_stage.py"), first.trim_end().replace("SIZE", &packed.len().to_string()))
         .expect("OUT_DIR is writable");

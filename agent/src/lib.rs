@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn stripping_keeps_line_numbers() {
         for part in PARTS {
-            let original = std::fs::read_to_string(format!("py/{}.py", part.name)).unwrap();
+            let original = std::fs::read_to_string(format!("python/{}.py", part.name)).unwrap();
             let code: Vec<&str> = part.source.lines().collect();
             for (number, line) in original.lines().enumerate() {
                 if line.starts_with("def ") {

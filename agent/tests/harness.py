@@ -12,7 +12,7 @@ import unittest
 import zlib
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PY, LIB = os.path.join(HERE, 'py'), os.path.join(HERE, 'lib', 'chopsticks')
+PY, LIB = os.path.join(HERE, 'python'), os.path.join(HERE, 'lib', 'chopsticks')
 SENT = ('agent', 'overlap', 'ending', 'importer')
 HEADER = struct.Struct('>LLBB')
 START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)

@@ -10,7 +10,7 @@ const SECTION: &str = "Operations";
 /// The Rust side, which has all operations.
 const RUST: &str = "crates/chopsticks-transport/src/operation.rs";
 /// The agent, whose files define the operations that they use.
-const AGENT: &str = "agent/py/";
+const AGENT: &str = "agent/python/";
 const RULE: &str = "operations";
 
 /// A name and its code, in some line.
@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn findings(rust: &str, agent: &str) -> Vec<String> {
-        let files = [file(SPECIFICATION, TABLE), file(RUST, rust), file("agent/py/agent.py", agent)];
+        let files = [file(SPECIFICATION, TABLE), file(RUST, rust), file("agent/python/agent.py", agent)];
         let mut findings = Vec::new();
         check(&files, &mut findings);
         findings.iter().map(ToString::to_string).collect()
@@ -171,7 +171,7 @@ mod tests {
             [
                 "crates/chopsticks-transport/src/operation.rs:1: error: operations: START is 0x02 here and 0x01 \
                  in docs/wire.md:9",
-                "agent/py/agent.py:1: error: operations: FLOW_CREDIT is 0x0b here and 0x0a in docs/wire.md:10",
+                "agent/python/agent.py:1: error: operations: FLOW_CREDIT is 0x0b here and 0x0a in docs/wire.md:10",
             ]
         );
     }
