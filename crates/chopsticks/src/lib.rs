@@ -82,6 +82,30 @@ pub use crate::{
 struct ReadmeDoctests;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/codebases.md")]
+struct CodebasesDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/configuration.md")]
+struct ConfigurationDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/errors.md")]
+struct ErrorsDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/getting-started.md")]
+struct GettingStartedDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/introduction.md")]
+struct IntroductionDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/output.md")]
+struct OutputDoctests;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/far-side.md")]
 struct FarSideDoctests;
 
