@@ -34,7 +34,8 @@ fn main() {
     let mut table = String::from("&[\n");
     let mut sent = Vec::new();
     for name in SENT.iter().chain(&FETCHED) {
-        let original = fs::read_to_string(format!("python/{name}.py")).expect("the file is part of the package");
+        let original =
+            fs::read_to_string(format!("python/{name}.py")).expect("the file is part of the package");
         let stripped: String = strip(&original).lines().map(squeeze).collect();
         // The first line, a docstring, is blank by now: it makes room for the name by which the agent finds a part.
         assert!(stripped.starts_with('\n'), "python/{name}.py does not begin with a docstring");

@@ -14,7 +14,7 @@ use crate::{
 pub(crate) fn run(args: CallArgs) -> ExitCode {
     let targets = args::checked("call", || args.check());
     let CallArgs { function, args, kwargs, roots, includes, excludes, fleet } = args;
-    let mut call = Call::new(function.function()).args(args);
+    let mut call = args.into_iter().fold(Call::new(function.function()), Call::arg);
     for keyword in kwargs {
         call = call.kwarg(keyword.name, keyword.value);
     }

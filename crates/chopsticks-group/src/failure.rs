@@ -53,6 +53,17 @@ impl<E> Failure<E> {
         }
     }
 
+    /// Returns a failure that borrows the operation's error from this one.
+    #[expect(clippy::should_implement_trait, reason = "as `Result::as_ref`, which is no `AsRef` either")]
+    pub fn as_ref(&self) -> Failure<&E> {
+        match self {
+            Self::Dropped => Failure::Dropped,
+            Self::NotStarted(why) => Failure::NotStarted(*why),
+            Self::Operation(error) => Failure::Operation(error),
+            Self::Timeout { after, stage } => Failure::Timeout { after: *after, stage: *stage },
+        }
+    }
+
     /// Whether a deadline passed that was set by [`Limits`](crate::Limits), not by the operation.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::NotStarted(NotStarted::Timeout))

@@ -71,6 +71,24 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
         self.iter().filter_map(|(name, outcome)| Some((name, outcome.as_ref().err()?)))
     }
 
+    /// Returns whether every target has succeeded; also `true` if there was no target.
+    pub fn all_ok(&self) -> bool {
+        self.entries.iter().all(|(_, outcome)| outcome.is_ok())
+    }
+
+    /// Returns a result that borrows names, values and failures from this one, so that one that is shared can be
+    /// [split](Self::split), mapped or sorted without a copy of its values.
+    ///
+    /// ```
+    /// # fn example(result: std::sync::Arc<chopsticks_group::GroupResult<String, u32, std::io::Error>>) {
+    /// let (values, failures) = result.as_ref().split();
+    /// # }
+    /// ```
+    #[expect(clippy::should_implement_trait, reason = "as `Option::as_ref`, which is no `AsRef` either")]
+    pub fn as_ref(&self) -> GroupResult<&N, &V, &E> {
+        GroupResult::new(self.iter().map(|(name, outcome)| (name, outcome.as_ref().map_err(Failure::as_ref))))
+    }
+
     /// Returns all values, unless a target has failed.
     ///
     /// # Errors

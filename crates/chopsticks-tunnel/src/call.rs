@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    error::Error as StdError,
+    fmt, fs, io, mem,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,12 +16,13 @@ use chopsticks_pencode::{
 };
 use chopsticks_transport::Format;
 use serde::{
-    Deserializer, Serialize,
-    de::{DeserializeOwned, Visitor, value::Error as ValueError, value::SeqDeserializer},
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, IgnoredAny, Visitor, value::Error as ValueError, value::SeqDeserializer},
     forward_to_deserialize_any,
 };
 
 use crate::{
+    args::Args,
     error::{Error, ErrorKind, Phase},
     host::HostName,
     serving::Need,
@@ -33,7 +35,7 @@ use crate::{
 /// * `module.name`: the longest part that is a module is taken for it.
 /// * [`Function::source`]: a text that defines the function, and whatever that uses.
 /// * [`Function::lambda`]: an expression.
-/// * [`Function::script`]: a `.py` file that defines the function.
+/// * `path/script.py:name`, or [`Function::script`]: a `.py` file that defines the function.
 #[derive(Clone, Debug)]
 pub struct Function(Kind);
 
@@ -226,9 +228,16 @@ impl Script {
     }
 }
 
+/// A text with a `:` whose first part has a `/` or ends in `.py` names a function of a
+/// [script](Function::script), such as `ops/deploy.py:restart`. Any other text is a
+/// [name](Function::name).
 impl<T: Into<String>> From<T> for Function {
-    fn from(name: T) -> Self {
-        Self::name(name)
+    fn from(text: T) -> Self {
+        let text = text.into();
+        match text.rsplit_once(':') {
+            Some((path, name)) if path.contains('/') || path.ends_with(".py") => Self::script(path, name),
+            _ => Self::name(text),
+        }
     }
 }
 
@@ -251,49 +260,79 @@ impl<T: Into<String>> From<T> for Function {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub(crate) function: Arc<Function>,
-    args: Args,
+    positional: Positional,
     kwargs: Arc<Values>,
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Positional arguments.
+/// Positional arguments, encoded.
 #[derive(Clone, Debug)]
-enum Args {
-    /// A tuple or a list in `marshal`, or bytes with the pencode of one.
-    Encoded(Result<Bytes, EncodeError>),
-    None,
-    Unfit,
+enum Positional {
+    /// Bytes with the pencode of a tuple or a list.
+    Graph(Bytes),
+    /// What cannot be sent, and why.
+    Unfit(Arc<dyn StdError + Send + Sync>),
+    /// Values in `marshal`, one behind the other.
+    Values { count: u32, encoded: Bytes },
 }
 
 impl Call {
     /// Creates a call without arguments.
     pub fn new(function: impl Into<Function>) -> Self {
-        Self { function: Arc::new(function.into()), args: Args::None, kwargs: Arc::default(), timeout: None }
+        let positional = Positional::Values { count: 0, encoded: Bytes::new() };
+        Self { function: Arc::new(function.into()), positional, kwargs: Arc::default(), timeout: None }
     }
 
-    /// Sets the positional arguments: a tuple or a sequence, `()` for none.
+    /// Sets the positional arguments, in place of all that were set before.
     #[must_use]
-    pub fn args(mut self, args: impl Serialize) -> Self {
-        self.args = match marshal::to_vec(&args).map(Bytes::from) {
-            // `()` is a unit, which is written as `None`.
-            Ok(args) if args.first() == Some(&b'N') => Args::None,
-            Ok(args) if !matches!(args.first(), Some(b'(' | b'[')) => Args::Unfit,
-            args => Args::Encoded(args),
+    pub fn args(mut self, args: impl Args) -> Self {
+        self.positional = match args.encode() {
+            Ok(tuple) => Positional::from_tuple(tuple),
+            Err(error) => Positional::unfit(error),
         };
         self
     }
 
+    /// Adds a positional argument behind those that are there.
+    ///
+    /// ```
+    /// use chopsticks_tunnel::Call;
+    ///
+    /// let patterns = ["*.log", "*.tmp"];
+    /// let call = patterns.iter().fold(Call::new("ops:clean").arg("/srv"), Call::arg);
+    /// # let _ = call;
+    /// ```
+    #[must_use]
+    pub fn arg(mut self, value: impl Serialize) -> Self {
+        match self.positional {
+            Positional::Values { ref mut count, ref mut encoded } => {
+                // Nobody else has the bytes, unless the call was cloned: they are extended where they are.
+                let mut buffer = Vec::from(mem::take(encoded));
+                match marshal::to_writer(&mut buffer, &value) {
+                    Ok(()) => (*count, *encoded) = (*count + 1, buffer.into()),
+                    Err(error) => self.positional = Positional::unfit(error),
+                }
+            }
+            Positional::Graph(_) => self.positional = Positional::unfit(BehindGraph),
+            Positional::Unfit(_) => {}
+        }
+        self
+    }
+
     /// Sets the positional arguments to a graph whose root is a tuple or a list: they keep what they share, and may
-    /// contain themselves.
+    /// contain themselves. No further ones can be added.
     #[must_use]
     pub fn args_graph(mut self, args: &Graph<'_>) -> Self {
-        self.args = match args.root().container() {
+        self.positional = match args.root().container() {
             Some(Container::List | Container::Tuple) => {
                 let mut writer = Writer::new();
                 writer.bytes(&args.encode());
-                Args::Encoded(writer.finish().map(Bytes::from))
+                match writer.finish() {
+                    Ok(graph) => Positional::Graph(graph.into()),
+                    Err(error) => Positional::unfit(error),
+                }
             }
-            _ => Args::Unfit,
+            _ => Positional::unfit(NotASequence),
         };
         self
     }
@@ -320,10 +359,10 @@ impl Call {
     /// Composes the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not copied.
     pub(crate) fn payload(&self, script: Option<&Script>) -> Result<Vec<Bytes>, ErrorKind> {
         let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
-        let args = match &self.args {
-            Args::None => None,
-            Args::Encoded(args) => Some(args.as_ref().map_err(|error| failed(error.clone()))?),
-            Args::Unfit => return Err(ErrorKind::Argument(Arc::new(NotASequence))),
+        let (count, args) = match &self.positional {
+            Positional::Graph(graph) => (None, graph),
+            Positional::Unfit(error) => return Err(ErrorKind::Argument(error.clone())),
+            Positional::Values { count, encoded } => (Some(*count), encoded),
         };
         let mut function = Writer::with_buffer(TUPLE_OF_THREE.to_vec());
         self.function.write(script, &mut function).map_err(failed)?;
@@ -338,27 +377,67 @@ impl Call {
             }
         }
         let kwargs = kwargs.finish().map_err(failed)?;
-        match args {
-            Some(args) if args.len() > SPLICED_LEN => {
-                return Ok(vec![Bytes::from(head), args.clone(), Bytes::from(kwargs)]);
-            }
-            Some(args) => head.extend_from_slice(args),
-            None => head.extend_from_slice(EMPTY_TUPLE),
+        if let Some(count) = count {
+            head.push(TUPLE);
+            head.extend_from_slice(&count.to_le_bytes());
         }
+        if args.len() > SPLICED_LEN {
+            return Ok(vec![Bytes::from(head), args.clone(), Bytes::from(kwargs)]);
+        }
+        head.extend_from_slice(args);
         head.extend_from_slice(&kwargs);
         Ok(vec![Bytes::from(head)])
     }
 }
 
-/// How `marshal` begins a tuple: a tag and a count, little-endian. A call is composed of parts that are encoded by themselves.
+/// A tuple in `marshal` begins with a tag and a count of four bytes, little-endian. A call is composed of parts that are
+/// encoded by themselves.
+const TUPLE: u8 = b'(';
 const TUPLE_OF_THREE: &[u8] = b"(\x03\0\0\0";
-const EMPTY_TUPLE: &[u8] = b"(\0\0\0\0";
+const TUPLE_HEAD_LEN: usize = 5;
 /// Arguments up to this many bytes are copied behind the function: cheaper than another piece to send.
 const SPLICED_LEN: usize = 4 << 10;
 
+impl Positional {
+    fn from_tuple(mut tuple: Vec<u8>) -> Self {
+        let count =
+            tuple.get(1..TUPLE_HEAD_LEN).and_then(|count| Some(u32::from_le_bytes(count.try_into().ok()?)));
+        tuple.drain(..TUPLE_HEAD_LEN.min(tuple.len()));
+        Self::Values { count: count.unwrap_or_default(), encoded: tuple.into() }
+    }
+
+    fn unfit(error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Unfit(Arc::new(error))
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
-#[error("positional arguments are a tuple or a sequence: for one argument, write (argument,)")]
+#[error("the graph of the positional arguments is not a tuple or a list")]
 struct NotASequence;
+
+#[derive(Debug, thiserror::Error)]
+#[error("positional arguments that are a graph cannot be followed by others")]
+struct BehindGraph;
+
+/// A result that is not needed: any value is read as this.
+///
+/// ```no_run
+/// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
+/// use chopsticks_tunnel::Ignored;
+///
+/// tunnel.call::<Ignored>("os:makedirs", ("/srv/app",)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Ignored;
+
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
 
 /// What a function returned, still encoded.
 #[derive(Clone, Debug)]

@@ -71,6 +71,36 @@ impl AsRef<str> for HostName {
     }
 }
 
+impl PartialEq<str> for HostName {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for HostName {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialEq<HostName> for str {
+    fn eq(&self, other: &HostName) -> bool {
+        self == other.as_str()
+    }
+}
+
+impl PartialEq<HostName> for &str {
+    fn eq(&self, other: &HostName) -> bool {
+        *self == other.as_str()
+    }
+}
+
+impl From<HostName> for String {
+    fn from(name: HostName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
 /// As DNS has it.
 const MAX_LEN: usize = 255;
 
@@ -85,6 +115,13 @@ mod tests {
         assert_eq!(HostName::lossy("web\x1b[1").as_str(), "web?[1");
         assert_eq!(HostName::lossy("").as_str(), "?");
         assert_eq!("web1.example".parse::<HostName>().unwrap().to_string(), "web1.example");
+    }
+
+    #[test]
+    fn name_compares_with_text_and_becomes_one() {
+        let name = HostName::lossy("web1");
+        assert!(name == "web1" && name == *"web1" && "web1" == name && *"web1" == name && name != "web2");
+        assert_eq!(String::from(name), "web1");
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //!
 //! # Layout
 //!
-//! * [`Tunnel`], [`Call`], [`Function`], [`Reply`]: calling.
+//! * [`Tunnel`], [`Call`], [`Args`], [`Function`], [`Reply`]: calling.
 //! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`]: starting an interpreter, here and elsewhere; [`Target`] names them
 //!   all in a text.
 //! * [`Via`]: starting it from the far side of another tunnel.
@@ -30,6 +30,7 @@
 //!
 //! Groups and queues are not here, and neither is where modules come from.
 
+mod args;
 mod call;
 mod config;
 mod connection;
@@ -54,7 +55,8 @@ mod stderr;
 mod target;
 mod tunnel;
 
-pub use call::{Call, Function, Reply};
+pub use args::Args;
+pub use call::{Call, Function, Ignored, Reply};
 pub use config::TunnelConfig;
 pub use driver::{
     AgentCommand, Attached, Command, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Driver,

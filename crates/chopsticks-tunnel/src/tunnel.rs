@@ -1,26 +1,26 @@
 //! A tunnel: one host, and the connection to it.
 
 use std::{
-    fmt, io,
+    fmt,
     pin::pin,
+    str::FromStr,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    args::Args,
     call::{Call, Function, Reply, Script},
     config::TunnelConfig,
     connection::{Connection, Session, Stage},
-    driver::{AgentCommand, Driver},
+    driver::Driver,
     error::{Error, ErrorKind, Phase, RemoteException},
     host::HostName,
-    process::Link,
     room::{self, Room},
     target::{InvalidTarget, Target},
 };
@@ -173,8 +173,8 @@ impl Tunnel {
 
     /// Calls `function` with positional arguments and returns its result.
     ///
-    /// `args` is a tuple, `(argument,)` for one and `()` for none, or a sequence. [`call_with`](Self::call_with) takes keyword
-    /// arguments and a deadline too.
+    /// `args` is a tuple: `(argument,)` for one argument and `()` for none. [`call_with`](Self::call_with) takes keyword
+    /// arguments and a deadline too. [`Ignored`](crate::Ignored) stands for a result that is not needed.
     ///
     /// # Errors
     ///
@@ -188,7 +188,7 @@ impl Tunnel {
     pub async fn call<R: DeserializeOwned>(
         &self,
         function: impl Into<Function>,
-        args: impl Serialize,
+        args: impl Args,
     ) -> Result<R, Error> {
         self.call_with(Call::new(function).args(args)).await?.decode()
     }
@@ -380,43 +380,18 @@ impl fmt::Debug for Tunnel {
     }
 }
 
-impl From<&str> for Tunnel {
-    /// Makes a tunnel to a [`Target`]; a bare host name is reached by SSH. If the text is none, each use of the tunnel fails and says so.
-    fn from(target: &str) -> Self {
-        match target.parse::<Target>() {
-            Ok(target) => target.into(),
-            Err(error) => Self::new(Misspelt { text: target.to_owned(), error }),
-        }
+/// Makes a tunnel with the default configuration to a [`Target`]. A bare host name is reached by SSH.
+impl FromStr for Tunnel {
+    type Err = InvalidTarget;
+
+    fn from_str(target: &str) -> Result<Self, InvalidTarget> {
+        target.parse::<Target>().map(Self::from)
     }
 }
 
 impl From<&Self> for Tunnel {
     fn from(tunnel: &Self) -> Self {
         tunnel.clone()
-    }
-}
-
-impl From<String> for Tunnel {
-    fn from(target: String) -> Self {
-        Self::from(target.as_str())
-    }
-}
-
-/// The driver of a text that is no target.
-#[derive(Debug)]
-struct Misspelt {
-    text: String,
-    error: InvalidTarget,
-}
-
-#[async_trait]
-impl Driver for Misspelt {
-    fn host(&self) -> HostName {
-        HostName::lossy(&self.text)
-    }
-
-    async fn open(&self, _agent: &AgentCommand) -> io::Result<Link> {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, self.error.clone()))
     }
 }
 

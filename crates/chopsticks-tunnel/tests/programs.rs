@@ -339,11 +339,11 @@ async fn wrapper_that_stops_with_its_child_is_not_left_behind() {
     assert!(!scratch.path().join("wrapper.py.stopped").exists(), "the agent was stopped");
 }
 
-#[tokio::test]
-async fn text_that_is_no_target_fails_when_it_is_used() {
-    let error = Tunnel::from("foo://bar").connect().await.unwrap_err();
-    assert_eq!(error.phase(), Phase::Spawn);
-    assert!(error.report().contains("`foo://` is not known; accepted are"), "{error:?}");
+#[test]
+fn tunnel_is_read_from_a_target() {
+    assert_eq!("ssh://root@web3:2222".parse::<Tunnel>().unwrap().host(), "root@web3:2222");
+    let error = "foo://bar".parse::<Tunnel>().unwrap_err();
+    assert!(error.to_string().contains("`foo://` is not known"), "{error}");
 }
 
 #[tokio::test]

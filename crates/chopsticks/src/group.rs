@@ -10,12 +10,12 @@ use std::{
 
 use chopsticks_group::Limits;
 use chopsticks_tunnel::{
-    AgentInfo, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget, Local,
-    Podman, PodmanExec, Put, Reply, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig,
-    Via,
+    AgentInfo, Args, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget,
+    Local, Podman, PodmanExec, Put, Reply, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel,
+    TunnelConfig, Via,
 };
 use futures::Stream;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::{
@@ -86,10 +86,9 @@ pub struct Run<'a, V> {
 }
 
 impl Group {
-    /// Creates a group of tunnels, of drivers, or of whatever else is [`Into<Tunnel>`](Tunnel): of one kind, unless each becomes a tunnel
-    /// on the way. [`with`](Self::with) adds others.
+    /// Creates a group of tunnels or of drivers. All have to be of one type; [`with`](Self::with) adds others.
     ///
-    /// Texts are [`Target`]s with the default configuration here. One that is no target is a host that fails: [`parse`](Self::parse) refuses it.
+    /// [`parse`](Self::parse) creates a group of texts, such as names of hosts.
     ///
     /// # Errors
     ///
@@ -188,7 +187,7 @@ impl Group {
     pub async fn call<R: DeserializeOwned + Send>(
         &self,
         function: impl Into<Function>,
-        args: impl Serialize,
+        args: impl Args,
     ) -> GroupResult<R> {
         let call = Call::new(function).args(args);
         self.call_with(call).await.and_then(|_, reply| reply.decode())
@@ -497,6 +496,26 @@ macro_rules! group_of_one {
 }
 
 group_of_one!(Command, Docker, DockerExec, Local, Podman, PodmanExec, Ssh, Sudo, Via);
+
+/// Yields the tunnels in order.
+impl IntoIterator for Group {
+    type Item = Tunnel;
+    type IntoIter = std::vec::IntoIter<Tunnel>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tunnels().cloned().collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// Yields the tunnels in order.
+impl<'a> IntoIterator for &'a Group {
+    type Item = &'a Tunnel;
+    type IntoIter = std::vec::IntoIter<&'a Tunnel>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tunnels().collect::<Vec<_>>().into_iter()
+    }
+}
 
 impl From<&Group> for Group {
     fn from(group: &Group) -> Self {

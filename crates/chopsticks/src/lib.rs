@@ -24,7 +24,8 @@
 //! * [`Tunnel`]: one host, on which functions are called.
 //! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`], [`Local`]: the drivers, by which hosts are reached; [`Target`] is any of them,
 //!   written as a text. [`Driver`] is for your own, and [`Via`] starts any of them from the far side of another tunnel.
-//! * [`Function`], [`Call`], [`Reply`]: what is called, with what, and what comes back.
+//! * [`Function`], [`Args`], [`Call`], [`Reply`]: what is called, with what, and what comes back; [`Ignored`] is a result that
+//!   is not needed.
 //! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
 //! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
 //! * [`Group`], [`GroupResult`], [`Queue`], [`Limits`]: many hosts at once, and each one's outcome.
@@ -65,10 +66,10 @@ pub use chopsticks_transport as transport;
 #[doc(inline)]
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
-    AgentCommand, AgentInfo, AgentOptions, Call, Command, ContainerInfo, Docker, DockerExec, Driver, Error,
-    ErrorKind, Fetch, Function, Hint, HostName, Interpreter, InvalidTarget, Link, Local, Phase, Podman,
-    PodmanExec, Progress, Put, RemoteException, Reply, Side, Ssh, Stderr, Sudo, Symptoms, Target,
-    Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
+    AgentCommand, AgentInfo, AgentOptions, Args, Call, Command, ContainerInfo, Docker, DockerExec, Driver,
+    Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Link, Local,
+    Phase, Podman, PodmanExec, Progress, Put, RemoteException, Reply, Side, Ssh, Stderr, Sudo, Symptoms,
+    Target, Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
 };
 
 pub use crate::{

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
 use chopsticks_group::{AsyncResult, Limits, Timeline};
-use chopsticks_tunnel::{AgentInfo, Call, Error, Function, HostName, Reply, Transferred, Tunnel};
-use serde::{Serialize, de::DeserializeOwned};
+use chopsticks_tunnel::{AgentInfo, Args, Call, Error, Function, HostName, Reply, Transferred, Tunnel};
+use serde::de::DeserializeOwned;
 
 use crate::{
     group::{Group, GroupResult, Outcome},
@@ -83,7 +83,7 @@ impl Queue {
         &self,
         target: T,
         function: impl Into<Function>,
-        args: impl Serialize,
+        args: impl Args,
     ) -> AsyncResult<T::Output<R>> {
         let call = Call::new(function).args(args);
         let label = call.function().to_string();

@@ -151,15 +151,24 @@ fn tunnels_drivers_and_texts_mix_and_no_host_is_lost_by_its_name() {
     let group = web.with(Ssh::new("db1")).expect("names differ").with(&here).expect("names differ");
     assert_eq!(group.to_string(), "web1, web2, db1, here");
     assert_eq!((group - Local::new().name("here")).to_string(), "web1, web2, db1");
-    let error = web.with(Group::new(["db1", "web2"]).expect("names differ")).expect_err("web2 is in both");
+    let other = Group::new(["db1", "web2"].map(Ssh::new)).expect("names differ");
+    let error = web.with(other).expect_err("web2 is in both");
     assert_eq!(error.to_string(), "targets have the same name: 'web2' (2 times)");
     assert_eq!(Group::new([&here]).expect("one name").to_string(), "here");
 }
 
 #[test]
 fn groups_and_results_print_names_as_texts() {
-    let group = Group::new(["web1", "web2"]).expect("names differ");
+    let group = Group::new(["web1", "web2"].map(Ssh::new)).expect("names differ");
     assert_eq!(format!("{group:?}"), r#"Group["web1", "web2"]"#);
+}
+
+#[test]
+fn group_yields_its_tunnels_in_order() {
+    let group = locals();
+    let borrowed: Vec<_> = (&group).into_iter().map(|tunnel| tunnel.host().clone()).collect();
+    assert!(group.hosts().eq(&borrowed), "{borrowed:?}");
+    assert!(group.into_iter().map(|tunnel| tunnel.host().clone()).eq(borrowed));
 }
 
 #[tokio::test]

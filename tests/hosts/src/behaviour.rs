@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chopsticks::{AgentInfo, Call, Error, ErrorKind, Interpreter, Phase, Stderr, Tunnel};
+use chopsticks::{AgentInfo, Args, Call, Error, ErrorKind, Interpreter, Phase, Stderr, Tunnel};
 use chopsticks_support::processes;
 use futures::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
 pub use self::files::{
@@ -87,7 +87,7 @@ impl Subject {
     }
 
     /// Makes a call that succeeds.
-    async fn call<R: DeserializeOwned>(&self, function: &str, args: impl Serialize) -> R {
+    async fn call<R: DeserializeOwned>(&self, function: &str, args: impl Args) -> R {
         self.call_with(Call::new(function).args(args)).await
     }
 
@@ -98,7 +98,7 @@ impl Subject {
     }
 
     /// Makes a call that fails.
-    async fn fail(&self, function: &str, args: impl Serialize) -> Error {
+    async fn fail(&self, function: &str, args: impl Args) -> Error {
         self.fail_with(Call::new(function).args(args)).await
     }
 

@@ -28,7 +28,7 @@ async fn under_every_python(
 }
 
 async fn call(tunnel: &Tunnel, function: &str, args: &[String]) -> Value {
-    let call = Call::new(format!("uses:{function}")).args(args);
+    let call = args.iter().fold(Call::new(format!("uses:{function}")), Call::arg);
     let reply: Result<Reply, _> = tunnel.call_with(call).await;
     match reply.and_then(|reply| reply.decode()) {
         Ok(value) => value,
