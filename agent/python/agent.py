@@ -401,11 +401,11 @@ def run(request, form, payload):
             leave(request)
             if os.getpid() != PID:
                 os._exit(1)
-            operation, form, payload = FAIL, MARSHAL, failed(stage, request)
+            operation, form, payload = failed(stage, request)
     except KeyboardInterrupt:
         # A cancel that struck while its call was ending.
         leave(request)
-        operation, form, payload = FAIL, MARSHAL, failed('cancelled', request)
+        operation, form, payload = failed('cancelled', request)
     function = value = args = kwargs = None
     del calls[request]
     cancelled.discard(request)
@@ -413,15 +413,28 @@ def run(request, form, payload):
 
 
 def failed(stage, request):
-    """The payload of FAIL for the exception at hand; never raises, whatever user code has done to the interpreter."""
+    """The operation, format and payload for the exception at hand; never raises, whatever user code has done."""
+    _, error, trace = sys.exc_info()
     try:
+        while trace and not OLD and isinstance(error, MemoryError):
+            try:
+                # What its frames hold may be all the memory there is.
+                trace.tb_frame.clear()
+            except Exception:
+                pass
+            trace = trace.tb_next
         if stage:
             part('failure')
             return failure(stage, request)
-        what = u'%r' % sys.exc_info()[1]
+    except:  # noqa: E722
+        if OLD:
+            sys.exc_clear()
+    try:
+        what = to_text(repr(error))
     except:  # noqa: E722
         what = u'exception'
-    return marshal.dumps(dict.fromkeys((u'kind', u'type', u'message', u'traceback'), what), 2)
+    return FAIL, MARSHAL, marshal.dumps({
+        u'kind': u'raised', u'type': to_text(type(error).__name__), u'message': what, u'traceback': u''}, 2)
 
 
 def ask(operation, form, payload):

@@ -64,10 +64,23 @@ def show_lines(error, trace, seen):
 
 
 def failure(stage, request):
-    """The payload of FAIL for the exception at hand, met at `stage` of `request`."""
-    import traceback
+    """The operation, format and payload for the exception at hand, met at `stage` of `request`."""
     kind, error, trace = sys.exc_info()
     message = described(error)
+    if isinstance(error, SystemExit):
+        code = error.code
+        if code is None or isinstance(code, int):
+            # The end of a program that has done its work: it returns nothing.
+            if not code and stage == 'raised' and request not in cancelled:
+                return REPLY, MARSHAL, marshal.dumps(None, 2)
+            message = 'exit status %d' % (code or 0)
+            if stage == 'function':
+                message += ' while the module was imported'
+    elif isinstance(error, MemoryError):
+        message = message or 'out of memory'
+        if stage in ('argument', 'result'):
+            message = 'MemoryError: ' + message
+    import traceback
     inner = trace
     while inner.tb_next:
         inner = inner.tb_next
@@ -112,6 +125,6 @@ def failure(stage, request):
         message = u'%s: %s' % (to_text(error.host), to_text(error.msg))
     if len(text) > 1 << 18:
         text = text[:1 << 17] + '\n[...]\n' + text[-(1 << 17):]
-    return marshal.dumps({
+    return FAIL, MARSHAL, marshal.dumps({
         u'kind': to_text(stage), u'type': to_text(name), u'message': to_text(message[:1 << 16]),
         u'traceback': to_text(text)}, 2)

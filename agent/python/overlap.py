@@ -33,7 +33,7 @@ def overlap(m, apart=1):
         room.append(0)
         calls.pop(m[0], None)
         # Not with the part `failure`: the answer to a request for it may be for this thread to read.
-        send(m[0], FAIL, MARSHAL, failed(0, m[0]))
+        send(m[0], *failed(0, m[0]))
 
 
 def threaded(*m):

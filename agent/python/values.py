@@ -4,6 +4,10 @@
 pack = Struct('>cL').pack
 unpack_from = Struct('>L').unpack_from
 CONTAINERS = {list: b'l', tuple: b't', set: b'q', frozenset: b'Q', dict: b'd'}
+# As many digits as newer Pythons turn into text by default; for all values, wherever they stand.
+MAX_DIGITS = 4300
+# Newer Pythons turn 640 digits into text in any case.
+GROUP = 600
 SINGLE = {id(None): b'n', id(True): b'T', id(False): b'F'}
 
 
@@ -44,6 +48,33 @@ def refuse(root, name, bad, why):
     raise Unfit('%s: %s' % (name, why))
 
 
+def decimal(value):
+    """The digits of an integer, unless there are too many."""
+    rest, groups = abs(value), []
+    # A bit more than the limit has.
+    if rest.bit_length() > 14285:
+        return b''
+    while rest >= 10 ** GROUP:
+        rest, low = divmod(rest, 10 ** GROUP)
+        groups.insert(0, '%0*d' % (GROUP, low))
+    text = '%d%s' % (rest, ''.join(groups))
+    return (('-' if value < 0 else '') + text).encode() if len(text) <= MAX_DIGITS else b''
+
+
+def integer(raw):
+    """The integer of digits."""
+    if len(raw) <= GROUP:
+        return int(raw)
+    sign, digits = (-1, raw[1:]) if raw[:1] == b'-' else (1, raw)
+    if len(digits) > MAX_DIGITS:
+        raise ValueError('integer of more than %d digits' % MAX_DIGITS)
+    value = 0
+    for at in range(0, len(digits), GROUP):
+        group = digits[at:at + GROUP]
+        value = value * 10 ** len(group) + int(group)
+    return sign * value
+
+
 def pencode(root, name):
     """Encodes `root`, which messages call `name`."""
     made, numbers, stack = [], {}, [iter((root,))]
@@ -79,10 +110,9 @@ def pencode(root, name):
                     refuse(root, name, v, 'str with bytes that are not ASCII; make it unicode, or a bytearray')
                 tag, data = b'S', v
             elif kind is int or OLD and kind is long:
-                try:
-                    tag, data = b'i', str(v).encode()
-                except ValueError as e:
-                    refuse(root, name, v, str(e))
+                tag, data = b'i', decimal(v)
+                if not data:
+                    refuse(root, name, v, 'integer of more than %d digits' % MAX_DIGITS)
             else:
                 module = kind.__module__
                 refuse(root, name, v, '%s%s is not a primitive type' % (
@@ -130,7 +160,7 @@ def pdecode(data):
                     raw = data[pos:pos + size]
                     pos += size
                     value = objects[number] = (
-                        int(raw) if tag == b'i' else float(raw) if tag == b'f' else raw if tag == b'b'
+                        integer(raw) if tag == b'i' else float(raw) if tag == b'f' else raw if tag == b'b'
                         else raw.decode('utf-8') if tag == b's' else str(raw.decode('ascii')))
         while 1:
             if value is not stack:

@@ -132,7 +132,7 @@ class Awaiting(Case):
         self.assertIn("in fail\n    raise ValueError('in a coroutine')", failure['traceback'])
         self.assertNotIn('chopsticks', failure['traceback'])
         failure = agent.fails('job:leave')
-        self.assertEqual((failure['type'], failure['message']), ('SystemExit', '3'))
+        self.assertEqual((failure['type'], failure['message']), ('SystemExit', 'exit status 3'))
         self.assertEqual(agent.call('job:add', 1), 2)
 
     def test_cancel_ends_what_awaits_and_lets_it_clean_up(self):

@@ -94,6 +94,38 @@ def long_text():
 def surrogate():
     raise ValueError('bad \\udc80 text')
 ''',
+    'memory': b'''
+import resource
+
+
+def limit():
+    resource.setrlimit(resource.RLIMIT_AS, (400 << 20,) * 2)
+
+
+def large():
+    return len(bytearray(1 << 50))
+
+
+def fill():
+    limit()
+    kept = []
+    while 1:
+        kept.append(bytearray(1 << 20))
+
+
+def small():
+    limit()
+    kept = []
+    while 1:
+        kept.append([object() for _ in range(1000)])
+
+
+def result():
+    value = [bytearray(b'x') * (250 << 20)]
+    limit()
+    return value
+''',
+    'quits': b'import sys\nsys.exit(0)\ndef job(): return 1\n',
     'broken': b'import os\n1 / 0\n',
     'needy': b'import not_there_at_all\n',
     'wrong': b'def f(:\n',
@@ -463,14 +495,48 @@ class Exceptions(Shared):
                          ('tools.Deadly', '<its text cannot be had: SystemExit>'))
         self.assertEqual(self.call('operator:neg', 1), -1)
 
-    def test_exit_and_interrupt_are_exceptions_like_others(self):
+    def test_exit_with_a_status_or_a_text_and_interrupt_are_exceptions(self):
         failure = self.fails('tools:leave')
-        self.assertEqual((failure['kind'], failure['type'], failure['message']), ('raised', 'SystemExit', '3'))
+        self.assertEqual((failure['kind'], failure['type'], failure['message']),
+                         ('raised', 'SystemExit', 'exit status 3'))
         failure = self.fails('tools:interrupt')
         self.assertEqual((failure['kind'], failure['type'], failure['message']), ('raised', 'KeyboardInterrupt', ''))
-        failure = self.fails('sys:exit', 'words')
-        self.assertEqual((failure['type'], failure['message']), ('SystemExit', 'words'))
+        for words in (u'words', u'0', 0.0):
+            failure = self.fails('sys:exit', words)
+            self.assertEqual((failure['kind'], failure['type'], failure['message']),
+                             ('raised', 'SystemExit', str(words)))
+        self.assertEqual(self.fails('sys:exit', True)['message'], 'exit status 1')
         self.assertEqual(self.call('operator:neg', 1), -1)
+
+    def test_exit_without_a_failure_is_a_result(self):
+        for args in ((), (None,), (0,), (False,)):
+            self.assertIs(self.call('sys:exit', *args), None)
+        self.assertEqual(self.call('operator:neg', 1), -1)
+
+    def test_module_that_exits_when_it_is_imported_is_a_failure(self):
+        failure = self.fails('quits:job')
+        self.assertEqual((failure['kind'], failure['type'], failure['message']),
+                         ('raised', 'SystemExit', 'exit status 0 while the module was imported'))
+
+    def test_memory_that_runs_out_is_named(self):
+        failure = self.fails('memory:large')
+        self.assertEqual((failure['kind'], failure['type'], failure['message']),
+                         ('raised', 'MemoryError', 'out of memory'))
+        self.assertIn('in large', failure['traceback'])
+
+    def test_memory_that_runs_out_bit_by_bit_is_named(self):
+        for name in 'fill', 'small':
+            agent = self.agent(CODE)
+            failure = agent.fails('memory:' + name)
+            self.assertEqual((failure['kind'], failure['type']), ('raised', 'MemoryError'), failure)
+            self.assertEqual(agent.call('operator:neg', 1), -1)
+
+    def test_memory_that_runs_out_for_the_result_is_named(self):
+        agent = self.agent(CODE)
+        failure = agent.fails('memory:result')
+        self.assertEqual((failure['kind'], failure['type'], failure['message']),
+                         ('result', 'MemoryError', 'MemoryError: out of memory'))
+        self.assertEqual(agent.call('operator:neg', 1), -1)
 
     def test_recursion_is_an_exception_with_a_bounded_traceback(self):
         failure = self.fails('tools:recurse')

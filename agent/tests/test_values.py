@@ -2,6 +2,7 @@
 import array
 import collections
 import marshal
+import struct
 import sys
 import unittest
 
@@ -45,6 +46,22 @@ class Pencode(unittest.TestCase):
 
     def test_nan_stays_nan(self):
         self.assertNotEqual(again(float('nan')), again(float('nan')))
+
+    def test_integers_have_one_limit_in_all_pythons(self):
+        for value in (10 ** 600, 10 ** 600 - 1, 7 ** 2000, 10 ** 1200 + 5, 10 ** 4300 - 1, 1 - 10 ** 4300):
+            self.assertEqual(again([value]), [value])
+        for value in (10 ** 4300, -10 ** 4300, 1 << 100000):
+            self.assertEqual(refusal({u'k': value}), "result[%r]: integer of more than 4300 digits" % u'k')
+        self.assertRaises(ValueError, SPACE['pdecode'], b'i' + struct.pack('>L', 4301) + b'1' * 4301)
+
+    @unittest.skipUnless(hasattr(sys, 'set_int_max_str_digits'), 'no such limit')
+    def test_programs_limit_for_digits_has_no_effect(self):
+        before = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(640)
+        try:
+            self.assertEqual(again([10 ** 4299, -7 ** 1000]), [10 ** 4299, -7 ** 1000])
+        finally:
+            sys.set_int_max_str_digits(before)
 
     def test_long_and_bool_keep_their_kind(self):
         self.assertIs(again([True])[0], True)

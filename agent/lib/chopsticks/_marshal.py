@@ -7,8 +7,9 @@ import struct
 
 # Containers in containers. Reading takes no more of the stack for more, but comparing and printing do.
 DEPTH = 1000
-# A number of this many digits takes milliseconds to read, and ten times as many a hundred times as long.
-DIGITS = 1 << 16
+# The most decimal digits of an integer, as in all that agents return; and how many bits that can be.
+DIGITS = 4300
+BITS = 14285
 FLAG = 0x80
 SURROGATE = re.compile(b'\xed[\xa0-\xbf]')
 CONSTANTS = {b'N': None, b'T': True, b'F': False}
@@ -74,12 +75,14 @@ class Reader(object):
     def long(self):
         count = self.size()
         raw = self.take(abs(count) * 2)
-        if abs(count) * 5 > DIGITS:
-            raise ValueError('an integer that is too long')
+        if abs(count) * 15 > BITS + 15:
+            raise ValueError('integer of more than %d digits' % DIGITS)
         digits = struct.unpack('<%dH' % abs(count), raw)
         if any(digit >> 15 for digit in digits):
             raise ValueError('no integer')
         value = int(''.join(format(digit, '015b') for digit in reversed(digits)) or '0', 2)
+        if value >= 10 ** DIGITS:
+            raise ValueError('integer of more than %d digits' % DIGITS)
         return -value if count < 0 else value
 
     def scalar(self, tag):

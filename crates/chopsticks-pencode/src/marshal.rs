@@ -58,13 +58,12 @@ mod writer;
 /// `marshal.loads` reads 2000 levels, and 1000 to 1500 on some builds.
 pub const MAX_WRITE_DEPTH: usize = 1000;
 
-/// The most digits of 15 bits that are converted to decimal, for [`BigInt`](crate::BigInt) and
-/// the graph: 16,500 bits, 4,967 decimal digits.
+/// The most decimal digits of an integer that is read as [`BigInt`](crate::BigInt) or into a graph,
+/// or that is written.
 ///
-/// The conversion takes time quadratic in the digits; with this many it is 0.08 us for each byte,
-/// measured. Integers of up to 128 bits are not converted, and Python itself prints no more than
-/// 4,300 digits unless told to.
-pub const MAX_INTEGER_DIGITS: usize = 1100;
+/// It is the number that Python itself turns into text unless told to, and what agents keep to. The
+/// conversion takes time quadratic in the digits. Integers of up to 128 bits are not converted.
+pub const MAX_INTEGER_DIGITS: usize = 4300;
 
 /// Reads a value of type `T`.
 ///

@@ -163,16 +163,22 @@ fn large_integers_are_converted_up_to_the_limit() {
         bytes.extend_from_slice(&[0xff, 0x7f].repeat(digits));
         bytes
     };
-    let most = integer(marshal::MAX_INTEGER_DIGITS);
-    let decimal = marshal::decode_graph(&most).unwrap().root().as_int().unwrap().to_string();
-    assert_eq!(decimal.len(), 4967);
-    let big: BigInt = marshal::from_slice(&most).unwrap();
-    assert_eq!(big.as_str(), decimal);
-    assert_eq!(marshal::to_vec(&big).unwrap(), most);
-    let kind = DecodeErrorKind::LargeInteger { digits: 1101, max_digits: 1100 };
-    let more = integer(1101);
-    assert_eq!(*typed::<BigInt>(&more).unwrap_err().kind(), kind);
-    assert_eq!(*marshal::decode_graph(&more).map(drop).unwrap_err().kind(), kind);
+    for sign in ["", "-"] {
+        let decimal = format!("{sign}{}", "9".repeat(marshal::MAX_INTEGER_DIGITS));
+        let most = marshal::to_vec(&decimal.parse::<BigInt>().unwrap()).unwrap();
+        assert_eq!(marshal::decode_graph(&most).unwrap().root().as_int().unwrap().to_string(), decimal);
+        assert_eq!(marshal::from_slice::<BigInt>(&most).unwrap().as_str(), decimal);
+    }
+    let kind = marshal::EncodeErrorKind::LargeInteger { max_digits: 4300 };
+    let error = marshal::to_vec(&format!("1{}", "0".repeat(4300)).parse::<BigInt>().unwrap()).unwrap_err();
+    assert_eq!(*error.kind(), kind);
+    let kind = DecodeErrorKind::LargeInteger { max_digits: 4300 };
+    // 10^4300 has 953 digits of 15 bits: one that is a little larger, and one that is not even looked at.
+    for more in [integer(953), integer(100_000)] {
+        assert_eq!(*typed::<BigInt>(&more).unwrap_err().kind(), kind);
+        assert_eq!(*marshal::decode_graph(&more).map(drop).unwrap_err().kind(), kind);
+    }
+    let more = integer(953);
     // Whoever does not look at it does not mind.
     typed::<IgnoredAny>(&more).unwrap();
 }

@@ -463,7 +463,7 @@ impl Reply {
     /// # Errors
     ///
     /// [`ErrorKind::Result`] if it is not a `T`, or was not well-formed; [`ErrorKind::UnfitResult`] if it has text with
-    /// lone surrogates or an integer of more than 16,500 bits.
+    /// lone surrogates or an integer of more than 4,300 digits.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match self.format {
             Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| self.refused(error)),

@@ -41,11 +41,9 @@ pub enum DecodeErrorKind {
     /// Text is not UTF-8.
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
-    /// An integer has more digits than are converted to decimal.
-    #[error("integer of {digits} 15-bit digits where at most {max_digits} are allowed")]
+    /// An integer has more decimal digits than the limit.
+    #[error("integer of more than {max_digits} digits")]
     LargeInteger {
-        /// How many digits it has.
-        digits: usize,
         /// The limit, [`MAX_INTEGER_DIGITS`](super::MAX_INTEGER_DIGITS).
         max_digits: usize,
     },
@@ -117,13 +115,11 @@ pub enum EncodeErrorKind {
     /// A value that was composed has other members than its containers announced.
     #[error("{0}")]
     Incomplete(&'static str),
-    /// An integer has more digits than are converted from decimal.
-    #[error("integer of {len} digits where at most {max_len} are allowed")]
+    /// An integer has more decimal digits than the limit.
+    #[error("integer of more than {max_digits} digits")]
     LargeInteger {
-        /// How many digits it has.
-        len: usize,
-        /// The limit, which follows from [`MAX_INTEGER_DIGITS`](super::MAX_INTEGER_DIGITS).
-        max_len: usize,
+        /// The limit, [`MAX_INTEGER_DIGITS`](super::MAX_INTEGER_DIGITS).
+        max_digits: usize,
     },
     /// The value says of itself that it cannot be written.
     #[error("{0}")]

@@ -14,8 +14,8 @@ const DIGIT: u16 = (1 << SHIFT) - 1;
 /// The bits of four digits.
 const LIMB: u64 = (1 << (4 * SHIFT)) - 1;
 
-/// The most decimal digits that are converted to [`MAX_INTEGER_DIGITS`] binary ones.
-const MAX_DECIMAL_LEN: usize = MAX_INTEGER_DIGITS * 4516 / 1000;
+/// The most digits that an integer of [`MAX_INTEGER_DIGITS`] decimal ones has: 14,285 bits.
+const MAX_LEN: usize = MAX_INTEGER_DIGITS * 2215 / 10_000 + 1;
 
 /// The largest power of ten in 64 bits.
 const GROUP: u64 = 10_u64.pow(GROUP_LEN as u32);
@@ -75,11 +75,16 @@ impl<'de> Digits<'de> {
 
     /// Returns the integer in decimal, unless that would take too long.
     pub(super) fn checked_decimal(self, start: usize) -> Result<String, DecodeError> {
-        let (digits, max_digits) = (self.len(), MAX_INTEGER_DIGITS);
-        if digits > max_digits {
-            return Err(DecodeError::new(start, DecodeErrorKind::LargeInteger { digits, max_digits }));
+        let large = || {
+            let kind = DecodeErrorKind::LargeInteger { max_digits: MAX_INTEGER_DIGITS };
+            DecodeError::new(start, kind)
+        };
+        if self.len() > MAX_LEN {
+            return Err(large());
         }
-        Ok(self.to_decimal())
+        let decimal = self.to_decimal();
+        let digits = decimal.len() - usize::from(self.negative);
+        if digits > MAX_INTEGER_DIGITS { Err(large()) } else { Ok(decimal) }
     }
 
     /// Takes time quadratic in the number of digits.
@@ -167,8 +172,8 @@ pub(super) fn write_decimal(out: &mut Vec<u8>, decimal: &str) -> Result<(), Enco
         Some(text) => (true, text),
         None => (false, decimal),
     };
-    if text.len() > MAX_DECIMAL_LEN {
-        let kind = EncodeErrorKind::LargeInteger { len: text.len(), max_len: MAX_DECIMAL_LEN };
+    if text.len() > MAX_INTEGER_DIGITS {
+        let kind = EncodeErrorKind::LargeInteger { max_digits: MAX_INTEGER_DIGITS };
         return Err(EncodeError::new(kind));
     }
     // Groups of 18 decimal digits go into limbs of four binary ones.
