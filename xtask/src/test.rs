@@ -25,11 +25,14 @@ use crate::report::{self, Outcome, Strictness};
 use crate::workspace::Workspace;
 
 use self::suites::SUITES;
-use self::summary::{Counts, Dialect, Scanner};
+use self::summary::{Counts, Dialect, Scanner, Told};
 
 /// How long a runner may print nothing before it is ended: longer than the slowest crate compiles on a slow
 /// machine, shorter than anybody waits.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// At most this many failed tests of a run are repeated: more of them are a fault and no bad luck.
+const MOST_REPEATED: usize = 5;
 
 /// A set of tests with one requirement.
 struct Suite {
@@ -76,7 +79,12 @@ struct Run {
     label: String,
     command: Command,
     dialect: Dialect,
+    /// Makes the command that runs a single test again, for a runner that does not repeat tests itself.
+    again: Option<Again>,
 }
+
+/// Makes the command that runs the test of a name.
+type Again = Box<dyn Fn(&str) -> Command + Send>;
 
 /// How one call of a test runner went.
 struct Finished {
@@ -86,6 +94,10 @@ struct Finished {
     closing_lines: Vec<String>,
     /// What was wrong, if anything.
     trouble: Option<String>,
+    /// The tests that failed and passed when they were repeated.
+    flaky: Vec<String>,
+    /// The failed tests, and how to repeat them.
+    to_repeat: Option<(Vec<String>, Again)>,
 }
 
 /// Why a suite has nothing to run.
@@ -104,6 +116,8 @@ struct Report {
     remark: String,
     /// The runners' own closing lines.
     closing_lines: Vec<String>,
+    /// The tests that failed and passed when they were repeated.
+    flaky: Vec<String>,
 }
 
 /// Runs the suites of these names, or all if there is no name.
@@ -143,6 +157,7 @@ fn run_suite(workspace: &Workspace, suite: &Suite, options: &Options) -> Result<
         counts: Counts::default(),
         remark,
         closing_lines: Vec::new(),
+        flaky: Vec::new(),
     };
     let plan = match (suite.plan)(workspace, options) {
         Ok(plan) => plan,
@@ -154,8 +169,9 @@ fn run_suite(workspace: &Workspace, suite: &Suite, options: &Options) -> Result<
     let mut report = report(Outcome::Ran, String::new());
     let mut troubles = Vec::new();
     for result in perform_all(plan.runs, plan.at_once) {
-        let Finished { label, counts, closing_lines, trouble } = result?;
+        let Finished { label, counts, closing_lines, trouble, flaky, .. } = repeat_alone(result?)?;
         report.closing_lines.extend(closing_lines.into_iter().map(|line| format!("{label}{line}")));
+        report.flaky.extend(flaky.into_iter().map(|name| format!("{label}{name}")));
         report.counts += counts;
         troubles.extend(trouble.map(|trouble| format!("{label}{trouble}")));
     }
@@ -208,12 +224,13 @@ fn perform_all(runs: Vec<Run>, at_once: AtOnce) -> Vec<Result<Finished, Failure>
 }
 
 fn perform(run: Run, at_once: AtOnce) -> Result<Finished, Failure> {
-    let Run { label, mut command, dialect } = run;
+    let Run { label, mut command, dialect, again } = run;
     let label = if label.is_empty() { label } else { format!("{label}: ") };
     let prefix = if at_once == AtOnce::One { "" } else { &label };
     let mut scanner = Scanner::new(dialect);
     let ending = command::watch(&mut command, prefix, PATIENCE, |line| scanner.feed(line))?;
-    let (mut counts, closing_lines) = scanner.finish();
+    let Told { mut counts, closing_lines, failed, flaky } = scanner.finish();
+    let ended_by_itself = matches!(ending, Ending::Exited(_));
     let trouble = match ending {
         Ending::Interrupted => Some("interrupted".to_owned()),
         Ending::Silent => Some(format!("ended after {} s of silence", PATIENCE.as_secs())),
@@ -228,7 +245,33 @@ fn perform(run: Run, at_once: AtOnce) -> Result<Finished, Failure> {
         // The runner may have failed before it counted a test; the total must not look like a success.
         counts.failed = counts.failed.max(1);
     }
-    Ok(Finished { label, counts, closing_lines, trouble })
+    // A run that did not end, or has failures without a name, cannot be made good.
+    let are_named = ended_by_itself && counts.failed == failed.len() as u64;
+    let to_repeat = again.filter(|_| are_named && (1..=MOST_REPEATED).contains(&failed.len()));
+    let to_repeat = to_repeat.map(|again| (failed, again));
+    Ok(Finished { label, counts, closing_lines, trouble, flaky, to_repeat })
+}
+
+/// Runs each failed test once more, after all others and alone. If all pass then, the run has passed, and they are flaky.
+fn repeat_alone(mut finished: Finished) -> Result<Finished, Failure> {
+    let Some((failed, again)) = finished.to_repeat.take() else { return Ok(finished) };
+    println!("\n{}{} failed, and each is repeated alone", finished.label, failed.len());
+    for name in failed {
+        interrupt::check()?;
+        let mut scanner = Scanner::new(Dialect::Unittest);
+        let ending = command::watch(&mut again(&name), "", PATIENCE, |line| scanner.feed(line))?;
+        let told = scanner.finish();
+        let passed = matches!(ending, Ending::Exited(status) if status.success());
+        finished.closing_lines.extend(told.closing_lines.into_iter().map(|line| format!("{name}: {line}")));
+        if !passed || told.counts != (Counts { passed: 1, ..Counts::default() }) {
+            return Ok(finished);
+        }
+        finished.flaky.push(name);
+    }
+    let flaky = finished.flaky.len() as u64;
+    finished.counts = Counts { passed: finished.counts.passed + flaky, failed: 0, ..finished.counts };
+    finished.trouble = None;
+    Ok(finished)
 }
 
 /// Prints the table, the runners' closing lines, and the total as the very last line.
@@ -236,6 +279,9 @@ fn conclude(reports: &[Report], strictness: Strictness) {
     println!("\n== result");
     for line in table(reports) {
         println!("{line}");
+    }
+    for name in reports.iter().flat_map(|report| &report.flaky) {
+        println!("flaky: {name}");
     }
     if reports.iter().any(|report| report.outcome == Outcome::NotRun) {
         println!("{}", strictness.verdict_on_what_was_not_run());
@@ -274,7 +320,7 @@ mod tests {
     fn shell(script: &str) -> Run {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Run { label: String::new(), command, dialect: Dialect::CargoTest }
+        Run { label: String::new(), command, dialect: Dialect::CargoTest, again: None }
     }
 
     /// A plan is made by a plain function, so the script is handed over by name.
@@ -323,6 +369,51 @@ mod tests {
         let report = report(|_, _| plan("echo 'test result: FAILED. 5 passed; 2 failed; 0 ignored'"));
         assert_eq!(report.outcome, Outcome::Failed);
         assert_eq!(report.counts.failed, 2);
+    }
+
+    /// A runner of three tests, of which one fails, and the command that repeats it.
+    fn with_a_failure(again: &'static str) -> Result<Plan, Obstacle> {
+        let script =
+            "echo 'ERROR: test_x (test_a.A)'; echo 'Ran 3 tests in 0.1s'; echo 'FAILED (errors=1)'; exit 1";
+        let again: Again = Box::new(move |name| {
+            assert_eq!(name, "test_a.A.test_x");
+            shell(again).command
+        });
+        let run =
+            Run { dialect: Dialect::Unittest, again: Some(again), label: "a".to_owned(), ..shell(script) };
+        Ok(Plan::of(vec![run]))
+    }
+
+    #[test]
+    fn failed_test_that_passes_alone_is_flaky_and_named() {
+        let report = report(|_, _| with_a_failure("echo 'Ran 1 test in 0.1s'; echo OK"));
+        assert_eq!(report.outcome, Outcome::Ran);
+        assert_eq!(report.counts, Counts { passed: 3, failed: 0, skipped: 0 });
+        assert_eq!(report.flaky, ["a: test_a.A.test_x"]);
+        assert_eq!(report.closing_lines.last().unwrap(), "a: test_a.A.test_x: OK");
+    }
+
+    #[test]
+    fn failed_test_that_fails_again_or_does_not_run_has_failed() {
+        let again =
+            report(|_, _| with_a_failure("echo 'Ran 1 test in 0.1s'; echo 'FAILED (errors=1)'; exit 1"));
+        let nothing = report(|_, _| with_a_failure("echo 'Ran 0 tests in 0.1s'; echo OK"));
+        let skipped = report(|_, _| with_a_failure("echo 'Ran 1 test in 0.1s'; echo 'OK (skipped=1)'"));
+        for report in [again, nothing, skipped] {
+            assert_eq!(report.outcome, Outcome::Failed);
+            assert_eq!(report.counts, Counts { passed: 2, failed: 1, skipped: 0 });
+        }
+    }
+
+    #[test]
+    fn many_failures_are_not_repeated() {
+        let report = report(|_, _| {
+            let script = "for n in 1 2 3 4 5 6; do echo \"FAIL: test_$n (test_a.A)\"; done; echo 'Ran 9 tests in 0.1s';
+                echo 'FAILED (failures=6)'; exit 1";
+            let again: Again = Box::new(|name| panic!("{name} is repeated"));
+            Ok(Plan::of(vec![Run { dialect: Dialect::Unittest, again: Some(again), ..shell(script) }]))
+        });
+        assert_eq!((report.outcome, report.counts.failed), (Outcome::Failed, 6));
     }
 
     #[test]

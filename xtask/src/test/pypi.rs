@@ -48,7 +48,7 @@ pub(super) fn plan(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle>
         (workspace.cargo(test), Dialect::CargoTest)
     };
     command.env("CHOPSTICKS_WHEELS", &folder);
-    Ok(Plan::of(vec![Run { label: String::new(), command, dialect }]))
+    Ok(Plan::of(vec![Run { label: String::new(), command, dialect, again: None }]))
 }
 
 /// Downloads the wheels of a set, unless they are there.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use chopsticks_support::{INTERPRETERS_VARIABLE, Interpreter, find_interpreters};
 use tempfile::TempDir;
 
-use super::{AtOnce, Dialect, Obstacle, Options, Plan, Run, Suite, pypi};
+use super::{Again, AtOnce, Dialect, Obstacle, Options, Plan, Run, Suite, pypi};
 use crate::command;
 use crate::failure::Failure;
 use crate::lab::{self, Lab, containers, hosts};
@@ -48,18 +48,23 @@ fn workspace(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     if has_nextest(workspace) {
         let mut command = workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
         command.args(["--exclude", HOSTS, "--exclude", pypi::PACKAGE]);
-        return Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::Nextest }]));
+        return Ok(Plan::of(vec![Run {
+            label: String::new(),
+            command,
+            dialect: Dialect::Nextest,
+            again: None,
+        }]));
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     command.args(["--exclude", HOSTS, "--exclude", pypi::PACKAGE]);
-    let run = Run { label: String::new(), command, dialect: Dialect::CargoTest };
+    let run = Run { label: String::new(), command, dialect: Dialect::CargoTest, again: None };
     Ok(Plan { note: "without cargo-nextest".to_owned(), ..Plan::of(vec![run]) })
 }
 
 fn doctests(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     let command = workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]);
-    Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::CargoTest }]))
+    Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::CargoTest, again: None }]))
 }
 
 fn agent(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
@@ -77,7 +82,14 @@ fn agent(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
         let mut command = interpreter.command();
         // Verbose, so that a test that hangs is named.
         command.args(["-m", "unittest", "discover", "-v", "-s", "tests"]).current_dir(&folder);
-        Run { label: format!("Python {interpreter}"), command, dialect: Dialect::Unittest }
+        let (interpreter, tests) = (interpreter.clone(), folder.join("tests"));
+        let label = format!("Python {interpreter}");
+        let again: Again = Box::new(move |name| {
+            let mut command = interpreter.command();
+            command.args(["-m", "unittest", "-v", name]).current_dir(&tests);
+            command
+        });
+        Run { label, command, dialect: Dialect::Unittest, again: Some(again) }
     });
     let note = format!("under {}", list(found));
     Ok(Plan { note, at_once: AtOnce::TwoPerCore, ..Plan::of(runs.collect()) })
@@ -103,7 +115,7 @@ fn benches(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
     // chosen, since for one package alone its dependencies would be built once more, with fewer features.
     let mut command = workspace.cargo(["bench", "--workspace", "--bench=*", "--profile=dev", "--locked"]);
     command.args(["--", "--test"]);
-    Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::Criterion }]))
+    Ok(Plan::of(vec![Run { label: String::new(), command, dialect: Dialect::Criterion, again: None }]))
 }
 
 fn fuzz(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
@@ -147,7 +159,7 @@ fn fuzz_run(workspace: &Workspace, target: &str, found: &Path, seconds: usize) -
     command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10"]);
     // The instrumentation is a flag of nightly compilers, which a stable one takes when told so.
     command.env("RUSTC_BOOTSTRAP", "1");
-    Run { label: target.to_owned(), command, dialect: Dialect::LibFuzzer }
+    Run { label: target.to_owned(), command, dialect: Dialect::LibFuzzer, again: None }
 }
 
 fn hosts(workspace: &Workspace, options: &Options) -> Result<Plan, Obstacle> {
@@ -191,7 +203,7 @@ fn in_lab(
     // All of the workspace is built, as for the other suites: a choice would build its dependencies once more.
     command.args(["--profile", "hosts", "-E", &filter]).args(&options.filters);
     lab.announce(&mut command);
-    let run = Run { label: String::new(), command, dialect: Dialect::Nextest };
+    let run = Run { label: String::new(), command, dialect: Dialect::Nextest, again: None };
     Ok(Plan { note, lab: Some(lab), ..Plan::of(vec![run]) })
 }
 

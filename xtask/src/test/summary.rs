@@ -56,11 +56,31 @@ pub(super) struct Scanner {
     closing_lines: Vec<String>,
     /// The number of tests that the unittest runner announced and did not judge yet.
     announced: Option<u64>,
+    /// The tests that failed, as far as the runner names them so that they can be run again.
+    failed: Vec<String>,
+    /// The tests that failed and passed when the runner repeated them.
+    flaky: Vec<String>,
+}
+
+/// What a runner's output told.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Told {
+    pub(super) counts: Counts,
+    pub(super) closing_lines: Vec<String>,
+    pub(super) failed: Vec<String>,
+    pub(super) flaky: Vec<String>,
 }
 
 impl Scanner {
     pub(super) fn new(dialect: Dialect) -> Self {
-        Self { dialect, counts: Counts::default(), closing_lines: Vec::new(), announced: None }
+        Self {
+            dialect,
+            counts: Counts::default(),
+            closing_lines: Vec::new(),
+            announced: None,
+            failed: Vec::new(),
+            flaky: Vec::new(),
+        }
     }
 
     /// Takes a line without its end.
@@ -73,8 +93,14 @@ impl Scanner {
                 None
             }
             Dialect::LibFuzzer => lib_fuzzer(line),
-            Dialect::Nextest => nextest(line),
-            Dialect::Unittest => self.unittest(line),
+            Dialect::Nextest => {
+                self.flaky.extend(nextest_flaky(line));
+                nextest(line)
+            }
+            Dialect::Unittest => {
+                self.failed.extend(unittest_failed(line));
+                self.unittest(line)
+            }
         };
         if let Some(counts) = found {
             self.counts += counts;
@@ -82,12 +108,18 @@ impl Scanner {
         }
     }
 
-    /// Returns the sum, and the lines that told it.
-    pub(super) fn finish(mut self) -> (Counts, Vec<String>) {
+    /// Returns the sum, the lines that told it, and the tests that are named.
+    pub(super) fn finish(mut self) -> Told {
         if self.dialect == Dialect::Criterion {
             self.closing_lines.push(format!("{} benchmarks tested", self.counts.passed));
         }
-        (self.counts, self.closing_lines)
+        for names in [&mut self.failed, &mut self.flaky] {
+            // Subtests fail one by one, and runners sum up at the end what they have told before.
+            names.sort_unstable();
+            names.dedup();
+        }
+        let Self { counts, closing_lines, failed, flaky, .. } = self;
+        Told { counts, closing_lines, failed, flaky }
     }
 
     fn unittest(&mut self, line: &str) -> Option<Counts> {
@@ -140,6 +172,27 @@ fn nextest(line: &str) -> Option<Counts> {
     Some(counts)
 }
 
+/// Reads `FLAKY 2/2 [   0.012s] (12/312) package::binary module::name`.
+fn nextest_flaky(line: &str) -> Option<String> {
+    let (_, name) = line.strip_prefix("FLAKY ")?.split_once(']')?;
+    let name = name.trim();
+    // The place in the run stands before the name where the runner knows it.
+    let name = name.strip_prefix('(').and_then(|rest| Some(rest.split_once(')')?.1)).unwrap_or(name);
+    Some(name.trim().to_owned())
+}
+
+/// Reads the heading of a report, `FAIL: test_x (module.Class)` or `ERROR: test_x (module.Class.test_x) (n=1)`, and returns
+/// `module.Class.test_x`. What has no such name, such as a file that does not load, is no single test.
+fn unittest_failed(line: &str) -> Option<String> {
+    let heading = line.strip_prefix("FAIL: ").or_else(|| line.strip_prefix("ERROR: "))?;
+    let (test, rest) = heading.split_once(" (")?;
+    let (place, _) = rest.split_once(')')?;
+    let is_class = place.contains('.') && !place.contains([' ', '/']) && !place.starts_with("unittest.");
+    let is_test = test.starts_with("test") && is_class;
+    let class = place.strip_suffix(test).and_then(|class| class.strip_suffix('.')).unwrap_or(place);
+    is_test.then(|| format!("{class}.{test}"))
+}
+
 fn lib_fuzzer(line: &str) -> Option<Counts> {
     let (number, _) = line.strip_prefix("Done ")?.split_once(" runs in ")?;
     let runs: u64 = number.parse().ok()?;
@@ -174,7 +227,8 @@ mod tests {
     fn scan(dialect: Dialect, output: &str) -> (Counts, Vec<String>) {
         let mut scanner = Scanner::new(dialect);
         output.lines().map(str::trim).for_each(|line| scanner.feed(line));
-        scanner.finish()
+        let told = scanner.finish();
+        (told.counts, told.closing_lines)
     }
 
     fn counts(passed: u64, failed: u64, skipped: u64) -> Counts {
@@ -217,6 +271,38 @@ mod tests {
         ] {
             let output = format!("....\n-----\nRan 12 tests in 0.104s\n\n{verdict}\n");
             assert_eq!(scan(Dialect::Unittest, &output).0, expected, "{verdict}");
+        }
+    }
+
+    #[test]
+    fn tests_that_passed_when_repeated_are_named_once() {
+        let mut scanner = Scanner::new(Dialect::Nextest);
+        for line in [
+            "TRY 1 FAIL [   0.006s] (1/3) chopsticks::calls cancel::ends_at_once",
+            "TRY 2 PASS [   0.004s] (2/3) chopsticks::calls cancel::ends_at_once",
+            "Summary [   0.045s] 3 tests run: 3 passed (1 flaky), 0 skipped",
+            "FLAKY 2/2 [   0.004s] (2/3) chopsticks::calls cancel::ends_at_once",
+            "FLAKY 2/2 [   0.004s] chopsticks::calls cancel::ends_at_once",
+        ] {
+            scanner.feed(line);
+        }
+        let told = scanner.finish();
+        assert_eq!(told.flaky, ["chopsticks::calls cancel::ends_at_once"]);
+        assert_eq!((told.counts, told.failed), (counts(3, 0, 0), Vec::new()));
+    }
+
+    #[test]
+    fn failed_tests_of_unittest_are_named_as_its_command_line_takes_them() {
+        for (line, expected) in [
+            ("FAIL: test_it_ends (test_end.End)", Some("test_end.End.test_it_ends")),
+            ("ERROR: test_it_ends (test_end.End.test_it_ends)", Some("test_end.End.test_it_ends")),
+            ("FAIL: test_it_ends (test_end.End.test_it_ends) (n=1)", Some("test_end.End.test_it_ends")),
+            ("FAIL: test_it_ends (test_end.End) [x] (n=1)", Some("test_end.End.test_it_ends")),
+            ("ERROR: test_end (unittest.loader._FailedTest.test_end)", None),
+            ("ERROR: setUpClass (test_end.End)", None),
+            ("test_it_ends (test_end.End) ... FAIL", None),
+        ] {
+            assert_eq!(unittest_failed(line).as_deref(), expected, "{line}");
         }
     }
 
