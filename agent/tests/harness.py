@@ -20,7 +20,7 @@ CALL, MODULES, IMPORT, RESOURCE = range(0x20, 0x24)
 PENCODE, MARSHAL, BYTES, MORE = 1, 2, 3, 0x80
 OLD = sys.version_info < (3,)
 # No step of any test takes this long; it turns a hang into a failure.
-PATIENCE = 15
+PATIENCE = 60
 PROGRAM = []
 FOUND = []
 
@@ -113,7 +113,7 @@ def interpreters():
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                 version = run.communicate()[0].decode('ascii', 'replace').strip()
                 if not run.returncode and (version == '2.007' or version >= '3.004'):
-                    versions[version] = path
+                    versions.setdefault(version, path)
         threes = sorted(v for v in versions if v > '3')
         FOUND.extend([sys.executable] + [versions[v] for v in sorted(set(
             threes[:1] + threes[-1:] + [v for v in versions if v < '3']))])
@@ -312,7 +312,7 @@ class Agent(object):
             self.end_input()
         except (IOError, OSError):
             pass
-        end = time.time() + 5
+        end = time.time() + PATIENCE / 3
         while self.process.poll() is None and time.time() < end:
             time.sleep(.005)
         if self.process.poll() is None:

@@ -132,7 +132,7 @@ class Frames(Case):
 
     def test_ping_is_answered_while_a_call_runs(self):
         agent = self.agent()
-        agent.call_later('time:sleep', 60)
+        agent.call_later('time:sleep', 600)
         agent.send(0, PING, 0, b'are you there')
         self.assertEqual(agent.answer(0), (PONG, 0, b'are you there'))
 
@@ -151,7 +151,7 @@ class Frames(Case):
 
     def test_reply_is_not_held_back_by_a_long_call_behind_it(self):
         agent = self.agent()
-        agent.write(call(2, 'operator:neg', 1) + call(4, 'time:sleep', 60))
+        agent.write(call(2, 'operator:neg', 1) + call(4, 'time:sleep', 600))
         self.assertEqual(agent.result(2), -1)
 
     def test_reply_is_not_held_back_by_part_of_a_frame_behind_it(self):

@@ -60,9 +60,10 @@ def forked(mark):
         except RemoteException as e: note(mark, str(e))
         time.sleep(600)
         os._exit(0)
-    before = time.time()
+    # Were the pipe held open, the inner agent would be waited for all this time, and then killed.
+    from chopsticks import _connection
+    _connection.GRACE = 600
     shared.close()
-    return time.time() - before
 def leave(mark):
     # Of another environment and session: nothing finds it.
     subprocess.Popen(['setsid', 'sh', '-c', 'while :; do echo noise >&2; sleep .02; done', mark], env={})
@@ -77,10 +78,9 @@ class Held(Local):
 def held(mark):
     from chopsticks import _connection
     _connection.GRACE = .5
-    tun, begin = Held(mark), time.time()
+    tun = Held(mark)
     tun.call(pid)
     tun.close()
-    return time.time() - begin
 def lost(mark):
     with Local('lost') as tun: tun.call(left_behind, mark)
 def stopped():
@@ -95,7 +95,7 @@ def stopped():
     q = Queue()
     def end(_): raise KeyError('end')
     tunnels = [Local('x'), Local('y'), Local('z')]
-    late = [q.call(tun, time.sleep, 60) for tun in tunnels[1:]]
+    late = [q.call(tun, time.sleep, 600) for tun in tunnels[1:]]
     q.call(tunnels[0], pid).with_callback(end)
     try: q.run()
     except KeyError: return [str(result.value) for result in late]
@@ -106,14 +106,14 @@ def forked_first(path):
         except Exception as e: note(path, '%s: %s' % (type(e).__name__, e))
         os._exit(0)
     os.waitpid(child, 0)
-def signalled():
+def awaited(path):
+    while not os.path.exists(path): time.sleep(.01)
+def signalled(path):
     import signal
-    came = []
-    signal.signal(signal.SIGALRM, lambda *_: came.append(time.time()))
-    begin = time.time()
+    signal.signal(signal.SIGALRM, lambda *_: note(path, 'came'))
     signal.setitimer(signal.ITIMER_REAL, .1)
-    shared.call(time.sleep, 1)
-    return came[0] - begin
+    # Ends when the handler has run, which has to be while this waits.
+    shared.call(awaited, path)
 def slow_start(path):
     popen = subprocess.Popen
     class Slow(popen):
@@ -238,7 +238,9 @@ class Ends(Case):
     def test_tunnel_that_nobody_holds_is_closed(self):
         agent, mark = self.outer(MINE), self.mark()
         inner = agent.call('mine:garbage', mark)
-        self.assertTrue(eventually(lambda: not marked(mark) and not alive(inner)))
+        # PyPy finds out what nobody holds when it collects.
+        self.assertTrue(eventually(
+            lambda: agent.call('gc:collect') is not NotImplemented and not marked(mark) and not alive(inner)))
 
     def test_loss_is_found_where_what_is_left_behind_goes_on_to_write(self):
         agent, mark = self.outer(MINE), self.mark()
@@ -256,7 +258,7 @@ class Ends(Case):
         agent.call(function('import mine\ndef f():\n  with mine.Local("x") as t: t.call(mine.pid)'))
         before = agent.call(count)
         try:
-            self.assertLess(agent.call('mine:held', mark), 4)
+            agent.call('mine:held', mark)
             self.assertTrue(eventually(lambda: max(n - m for n, m in zip(agent.call(count), before)) <= 0), before)
             self.assertTrue(marked(mark))
         finally:
@@ -269,8 +271,7 @@ class Ends(Case):
     def test_fork_of_user_code_does_not_hold_tunnels_open(self):
         agent = self.outer(MINE)
         path = self.path()
-        # Had the fork held the pipe open, the inner agent would have been waited for and killed.
-        self.assertLess(agent.call('mine:forked', text(path)), 4)
+        agent.call('mine:forked', text(path))
         self.assertEqual(marked(path), [])
         self.assertTrue(eventually(lambda: 'shared: a process that was forked' in ''.join(self.notes(path))))
 
@@ -282,7 +283,7 @@ class Ends(Case):
 
     def test_signals_are_handled_while_the_main_thread_waits(self):
         agent, path = self.outer(MINE), self.path()
-        self.assertLess(agent.call('mine:signalled'), .9)
+        agent.call('mine:signalled', text(self.path()))
         agent.call_later('mine:f', text(path))
         self.assertTrue(eventually(lambda: self.notes(path)))
         inner = int(self.notes(path)[0].split()[1])
