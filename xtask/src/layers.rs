@@ -27,9 +27,16 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-module", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-importer", below: &["chopsticks-module"], in_tests: &[] },
+    Layer { name: "chopsticks-files", below: &["chopsticks-transport"], in_tests: &[] },
     Layer {
         name: "chopsticks-tunnel",
-        below: &["chopsticks-transport", "chopsticks-pencode", "chopsticks-agent", "chopsticks-module"],
+        below: &[
+            "chopsticks-transport",
+            "chopsticks-pencode",
+            "chopsticks-agent",
+            "chopsticks-module",
+            "chopsticks-files",
+        ],
         in_tests: &[],
     },
     Layer {
@@ -64,6 +71,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     // Processes and hosts are the tunnel's.
     ("chopsticks-transport", &["libc", "rustix", "async-trait"]),
     ("chopsticks-module", &["tokio", "tokio-util", "futures", "libc", "rustix", "async-trait"]),
+    // Files are read and written by threads; no process is started, and no value is encoded.
+    ("chopsticks-files", &["async-trait", "serde", "futures"]),
     // What a group does to its targets is the affair of whoever makes the operations.
     ("chopsticks-group", &["libc", "rustix", "bytes", "serde", "tokio-util", "async-trait"]),
     ("chopsticks-importer", &["tokio", "tokio-util", "async-trait"]),

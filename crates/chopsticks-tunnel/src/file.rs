@@ -1,20 +1,13 @@
 //! Files, to hosts and from them.
 
-mod content;
-mod entry;
 mod fetch;
 mod folder;
-mod input;
 mod put;
 mod reply;
-mod sink;
-mod source;
-mod target;
-mod tree_sink;
-mod tree_source;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
+pub use chopsticks_files::Progress;
 use tokio::time::timeout;
 
 pub use self::{fetch::Fetch, put::Put};
@@ -56,16 +49,6 @@ pub struct TransferredFolder {
     pub left_out: u64,
     /// The size of all files in bytes.
     pub size: u64,
-}
-
-/// How far a transfer is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Bytes of content that have been sent, or received.
-    pub done: u64,
-    /// Bytes of content that are expected; `None` if that is not known.
-    pub total: Option<u64>,
 }
 
 /// Which end of a tunnel.
@@ -121,23 +104,6 @@ impl Tunnel {
                 }))
             }
         }
-    }
-}
-
-/// Whom a transfer tells how far it is.
-struct Watcher<'a>(Option<Box<dyn FnMut(Progress) + Send + 'a>>);
-
-impl Watcher<'_> {
-    fn tell(&mut self, done: u64, total: Option<u64>) {
-        if let Some(watcher) = &mut self.0 {
-            watcher(Progress { done, total });
-        }
-    }
-}
-
-impl fmt::Debug for Watcher<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
     }
 }
 

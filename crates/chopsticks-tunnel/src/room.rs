@@ -3,7 +3,6 @@
 use std::{
     fs, io,
     sync::{Mutex, MutexGuard, PoisonError},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -89,17 +88,6 @@ pub(crate) async fn changed() {
     let _ = timeout(MOMENT, CHANGED.notified()).await;
 }
 
-/// Opens something, and tries again for a while if that fails for want of descriptors. Blocks the thread.
-pub(crate) fn patiently<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let begun = Instant::now();
-    loop {
-        match open() {
-            Err(error) if is_want(&error) && begun.elapsed() < PATIENCE => thread::sleep(MOMENT),
-            result => return result,
-        }
-    }
-}
-
 /// Whether something failed because too much is open.
 fn is_want(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
@@ -132,8 +120,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Enough for as many files as are read and written at once by a machine's cores, and more.
 const MAX_RESERVE: usize = 64;
 const MOMENT: Duration = Duration::from_millis(20);
-/// How long an agent may take to end, unless set otherwise.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 static CHANGED: Notify = Notify::const_new();
 static LEDGER: Mutex<Ledger> = Mutex::new(Ledger { promised: 0, counted: None, bound: 0 });
@@ -141,18 +127,6 @@ static LEDGER: Mutex<Ledger> = Mutex::new(Ledger { promised: 0, counted: None, b
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn want_of_descriptors_is_waited_out() {
-        let mut tries = 0;
-        let opened = patiently(|| {
-            tries += 1;
-            if tries < 3 { Err(Errno::MFILE.into()) } else { Ok(tries) }
-        });
-        assert_eq!(opened.unwrap(), 3);
-        let missing = patiently::<()>(|| Err(Errno::NOENT.into()));
-        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
 
     #[test]
     fn what_is_open_is_counted_when_it_can_matter() {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use chopsticks_files::{Attributes, Destination, Input, Meter, Stopped, Watcher, receive_file, time};
 use chopsticks_pencode::marshal::{EncodeError, Writer};
 use chopsticks_transport::{Format, Operation, Order, RequestOptions};
 use tokio::io::AsyncWrite;
@@ -16,13 +17,8 @@ use tokio::io::AsyncWrite;
 use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
-        FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred, Watcher,
-        content::SHA1_LEN,
-        entry::time,
-        input::{Content, Input, Meter, Stopped},
+        FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred,
         reply::{self, Done},
-        sink::{Destination, Sink},
-        target::Attributes,
     },
     tunnel::Tunnel,
 };
@@ -74,7 +70,7 @@ impl<'a> Fetch<'a> {
             limit: None,
             max_size: u64::MAX,
             timeout: None,
-            watcher: Watcher(None),
+            watcher: Watcher::default(),
         }
     }
 
@@ -166,7 +162,7 @@ impl<'a> Fetch<'a> {
     /// Sets a function that is told how much has been received, after each piece of it.
     #[must_use]
     pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'a) -> Self {
-        self.watcher = Watcher(Some(Box::new(watcher)));
+        self.watcher = Watcher::new(watcher);
         self
     }
 
@@ -240,8 +236,8 @@ impl Tunnel {
         let options = RequestOptions::new().order(Order::AfterNotices).with_reader();
         let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
         let Ok(reader) = request.reader() else { return Err(connection.ended().await.error) };
-        let meter = Meter { done: 0, total: None, max_size: fetch.max_size, watcher: &mut fetch.watcher };
-        let sha1 = match receive(Input::new(reader), meter, &mut sink).await {
+        let meter = Meter::new(fetch.max_size, &mut fetch.watcher);
+        let sha1 = match receive_file(Input::new(reader), meter, &mut sink).await {
             Ok(sha1) => Some(sha1),
             Err(Stopped::Broken) => None,
             Err(Stopped::Malformed(problem)) => {
@@ -273,23 +269,4 @@ impl Tunnel {
         let kind = ErrorKind::File { side: Side::Local, path: path.to_owned(), source: Arc::new(source) };
         self.error(Phase::Transfer, kind)
     }
-}
-
-/// Reads the stream to its end; returns the checksum that the content is to have.
-async fn receive(
-    mut input: Input,
-    mut meter: Meter<'_, '_>,
-    sink: &mut Sink<'_>,
-) -> Result<[u8; SHA1_LEN], Stopped> {
-    let expected = input.expected().await?;
-    meter.total = (expected > 0).then_some(expected);
-    let mut left = 0;
-    let sha1 = loop {
-        match input.content(&mut left, &mut meter).await? {
-            Content::Data(data) => sink.write(data).await.map_err(Stopped::Unwritable)?,
-            Content::End(sha1) => break sha1,
-        }
-    };
-    input.finish().await?;
-    Ok(sha1)
 }

@@ -6,24 +6,22 @@ use std::{
     sync::Arc,
 };
 
+use chopsticks_files::{
+    Destination, Input, Manner, Meter, Problem, Source, Stopped, TreePiece as Piece, TreeSink, Watcher,
+    read_tree, receive_folder,
+};
 use chopsticks_transport::{
     Format, Operation, Order as When, Reply, Request, RequestOptions, StreamWriter, TransportError,
 };
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
     file::{
-        Fetch, Put, Side, TransferredFolder, Watcher,
-        entry::{Kind, LOOKS_LEN, Looks},
-        input::{Content, Input, Meter, Stopped},
+        Fetch, Put, Side, TransferredFolder,
         put::{ABORT_GRACE, Pace},
         reply::{self, DoneFolder},
-        sink::Destination,
-        source::Source,
-        tree_sink::{self, Manner, Order},
-        tree_source::{self, Piece, Problem},
     },
     tunnel::Tunnel,
 };
@@ -112,8 +110,7 @@ impl Tunnel {
         let (root, block_len) = (root.clone(), Pace::block_len(put.limit));
         let payload =
             put.payload(None, true).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
-        let (pieces, mut receiver) = mpsc::channel(AHEAD);
-        drop(tokio::task::spawn_blocking(move || tree_source::read_tree(root, block_len, &pieces)));
+        let mut receiver = read_tree(root, block_len);
         // A folder that is not there is told before the host is asked.
         let first = receiver.recv().await;
         if let Some(Err((path, error))) = first {
@@ -157,14 +154,11 @@ impl Tunnel {
         let options = RequestOptions::new().order(When::AfterNotices).with_reader();
         let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
         let Ok(reader) = request.reader() else { return Err(connection.ended().await.error) };
-        let (orders, receiver) = mpsc::channel(AHEAD);
-        let root = local.clone();
-        let thread = tokio::task::spawn_blocking(move || tree_sink::write_tree(&root, manner, receiver));
-        let meter = Meter { done: 0, total: None, max_size: fetch.max_size, watcher: &mut fetch.watcher };
-        let received = receive(Input::new(reader), meter, &orders).await;
-        drop(orders);
+        let sink = TreeSink::open(local.clone(), manner);
+        let meter = Meter::new(fetch.max_size, &mut fetch.watcher);
+        let received = receive_folder(Input::new(reader), meter, &sink).await;
         // What was not finished is gone when the thread is.
-        if let Err((path, error)) = ended(thread).await {
+        if let Err((path, error)) = sink.end().await {
             return Err(self.local(&path, error));
         }
         if let Err(Stopped::Malformed(problem)) = received {
@@ -240,65 +234,3 @@ impl Sending<'_, '_> {
         Ok(())
     }
 }
-
-/// Takes a folder that is received apart.
-async fn receive(
-    mut input: Input,
-    mut meter: Meter<'_, '_>,
-    orders: &mpsc::Sender<Order>,
-) -> Result<(), Stopped> {
-    let mut depth = 0_usize;
-    loop {
-        let [kind] = input.array().await?;
-        let kind = Kind::read(kind).map_err(Stopped::Malformed)?;
-        if kind == Kind::Leave {
-            give(orders, Order::Leave).await?;
-            depth = depth.saturating_sub(1);
-            if depth == 0 {
-                return input.finish().await;
-            }
-            continue;
-        }
-        let name = short(&mut input).await?;
-        let looks = Looks::read(input.array::<LOOKS_LEN>().await?);
-        match kind {
-            Kind::Folder => {
-                give(orders, Order::Enter(name, looks)).await?;
-                depth += 1;
-            }
-            Kind::File => {
-                give(orders, Order::File(name, looks)).await?;
-                input.expected().await?;
-                let mut left = 0;
-                loop {
-                    match input.content(&mut left, &mut meter).await? {
-                        Content::Data(data) => give(orders, Order::Data(data)).await?,
-                        Content::End(sha1) => break give(orders, Order::EndFile(sha1)).await?,
-                    }
-                }
-            }
-            Kind::Link => {
-                let to = short(&mut input).await?;
-                give(orders, Order::Link(name, to)).await?;
-            }
-            Kind::LeftOut | Kind::Leave => {}
-        }
-    }
-}
-
-async fn give(orders: &mpsc::Sender<Order>, order: Order) -> Result<(), Stopped> {
-    // Whoever obeys has ended, with an error that is told later.
-    orders.send(order).await.map_err(|_| Stopped::Unwritable(io::ErrorKind::BrokenPipe.into()))
-}
-
-async fn short(input: &mut Input) -> Result<Vec<u8>, Stopped> {
-    let len = u16::from_be_bytes(input.array().await?);
-    input.bytes(len.into()).await
-}
-
-async fn ended(thread: JoinHandle<Result<(), Problem>>) -> Result<(), Problem> {
-    thread.await.unwrap_or_else(|error| Err((PathBuf::new(), error.into())))
-}
-
-/// Pieces that may be on their way between a file system and a stream.
-const AHEAD: usize = 4;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chopsticks_files::{BLOCK_LEN, Feed, Piece, Source, Summary, Watcher, nanoseconds};
 use chopsticks_pencode::marshal::{EncodeError, Writer};
 use chopsticks_transport::{
     Format, Operation, Order, Reply, Request, RequestOptions, StreamWriter, TransportError,
@@ -22,11 +23,8 @@ use tokio::{
 use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
-        FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred, Watcher,
-        content::{BLOCK_LEN, Encoder, Summary},
-        entry::nanoseconds,
+        FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred,
         reply::{self, Done},
-        source::{Feed, Piece, Source},
     },
     tunnel::Tunnel,
 };
@@ -90,7 +88,7 @@ impl<'a> Put<'a> {
             sync: None,
             limit: None,
             timeout: None,
-            watcher: Watcher(None),
+            watcher: Watcher::default(),
         }
     }
 
@@ -168,7 +166,7 @@ impl<'a> Put<'a> {
     /// Sets a function that is told how much has been sent, after each piece of it.
     #[must_use]
     pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'a) -> Self {
-        self.watcher = Watcher(Some(Box::new(watcher)));
+        self.watcher = Watcher::new(watcher);
         self
     }
 
@@ -312,7 +310,7 @@ impl Sending<'_, '_> {
     async fn send(mut self) -> io::Result<Option<Summary>> {
         let total = self.feed.expected;
         let mut done = 0;
-        if self.writer.send(Encoder::begin(total.unwrap_or(0))).await.is_err() {
+        if self.writer.send(self.feed.begin()).await.is_err() {
             return Ok(None);
         }
         loop {

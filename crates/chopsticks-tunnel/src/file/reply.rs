@@ -2,15 +2,13 @@
 
 use std::{ffi::OsString, io, os::unix::ffi::OsStringExt as _, path::PathBuf, sync::Arc};
 
+use chopsticks_files::Summary;
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Outcome, Reply};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
-use crate::{
-    error::ErrorKind,
-    file::{Side, content::Summary},
-};
+use crate::{error::ErrorKind, file::Side};
 
 /// The payload of the `REPLY` to `PUT` and to `FETCH`.
 #[derive(Debug, Deserialize)]

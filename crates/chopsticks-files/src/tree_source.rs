@@ -13,22 +13,26 @@ use rustix::fs::OFlags;
 use tokio::sync::mpsc;
 
 use crate::{
-    file::{
-        content::{BLOCK_LEN, Encoder, Pool},
-        entry::{self, Kind, Looks},
-        source::{open_checked, read_blocks},
-    },
-    room,
+    content::{BLOCK_LEN, Encoder, Pool},
+    entry::{self, Kind, Looks},
+    patience::patiently,
+    source::{open_checked, read_blocks},
 };
 
 /// Bytes to send, and how many of them are content of files.
-pub(super) type Piece = (Bytes, u64);
+pub type Piece = (Bytes, u64);
 
 /// A path, and what is wrong with it.
-pub(super) type Problem = (PathBuf, io::Error);
+pub type Problem = (PathBuf, io::Error);
 
-/// Sends a folder with all that is in it, as long as somebody wants it.
-pub(super) fn read_tree(root: PathBuf, block_len: usize, pieces: &mpsc::Sender<Result<Piece, Problem>>) {
+/// Reads a folder with all that is in it, in blocks of `block_len`, by a thread of its own that ends when the receiver is dropped.
+pub fn read_tree(root: PathBuf, block_len: usize) -> mpsc::Receiver<Result<Piece, Problem>> {
+    let (pieces, receiver) = mpsc::channel(AHEAD);
+    drop(tokio::task::spawn_blocking(move || send_tree(root, block_len, &pieces)));
+    receiver
+}
+
+fn send_tree(root: PathBuf, block_len: usize, pieces: &mpsc::Sender<Result<Piece, Problem>>) {
     let mut walk = Walk {
         pieces,
         path: root,
@@ -159,7 +163,7 @@ fn send(pieces: &mpsc::Sender<Result<Piece, Problem>>, out: &mut BytesMut, conte
 }
 
 fn list(path: &Path) -> io::Result<Vec<OsString>> {
-    room::patiently(|| std::fs::read_dir(path))?.map(|entry| Ok(entry?.file_name())).collect()
+    patiently(|| std::fs::read_dir(path))?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 fn looks(metadata: &Metadata) -> Looks {
@@ -171,3 +175,5 @@ fn looks(metadata: &Metadata) -> Looks {
 const SMALL: usize = 4 << 10;
 /// Enough to be sent.
 const FULL: usize = 64 << 10;
+/// Pieces that may be on their way between the file system and a stream.
+const AHEAD: usize = 4;

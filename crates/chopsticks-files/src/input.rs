@@ -5,18 +5,19 @@ use std::{collections::VecDeque, io};
 use bytes::Bytes;
 use chopsticks_transport::StreamReader;
 
-use crate::file::{Watcher, content::SHA1_LEN};
+use crate::{content::SHA1_LEN, progress::Watcher};
 
 /// What has come and was not read yet, and where the rest comes from.
 #[derive(Debug)]
-pub(super) struct Input {
+pub struct Input {
     reader: StreamReader,
     ready: VecDeque<Bytes>,
 }
 
 /// Why there is nothing more to read.
 #[derive(Debug)]
-pub(super) enum Stopped {
+#[expect(clippy::exhaustive_enums, reason = "either side or the way between them fails")]
+pub enum Stopped {
     /// The stream broke off, which the agent's answer explains.
     Broken,
     /// It is not what an agent sends, or too much.
@@ -27,7 +28,7 @@ pub(super) enum Stopped {
 
 /// A part of the content of a file.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Data(Bytes),
     /// With the checksum that the content is to have.
     End([u8; SHA1_LEN]),
@@ -35,14 +36,19 @@ pub(super) enum Content {
 
 /// Counts the content that comes.
 #[derive(Debug)]
-pub(super) struct Meter<'a, 'b> {
-    pub(super) done: u64,
-    pub(super) total: Option<u64>,
-    pub(super) max_size: u64,
-    pub(super) watcher: &'b mut Watcher<'a>,
+pub struct Meter<'a, 'b> {
+    done: u64,
+    pub(crate) total: Option<u64>,
+    max_size: u64,
+    watcher: &'b mut Watcher<'a>,
 }
 
-impl Meter<'_, '_> {
+impl<'a, 'b> Meter<'a, 'b> {
+    /// Creates a counter that refuses more than `max_size` bytes.
+    pub fn new(max_size: u64, watcher: &'b mut Watcher<'a>) -> Self {
+        Self { done: 0, total: None, max_size, watcher }
+    }
+
     fn add(&mut self, len: usize) -> Result<(), Stopped> {
         self.done += len as u64;
         if self.done > self.max_size {
@@ -55,12 +61,13 @@ impl Meter<'_, '_> {
 }
 
 impl Input {
-    pub(super) fn new(reader: StreamReader) -> Self {
+    /// Reads from `reader`.
+    pub fn new(reader: StreamReader) -> Self {
         Self { reader, ready: VecDeque::new() }
     }
 
     /// Returns between 1 and `max` bytes, without a copy.
-    pub(super) async fn piece(&mut self, max: usize) -> Result<Bytes, Stopped> {
+    pub(crate) async fn piece(&mut self, max: usize) -> Result<Bytes, Stopped> {
         let mut front = match self.ready.pop_front() {
             Some(front) => front,
             None => self.receive().await?.ok_or_else(|| malformed("the stream ended too soon"))?,
@@ -73,7 +80,7 @@ impl Input {
     }
 
     /// Returns as many bytes as are asked for.
-    pub(super) async fn bytes(&mut self, len: usize) -> Result<Vec<u8>, Stopped> {
+    pub(crate) async fn bytes(&mut self, len: usize) -> Result<Vec<u8>, Stopped> {
         let mut bytes = Vec::new();
         while bytes.len() < len {
             bytes.extend_from_slice(&self.piece(len - bytes.len()).await?);
@@ -82,7 +89,7 @@ impl Input {
     }
 
     /// Returns `N` bytes.
-    pub(super) async fn array<const N: usize>(&mut self) -> Result<[u8; N], Stopped> {
+    pub(crate) async fn array<const N: usize>(&mut self) -> Result<[u8; N], Stopped> {
         let mut array = [0; N];
         let mut filled = 0;
         while filled < N {
@@ -94,12 +101,12 @@ impl Input {
     }
 
     /// Reads how much content is expected; 0 if that is not known. The content follows.
-    pub(super) async fn expected(&mut self) -> Result<u64, Stopped> {
+    pub(crate) async fn expected(&mut self) -> Result<u64, Stopped> {
         Ok(u64::from_be_bytes(self.array().await?))
     }
 
     /// Reads on in the content of a file, of whose block at hand `left` bytes are to come: 0 at the beginning.
-    pub(super) async fn content(
+    pub(crate) async fn content(
         &mut self,
         left: &mut usize,
         meter: &mut Meter<'_, '_>,
@@ -118,7 +125,7 @@ impl Input {
     }
 
     /// Checks that the stream is complete, and nothing is left of it.
-    pub(super) async fn finish(&mut self) -> Result<(), Stopped> {
+    pub(crate) async fn finish(&mut self) -> Result<(), Stopped> {
         if !self.ready.is_empty() || self.receive().await?.is_some() {
             return Err(malformed("the stream goes on behind its end"));
         }

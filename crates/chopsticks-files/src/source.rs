@@ -17,14 +17,18 @@ use tokio::{
 };
 
 use crate::{
-    file::content::{Encoder, Pool, Summary},
-    room,
+    content::{Encoder, Pool, Summary},
+    patience::patiently,
 };
 
 /// What a file is made of.
-pub(super) enum Source<'a> {
+#[non_exhaustive]
+pub enum Source<'a> {
+    /// These bytes.
     Bytes(Bytes),
+    /// A regular file.
     Path(PathBuf),
+    /// What a reader yields, to its end.
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
 }
 
@@ -39,11 +43,12 @@ impl fmt::Debug for Source<'_> {
 }
 
 /// A source that is open.
-pub(super) struct Feed<'a> {
+pub struct Feed<'a> {
     kind: Kind<'a>,
     /// The bytes that are expected; `None` if that is not known.
-    pub(super) expected: Option<u64>,
-    pub(super) modified: Option<SystemTime>,
+    pub expected: Option<u64>,
+    /// When the file was modified.
+    pub modified: Option<SystemTime>,
 }
 
 enum Kind<'a> {
@@ -55,19 +60,30 @@ enum Kind<'a> {
 
 /// A piece of a content in the form in which it is sent.
 #[derive(Debug)]
-pub(super) enum Piece {
+#[expect(clippy::exhaustive_enums, reason = "a content consists of blocks and an end")]
+pub enum Piece {
     /// A block, or a header and a block.
     Block {
+        /// Sent first; may be empty.
         header: Bytes,
+        /// Sent behind it.
         data: Bytes,
+        /// How much content both have.
         len: usize,
     },
+    /// What was sent, and what ends it.
     End(Summary, Bytes),
 }
 
+impl fmt::Debug for Feed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("expected", &self.expected).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Source<'a> {
-    /// What errors call it.
-    pub(super) fn path(&self) -> PathBuf {
+    /// Returns what errors call it.
+    pub fn path(&self) -> PathBuf {
         match self {
             Self::Bytes(_) => PathBuf::from("<bytes>"),
             Self::Path(path) => path.clone(),
@@ -76,7 +92,7 @@ impl<'a> Source<'a> {
     }
 
     /// Opens it. A file is read by a thread of its own, in blocks of `block_len`, which ends when the feed is dropped.
-    pub(super) async fn open(self, block_len: usize) -> io::Result<Feed<'a>> {
+    pub async fn open(self, block_len: usize) -> io::Result<Feed<'a>> {
         let encoder = Encoder::default();
         Ok(match self {
             Self::Bytes(rest) => {
@@ -100,12 +116,17 @@ impl<'a> Source<'a> {
 }
 
 impl Feed<'_> {
+    /// Returns what the content begins with.
+    pub fn begin(&self) -> Bytes {
+        Encoder::begin(self.expected.unwrap_or(0))
+    }
+
     /// Returns the next piece; after the end there is none.
     ///
     /// # Cancel safety
     ///
     /// None: a piece can be lost.
-    pub(super) async fn next(&mut self) -> io::Result<Piece> {
+    pub async fn next(&mut self) -> io::Result<Piece> {
         let encoder = match &mut self.kind {
             Kind::Done => return Err(io::ErrorKind::UnexpectedEof.into()),
             Kind::Thread(pieces) => {
@@ -137,15 +158,15 @@ impl Feed<'_> {
 }
 
 /// Opens a regular file. Others are not touched: opening a FIFO waits, and opening a device may do anything.
-pub(super) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     check_regular(&std::fs::metadata(path)?)?;
     open_checked(path, OFlags::empty())
 }
 
 /// As [`open_regular`], for a path that was looked at.
-pub(super) fn open_checked(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
+pub(crate) fn open_checked(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
     let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(room::patiently(|| Ok(rustix::fs::open(path, flags, Mode::empty())?))?);
+    let file = File::from(patiently(|| Ok(rustix::fs::open(path, flags, Mode::empty())?))?);
     let metadata = file.metadata()?;
     check_regular(&metadata)?;
     Ok((file, metadata))
@@ -191,7 +212,7 @@ fn read_all(file: &File, before: &Metadata, block_len: usize, pieces: &mpsc::Sen
 }
 
 /// Returns whether all was read; otherwise nobody wants the rest.
-pub(super) fn read_blocks(
+pub(crate) fn read_blocks(
     mut file: &File,
     before: &Metadata,
     pool: &mut Pool,

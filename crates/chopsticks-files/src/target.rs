@@ -24,7 +24,7 @@ use rustix::{
 /// Where the file system and /proc allow it, it has no name, so that not even SIGKILL leaves something behind. Dropping it
 /// gives it up.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     folder: OwnedFd,
     name: OsString,
     replace: bool,
@@ -35,10 +35,14 @@ pub(super) struct Target {
 
 /// What a file is to have when it appears.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Attributes {
-    pub(super) mode: u32,
-    pub(super) owner: (Option<u32>, Option<u32>),
-    pub(super) modified: Option<SystemTime>,
+#[expect(clippy::exhaustive_structs, reason = "whoever receives a file decides on each of them")]
+pub struct Attributes {
+    /// The permission bits.
+    pub mode: u32,
+    /// The numbers of a user and a group; `None` leaves what the file has.
+    pub owner: (Option<u32>, Option<u32>),
+    /// The time of modification; `None` for that of the last write.
+    pub modified: Option<SystemTime>,
 }
 
 impl Target {
@@ -47,7 +51,7 @@ impl Target {
     /// # Errors
     ///
     /// A folder is there, or something at all that is not to be replaced; or the folder cannot be written to.
-    pub(super) fn create(path: &Path, replace: bool) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, replace: bool) -> io::Result<Self> {
         let name = path.file_name().filter(|_| !path.as_os_str().as_bytes().ends_with(b"/"));
         let name = name.ok_or(io::ErrorKind::IsADirectory)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -56,7 +60,7 @@ impl Target {
     }
 
     /// As [`create`](Self::create), in a folder that is open. Nothing outside of it is touched.
-    pub(super) fn create_in(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
+    pub(crate) fn create_in(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
         check_place(&folder, name, replace)?;
         match nameless(&folder) {
             Ok(file) => {
@@ -75,12 +79,12 @@ impl Target {
     }
 
     /// Writes content.
-    pub(super) fn write(&mut self, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, content: &[u8]) -> io::Result<()> {
         self.file.write_all(content)
     }
 
     /// Makes the file appear, with its attributes.
-    pub(super) fn finish(mut self, attributes: &Attributes, sync: bool) -> io::Result<()> {
+    pub(crate) fn finish(mut self, attributes: &Attributes, sync: bool) -> io::Result<()> {
         let Attributes { mode, owner: (user, group), modified } = *attributes;
         if user.is_some() || group.is_some() {
             fs::fchown(&self.file, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
@@ -193,7 +197,7 @@ fn in_proc(fd: i32) -> String {
 }
 
 /// A name that nothing has, for what is not finished.
-pub(super) fn fresh_name() -> OsString {
+pub(crate) fn fresh_name() -> OsString {
     beside(Nonce::random().as_bytes())
 }
 
@@ -210,7 +214,7 @@ fn checksum(name: &[u8]) -> u32 {
 }
 
 /// Times of a file that was modified at `modified`; that of its last access stays.
-pub(super) fn timestamps(modified: SystemTime) -> Timestamps {
+pub(crate) fn timestamps(modified: SystemTime) -> Timestamps {
     let (seconds, nanoseconds) = match modified.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
         Err(before) => {

@@ -6,26 +6,26 @@ use bytes::{Bytes, BytesMut};
 use sha1::{Digest as _, Sha1};
 
 /// Bytes of a checksum.
-pub(super) const SHA1_LEN: usize = 20;
+pub const SHA1_LEN: usize = 20;
 
 /// The most content in one block that we send. With its length it fills frames of the usual size.
-pub(super) const BLOCK_LEN: usize = (256 << 10) - LEN_LEN;
+pub const BLOCK_LEN: usize = (256 << 10) - LEN_LEN;
 
 /// Composes the content that is sent.
 #[derive(Debug, Default)]
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     sha1: Sha1,
     size: u64,
 }
 
 impl Encoder {
     /// Returns what the content begins with: how much is expected, 0 if that is not known.
-    pub(super) fn begin(expected: u64) -> Bytes {
+    pub(crate) fn begin(expected: u64) -> Bytes {
         Bytes::copy_from_slice(&expected.to_be_bytes())
     }
 
     /// Turns a buffer with `len` bytes of content into a block to send.
-    pub(super) fn fill(&mut self, block: Block, len: usize) -> Bytes {
+    pub(crate) fn fill(&mut self, block: Block, len: usize) -> Bytes {
         let Block(mut buffer) = block;
         buffer.truncate(LEN_LEN + len);
         let (room, content) = buffer.split_at_mut(LEN_LEN);
@@ -35,13 +35,13 @@ impl Encoder {
     }
 
     /// Returns the header of a block whose content is sent by itself.
-    pub(super) fn header(&mut self, content: &[u8]) -> Bytes {
+    pub(crate) fn header(&mut self, content: &[u8]) -> Bytes {
         self.add(content);
         Bytes::copy_from_slice(&header(content.len()))
     }
 
     /// Returns the size and the checksum of all, and what the content ends with.
-    pub(super) fn finish(self) -> (Summary, Bytes) {
+    pub(crate) fn finish(self) -> (Summary, Bytes) {
         let summary = Summary { size: self.size, sha1: self.sha1.finalize().into() };
         let mut end = BytesMut::from(&header(0)[..]);
         end.extend_from_slice(&summary.sha1);
@@ -60,21 +60,24 @@ fn header(len: usize) -> [u8; LEN_LEN] {
 
 /// What is known of a content when all of it has passed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Summary {
-    pub(super) size: u64,
-    pub(super) sha1: [u8; SHA1_LEN],
+#[non_exhaustive]
+pub struct Summary {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its checksum.
+    pub sha1: [u8; SHA1_LEN],
 }
 
 impl Summary {
-    /// The checksum in hexadecimal digits.
-    pub(super) fn hex(&self) -> String {
+    /// Returns the checksum in hexadecimal digits.
+    pub fn hex(&self) -> String {
         self.sha1.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
 /// A buffer for one block, with room for its header in front.
 #[derive(Debug)]
-pub(super) struct Block(BytesMut);
+pub(crate) struct Block(BytesMut);
 
 impl Block {
     fn new(len: usize) -> Self {
@@ -82,26 +85,26 @@ impl Block {
     }
 
     /// The place of the content.
-    pub(super) fn content(&mut self) -> &mut [u8] {
+    pub(crate) fn content(&mut self) -> &mut [u8] {
         self.0.get_mut(LEN_LEN..).unwrap_or_default()
     }
 }
 
 /// Buffers that are used again once what was made of them has been sent: fresh memory costs as much as a copy.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     len: usize,
     sent: VecDeque<Bytes>,
 }
 
 impl Pool {
     /// Makes buffers for blocks of `len` bytes.
-    pub(super) fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         Self { len, sent: VecDeque::new() }
     }
 
     /// Returns a buffer.
-    pub(super) fn take(&mut self) -> Block {
+    pub(crate) fn take(&mut self) -> Block {
         // Those that were sent first come back first.
         if self.sent.front().is_some_and(Bytes::is_unique)
             && let Some(Ok(mut buffer)) = self.sent.pop_front().map(Bytes::try_into_mut)
@@ -113,7 +116,7 @@ impl Pool {
     }
 
     /// Keeps an eye on a buffer that is sent.
-    pub(super) fn keep(&mut self, bytes: &Bytes) {
+    pub(crate) fn keep(&mut self, bytes: &Bytes) {
         if self.sent.len() < POOL_LEN {
             self.sent.push_back(bytes.clone());
         }

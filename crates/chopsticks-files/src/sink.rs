@@ -12,17 +12,17 @@ use tokio::{
 };
 
 use crate::{
-    file::{
-        content::{SHA1_LEN, Summary},
-        target::{Attributes, Target},
-    },
-    room,
+    content::{SHA1_LEN, Summary},
+    patience::patiently,
+    target::{Attributes, Target},
 };
 
 /// Where a file is to go.
-pub(super) enum Destination<'a> {
+#[non_exhaustive]
+pub enum Destination<'a> {
     /// At a path, or in a fresh temporary file.
     Path(Option<PathBuf>),
+    /// To a writer, as it comes.
     Writer(Box<dyn AsyncWrite + Send + Unpin + 'a>),
 }
 
@@ -36,13 +36,15 @@ impl fmt::Debug for Destination<'_> {
 }
 
 /// A destination that is open.
-pub(super) enum Sink<'a> {
+pub struct Sink<'a>(Kind<'a>);
+
+enum Kind<'a> {
     File(FileSink),
     Writer { writer: Box<dyn AsyncWrite + Send + Unpin + 'a>, sha1: Sha1, size: u64 },
 }
 
 /// A file that a thread of its own writes.
-pub(super) struct FileSink {
+struct FileSink {
     orders: mpsc::Sender<Order>,
     thread: JoinHandle<io::Result<Summary>>,
 }
@@ -52,22 +54,31 @@ enum Order {
     Finish { sha1: [u8; SHA1_LEN], attributes: Attributes, sync: bool },
 }
 
+impl fmt::Debug for Sink<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::File(_) => "Sink(File)",
+            Kind::Writer { .. } => "Sink(Writer)",
+        })
+    }
+}
+
 impl<'a> Destination<'a> {
-    /// The path, if it is one.
-    pub(super) fn path(&self) -> Option<PathBuf> {
+    /// Returns the path, if it is one.
+    pub fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Path(path) => path.clone(),
             Self::Writer(_) => None,
         }
     }
 
-    /// What errors call it.
-    pub(super) fn name(&self) -> PathBuf {
+    /// Returns what errors call it.
+    pub fn name(&self) -> PathBuf {
         self.path().unwrap_or_else(|| PathBuf::from("<writer>"))
     }
 
     /// Returns the destination with the path that it will have.
-    pub(super) fn resolve(self) -> io::Result<Self> {
+    pub fn resolve(self) -> io::Result<Self> {
         Ok(match self {
             Self::Path(Some(path)) => Self::Path(Some(std::path::absolute(path)?)),
             Self::Path(None) => Self::Path(Some(std::path::absolute(fresh())?)),
@@ -76,32 +87,32 @@ impl<'a> Destination<'a> {
     }
 
     /// Opens it. What is there stays as it is until [`Sink::finish`].
-    pub(super) async fn open(self, replace: bool) -> io::Result<Sink<'a>> {
+    pub async fn open(self, replace: bool) -> io::Result<Sink<'a>> {
         match self {
             Self::Path(path) => {
                 let path = path.unwrap_or_else(fresh);
                 let target =
-                    tokio::task::spawn_blocking(move || room::patiently(|| Target::create(&path, replace)))
+                    tokio::task::spawn_blocking(move || patiently(|| Target::create(&path, replace)))
                         .await??;
                 let (orders, receiver) = mpsc::channel(AHEAD);
                 let thread = tokio::task::spawn_blocking(move || write_all(target, receiver));
-                Ok(Sink::File(FileSink { orders, thread }))
+                Ok(Sink(Kind::File(FileSink { orders, thread })))
             }
-            Self::Writer(writer) => Ok(Sink::Writer { writer, sha1: Sha1::new(), size: 0 }),
+            Self::Writer(writer) => Ok(Sink(Kind::Writer { writer, sha1: Sha1::new(), size: 0 })),
         }
     }
 }
 
 impl Sink<'_> {
     /// Writes content.
-    pub(super) async fn write(&mut self, data: Bytes) -> io::Result<()> {
-        match self {
-            Self::File(file) => match file.orders.send(Order::Write(data)).await {
+    pub async fn write(&mut self, data: Bytes) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::File(file) => match file.orders.send(Order::Write(data)).await {
                 Ok(()) => Ok(()),
                 // It has ended, with an error.
                 Err(_) => (&mut file.thread).await?.map(drop),
             },
-            Self::Writer { writer, sha1, size } => {
+            Kind::Writer { writer, sha1, size } => {
                 sha1.update(&data);
                 *size += data.len() as u64;
                 writer.write_all(&data).await
@@ -110,19 +121,19 @@ impl Sink<'_> {
     }
 
     /// Checks the checksum, and makes the file appear.
-    pub(super) async fn finish(
+    pub async fn finish(
         self,
         expected: [u8; SHA1_LEN],
         attributes: Attributes,
         sync: bool,
     ) -> io::Result<Summary> {
-        match self {
-            Self::File(FileSink { orders, thread }) => {
+        match self.0 {
+            Kind::File(FileSink { orders, thread }) => {
                 // One that has ended tells why below.
                 let _ = orders.send(Order::Finish { sha1: expected, attributes, sync }).await;
                 thread.await?
             }
-            Self::Writer { mut writer, sha1, size } => {
+            Kind::Writer { mut writer, sha1, size } => {
                 let summary = checked(sha1, size, expected)?;
                 writer.flush().await?;
                 Ok(summary)
@@ -131,8 +142,8 @@ impl Sink<'_> {
     }
 
     /// Gives up; returns when nothing is left of it.
-    pub(super) async fn abandon(self) {
-        if let Self::File(FileSink { orders, thread }) = self {
+    pub async fn abandon(self) {
+        if let Kind::File(FileSink { orders, thread }) = self.0 {
             drop(orders);
             let _ = thread.await;
         }

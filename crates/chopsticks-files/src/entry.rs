@@ -9,7 +9,7 @@ use bytes::{BufMut as _, BytesMut};
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The end of the folder at hand.
     Leave,
     Folder,
@@ -23,7 +23,7 @@ impl Kind {
     const ALL: [Self; 5] = [Self::Leave, Self::Folder, Self::File, Self::Link, Self::LeftOut];
 
     /// Reads the byte that an entry begins with.
-    pub(super) fn read(byte: u8) -> io::Result<Self> {
+    pub(crate) fn read(byte: u8) -> io::Result<Self> {
         let kind = Self::ALL.get(usize::from(byte)).copied();
         kind.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("an entry of kind {byte}")))
     }
@@ -35,17 +35,17 @@ impl Kind {
 
 /// The permissions and the time of modification of an entry.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Looks {
-    pub(super) mode: u32,
+pub(crate) struct Looks {
+    pub(crate) mode: u32,
     /// Nanoseconds since 1970.
-    pub(super) modified: i64,
+    pub(crate) modified: i64,
 }
 
 /// Bytes of `Looks`.
-pub(super) const LOOKS_LEN: usize = 12;
+pub(crate) const LOOKS_LEN: usize = 12;
 
 impl Looks {
-    pub(super) fn read(bytes: [u8; LOOKS_LEN]) -> Self {
+    pub(crate) fn read(bytes: [u8; LOOKS_LEN]) -> Self {
         let (mode, modified) = bytes.split_at(4);
         Self {
             mode: mode.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)) & 0o777,
@@ -55,7 +55,7 @@ impl Looks {
 }
 
 /// Writes the head of an entry.
-pub(super) fn write(out: &mut BytesMut, kind: Kind, name: &[u8], looks: Looks) -> io::Result<()> {
+pub(crate) fn write(out: &mut BytesMut, kind: Kind, name: &[u8], looks: Looks) -> io::Result<()> {
     out.put_u8(kind.byte());
     write_short(out, name)?;
     out.put_u32(looks.mode & 0o7777);
@@ -64,19 +64,19 @@ pub(super) fn write(out: &mut BytesMut, kind: Kind, name: &[u8], looks: Looks) -
 }
 
 /// Writes the end of a folder.
-pub(super) fn write_leave(out: &mut BytesMut) {
+pub(crate) fn write_leave(out: &mut BytesMut) {
     out.put_u8(Kind::Leave.byte());
 }
 
 /// Writes a name, or what a link points to.
-pub(super) fn write_short(out: &mut BytesMut, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_short(out: &mut BytesMut, bytes: &[u8]) -> io::Result<()> {
     out.put_u16(u16::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidFilename)?);
     out.put_slice(bytes);
     Ok(())
 }
 
 /// Refuses names that are none, or lead elsewhere.
-pub(super) fn check_name(name: &[u8]) -> io::Result<()> {
+pub(crate) fn check_name(name: &[u8]) -> io::Result<()> {
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
         let text = format!("a name that is none: {:?}", String::from_utf8_lossy(name));
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
@@ -84,8 +84,8 @@ pub(super) fn check_name(name: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Nanoseconds since 1970.
-pub(super) fn nanoseconds(time: SystemTime) -> i64 {
+/// Returns the nanoseconds from 1970 to a time.
+pub fn nanoseconds(time: SystemTime) -> i64 {
     let clamp = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => clamp(after),
@@ -93,8 +93,8 @@ pub(super) fn nanoseconds(time: SystemTime) -> i64 {
     }
 }
 
-/// The time that a host gives in nanoseconds; none if this machine cannot tell it.
-pub(super) fn time(nanoseconds: i64) -> Option<SystemTime> {
+/// Returns the time that a host gives in nanoseconds since 1970; `None` if this machine cannot represent it.
+pub fn time(nanoseconds: i64) -> Option<SystemTime> {
     let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
     if nanoseconds < 0 {
         SystemTime::UNIX_EPOCH.checked_sub(distance)

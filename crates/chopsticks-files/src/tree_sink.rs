@@ -17,21 +17,20 @@ use rustix::{
     process::{Gid, Uid},
 };
 use sha1::{Digest as _, Sha1};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    file::{
-        content::SHA1_LEN,
-        entry::{self, Looks},
-        target::{self, Attributes, Target},
-        tree_source::Problem,
-    },
-    room,
+    content::SHA1_LEN,
+    entry::{self, Looks},
+    input::Stopped,
+    patience::patiently,
+    target::{self, Attributes, Target},
+    tree_source::Problem,
 };
 
 /// What is done next.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Into a folder of the one at hand.
     Enter(Vec<u8>, Looks),
     /// Out of the folder at hand.
@@ -44,19 +43,51 @@ pub(super) enum Order {
 
 /// How a folder is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
-    pub(super) owner: (Option<u32>, Option<u32>),
-    pub(super) keep_modified: bool,
-    pub(super) replace: bool,
-    pub(super) sync: bool,
+#[expect(clippy::exhaustive_structs, reason = "whoever receives a folder decides on each of them")]
+pub struct Manner {
+    /// The numbers of a user and a group; `None` leaves what the files have.
+    pub owner: (Option<u32>, Option<u32>),
+    /// Whether files and folders get the times that come with them.
+    pub keep_modified: bool,
+    /// Whether files and links that are there are replaced; otherwise they are an error.
+    pub replace: bool,
+    /// Whether each file is on the disk before it is visible.
+    pub sync: bool,
+}
+
+/// A folder that a thread of its own writes.
+#[derive(Debug)]
+pub struct TreeSink {
+    orders: mpsc::Sender<Order>,
+    thread: JoinHandle<Result<(), Problem>>,
+}
+
+impl TreeSink {
+    /// Begins to write a folder at `root`, which need not be there.
+    pub fn open(root: PathBuf, manner: Manner) -> Self {
+        let (orders, receiver) = mpsc::channel(AHEAD);
+        let thread = tokio::task::spawn_blocking(move || write_tree(&root, manner, receiver));
+        Self { orders, thread }
+    }
+
+    pub(crate) async fn give(&self, order: Order) -> Result<(), Stopped> {
+        // Whoever obeys has ended, with an error that is told later.
+        self.orders.send(order).await.map_err(|_| Stopped::Unwritable(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// Waits until all that has come is written. What was not finished by then is gone.
+    ///
+    /// # Errors
+    ///
+    /// What could not be written, and why.
+    pub async fn end(self) -> Result<(), Problem> {
+        drop(self.orders);
+        self.thread.await.unwrap_or_else(|error| Err((PathBuf::new(), error.into())))
+    }
 }
 
 /// Writes a folder at `root`, which need not be there, until the outermost is left.
-pub(super) fn write_tree(
-    root: &Path,
-    manner: Manner,
-    mut orders: mpsc::Receiver<Order>,
-) -> Result<(), Problem> {
+fn write_tree(root: &Path, manner: Manner, mut orders: mpsc::Receiver<Order>) -> Result<(), Problem> {
     let mut tree = Tree { path: root.to_owned(), manner, entered: Vec::new(), file: None };
     while let Some(order) = orders.blocking_recv() {
         tree.obey(order).map_err(|error| (tree.path.clone(), error))?;
@@ -92,7 +123,7 @@ impl Tree {
             Order::File(name, looks) => {
                 let name = self.go(name)?;
                 let (folder, replace) = (self.folder()?, self.manner.replace);
-                let target = room::patiently(|| Target::create_in(folder.try_clone()?, &name, replace))?;
+                let target = patiently(|| Target::create_in(folder.try_clone()?, &name, replace))?;
                 self.file = Some(Writing { target, sha1: Sha1::new(), looks });
                 Ok(())
             }
@@ -123,13 +154,13 @@ impl Tree {
         let folder = if self.entered.is_empty() {
             make(CWD, self.path.as_os_str())?;
             // The target itself may be a link: it is the caller who names it.
-            room::patiently(|| Ok(fs::open(&self.path, flags, Mode::empty())?))?
+            patiently(|| Ok(fs::open(&self.path, flags, Mode::empty())?))?
         } else {
             let name = self.go(name)?;
             let parent = self.folder()?;
             make(parent, &name)?;
             let flags = flags | OFlags::NOFOLLOW;
-            room::patiently(|| Ok(fs::openat(parent, &name, flags, Mode::empty())?))?
+            patiently(|| Ok(fs::openat(parent, &name, flags, Mode::empty())?))?
         };
         self.entered.push((folder, looks));
         Ok(())
@@ -199,3 +230,5 @@ fn make(parent: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<()> {
 
 /// Each folder that is open takes a descriptor.
 const MAX_DEPTH: usize = 256;
+/// Pieces that may be on their way between a stream and the file system.
+const AHEAD: usize = 4;

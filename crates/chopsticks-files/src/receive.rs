@@ -1,0 +1,86 @@
+//! Taking apart what is received.
+
+use crate::{
+    content::SHA1_LEN,
+    entry::{Kind, LOOKS_LEN, Looks},
+    input::{Content, Input, Meter, Stopped},
+    sink::Sink,
+    tree_sink::{Order, TreeSink},
+};
+
+/// Reads a file to the end of the stream; returns the checksum that its content is to have.
+///
+/// # Errors
+///
+/// Why there is nothing more to read, or why it cannot be written.
+pub async fn receive_file(
+    mut input: Input,
+    mut meter: Meter<'_, '_>,
+    sink: &mut Sink<'_>,
+) -> Result<[u8; SHA1_LEN], Stopped> {
+    let expected = input.expected().await?;
+    meter.total = (expected > 0).then_some(expected);
+    let mut left = 0;
+    let sha1 = loop {
+        match input.content(&mut left, &mut meter).await? {
+            Content::Data(data) => sink.write(data).await.map_err(Stopped::Unwritable)?,
+            Content::End(sha1) => break sha1,
+        }
+    };
+    input.finish().await?;
+    Ok(sha1)
+}
+
+/// Takes a folder that is received apart.
+///
+/// # Errors
+///
+/// Why there is nothing more to read. What could not be written [`TreeSink::end`] tells.
+pub async fn receive_folder(
+    mut input: Input,
+    mut meter: Meter<'_, '_>,
+    sink: &TreeSink,
+) -> Result<(), Stopped> {
+    let mut depth = 0_usize;
+    loop {
+        let [kind] = input.array().await?;
+        let kind = Kind::read(kind).map_err(Stopped::Malformed)?;
+        if kind == Kind::Leave {
+            sink.give(Order::Leave).await?;
+            depth = depth.saturating_sub(1);
+            if depth == 0 {
+                return input.finish().await;
+            }
+            continue;
+        }
+        let name = short(&mut input).await?;
+        let looks = Looks::read(input.array::<LOOKS_LEN>().await?);
+        match kind {
+            Kind::Folder => {
+                sink.give(Order::Enter(name, looks)).await?;
+                depth += 1;
+            }
+            Kind::File => {
+                sink.give(Order::File(name, looks)).await?;
+                input.expected().await?;
+                let mut left = 0;
+                loop {
+                    match input.content(&mut left, &mut meter).await? {
+                        Content::Data(data) => sink.give(Order::Data(data)).await?,
+                        Content::End(sha1) => break sink.give(Order::EndFile(sha1)).await?,
+                    }
+                }
+            }
+            Kind::Link => {
+                let to = short(&mut input).await?;
+                sink.give(Order::Link(name, to)).await?;
+            }
+            Kind::LeftOut | Kind::Leave => {}
+        }
+    }
+}
+
+async fn short(input: &mut Input) -> Result<Vec<u8>, Stopped> {
+    let len = u16::from_be_bytes(input.array().await?);
+    input.bytes(len.into()).await
+}
