@@ -1,9 +1,7 @@
 //! One connection of a tunnel: from the start of the interpreter to the end of everything that it started.
 
 use std::{
-    collections::HashMap,
-    ffi::OsString,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -14,11 +12,12 @@ use tracing::Instrument as _;
 
 use crate::{
     config::TunnelConfig,
-    driver::Driver,
     error::{Error, ErrorKind, Phase},
     hint::Hint,
     host::HostName,
     keeper::Keeper,
+    launcher::Known,
+    route::Route,
     serving::{Need, Serving},
     stderr::Tail,
     tunnel::{AgentInfo, Tunnel, WeakTunnel},
@@ -57,7 +56,7 @@ pub(crate) struct Session {
     folders: OnceCell<()>,
     programs: OnceCell<()>,
     /// Programs of the agent's host, and what is known of them.
-    pub(crate) programs_known: Mutex<HashMap<OsString, bool>>,
+    pub(crate) programs_known: Arc<Known>,
 }
 
 /// How a connection has ended.
@@ -72,15 +71,15 @@ pub(crate) struct Ended {
 impl Connection {
     /// Begins to connect; a task of its own owns the connection from here on. `before` is the tunnel's connection before.
     pub(crate) fn open(
-        driver: Arc<dyn Driver>,
+        route: Route,
         config: TunnelConfig,
         before: Option<watch::Receiver<Stage>>,
     ) -> Arc<Self> {
         let (stage, watch) = watch::channel(Stage::Opening);
         let (stop, stopped) = mpsc::channel(1);
-        let host = driver.host();
+        let host = route.host();
         let tail = Tail::default();
-        let parent = driver.parent();
+        let parent = route.parent();
         let connection = Self {
             host: host.clone(),
             stage: watch,
@@ -91,7 +90,7 @@ impl Connection {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 let span = tracing::debug_span!("tunnel", %host);
-                let keeper = Keeper::new(driver, config, stage, stopped, tail, before, parent);
+                let keeper = Keeper::new(route, config, stage, stopped, tail, before, parent);
                 drop(runtime.spawn(keeper.keep().instrument(span)));
             }
             Err(error) => {
@@ -236,7 +235,7 @@ impl Session {
             transfers: OnceCell::new(),
             folders: OnceCell::new(),
             programs: OnceCell::new(),
-            programs_known: Mutex::default(),
+            programs_known: Arc::default(),
         }
     }
 

@@ -4,24 +4,21 @@ use std::{
     ffi::{OsStr, OsString},
     fmt, io,
     process::{Output, Stdio},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 
 use crate::{
-    connection::Connection,
     hint::{Hint, Symptoms},
     host::HostName,
     interpreter::Interpreter,
+    launcher::{Known, Launcher},
     options::AgentOptions,
     process::Link,
     quote::command_line,
-    relay,
-    tunnel::Tunnel,
 };
 
-pub(crate) use self::via::SharedParent;
 pub use self::{
     command::Command,
     container::{
@@ -31,7 +28,6 @@ pub use self::{
     local::Local,
     ssh::Ssh,
     sudo::Sudo,
-    via::Via,
 };
 
 mod command;
@@ -40,7 +36,6 @@ mod local;
 mod setup;
 mod ssh;
 mod sudo;
-mod via;
 
 /// Starts a Python interpreter somewhere, with pipes for its stdin, stdout and stderr.
 ///
@@ -49,7 +44,7 @@ mod via;
 /// in [`AgentCommand::argv`], and hands it to [`AgentCommand::spawn`].
 ///
 /// ```
-/// use chopsticks_tunnel::{AgentCommand, Driver, HostName, Interpreter, Link, Local, Tunnel, Via};
+/// use chopsticks_tunnel::{AgentCommand, Driver, HostName, Interpreter, Link, Tunnel};
 ///
 /// #[derive(Debug)]
 /// struct Nice;
@@ -69,7 +64,6 @@ mod via;
 ///
 /// let tunnel = Tunnel::new(Nice);
 /// assert_eq!(tunnel.host().as_str(), "nice");
-/// let there = Tunnel::new(Via::new(Nice, &Tunnel::new(Local::new())));
 /// ```
 #[async_trait]
 pub trait Driver: fmt::Debug + Send + Sync + 'static {
@@ -79,6 +73,12 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Returns what the agent is to set up; it goes before what [`TunnelConfig`](crate::TunnelConfig) says. By default nothing.
     fn options(&self) -> AgentOptions {
         AgentOptions::new()
+    }
+
+    /// Returns the same for an agent that is started from the far side of a tunnel, where paths are those of that host. By default what
+    /// [`options`](Self::options) returns.
+    fn options_elsewhere(&self) -> AgentOptions {
+        self.options()
     }
 
     /// Whether a connection has to end, and what it leaves to be removed, before the next one of the tunnel begins, as with
@@ -92,11 +92,6 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Tunnels with the same destination take turns at connecting, and try again when ssh says that it was refused for that. By
     /// default none.
     fn destination(&self) -> Option<String> {
-        None
-    }
-
-    /// Returns the tunnel that this one goes through: see [`Via`]. By default none.
-    fn parent(&self) -> Option<Tunnel> {
         None
     }
 
@@ -119,25 +114,11 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link>;
 }
 
-/// What the interpreter has to be given as arguments.
+/// What the interpreter has to be given as arguments, and where it is started.
 #[derive(Clone, Debug)]
 pub struct AgentCommand {
     arguments: Vec<OsString>,
-    place: Option<Arc<Place>>,
-}
-
-/// The far side of a tunnel, where programs are to be started.
-#[derive(Debug)]
-struct Place {
-    parent: Tunnel,
-    /// All that belongs to one agent is started over one connection: if that has ended, it has ended too.
-    connection: OnceLock<Arc<Connection>>,
-}
-
-impl Place {
-    fn connection(&self) -> &Arc<Connection> {
-        self.connection.get_or_init(|| self.parent.connection())
-    }
+    launcher: Option<Arc<dyn Launcher>>,
 }
 
 impl AgentCommand {
@@ -145,35 +126,34 @@ impl AgentCommand {
         // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
         // No variables of Python: a `PYTHONPATH` would come before both.
         let arguments = ["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE];
-        Self { arguments: arguments.map(OsString::from).to_vec(), place: None }
+        Self { arguments: arguments.map(OsString::from).to_vec(), launcher: None }
     }
 
-    /// The same, started from the far side of a tunnel; of one that goes through another already, that of the other.
-    pub(crate) fn through(mut self, parent: Tunnel) -> Self {
-        self.place.get_or_insert_with(|| Arc::new(Place { parent, connection: OnceLock::new() }));
-        self
+    /// The same, started by `launcher`.
+    pub(crate) fn by(self, launcher: Arc<dyn Launcher>) -> Self {
+        Self { launcher: Some(launcher), ..self }
     }
 
-    /// Returns the tunnel from whose far side the agent is started, or `None` if that is done here.
-    pub fn parent(&self) -> Option<&Tunnel> {
-        self.place.as_ref().map(|place| &place.parent)
+    /// Returns whether the agent is started here, and not from the far side of a tunnel.
+    pub fn is_here(&self) -> bool {
+        self.launcher.is_none()
     }
 
     /// Starts `command` with pipes for stdin, stdout and stderr, whatever it says of these: here, in a process group of its own, or on the far side of
-    /// [`parent`](Self::parent). Of the command its program, arguments, environment and working directory count, and all that they name is there.
+    /// the tunnel that it goes through. Of the command its program, arguments, environment and working directory count, and all that they name is there.
     ///
     /// # Errors
     ///
-    /// Those of [`tokio::process::Command::spawn`], or why the parent has no connection. That a program cannot be started on the far side is told when the
+    /// Those of [`tokio::process::Command::spawn`], or why that tunnel has no connection. That a program cannot be started on the far side is told when the
     /// connection fails.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves no process behind.
     pub async fn spawn(&self, command: tokio::process::Command) -> io::Result<Link> {
-        match &self.place {
+        match &self.launcher {
             None => Link::spawn(command),
-            Some(place) => relay::spawn(place.connection(), command.as_std()).await,
+            Some(launcher) => launcher.spawn(command.as_std()).await,
         }
     }
 
@@ -183,17 +163,17 @@ impl AgentCommand {
     ///
     /// Dropping the future ends the program.
     pub(crate) async fn output(&self, mut command: tokio::process::Command) -> io::Result<Output> {
-        match &self.place {
+        match &self.launcher {
             None => command.stdin(Stdio::null()).process_group(0).kill_on_drop(true).output().await,
-            Some(place) => relay::output(place.connection(), command.as_std()).await,
+            Some(launcher) => launcher.output(command.as_std()).await,
         }
     }
 
-    /// What is known of programs there, once for each connection of the parent; `None` if that is here.
-    pub(crate) async fn session(&self) -> io::Result<Option<Arc<crate::connection::Session>>> {
-        match &self.place {
+    /// Returns what is known of the programs where the agent is started, if that is not here.
+    pub(crate) async fn known(&self) -> io::Result<Option<Arc<Known>>> {
+        match &self.launcher {
             None => Ok(None),
-            Some(place) => relay::connected(place.connection()).await.map(Some),
+            Some(launcher) => launcher.known().await.map(Some),
         }
     }
 
@@ -220,5 +200,37 @@ impl AgentCommand {
         let argv = self.argv(interpreter);
         let words = ["exec"].iter().chain(prefix).map(|word| OsStr::new(*word));
         command_line(words.chain(argv.iter().map(OsString::as_os_str)))
+    }
+}
+
+/// A driver that is shared starts what it starts.
+#[async_trait]
+impl<D: Driver + ?Sized> Driver for Arc<D> {
+    fn host(&self) -> HostName {
+        (**self).host()
+    }
+
+    fn options(&self) -> AgentOptions {
+        (**self).options()
+    }
+
+    fn options_elsewhere(&self) -> AgentOptions {
+        (**self).options_elsewhere()
+    }
+
+    fn is_exclusive(&self) -> bool {
+        (**self).is_exclusive()
+    }
+
+    fn destination(&self) -> Option<String> {
+        (**self).destination()
+    }
+
+    fn hint(&self, symptoms: &Symptoms<'_>) -> Option<Hint> {
+        (**self).hint(symptoms)
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        (**self).open(agent).await
     }
 }

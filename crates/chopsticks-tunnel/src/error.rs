@@ -93,7 +93,7 @@ pub enum ErrorKind {
         /// What is missing, and names like it.
         message: String,
     },
-    /// The tunnel that this one goes through failed: see [`Via`](crate::Via). Its sources and its hint are those of the error.
+    /// The tunnel that this one goes through failed: see [`Route`](crate::Route). Its sources and its hint are those of the error.
     #[error("the tunnel that leads there failed: {}", .0.without_hint())]
     Parent(Box<Error>),
     /// The agent broke the protocol.

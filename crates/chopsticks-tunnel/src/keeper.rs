@@ -14,13 +14,15 @@ use tokio::{
 use crate::{
     config::TunnelConfig,
     connection::{Ended, Session, Stage},
-    driver::{AgentCommand, Driver},
+    driver::AgentCommand,
     error::{Error, ErrorKind, Phase},
     hint::{self, Hint, Symptoms},
     host::HostName,
     pacing::{self, Gate, Turn},
     process::{CleanUp, Link, Process, SpawnError},
+    relay::FarSide,
     room,
+    route::Route,
     serving::Serving,
     stderr::{self, Tail},
     tunnel::{AgentInfo, Tunnel},
@@ -29,7 +31,7 @@ use crate::{
 /// Owns a connection from its start to its end.
 pub(crate) struct Keeper {
     host: HostName,
-    driver: Arc<dyn Driver>,
+    route: Route,
     config: TunnelConfig,
     stage: watch::Sender<Stage>,
     stopped: mpsc::Receiver<()>,
@@ -78,7 +80,7 @@ struct Running {
 
 impl Keeper {
     pub(crate) fn new(
-        driver: Arc<dyn Driver>,
+        route: Route,
         config: TunnelConfig,
         stage: watch::Sender<Stage>,
         stopped: mpsc::Receiver<()>,
@@ -87,8 +89,8 @@ impl Keeper {
         parent: Option<Tunnel>,
     ) -> Self {
         Self {
-            host: driver.host(),
-            driver,
+            host: route.host(),
+            route,
             config,
             stage,
             stopped,
@@ -111,7 +113,7 @@ impl Keeper {
 
     /// Connects, again if the server refuses because of its load, and stays until the end.
     async fn run(&mut self) -> Ended {
-        if let Some(mut before) = self.before.take().filter(|_| self.driver.is_exclusive()) {
+        if let Some(mut before) = self.before.take().filter(|_| self.route.driver.is_exclusive()) {
             tokio::select! {
                 biased;
                 _ = self.stopped.recv() => return self.stopped_early(),
@@ -130,7 +132,7 @@ impl Keeper {
                 }
             }
         }
-        let gate = self.driver.destination().map(|destination| Gate::of(&destination));
+        let gate = self.destination().map(|destination| Gate::of(&destination));
         let mut deadline = None;
         let (mut attempts, mut alone) = (0, 0);
         loop {
@@ -214,11 +216,10 @@ impl Keeper {
     async fn start(&mut self, patience: Duration) -> Result<Running, Error> {
         let Link { stdin, stdout, stderr, process, clean_up } = self.spawn().await?;
         let begun = Instant::now();
-        let hush =
-            if self.driver.destination().is_some() { stderr::Hush::Refusals } else { stderr::Hush::Nothing };
+        let hush = if self.destination().is_some() { stderr::Hush::Refusals } else { stderr::Hush::Nothing };
         let (host, sink, tail) = (self.host.clone(), self.config.stderr.clone(), self.tail.clone());
         let pump = tokio::spawn(stderr::pump(stderr, host, sink, tail, hush));
-        let options = self.config.options.clone().overlaid(self.driver.options());
+        let options = self.config.options.clone().overlaid(self.route.options());
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
         let mut hosts = self.parent.as_ref().map(Tunnel::hosts).unwrap_or_default();
         hosts.push(self.host.to_string());
@@ -241,15 +242,35 @@ impl Keeper {
         Ok(Running { process, handle, io, pump, answering, clean_up })
     }
 
+    /// What names the server that is connected to, if it may refuse connections.
+    fn destination(&self) -> Option<String> {
+        let destination = self.route.driver.destination()?;
+        Some(match &self.parent {
+            None => destination,
+            // The same name may be that of another server elsewhere.
+            Some(parent) => format!("{} -> {destination}", parent.path()),
+        })
+    }
+
     async fn spawn(&mut self) -> Result<Link, Error> {
-        let command = AgentCommand::new();
+        let mut command = AgentCommand::new();
+        if let Some(parent) = &self.parent {
+            command = command.by(Arc::new(FarSide::new(parent.clone())));
+        }
         let after = self.config.spawn_timeout;
         let error = |kind| Error::new(&self.host, Phase::Spawn, kind);
         tokio::select! {
             biased;
             _ = self.stopped.recv() => Err(error(ErrorKind::Closed)),
-            opened = timeout(after, self.driver.open(&command)) => match opened {
-                Ok(Ok(link)) => Ok(link),
+            opened = timeout(after, self.route.driver.open(&command)) => match opened {
+                Ok(Ok(link)) if command.is_here() || link.process.is_launched() => Ok(link),
+                Ok(Ok(_)) => {
+                    let text =
+                        "the driver cannot go through another tunnel: it does not use `AgentCommand::spawn`";
+                    let (kind, hint) =
+                        not_spawned(io::Error::new(io::ErrorKind::Unsupported, text), self.parent.as_ref());
+                    Err(error(kind).with_hint(hint))
+                }
                 Ok(Err(failure)) => {
                     let (kind, hint) = not_spawned(failure, self.parent.as_ref());
                     Err(error(kind).with_hint(hint))
@@ -322,7 +343,7 @@ impl Keeper {
             _ if is_established => hint::of_loss(&stderr),
             _ => {
                 let symptoms = Symptoms { status, stderr: &stderr, noise: &beginning };
-                self.driver.hint(&symptoms).or_else(|| hint::of_failed_start(&symptoms))
+                self.route.driver.hint(&symptoms).or_else(|| hint::of_failed_start(&symptoms))
             }
         };
         let kind = match cause {

@@ -21,7 +21,7 @@
 //! * [`Tunnel`], [`Call`], [`Args`], [`Function`], [`Reply`]: calling.
 //! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`]: starting an interpreter, here and elsewhere; [`Target`] names them
 //!   all in a text.
-//! * [`Via`]: starting it from the far side of another tunnel.
+//! * [`Route`], [`Via`]: starting it from the far side of another tunnel.
 //! * [`Driver`], [`Link`], [`AgentCommand`]: for drivers of your own.
 //! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
 //!   answers what agents import.
@@ -41,6 +41,7 @@ mod hint;
 mod host;
 mod interpreter;
 mod keeper;
+mod launcher;
 mod library;
 mod module;
 mod options;
@@ -50,6 +51,7 @@ mod quote;
 mod reader;
 mod relay;
 mod room;
+mod route;
 mod serving;
 mod stderr;
 mod target;
@@ -60,19 +62,21 @@ pub use call::{Call, Function, Ignored, Reply};
 pub use config::TunnelConfig;
 pub use driver::{
     AgentCommand, Attached, Command, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Driver,
-    Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo, Via,
+    Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
 };
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use file::{Fetch, Progress, Put, Side, Transferred, TransferredFolder};
 pub use hint::{Hint, Symptoms};
 pub use host::{HostName, InvalidHostName};
 pub use interpreter::Interpreter;
+pub use launcher::{Known, Launcher, Program};
 pub use module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
 pub use options::AgentOptions;
 pub use process::Link;
 pub use room::Room;
+pub use route::{Route, Via};
 pub use stderr::Stderr;
 pub use target::{InvalidTarget, Target};
 pub use tunnel::{AgentInfo, Tunnel};

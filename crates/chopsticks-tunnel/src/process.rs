@@ -9,7 +9,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::relay::Relayed;
+use crate::launcher::Program;
 
 /// A started interpreter: its process, if that is the controller's child, and its stdin, stdout and stderr.
 pub struct Link {
@@ -28,8 +28,8 @@ pub(crate) enum Process {
     Child(Child),
     /// Somebody else's: the end of its streams is all there is to know and to do.
     Foreign,
-    /// One that the agent of another tunnel runs.
-    Relayed(Relayed),
+    /// One that somebody else starts and ends for us.
+    Launched(Box<dyn Program>),
 }
 
 /// Why a program could not be started, with its name; the content of the [`io::Error`] of [`AgentCommand::spawn`](crate::AgentCommand::spawn).
@@ -142,8 +142,13 @@ impl Process {
         match self {
             Self::Child(child) => child.wait().await,
             Self::Foreign => std::future::pending().await,
-            Self::Relayed(relayed) => relayed.wait().await,
+            Self::Launched(program) => program.wait().await,
         }
+    }
+
+    /// Whether a launcher started it.
+    pub(crate) fn is_launched(&self) -> bool {
+        matches!(self, Self::Launched(_))
     }
 
     /// Whether it can be waited for.
@@ -154,7 +159,7 @@ impl Process {
     /// Why there never was such a process, or why nothing is known of it any more, if so; for one that was waited for.
     pub(crate) async fn failure(&mut self) -> Option<io::Error> {
         match self {
-            Self::Relayed(relayed) => relayed.failure().await,
+            Self::Launched(program) => program.failure().await,
             Self::Child(_) | Self::Foreign => None,
         }
     }
@@ -175,9 +180,9 @@ impl Process {
         let pid = match self {
             Self::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
             Self::Foreign => None,
-            // The agent goes from the first signal to the second by itself.
-            Self::Relayed(relayed) => {
-                relayed.stop();
+            // Whoever runs it goes from the first signal to the second by itself.
+            Self::Launched(program) => {
+                program.stop();
                 None
             }
         };

@@ -6,9 +6,11 @@ use std::{
     os::unix::{ffi::OsStrExt as _, process::ExitStatusExt as _},
     pin::Pin,
     process::{ExitStatus, Output},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
+
+use async_trait::async_trait;
 
 use chopsticks_pencode::marshal::{self, EncodeError, Writer};
 use chopsticks_transport::{
@@ -21,12 +23,47 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::{
     connection::{Connection, Session},
+    launcher::{Known, Launcher, Program},
     process::{Link, Process, SpawnError, missing_folder},
+    tunnel::Tunnel,
 };
+
+/// The far side of a tunnel, where programs are started.
+#[derive(Debug)]
+pub(crate) struct FarSide {
+    parent: Tunnel,
+    /// All that belongs to one agent is started over one connection: if that has ended, it has ended too.
+    connection: OnceLock<Arc<Connection>>,
+}
+
+impl FarSide {
+    pub(crate) fn new(parent: Tunnel) -> Self {
+        Self { parent, connection: OnceLock::new() }
+    }
+
+    fn connection(&self) -> &Arc<Connection> {
+        self.connection.get_or_init(|| self.parent.connection())
+    }
+}
+
+#[async_trait]
+impl Launcher for FarSide {
+    async fn spawn(&self, command: &std::process::Command) -> io::Result<Link> {
+        spawn(self.connection(), command).await
+    }
+
+    async fn output(&self, command: &std::process::Command) -> io::Result<Output> {
+        output(self.connection(), command).await
+    }
+
+    async fn known(&self) -> io::Result<Arc<Known>> {
+        Ok(connected(self.connection()).await?.programs_known.clone())
+    }
+}
 
 /// A program that an agent runs.
 #[derive(Debug)]
-pub(crate) struct Relayed {
+struct Relayed {
     program: String,
     /// Keeps the connection to the agent alive.
     connection: Arc<Connection>,
@@ -45,7 +82,7 @@ enum State {
 }
 
 /// Starts a program; its streams can be used at once. If it cannot be started, waiting for it tells why.
-pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
+async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
     let session = connected(connection).await?;
     session.extend_for_programs().await;
     let options = || RequestOptions::new().order(Order::AfterNotices);
@@ -62,14 +99,11 @@ pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::
     let stderr = Stderr { reader: errors.reader().map_err(failed)?, _request: errors };
     let program = command.get_program().to_string_lossy().into_owned();
     let relayed = Relayed { program, connection: connection.clone(), session, state: State::Runs(request) };
-    Ok(Link::of(stdin, stdout, stderr, Process::Relayed(relayed)))
+    Ok(Link::of(stdin, stdout, stderr, Process::Launched(Box::new(relayed))))
 }
 
 /// Runs a program to its end, with nothing on its stdin.
-pub(crate) async fn output(
-    connection: &Arc<Connection>,
-    command: &std::process::Command,
-) -> io::Result<Output> {
+async fn output(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Output> {
     let Link { stdin, stdout, stderr, mut process, .. } = spawn(connection, command).await?;
     drop(stdin);
     let read = async |stream: Box<dyn AsyncRead + Send + Unpin>| {
@@ -83,7 +117,7 @@ pub(crate) async fn output(
 }
 
 /// Waits for an agent that can run programs.
-pub(crate) async fn connected(connection: &Connection) -> io::Result<Arc<Session>> {
+async fn connected(connection: &Connection) -> io::Result<Arc<Session>> {
     loop {
         let session = connection.session().await.map_err(io::Error::other)?;
         match session.handle.hello().await {
@@ -118,13 +152,9 @@ fn payload(command: &std::process::Command, errors: u32) -> Result<Vec<u8>, Enco
     writer.finish()
 }
 
-impl Relayed {
-    /// Waits for the program's end.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost when the future is dropped.
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+#[async_trait]
+impl Program for Relayed {
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
         if let State::Runs(request) = &mut self.state {
             self.state = match request.await {
                 Ok(reply) => State::Ended(self.status(&reply)),
@@ -145,8 +175,7 @@ impl Relayed {
         }
     }
 
-    /// Why there never was such a program, or is no agent any more that runs it; for one that was waited for.
-    pub(crate) async fn failure(&mut self) -> Option<io::Error> {
+    async fn failure(&mut self) -> Option<io::Error> {
         match &self.state {
             State::Ended(Err(error)) => Some(shared(error)),
             State::Lost => self.wait().await.err(),
@@ -154,13 +183,14 @@ impl Relayed {
         }
     }
 
-    /// Has the program ended.
-    pub(crate) fn stop(&mut self) {
+    fn stop(&mut self) {
         if matches!(self.state, State::Runs(_)) {
             self.state = State::Stopped;
         }
     }
+}
 
+impl Relayed {
     fn status(&self, reply: &Reply) -> Result<ExitStatus, Arc<io::Error>> {
         let invalid = |error| Arc::new(io::Error::new(io::ErrorKind::InvalidData, error));
         if reply.outcome == Outcome::Reply {

@@ -7,9 +7,10 @@ use thiserror::Error;
 
 use crate::{
     config::TunnelConfig,
-    driver::{Command, Docker, DockerExec, Driver, Local, Podman, PodmanExec, SharedParent, Ssh, Sudo, Via},
+    driver::{Command, Docker, DockerExec, Driver, Local, Podman, PodmanExec, Ssh, Sudo},
     host::{HostName, InvalidHostName},
     interpreter::Interpreter,
+    route::{Route, SharedParent},
     tunnel::Tunnel,
 };
 
@@ -24,7 +25,7 @@ use crate::{
 /// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`] |
 /// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`]; words are separated and quoted as in a shell |
 ///
-/// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before: [`Via`] |
+/// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before: [`Via`](crate::Via) |
 ///
 /// A target behind a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`, `podman://`, `podman-exec://`, `exec:`, or to be `local:`; where such a text is
 /// meant otherwise, its `/` is written `%2F`. The tunnel's name is then made of the names of all, as in `bastion/db1/root@localhost`.
@@ -127,12 +128,15 @@ impl Target {
                 let config = config.clone().without_options();
                 let (hop, above) = (hop.clone(), parent.take());
                 Arc::new(SharedParent::new(move || {
-                    hop.place.tunnel(&hop.host, config.clone(), above.clone())
+                    Tunnel::with_config(
+                        Route::shared(hop.place.driver(&hop.host), above.clone()),
+                        config.clone(),
+                    )
                 }))
             };
             parent = Some(parents.entry(hop.text.clone()).or_insert_with(made).clone());
         }
-        self.place.tunnel(&self.host, config, parent)
+        Tunnel::with_config(Route::shared(self.place.driver(&self.host), parent), config)
     }
 }
 
@@ -152,24 +156,18 @@ impl Place {
         }
     }
 
-    fn tunnel(&self, name: &HostName, config: TunnelConfig, parent: Option<Arc<SharedParent>>) -> Tunnel {
+    /// The driver, named `name`.
+    fn driver(&self, name: &HostName) -> Arc<dyn Driver> {
         match self.clone() {
-            Self::Command(driver) => opened(driver.name(name), config, parent),
-            Self::Docker(driver) => opened(driver.name(name), config, parent),
-            Self::DockerExec(driver) => opened(driver.name(name), config, parent),
-            Self::Local(driver) => opened(driver.name(name), config, parent),
-            Self::Podman(driver) => opened(driver.name(name), config, parent),
-            Self::PodmanExec(driver) => opened(driver.name(name), config, parent),
-            Self::Ssh(driver) => opened(driver.name(name), config, parent),
-            Self::Sudo(driver) => opened(driver.name(name), config, parent),
+            Self::Command(driver) => Arc::new(driver.name(name)),
+            Self::Docker(driver) => Arc::new(driver.name(name)),
+            Self::DockerExec(driver) => Arc::new(driver.name(name)),
+            Self::Local(driver) => Arc::new(driver.name(name)),
+            Self::Podman(driver) => Arc::new(driver.name(name)),
+            Self::PodmanExec(driver) => Arc::new(driver.name(name)),
+            Self::Ssh(driver) => Arc::new(driver.name(name)),
+            Self::Sudo(driver) => Arc::new(driver.name(name)),
         }
-    }
-}
-
-fn opened(driver: impl Driver, config: TunnelConfig, parent: Option<Arc<SharedParent>>) -> Tunnel {
-    match parent {
-        None => Tunnel::with_config(driver, config),
-        Some(parent) => Tunnel::with_config(Via::shared(driver, parent), config),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Phase, RemoteException},
     host::HostName,
     room::{self, Room},
+    route::Route,
     target::{InvalidTarget, Target},
 };
 
@@ -47,7 +48,7 @@ pub(crate) struct WeakTunnel(Weak<Shared>);
 
 struct Shared {
     host: HostName,
-    driver: Arc<dyn Driver>,
+    route: Route,
     config: TunnelConfig,
     current: Mutex<Option<Arc<Connection>>>,
     /// Told of each connection that is begun.
@@ -74,17 +75,17 @@ pub struct AgentInfo {
 
 impl Tunnel {
     /// Creates a tunnel with the default configuration. It does not connect yet.
-    pub fn new(driver: impl Driver) -> Self {
-        Self::with_config(driver, TunnelConfig::default())
+    pub fn new(route: impl Into<Route>) -> Self {
+        Self::with_config(route, TunnelConfig::default())
     }
 
-    /// Creates a tunnel. It does not connect yet.
-    pub fn with_config(driver: impl Driver, config: TunnelConfig) -> Self {
-        let driver: Arc<dyn Driver> = Arc::new(driver);
+    /// Creates a tunnel to where a driver leads, or a driver from the far side of another tunnel: see [`Route`]. It does not connect yet.
+    pub fn with_config(route: impl Into<Route>, config: TunnelConfig) -> Self {
+        let route = route.into();
         Self {
             shared: Arc::new(Shared {
-                host: driver.host(),
-                driver,
+                host: route.host(),
+                route,
                 config,
                 current: Mutex::new(None),
                 opened: Notify::new(),
@@ -103,13 +104,13 @@ impl Tunnel {
     pub fn destination(&self) -> Option<String> {
         match self.parent() {
             Some(parent) => Some(parent.destination().unwrap_or_else(|| parent.host().to_string())),
-            None => self.shared.driver.destination(),
+            None => self.shared.route.driver.destination(),
         }
     }
 
-    /// Returns the tunnel that this one goes through, if it does: see [`Via`](crate::Via).
+    /// Returns the tunnel that this one goes through, if it does: see [`Route`].
     pub fn parent(&self) -> Option<Tunnel> {
-        self.shared.driver.parent()
+        self.shared.route.parent()
     }
 
     /// The names of the tunnels that lead there, outermost first, and its own.
@@ -343,8 +344,8 @@ impl Tunnel {
             Some(connection) if !connection.has_ended() => connection.clone(),
             _ => {
                 let mut last = self.last();
-                let Shared { driver, config, .. } = &*self.shared;
-                let connection = Connection::open(driver.clone(), config.clone(), last.take());
+                let Shared { route, config, .. } = &*self.shared;
+                let connection = Connection::open(route.clone(), config.clone(), last.take());
                 *last = Some(connection.stage());
                 self.shared.opened.notify_waiters();
                 current.insert(connection).clone()
@@ -375,7 +376,7 @@ impl fmt::Debug for Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tunnel")
             .field("host", &self.shared.host)
-            .field("driver", &self.shared.driver)
+            .field("driver", &self.shared.route)
             .finish_non_exhaustive()
     }
 }
@@ -392,6 +393,12 @@ impl FromStr for Tunnel {
 impl From<&Self> for Tunnel {
     fn from(tunnel: &Self) -> Self {
         tunnel.clone()
+    }
+}
+
+impl From<Route> for Tunnel {
+    fn from(route: Route) -> Self {
+        Self::new(route)
     }
 }
 

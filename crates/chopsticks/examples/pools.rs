@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use chopsticks::{Codebase, Docker, Group, Queue, Target, Tunnel, TunnelConfig};
+use chopsticks::{Codebase, Docker, Group, Queue, Target, Tunnel, TunnelConfig, Via};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

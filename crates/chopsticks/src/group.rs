@@ -11,8 +11,8 @@ use std::{
 use chopsticks_group::Limits;
 use chopsticks_tunnel::{
     AgentInfo, Args, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget,
-    Local, Podman, PodmanExec, Put, Reply, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel,
-    TunnelConfig, Via,
+    Local, Podman, PodmanExec, Put, Reply, Route, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel,
+    TunnelConfig,
 };
 use futures::Stream;
 use serde::de::DeserializeOwned;
@@ -495,7 +495,7 @@ macro_rules! group_of_one {
     )*};
 }
 
-group_of_one!(Command, Docker, DockerExec, Local, Podman, PodmanExec, Ssh, Sudo, Via);
+group_of_one!(Command, Docker, DockerExec, Local, Podman, PodmanExec, Route, Ssh, Sudo);
 
 /// Yields the tunnels in order.
 impl IntoIterator for Group {

@@ -68,8 +68,8 @@ pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Args, Call, Command, ContainerInfo, Docker, DockerExec, Driver,
     Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Link, Local,
-    Phase, Podman, PodmanExec, Progress, Put, RemoteException, Reply, Side, Ssh, Stderr, Sudo, Symptoms,
-    Target, Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
+    Phase, Podman, PodmanExec, Progress, Put, RemoteException, Reply, Route, Side, Ssh, Stderr, Sudo,
+    Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
 };
 
 pub use crate::{

@@ -116,11 +116,13 @@ async fn program_that_is_not_there_is_told_as_if_it_were_here() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn folder_that_is_not_there_is_not_taken_for_a_program() {
     let parent = outer();
-    let child = || Local::new().name("child").current_dir("/nowhere");
     // In the first the agent looks for the folder, in the second that of the parent.
     for (child, expected) in [
-        (child().via(&parent), "No such file or directory: '/nowhere'"),
-        (Via::new(child(), &parent), "the working directory /nowhere is not a folder"),
+        (
+            Local::new().name("child").current_dir("/nowhere").via(&parent),
+            "No such file or directory: '/nowhere'",
+        ),
+        (Elsewhere("/nowhere").via(&parent), "the working directory /nowhere is not a folder"),
     ] {
         let error = Tunnel::with_config(child, quiet()).connect().await.unwrap_err();
         assert!(error.report().contains(expected), "{}", error.report());
@@ -301,9 +303,27 @@ impl Driver for Selfish {
     }
 }
 
+/// Starts its program in a folder.
+#[derive(Debug)]
+struct Elsewhere(&'static str);
+
+#[chopsticks::async_trait]
+impl Driver for Elsewhere {
+    fn host(&self) -> HostName {
+        HostName::lossy("child")
+    }
+
+    async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let argv = agent.argv(&Interpreter::from(python3().path()));
+        let mut command = tokio::process::Command::new(&argv[0]);
+        command.args(&argv[1..]).current_dir(self.0);
+        agent.spawn(command).await
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn driver_that_starts_programs_by_itself_is_refused() {
-    let tunnel = Tunnel::with_config(Via::new(Selfish, &outer()), quiet());
+    let tunnel = Tunnel::with_config(Selfish.via(&outer()), quiet());
     let error = tunnel.connect().await.unwrap_err();
     assert_eq!(error.phase(), Phase::Spawn);
     assert!(error.report().contains("`AgentCommand::spawn`"), "{}", error.report());

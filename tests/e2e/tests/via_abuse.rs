@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chopsticks::{Error, Function, Local, Tunnel, TunnelConfig};
+use chopsticks::{Error, Function, Local, Tunnel, TunnelConfig, Via};
 use chopsticks_e2e::{PATIENCE, quiet};
 use chopsticks_support::python3;
 use tokio::time::timeout;

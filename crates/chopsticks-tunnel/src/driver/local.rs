@@ -6,12 +6,11 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
-    driver::{AgentCommand, Driver, Via},
+    driver::{AgentCommand, Driver},
     host::HostName,
     interpreter::{DefaultInterpreter, Interpreter},
     options::AgentOptions,
     process::{Link, missing_folder},
-    tunnel::Tunnel,
 };
 
 /// Runs the agent as a subprocess on the controller's own host.
@@ -86,15 +85,17 @@ impl Local {
         self
     }
 
-    /// Starts the agent from the far side of `parent`, as a subprocess of its agent: see [`Via`]. The working directory is one there.
-    pub fn via(mut self, parent: &Tunnel) -> Via {
-        // What would be found out here, the agent does there.
-        if let Some(folder) =
-            self.current_dir.take().and_then(|folder| folder.into_os_string().into_string().ok())
-        {
-            self.options = self.options.current_dir(folder);
+    fn options_in(&self, folder: Option<PathBuf>) -> AgentOptions {
+        let mut options = self.options.clone();
+        if let Some(folder) = folder.as_ref().and_then(|folder| folder.to_str()) {
+            options = options.current_dir(folder);
         }
-        Via::new(self, parent)
+        for (name, value) in &self.env {
+            if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+                options = options.env(name, value);
+            }
+        }
+        options
     }
 
     pub(crate) fn or_python(mut self, interpreter: &Interpreter) -> Self {
@@ -117,17 +118,12 @@ impl Driver for Local {
 
     fn options(&self) -> AgentOptions {
         // Set again by the agent, these go before those of the tunnel's configuration.
-        let mut options = self.options.clone();
-        let folder = self.current_dir.as_ref().and_then(|folder| std::path::absolute(folder).ok());
-        if let Some(folder) = folder.as_ref().and_then(|folder| folder.to_str()) {
-            options = options.current_dir(folder);
-        }
-        for (name, value) in &self.env {
-            if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
-                options = options.env(name, value);
-            }
-        }
-        options
+        self.options_in(self.current_dir.as_ref().and_then(|folder| std::path::absolute(folder).ok()))
+    }
+
+    fn options_elsewhere(&self) -> AgentOptions {
+        // A relative folder starts where that agent does.
+        self.options_in(self.current_dir.clone())
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
@@ -135,8 +131,9 @@ impl Driver for Local {
         let argv = agent.argv(&interpreter);
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
-        if let Some(folder) = &self.current_dir {
-            if agent.parent().is_none() && !folder.is_dir() {
+        // On the far side of a tunnel the agent itself goes there.
+        if let Some(folder) = self.current_dir.as_ref().filter(|_| agent.is_here()) {
+            if !folder.is_dir() {
                 return Err(missing_folder(&folder.display().to_string()));
             }
             command.current_dir(folder);

@@ -41,11 +41,6 @@ macro_rules! setup_methods {
             self
         }
 
-        /// Starts the agent from the far side of `parent`: see [`Via`](crate::Via).
-        pub fn via(self, parent: &$crate::tunnel::Tunnel) -> $crate::driver::Via {
-            $crate::driver::Via::new(self, parent)
-        }
-
         pub(crate) fn or_python(mut self, interpreter: &$crate::interpreter::Interpreter) -> Self {
             self.setup.interpreter.get_or_insert_with(|| interpreter.clone());
             self

@@ -1,11 +1,10 @@
 //! Another host, over SSH.
 
 use std::{
-    collections::HashMap,
     ffi::{OsStr, OsString},
     io,
     path::PathBuf,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -20,6 +19,7 @@ use crate::{
     },
     host::HostName,
     interpreter::{DefaultInterpreter, Interpreter},
+    launcher::Known,
     options::AgentOptions,
     process::Link,
 };
@@ -265,13 +265,10 @@ impl Driver for Ssh {
 
 /// Whether the `ssh` is OpenSSH 8.7 or later, asked once for each program, here and on the far side of each connection.
 async fn supports_session_options(program: &OsStr, agent: &AgentCommand) -> io::Result<bool> {
-    static HERE: LazyLock<Mutex<HashMap<OsString, bool>>> = LazyLock::new(Mutex::default);
-    let session = agent.session().await?;
-    let known = || {
-        let known = session.as_ref().map_or(&*HERE, |session| &session.programs_known);
-        known.lock().unwrap_or_else(PoisonError::into_inner)
-    };
-    if let Some(&is_supported) = known().get(program) {
+    static HERE: LazyLock<Known> = LazyLock::new(Known::default);
+    let there = agent.known().await?;
+    let known = there.as_deref().unwrap_or(&*HERE);
+    if let Some(is_supported) = known.get(program) {
         return Ok(is_supported);
     }
     let mut command = Command::new(program);
@@ -281,7 +278,7 @@ async fn supports_session_options(program: &OsStr, agent: &AgentCommand) -> io::
         // Starting it in earnest will tell what is wrong.
         _ => return Ok(false),
     };
-    known().insert(program.to_owned(), is_supported);
+    known.set(program, is_supported);
     Ok(is_supported)
 }
 

@@ -1,6 +1,6 @@
 //! Hosts that each run a pool of containers, driven by one queue.
 
-use chopsticks::{Docker, Group, Local, Queue, Tunnel};
+use chopsticks::{Docker, Group, Local, Queue, Tunnel, Via};
 use chopsticks_hosts::check::{config, tunnel};
 use chopsticks_hosts::lab;
 use chopsticks_hosts::watch::{canary, childless};
