@@ -1,4 +1,4 @@
-//! Who may start, where connections take what this process has only so much of.
+//! Decides which targets may start when connections need resources of which this process has a limited number.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use crate::target::Target;
 
-/// What is set aside for a target until it is connected.
+/// What is reserved for a target until it is connected.
 pub(crate) type Room = Box<dyn Send>;
 
 /// Lets targets start when there is room for their connections.

@@ -1,11 +1,11 @@
-//! How an operation on one target can end.
+//! The outcome of an operation on one target.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-/// What became of one target: the operation's value, or why there is none.
+/// The outcome for one target: the value of the operation, or the reason why it has none.
 pub type Outcome<V, E> = Result<V, Failure<E>>;
 
-/// Why a target has no value.
+/// The reason why a target has no value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Failure<E> {
@@ -15,30 +15,30 @@ pub enum Failure<E> {
     NotStarted(NotStarted),
     /// The operation failed.
     Operation(E),
-    /// The deadline of the target, or of the whole, passed while the operation ran; it was dropped.
+    /// The deadline of the target, or of all targets, passed while the operation ran. The operation was dropped.
     Timeout {
         /// How long the operation ran.
         after: Duration,
-        /// How far it was.
+        /// How far it had come.
         stage: Stage,
     },
 }
 
-/// How far an operation was when its deadline passed.
+/// How far an operation had come when its deadline passed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// The target was not connected: it may be out of reach, or slow to let anyone in.
+    /// The target was not connected yet. It may be out of reach, or slow to accept connections.
     Connecting,
-    /// The target was connected, and the operation was not done.
+    /// The target was connected, and the operation had not finished.
     Running,
 }
 
-/// Why an operation was not started.
+/// The reason why an operation was not started.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum NotStarted {
-    /// Others had more failures than [`Limits::max_failures`](crate::Limits::max_failures) allows.
+    /// More targets had failed than [`Limits::max_failures`](crate::Limits::max_failures) allows.
     Failures,
     /// [`Limits::timeout`](crate::Limits::timeout) passed before its turn came.
     Timeout,
@@ -64,7 +64,7 @@ impl<E> Failure<E> {
         }
     }
 
-    /// Whether a deadline passed that was set by [`Limits`](crate::Limits), not by the operation.
+    /// Returns whether a deadline of [`Limits`](crate::Limits) passed, as opposed to one of the operation itself.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::NotStarted(NotStarted::Timeout))
     }
@@ -78,7 +78,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             // The operation's error is all there is to say: it stands for itself, not behind a word of ours.
             Self::Operation(error) => error.fmt(f),
             Self::Timeout { after, stage } => {
-                write!(f, "dropped after {after:.1?}, for the deadline had passed")?;
+                write!(f, "dropped after {after:.1?}, because the deadline had passed")?;
                 match stage {
                     Stage::Connecting => f.write_str(" before it was connected"),
                     Stage::Running => Ok(()),

@@ -1,4 +1,4 @@
-//! A set of targets.
+//! Sets of targets.
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -9,18 +9,18 @@ use crate::{limits::Limits, result::GroupResult, run::Run, target::Target};
 
 mod set;
 
-/// Targets in an order, each name once, on which operations run in parallel.
+/// An ordered set of targets with distinct names, on which operations run in parallel.
 ///
-/// Making a group connects nothing. Cheap to clone.
+/// Creating a group connects nothing. Clones are cheap.
 ///
-/// Groups are sets by the names of their targets: see [`union`](Self::union) and its fellows, which are there as operators too. A target
-/// that is in both groups is taken from the left one, and so are the limits.
+/// Groups are sets whose members are compared by name: see [`union`](Self::union) and the other set operations, which exist as operators too. If a
+/// target is in both groups, it comes from the left one. The limits come from the left group too.
 pub struct Group<T> {
     targets: Arc<[T]>,
     limits: Arc<Limits>,
 }
 
-/// Several targets of one name, which would be one key in the results.
+/// Error for targets with the same name, which would have the same key in the results.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("targets have the same name: {}", list(names))]
 pub struct DuplicateNames<N: fmt::Display + fmt::Debug> {
@@ -42,7 +42,7 @@ impl<T: Target> Group<T> {
         Err(DuplicateNames::among(&targets))
     }
 
-    /// Sets the limits that each operation on the group keeps, on its own.
+    /// Sets the limits, which apply to each operation on the group separately.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Arc::new(limits);
@@ -54,7 +54,7 @@ impl<T: Target> Group<T> {
         self.targets.len()
     }
 
-    /// Whether there is no target.
+    /// Returns whether the group has no targets.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
@@ -69,13 +69,13 @@ impl<T: Target> Group<T> {
         self.targets.iter().map(Target::name)
     }
 
-    /// Runs an operation on all targets in parallel, within the limits, and returns each one's outcome as it comes.
+    /// Runs an operation on all targets in parallel, within the limits, and returns a stream of their outcomes, each as its target finishes.
     ///
     /// `operation` is called when a target starts. Nothing happens before the first poll.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the [`Run`] drops the operations that run, and starts no other.
+    /// Dropping the [`Run`] drops the operations that are running, and starts no others.
     pub fn each<'a, V, F>(&self, mut operation: impl FnMut(T) -> F + Send + 'a) -> Run<'a, T, V>
     where
         F: Future<Output = Result<V, T::Error>> + Send + 'a,
@@ -86,11 +86,11 @@ impl<T: Target> Group<T> {
 
     /// Runs an operation on all targets in parallel, within the limits, and returns the outcomes in the group's order.
     ///
-    /// It does not fail as a whole: whatever happens to a target is that target's outcome.
+    /// It never fails as a whole: each target has an outcome of its own.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the operations that run, and their results; use [`each`](Self::each) to have what was finished.
+    /// Dropping the future drops the operations that are running, and all results. Use [`each`](Self::each) to keep the results of targets that have finished.
     pub async fn run<V, F>(&self, operation: impl FnMut(T) -> F + Send) -> GroupResult<T::Name, V, T::Error>
     where
         F: Future<Output = Result<V, T::Error>> + Send,
@@ -108,7 +108,7 @@ impl<T: Target> Group<T> {
         self.run(|target| async move { target.connect().await }).await
     }
 
-    /// Disconnects all targets, all at once: of the limits only the deadlines hold.
+    /// Disconnects all targets at once. Of the limits only the deadlines apply.
     ///
     /// # Cancel safety
     ///
@@ -130,7 +130,7 @@ impl<T: Target> Group<T> {
         Self::of(targets.collect(), self.limits.clone())
     }
 
-    /// Returns the targets that have failed in `result`, as a group with the same limits: to try these again.
+    /// Returns the targets that have failed in `result`, as a group with the same limits, so that they can be tried again.
     #[must_use]
     pub fn failed<V, E>(&self, result: &GroupResult<T::Name, V, E>) -> Self {
         self.retain(|target| result.get(&target.name()).is_some_and(Result::is_err))
@@ -142,7 +142,7 @@ impl<T: Target> Group<T> {
         self.retain(|target| result.get(&target.name()).is_some_and(Result::is_ok))
     }
 
-    /// Makes a group of targets whose names are known to differ.
+    /// Creates a group of targets whose names are known to be distinct.
     fn of(targets: Vec<T>, limits: Arc<Limits>) -> Self {
         Self { targets: targets.into(), limits }
     }

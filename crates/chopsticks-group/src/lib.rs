@@ -1,7 +1,7 @@
 //! Many hosts at once: groups, results by host, limits, and queues without a barrier.
 //!
-//! What is reached is anything with a name: a [`Target`]. A [`Group`] runs one operation on all of its targets in parallel and returns
-//! each one's outcome, whatever happens to the others. A [`Queue`] gives each target a line of operations of its own.
+//! A [`Target`] is anything with a name that can be connected. A [`Group`] runs one operation on all of its targets in parallel and returns
+//! the outcome of each, whatever happens to the others. A [`Queue`] gives each target a line of operations of its own.
 //!
 //! ```
 //! use chopsticks_group::{Group, Target};
@@ -36,13 +36,13 @@
 //!
 //! # Layout
 //!
-//! * [`Target`]: what a group is made of.
+//! * [`Target`]: the trait of the members of a group.
 //! * [`Group`], [`GroupResult`], [`Outcome`], [`Failure`]: one operation on many targets.
-//! * [`Limits`], [`Batch`], [`Budget`]: how many at once, in which portions, and when to stop.
+//! * [`Limits`], [`Batch`], [`Budget`]: how many targets run at once, in which batches, and when an operation stops.
 //! * [`Queue`], [`AsyncResult`], [`Timeline`]: a line of operations for each target.
 //!
-//! No processes, no connections, no encoding: an operation is a future that somebody else makes. Everything runs in the task that awaits
-//! it: there is no task and no thread for a target, and dropping what was awaited cancels it all.
+//! This crate knows no processes, connections or encodings: an operation is a future that the caller provides. Everything runs in the task that
+//! awaits it. There is no task and no thread for a target, and dropping the awaited future cancels everything.
 
 mod admission;
 mod failure;

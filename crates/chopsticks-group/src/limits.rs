@@ -1,4 +1,4 @@
-//! How many at once, in which portions, and when to stop.
+//! Limits: how many targets run at once, in which batches, and when an operation stops.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -6,19 +6,19 @@ use thiserror::Error;
 
 /// Limits of a [`Group`](crate::Group) or a [`Queue`](crate::Queue). By default 64 targets connect at once and nothing else is limited.
 ///
-/// # The order of things
+/// # Order
 ///
-/// * Targets start in the order of their group. One that a limit for its key holds back is passed over; those of other
-///   keys, and those without a key, may start before it.
+/// * Targets start in the order of their group. A target that has to wait for a limit of its key is passed over: targets with other
+///   keys, and targets without a key, may start before it.
 /// * A target *runs* from its start to its outcome. It *connects* from its start until it is connected, or has its
 ///   outcome.
-/// * With [`batch`](Self::batch) the group is cut, in order, into batches of equal size; the last one may be smaller. No target starts before every
-///   one of the earlier batches has its outcome.
-/// * With [`max_failures`](Self::max_failures) failures are counted: outcomes that are no success, deadlines included. Once there are more than
-///   the [`Budget`] allows, no further target starts; those that run go on to their outcome. Those that did not start
-///   have the outcome [`NotStarted::Failures`](crate::NotStarted::Failures), and are not counted.
+/// * [`batch`](Self::batch) divides the group, in order, into batches of equal size; the last one may be smaller. No target starts before all
+///   targets of the earlier batches have an outcome.
+/// * [`max_failures`](Self::max_failures) counts the targets that fail, including those whose deadline passes. When there are more failures than
+///   the [`Budget`] allows, no further target starts. Targets that are running continue to their outcome. Targets that have not started
+///   get the outcome [`NotStarted::Failures`](crate::NotStarted::Failures), which is not counted.
 ///
-/// A queue has no batches and no budget: a failure concerns its own line.
+/// A queue has neither batches nor a budget, because a failure affects only its own line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     pub(crate) connecting: usize,
@@ -31,40 +31,40 @@ pub struct Limits {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// How large a batch is.
+/// The size of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Batch {
-    /// So many targets.
+    /// A number of targets.
     Count(NonZeroUsize),
-    /// This part of the group in percent, rounded down, but at least one target.
+    /// A percentage of the group, rounded down, but at least one target.
     Percent(f64),
 }
 
-/// How many failures are borne.
+/// How many targets may fail before an operation stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Budget {
-    /// So many: with 0 the first failure is one too many.
+    /// A number of targets. With 0 the first failure stops the operation.
     Count(usize),
-    /// This part in percent: one failure more than that is too many. With 0 the first is, with 100 none.
+    /// A percentage. One failure more than that stops the operation: with 0 the first one, with 100 none.
     Percent(f64),
 }
 
-/// Of what a [`Budget`] is a part, and where counting begins anew.
+/// The targets over which a [`Budget`] counts failures.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Scope {
-    /// The group: failures are counted from the first target to the last.
+    /// All targets of the group.
     #[default]
     All,
-    /// Each batch by itself. Too many failures in one stop the following ones too.
+    /// Each batch separately. Too many failures in one batch also stop the later batches.
     Batch,
 }
 
-/// A text or number that is no limit.
+/// Error for a text or number that is not a valid limit.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("{text:?} is no limit: a count such as 5, or a part such as 10%, is wanted")]
+#[error("invalid limit {text:?}: expected a number such as 5 or a percentage such as 10%")]
 pub struct InvalidLimit {
     text: String,
 }
@@ -72,7 +72,7 @@ pub struct InvalidLimit {
 impl Limits {
     /// Sets how many targets connect at once. Default: 64; 0 counts as 1.
     ///
-    /// More of them load both ends at the same time: each costs a process here and a log-in there.
+    /// A higher limit loads both ends more: each connection costs a process here and a login there.
     #[must_use]
     pub fn max_connecting(mut self, targets: usize) -> Self {
         self.connecting = targets.max(1);
@@ -100,28 +100,28 @@ impl Limits {
         self
     }
 
-    /// Sets the size of batches. Default: the whole group is one.
+    /// Sets the size of batches. Default: the whole group is one batch.
     #[must_use]
     pub fn batch(mut self, batch: impl Into<Option<Batch>>) -> Self {
         self.batch = batch.into();
         self
     }
 
-    /// Sets how many failures are borne before no further target starts. Default: any number.
+    /// Sets how many targets may fail before no further target starts. Default: any number.
     #[must_use]
     pub fn max_failures(mut self, budget: Budget, scope: Scope) -> Self {
         self.failures = Some((budget, scope));
         self
     }
 
-    /// Sets how long a target may run. After that its operation is dropped, and the target has failed. Default: for ever.
+    /// Sets how long a target may run. After that its operation is dropped, and the target has failed. Default: unlimited.
     #[must_use]
     pub fn target_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.target_timeout = timeout.into();
         self
     }
 
-    /// Sets how long the whole may take. After that the operations that run are dropped, and no other starts. Default: for ever.
+    /// Sets how long all targets together may take. After that the running operations are dropped, and no others start. Default: unlimited.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
@@ -130,7 +130,7 @@ impl Limits {
 }
 
 impl Limits {
-    /// No limits at all.
+    /// Returns limits that limit nothing.
     pub(crate) fn unlimited() -> Self {
         Self { connecting: usize::MAX, ..Self::default() }
     }
@@ -162,7 +162,7 @@ impl Batch {
 }
 
 impl Budget {
-    /// Whether `failures` are too many among `total`.
+    /// Returns whether `failures` of `total` targets are too many.
     pub(crate) fn is_passed(self, failures: usize, total: usize) -> bool {
         match self {
             Self::Count(count) => failures > count,
@@ -203,7 +203,7 @@ impl InvalidLimit {
     }
 }
 
-/// Reads a percentage from 0 to 100; `None` without a percent sign.
+/// Parses a percentage from 0 to 100. Returns `None` if there is no percent sign.
 fn percent(text: &str) -> Result<Option<f64>, InvalidLimit> {
     let Some(number) = text.strip_suffix('%') else { return Ok(None) };
     let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -213,12 +213,12 @@ fn percent(text: &str) -> Result<Option<f64>, InvalidLimit> {
     }
 }
 
-/// The part of `total` that `percent` is, rounded down.
+/// Returns `percent` of `total`, rounded down.
 fn part(percent: f64, total: usize) -> f64 {
     (percent * total as f64 / 100.0).floor()
 }
 
-/// Enough to keep two cores busy with log-ins; few enough for one process's descriptors (three for each) under the usual limit of 1,024.
+/// Enough to keep two cores busy with logins, and few enough for the descriptors of one process (three for each) under the usual limit of 1,024.
 const MAX_CONNECTING: usize = 64;
 
 #[cfg(test)]

@@ -30,15 +30,15 @@ mod drive;
 mod job;
 mod promise;
 
-/// Operations on targets: each target does its own in the order in which they were added, and waits for no other target.
+/// Operations on targets. Each target performs its own operations in the order in which they were added, and never waits for another target.
 ///
-/// Where a [`Group`] runs one operation on all and waits for the slowest, a queue keeps every target busy until it has done all of its line.
-/// Adding an operation starts nothing: [`run`](Self::run) does. While it runs more can be added, by callbacks of results for instance.
+/// A [`Group`] runs one operation on all targets and waits for the slowest one. A queue keeps every target busy until its line is empty.
+/// Adding an operation starts nothing; [`run`](Self::run) does. Operations can be added while the queue runs, for instance by callbacks of results.
 ///
-/// A failure concerns its own operation; those behind it are still done. But if a target cannot be reached
-/// ([`Target::is_unreachable`]), the operations that wait in its line fail with the same error. Other lines are not affected.
+/// A failure affects only its own operation, and the operations behind it are still performed. But if a target cannot be reached
+/// ([`Target::is_unreachable`]), all operations that wait in its line fail with the same error. Other lines are not affected.
 ///
-/// Targets are told apart by their names. Cheap to clone; clones are the same queue.
+/// Targets are identified by their names. Clones are cheap, and are handles of the same queue.
 pub struct Queue<T: Target> {
     shared: Arc<Shared<T>>,
 }
@@ -47,9 +47,9 @@ struct Shared<T: Target> {
     limits: Limits,
     /// Never held while code of others runs: that may add operations.
     state: Mutex<State<T>>,
-    /// Whoever runs the queue, to be told of operations that were added.
+    /// Notifies the task that runs the queue of operations that were added.
     runner: AtomicWaker,
-    /// Held by whoever runs the queue.
+    /// Held by the task that runs the queue.
     run: futures::lock::Mutex<()>,
 }
 
@@ -79,7 +79,7 @@ impl<T: Target> Queue<T> {
 
     /// Creates a queue.
     ///
-    /// [`Limits::target_timeout`] is for each operation, [`Limits::timeout`] for each [`run`](Self::run); batches and budgets are ignored.
+    /// [`Limits::target_timeout`] applies to each operation and [`Limits::timeout`] to each [`run`](Self::run). Batches and budgets are ignored.
     pub fn with_limits(limits: Limits) -> Self {
         let state = State {
             turns: Turns::new(&limits),
@@ -113,7 +113,7 @@ impl<T: Target> Queue<T> {
 
     /// Adds an operation to the line of each target of a group.
     ///
-    /// The result has its value once all of them have done it; the group's own limits do not matter.
+    /// The result has its value when all targets have finished. The limits of the group are not used.
     pub fn each<V, F>(
         &self,
         group: &Group<T>,
@@ -136,14 +136,14 @@ impl<T: Target> Queue<T> {
         result
     }
 
-    /// Runs all operations, and those that are added meanwhile, until every line is empty.
+    /// Runs all operations, including those that are added in the meantime, until every line is empty.
     ///
-    /// When it is called while another call runs the queue, it waits for that one.
+    /// If another call is running the queue already, this one waits for it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the operations that run: their results are [`Failure::Dropped`](crate::Failure::Dropped). Those that did not
-    /// start stay in the queue.
+    /// Dropping the future drops the operations that are running; their results are [`Failure::Dropped`](crate::Failure::Dropped). Operations that
+    /// have not started stay in the queue.
     pub async fn run(&self) {
         let _run = self.shared.run.lock().await;
         let mut drive = Drive::new(&self.shared);
@@ -155,7 +155,7 @@ impl<T: Target> Queue<T> {
         self.shared.state().lines.iter().map(|line| line.waiting.len()).sum()
     }
 
-    /// Whether every operation has started.
+    /// Returns whether every operation has started.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

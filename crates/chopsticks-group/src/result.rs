@@ -12,18 +12,18 @@ use std::{
 
 use crate::failure::{Failure, Outcome};
 
-/// Each target's outcome, by its name, in the order of the group.
+/// The outcomes of all targets by name, in the order of the group.
 ///
-/// It has an entry for every target, whatever became of it.
+/// Every target has an entry, whether it has succeeded or not.
 #[derive(Clone)]
 pub struct GroupResult<N, V, E> {
     entries: Vec<(N, Outcome<V, E>)>,
     places: HashMap<N, usize>,
 }
 
-/// Some targets have failed: which, and how.
+/// The targets that have failed, with their failures.
 ///
-/// It prints a line such as `2/10 hosts had failures`, and then one for each failure.
+/// It is displayed as a line such as `2/10 hosts had failures`, followed by a line for each failure.
 #[derive(Clone)]
 pub struct Failures<N, E> {
     failures: Vec<(N, Failure<E>)>,
@@ -31,7 +31,7 @@ pub struct Failures<N, E> {
 }
 
 impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
-    /// Collects outcomes; of several with one name the last one counts.
+    /// Collects outcomes. If several have the same name, the last one counts.
     pub(crate) fn new(entries: impl IntoIterator<Item = (N, Outcome<V, E>)>) -> Self {
         let entries: Vec<_> = entries.into_iter().collect();
         let places = entries.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
@@ -43,7 +43,7 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
         self.entries.len()
     }
 
-    /// Whether there was no target.
+    /// Returns whether there were no targets.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -56,17 +56,17 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
         self.places.get(name).map(|at| &self.entries[*at].1)
     }
 
-    /// Returns names and outcomes, in the group's order.
+    /// Returns names and outcomes, in the order of the group.
     pub fn iter(&self) -> slice::Iter<'_, (N, Outcome<V, E>)> {
         self.entries.iter()
     }
 
-    /// Returns the values of those that have succeeded.
+    /// Returns the values of the targets that have succeeded.
     pub fn successful(&self) -> impl Iterator<Item = (&N, &V)> {
         self.iter().filter_map(|(name, outcome)| Some((name, outcome.as_ref().ok()?)))
     }
 
-    /// Returns the failures of those that have failed.
+    /// Returns the failures of the targets that have failed.
     pub fn failures(&self) -> impl Iterator<Item = (&N, &Failure<E>)> {
         self.iter().filter_map(|(name, outcome)| Some((name, outcome.as_ref().err()?)))
     }
@@ -93,13 +93,13 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
     ///
     /// # Errors
     ///
-    /// [`Failures`], which has all that failed. To keep the values of the others, use [`split`](Self::split).
+    /// [`Failures`] with all targets that have failed. Use [`split`](Self::split) to keep the values of the others.
     pub fn raise_failures(self) -> Result<Vec<(N, V)>, Failures<N, E>> {
         let (values, failures) = self.split();
         if failures.is_empty() { Ok(values) } else { Err(failures) }
     }
 
-    /// Returns the values of those that have succeeded, and the failures of the others.
+    /// Returns the values of the targets that have succeeded, and the failures of the others.
     pub fn split(self) -> (Vec<(N, V)>, Failures<N, E>) {
         let total = self.len();
         let mut values = Vec::with_capacity(total);
@@ -113,7 +113,7 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
         (values, Failures { failures, total })
     }
 
-    /// Turns each value into another, or into a failure.
+    /// Converts each value into another one, or into a failure.
     pub fn and_then<U>(self, mut convert: impl FnMut(&N, V) -> Result<U, E>) -> GroupResult<N, U, E> {
         GroupResult::new(self.into_iter().map(|(name, outcome)| {
             let outcome = outcome.and_then(|value| convert(&name, value).map_err(Failure::Operation));
@@ -121,12 +121,12 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
         }))
     }
 
-    /// Turns each value into another.
+    /// Converts each value into another one.
     pub fn map<U>(self, mut convert: impl FnMut(V) -> U) -> GroupResult<N, U, E> {
         self.and_then(|_, value| Ok(convert(value)))
     }
 
-    /// Returns the targets that have the same value, for every value, most frequent first.
+    /// Returns each distinct value with the targets that have it, the most frequent value first.
     ///
     /// Failures are left out.
     pub fn folded(&self) -> Vec<(&V, Vec<&N>)>
@@ -144,12 +144,12 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
         folded
     }
 
-    /// Returns the outcomes by name, unordered.
+    /// Returns the outcomes as an unordered map by name.
     pub fn into_map(self) -> HashMap<N, Outcome<V, E>> {
         self.into_iter().collect()
     }
 
-    /// Returns the outcomes sorted by name.
+    /// Returns the outcomes as a map that is sorted by name.
     pub fn into_sorted_map(self) -> BTreeMap<N, Outcome<V, E>>
     where
         N: Ord,
@@ -194,7 +194,7 @@ impl<N: fmt::Debug, V: fmt::Debug, E: fmt::Debug> fmt::Debug for GroupResult<N, 
 }
 
 impl<N, E> Failures<N, E> {
-    /// Whether nothing has failed.
+    /// Returns whether no target has failed.
     pub fn is_empty(&self) -> bool {
         self.failures.is_empty()
     }
@@ -204,12 +204,12 @@ impl<N, E> Failures<N, E> {
         self.failures.len()
     }
 
-    /// Returns the number of targets, those that succeeded included.
+    /// Returns the number of all targets, including those that have succeeded.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// Returns names and failures, in the group's order.
+    /// Returns names and failures, in the order of the group.
     pub fn iter(&self) -> slice::Iter<'_, (N, Failure<E>)> {
         self.failures.iter()
     }
@@ -240,7 +240,7 @@ impl<N: fmt::Display, E: fmt::Display> fmt::Display for Failures<N, E> {
     }
 }
 
-/// As it is displayed, because this is what a `main` prints that returns it.
+/// The same text as with `Display`, because a `main` that returns this error prints it with `Debug`.
 impl<N: fmt::Display, E: fmt::Display> fmt::Debug for Failures<N, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

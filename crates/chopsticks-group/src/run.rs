@@ -1,4 +1,4 @@
-//! One operation on many targets, under way.
+//! A running operation on many targets.
 
 use std::{
     fmt,
@@ -21,14 +21,14 @@ use crate::{
     target::Target,
 };
 
-/// An operation that runs on the targets of a [`Group`]: a stream of names and outcomes, each as its target finishes.
+/// An operation that is running on the targets of a [`Group`]: a stream of names and outcomes, each as its target finishes.
 ///
-/// Every target has exactly one outcome. Made by [`Group::each`].
+/// Every target has exactly one outcome. Created by [`Group::each`].
 ///
 /// # Cancel safety
 ///
-/// Outcomes that [`StreamExt::next`](futures::StreamExt::next) has not returned stay for the next time. Dropping the stream drops the operations that
-/// run, and starts no other.
+/// No outcome is lost when a future of [`StreamExt::next`](futures::StreamExt::next) is dropped. Dropping the stream drops the operations that
+/// are running, and starts no others.
 #[must_use = "nothing runs unless it is polled"]
 pub struct Run<'a, T: Target, V> {
     group: Group<T>,

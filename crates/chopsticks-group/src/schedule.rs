@@ -1,4 +1,4 @@
-//! Which target of a group starts next: the limits as a state machine, without time or futures.
+//! The limits as a state machine, without time or futures: decides which target of a group starts next.
 
 use std::{mem, ops::Range};
 
@@ -65,7 +65,7 @@ impl Schedule {
         Some(target)
     }
 
-    /// Takes note that a target no longer connects.
+    /// Records that a target is no longer connecting.
     pub(crate) fn connected(&mut self, target: usize) {
         let member = &mut self.targets[target];
         if mem::take(&mut member.is_connecting) {
@@ -73,7 +73,7 @@ impl Schedule {
         }
     }
 
-    /// Takes note of a target's outcome.
+    /// Records that a target has an outcome.
     pub(crate) fn finished(&mut self, target: usize, is_success: bool) {
         self.connected(target);
         self.turns.finished(self.targets[target].key);
@@ -91,7 +91,7 @@ impl Schedule {
         }
     }
 
-    /// Whether nothing runs and nothing will.
+    /// Returns whether nothing is running and nothing else will start.
     pub(crate) fn is_over(&self) -> bool {
         self.turns.is_idle() && (self.is_stopped || self.unfinished == 0)
     }

@@ -1,45 +1,45 @@
-//! What a group is made of.
+//! The trait of the members of a group.
 
 use std::{error::Error as StdError, fmt, future, hash::Hash};
 
 /// Something with a name on which operations run, such as a tunnel to a host.
 ///
-/// Clones are handles of the same thing. Only [`name`](Self::name), [`connect`](Self::connect) and [`close`](Self::close) have to be
-/// written; the rest tells the scheduler more.
+/// Clones are handles of the same target. Only [`name`](Self::name), [`connect`](Self::connect) and [`close`](Self::close) have to be
+/// implemented; the other methods give the scheduler more information.
 pub trait Target: Clone + Send + Sync + 'static {
-    /// The key of results.
+    /// The type of names, which are the keys of results.
     type Name: Clone + fmt::Debug + fmt::Display + Eq + Hash + Ord + Send + Sync + 'static;
-    /// What operations fail with.
+    /// The type of errors with which operations fail.
     type Error: Clone + StdError + Send + Sync + 'static;
 
     /// Returns the name, which does not change.
     fn name(&self) -> Self::Name;
 
-    /// Connects, unless connected.
+    /// Connects the target unless it is connected.
     fn connect(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Disconnects, unless that was done.
+    /// Disconnects the target unless it is disconnected.
     fn close(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Returns what the target shares with others and has to be spared, such as the name of a bastion.
+    /// Returns the name of something that the target shares with others and that must not be overloaded, such as a bastion.
     ///
-    /// The limits for each key ([`Limits::max_running_per_key`](crate::Limits::max_running_per_key)) hold among targets with
-    /// the same key; a target without one is not bound by them.
+    /// The limits for each key, such as [`Limits::max_running_per_key`](crate::Limits::max_running_per_key), apply to the targets with
+    /// the same key. They do not apply to a target without a key.
     fn key(&self) -> Option<String> {
         None
     }
 
-    /// Waits until a connection is there, or has failed. If none is being made yet, it may wait for that, or return at once.
+    /// Waits until the target is connected, or until connecting has failed. If no connection is being made, it may wait for one, or return at once.
     ///
-    /// It is asked after an operation has begun, and tells when that one no longer counts as connecting.
+    /// It is called after an operation has started, which counts as connecting until this method returns.
     fn connected(&self) -> impl Future<Output = ()> + Send {
         future::ready(())
     }
 
-    /// Sets aside what making a connection takes and this process has only so much of, such as descriptors, until the value that it returns
-    /// is dropped. `None` if there is not enough. A target that is connected needs none.
+    /// Reserves the limited resources of this process that a connection needs, such as descriptors, until the returned value is dropped. Returns
+    /// `None` if there are too few. A target that is connected needs none.
     ///
-    /// It is asked before an operation begins, which then waits for room, but not for ever; the value is dropped once the target is
+    /// It is called before an operation starts. If there are too few, the operation waits for a limited time. The value is dropped when the target is
     /// connected.
     fn room(&self) -> Option<impl Send + 'static> {
         Some(())
@@ -50,14 +50,14 @@ pub trait Target: Clone + Send + Sync + 'static {
         future::pending()
     }
 
-    /// Begins to close the connection if nobody uses it, so that others have room; returns whether it did.
+    /// Starts to close the connection if it is unused, so that others have room, and returns whether it did.
     ///
-    /// It is asked only if there is no room for another, and not while an operation of the same group runs on the target.
+    /// It is called only if another target has no room, and never while an operation of the same group is running on the target.
     fn give_way(&self) -> bool {
         false
     }
 
-    /// Whether `error` says that the target cannot be reached, so that further operations on it are in vain for now.
+    /// Returns whether `error` means that the target cannot be reached, so that further operations on it would fail as well.
     fn is_unreachable(error: &Self::Error) -> bool {
         let _ = error;
         false

@@ -1,4 +1,4 @@
-//! What each target of a queue did, and when.
+//! The timeline of a queue: the operations of each target with their times.
 
 use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 mod svg;
 
-/// What each target of a [`Queue`](crate::Queue) has done, and when. [`to_svg`](Self::to_svg) draws it.
+/// The operations that each target of a [`Queue`](crate::Queue) has performed, with their times. [`to_svg`](Self::to_svg) draws them.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline<N> {
     rows: Vec<(N, Vec<Span>)>,
@@ -17,13 +17,13 @@ pub struct Timeline<N> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Span {
-    /// What the operation is called.
+    /// The label of the operation.
     pub label: Arc<str>,
-    /// When it started, after the first one of the queue.
+    /// The time from the start of the queue's first operation to the start of this one.
     pub start: Duration,
-    /// When it ended, if it has.
+    /// The time of its end, counted in the same way, or `None` if it is running.
     pub end: Option<Duration>,
-    /// Whether it has ended in success.
+    /// Whether it has succeeded.
     pub is_success: bool,
 }
 
@@ -33,19 +33,19 @@ impl<N: fmt::Display> Timeline<N> {
         &self.rows
     }
 
-    /// Returns the time from the first start to now, or to the last end if nothing runs.
+    /// Returns the time from the first start until now, or until the last end if nothing is running.
     pub fn len(&self) -> Duration {
         self.len
     }
 
-    /// Whether nothing has started.
+    /// Returns whether nothing has started.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Returns a picture: a row for each target, a bar for each operation; those that failed are red.
+    /// Returns a picture with a row for each target and a bar for each operation. Bars of failed operations are red.
     ///
-    /// It is a document of its own, for a file that any browser shows.
+    /// The picture is a complete SVG document, which can be written to a file and opened in a browser.
     pub fn to_svg(&self) -> String {
         svg::draw(&self.rows, self.len)
     }

@@ -1,4 +1,4 @@
-//! Whose turn it is: limits on how many run and connect at once, overall and for each key.
+//! Limits how many members run and connect at once, overall and for each key, and decides whose turn is next.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -75,7 +75,7 @@ impl Turns {
         self.keys[*number].waiting.front().map(|(_, who)| *who)
     }
 
-    /// Returns whose turn it is, or `None` if nobody waits or nobody may. It runs and connects from here on.
+    /// Returns the member whose turn it is, which counts as running and connecting from now on, or `None` if none is waiting or none may start.
     pub(crate) fn next(&mut self) -> Option<usize> {
         if !self.is_open() {
             return None;
@@ -91,21 +91,21 @@ impl Turns {
         Some(who)
     }
 
-    /// Takes note that one of `key` no longer connects.
+    /// Records that a member of `key` is no longer connecting.
     pub(crate) fn connected(&mut self, key: usize) {
         self.connecting -= 1;
         self.keys[key].connecting -= 1;
         self.offer(key);
     }
 
-    /// Takes note that one of `key`, which does not connect, no longer runs.
+    /// Records that a member of `key`, which is not connecting, is no longer running.
     pub(crate) fn finished(&mut self, key: usize) {
         self.running -= 1;
         self.keys[key].running -= 1;
         self.offer(key);
     }
 
-    /// Whether nobody runs.
+    /// Returns whether no member is running.
     pub(crate) fn is_idle(&self) -> bool {
         self.running == 0
     }

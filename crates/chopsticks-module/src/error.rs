@@ -1,8 +1,8 @@
-//! Why there is no answer.
+//! The error of a source of modules.
 
 use thiserror::Error;
 
-/// Why a [`ModuleSource`](crate::ModuleSource) could not answer.
+/// Error for a question that a [`ModuleSource`](crate::ModuleSource) could not answer.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("{message}")]
 pub struct ModuleError {

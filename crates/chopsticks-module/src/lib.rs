@@ -1,4 +1,4 @@
-//! Python modules and data as chopsticks sends them, and the trait of whatever has them.
+//! Python modules and data as chopsticks sends them, and the trait of sources that provide them.
 //!
 //! A [`ModuleSource`] answers what agents import: `chopsticks-importer` implements it for folders and archives, and so may you. A
 //! tunnel asks it and sends what it answers. The two do not see each other, and meet in these types: this crate has no files, no bytes of a wire and

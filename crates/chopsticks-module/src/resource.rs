@@ -4,13 +4,13 @@
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Resource {
-    /// A file: what is in it.
+    /// A file with its content.
     File(Vec<u8>),
-    /// A folder: what is directly in it.
+    /// A folder with the entries that are directly in it.
     Folder(Vec<ResourceEntry>),
 }
 
-/// What a folder of a package's data has.
+/// An entry of a folder of package data.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub struct ResourceEntry {

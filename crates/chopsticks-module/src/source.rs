@@ -1,20 +1,20 @@
-//! What answers the imports of agents.
+//! The trait of sources that answer the imports of agents.
 
 use std::fmt;
 
 use crate::{entry::ModuleEntry, error::ModuleError, resource::Resource};
 
-/// Answers what agents import, from wherever it likes.
+/// A source of the modules and data that agents import.
 ///
-/// Methods may block: they are called on threads for blocking work, and a tunnel waits for them only until its deadline
-/// for imports. Agents are told the [`top_level`](Self::top_level) names once for each connection and ask only for modules below
-/// these; what a host's own standard library has is never asked for.
+/// Methods may block. They are called on threads for blocking work, and a tunnel waits for them only until its deadline
+/// for imports. Agents receive the [`top_level`](Self::top_level) names once for each connection and ask only for modules below
+/// these names. They never ask for modules of their own standard library.
 pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
     /// Returns the names of the outermost modules and packages.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the source from knowing; it fails the call that made the agent connect.
+    /// Any reason why the source cannot list them. The error fails the call that made the agent connect.
     fn top_level(&self) -> Result<Vec<String>, ModuleError>;
 
     /// Returns the module called `name`, or `None` if there is none.
@@ -23,44 +23,44 @@ pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the module from being read; it becomes an `ImportError` on the host.
+    /// Any reason why the module cannot be read. The error becomes an `ImportError` on the host.
     fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError>;
 
-    /// Returns what a function in the module `name` will need, to be sent ahead of its first call. Packages come before what
-    /// is in them.
+    /// Returns the modules that a function in the module `name` will need, which are sent ahead of its first call. Packages come before the
+    /// modules in them.
     ///
-    /// By default the module and the packages around it.
+    /// By default these are the module itself and the packages around it.
     fn needed(&self, name: &str) -> Vec<ModuleEntry> {
         let ends = name.match_indices('.').map(|(at, _)| at).chain([name.len()]);
         ends.map_while(|end| self.module(&name[..end]).ok().flatten()).collect()
     }
 
-    /// Returns what a source text that is no module of this source will need, to be sent ahead of it; in the order of
-    /// [`needed`](Self::needed).
+    /// Returns the modules that a source text will need that does not belong to this source, such as a script. They are sent ahead of it, in the order
+    /// of [`needed`](Self::needed).
     ///
-    /// `source` is as in a file, in whatever encoding it declares. By default nothing: each module waits until it is asked for.
+    /// `source` is the content of a file, in the encoding that it declares. By default nothing is sent ahead, and each module is sent when an agent asks for it.
     fn needed_by_source(&self, source: &[u8]) -> Vec<ModuleEntry> {
         let _ = source;
         Vec::new()
     }
 
-    /// Returns a file or folder of the data of `package`, or `None` if it is not there or not served.
+    /// Returns a file or folder of the data of `package`, or `None` if it does not exist or is not served.
     ///
-    /// `path` has `/` between its parts and is empty for the package's own folder. Both come from the agent and can be any text: answer only for
+    /// `path` has `/` between its parts, and is empty for the package's own folder. Both names come from the agent and can be any text: answer only for
     /// what is meant to be served. By default there is no data.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the data from being read; it becomes an `OSError` on the host.
+    /// Any reason why the data cannot be read. The error becomes an `OSError` on the host.
     fn resource(&self, package: &str, path: &str) -> Result<Option<Resource>, ModuleError> {
         let _ = (package, path);
         Ok(None)
     }
 
-    /// Returns what may help whoever named a module that is not there: names like it, and where it was looked for. `None` if the
-    /// source has the module, or nothing to say.
+    /// Returns a text that helps a user who named a module that does not exist, such as similar names and the folders that were searched. Returns `None` if
+    /// the source has the module, or no advice.
     ///
-    /// It is added to the error of a call. By default there is nothing to say.
+    /// The text is added to the error of a call. By default there is none.
     fn hint(&self, name: &str) -> Option<String> {
         let _ = name;
         None

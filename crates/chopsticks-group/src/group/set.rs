@@ -8,7 +8,7 @@ use std::{
 use crate::{group::Group, target::Target};
 
 impl<T: Target> Group<T> {
-    /// Returns the targets of this group, and then those of `other` that it has not.
+    /// Returns the targets of this group, followed by the targets of `other` that are not in this group.
     #[must_use]
     pub fn union(&self, other: impl Into<Self>) -> Self {
         let names: HashSet<_> = self.names().collect();
@@ -17,28 +17,28 @@ impl<T: Target> Group<T> {
         Self::of(self.targets.iter().chain(new).cloned().collect(), self.limits.clone())
     }
 
-    /// Returns the targets of this group whose names `other` has as well.
+    /// Returns the targets of this group whose names are also in `other`.
     #[must_use]
     pub fn intersection(&self, other: impl Into<Self>) -> Self {
         let names: HashSet<_> = other.into().names().collect();
         self.retain(|target| names.contains(&target.name()))
     }
 
-    /// Returns the targets of this group whose names `other` has not.
+    /// Returns the targets of this group whose names are not in `other`.
     #[must_use]
     pub fn difference(&self, other: impl Into<Self>) -> Self {
         let names: HashSet<_> = other.into().names().collect();
         self.retain(|target| !names.contains(&target.name()))
     }
 
-    /// Returns the targets of this group whose names `other` has not, and then those of `other` whose names this one has not.
+    /// Returns the targets whose names are in only one of the two groups, those of this group first.
     #[must_use]
     pub fn symmetric_difference(&self, other: impl Into<Self>) -> Self {
         let other = other.into();
         self.difference(&other).union(other.difference(self))
     }
 
-    /// Whether a target has this name.
+    /// Returns whether a target has this name.
     pub fn contains(&self, name: &T::Name) -> bool {
         self.targets.iter().any(|target| target.name() == *name)
     }

@@ -1,4 +1,4 @@
-//! Results that come later.
+//! Results of operations in a queue.
 
 use std::{
     fmt,
@@ -14,13 +14,13 @@ use crate::{
     result::GroupResult,
 };
 
-/// The result of an operation in a [`Queue`](crate::Queue), which comes once the queue runs.
+/// The result of an operation in a [`Queue`](crate::Queue), which is available once the queue has performed it.
 ///
-/// It can be looked at ([`value`](Self::value)), awaited, and be given a callback. Cheap to clone; clones are the same result.
+/// Look at it with [`value`](Self::value), await it, or give it a callback. Clones are cheap, and are handles of the same result.
 ///
 /// # Cancel safety
 ///
-/// As a future it can be dropped at any time: the operation is the queue's.
+/// The future can be dropped at any time, because the operation belongs to the queue.
 pub struct AsyncResult<R> {
     cell: Arc<Mutex<Cell<R>>>,
 }
@@ -33,7 +33,7 @@ struct Cell<R> {
 
 type Callback<R> = Box<dyn FnOnce(&R) + Send>;
 
-/// The operation has not been done yet.
+/// Error for a result whose operation has not finished yet.
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[error("the operation is not completed")]
 #[non_exhaustive]
@@ -49,14 +49,14 @@ impl<R> AsyncResult<R> {
     ///
     /// # Errors
     ///
-    /// [`NotCompleted`] if the operation is not done.
+    /// [`NotCompleted`] if the operation has not finished.
     pub fn value(&self) -> Result<Arc<R>, NotCompleted> {
         self.cell().value.clone().ok_or(NotCompleted)
     }
 
-    /// Has `callback` called with the result: when it comes, by the task that runs the queue, or at once if it is there.
+    /// Calls `callback` with the result: at once if it is available, and otherwise in the task that runs the queue when the operation finishes.
     ///
-    /// Callbacks are called in the order in which they were given, before the queue goes on; they may add operations to it.
+    /// Callbacks are called in the order in which they were given, before the queue continues. They may add operations to the queue.
     pub fn with_callback(&self, callback: impl FnOnce(&R) + Send + 'static) -> &Self {
         let mut cell = self.cell();
         match cell.value.clone() {
