@@ -54,6 +54,8 @@ fn from_file(file: &str) -> Result<Vec<Target>, String> {
         file => (file, fs::read_to_string(file)),
     };
     let text = text.map_err(|error| format!("cannot read targets from {name}: {error}"))?;
+    // Editors of Windows put one in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines = text.lines().map(str::trim).enumerate();
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let read = |(number, line): (usize, &str)| match line.strip_prefix('@') {
@@ -122,6 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn byte_order_mark_is_passed_over() {
+        let scratch = Scratch::new();
+        scratch.write("target", "\u{feff}a=local\r\nb=local\r\n");
+        scratch.write("comment", "\u{feff}# hosts\r\na=local\r\n");
+        for (name, expected) in [("target", &["a", "b"][..]), ("comment", &["a"])] {
+            assert_eq!(hosts(&[&format!("@{}", scratch.path().join(name).display())]).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_place() {
         let scratch = Scratch::new();
         let at = |name: &str| format!("@{}", scratch.path().join(name).display());
@@ -129,12 +141,12 @@ mod tests {
         scratch.write("nested", "\n@other\n");
         scratch.write("empty", "# nothing\n");
         for (value, expected) in [
-            (at("odd"), "odd:3: 'ftp://x' is no target: `ftp://` is not known"),
+            (at("odd"), "odd:3: invalid target 'ftp://x': `ftp://` is not known"),
             (at("nested"), "nested:2: a file of targets cannot name another one"),
             (at("empty"), "there is no target"),
             (at("none"), "cannot read targets from "),
             ("@".to_owned(), "the name of a file is wanted"),
-            ("local,".to_owned(), "'' is no target: it is empty"),
+            ("local,".to_owned(), "invalid target '': it is empty"),
             ("local,local".to_owned(), "'localhost' (2 times)"),
         ] {
             let message = hosts(&[&value]).unwrap_err();

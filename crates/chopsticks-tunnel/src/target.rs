@@ -1,6 +1,12 @@
 //! Targets: hosts written as a text.
 
-use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
+};
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
@@ -24,11 +30,12 @@ use crate::{
 /// | `docker://IMAGE`, `podman://IMAGE` | a fresh container: [`Docker`], [`Podman`] |
 /// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`] |
 /// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`]; words are separated and quoted as in a shell |
-///
 /// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before: [`Via`](crate::Via) |
 ///
 /// A target behind a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`, `podman://`, `podman-exec://`, `exec:`, or to be `local:`; where such a text is
 /// meant otherwise, its `/` is written `%2F`. The tunnel's name is then made of the names of all, as in `bastion/db1/root@localhost`.
+///
+/// An IPv6 address is written as it is, with or without brackets: `fe80::1%eth0`, `[::1]`, `admin@[::1]:2222`. Behind `ssh://` the `%` of a zone is `%25`.
 ///
 /// In front of all can stand `NAME=`, the tunnel's name, and behind each but `exec:` its settings, as in
 /// `web1?python=auto&env=LANG=C`. Characters that have a meaning there are written as `%` and two hexadecimal digits.
@@ -80,9 +87,9 @@ enum Place {
     Sudo(Sudo),
 }
 
-/// A text that is no target.
+/// Error for a text that is not a target.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("'{text}' is no target: {reason}")]
+#[error("invalid target '{text}': {reason}")]
 pub struct InvalidTarget {
     text: String,
     reason: String,
@@ -263,7 +270,7 @@ type Named = (Place, String);
 fn command_place(text: &str) -> Result<Named, String> {
     let words = shlex::split(text).ok_or("a quote is not closed")?;
     let Some((program, arguments)) = words.split_first() else {
-        return Err("a program is wanted after `exec:`".to_owned());
+        return Err("missing program after `exec:`".to_owned());
     };
     if arguments.is_empty() {
         return Err(
@@ -306,13 +313,22 @@ fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
     }
     if let Some(user) = place.strip_prefix("sudo:") {
         if user.is_empty() {
-            return Err("a user is wanted after `sudo:`".to_owned());
+            return Err("missing user name after `sudo:`".to_owned());
         }
         let user = decode(user)?;
         return Ok((Place::Sudo(common!(Sudo::new(&user), settings)), format!("{user}@localhost")));
     }
     let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
-    if host.contains(':') && host.parse::<IpAddr>().is_err() {
+    if host.starts_with('[') {
+        let ssh = ssh(place, settings)?;
+        // The port belongs to the name, the brackets only without one do not.
+        let name = match place.strip_suffix(']') {
+            Some(name) => name.replacen('[', "", 1),
+            None => place.to_owned(),
+        };
+        return Ok((Place::Ssh(Box::new(ssh)), name));
+    }
+    if host.contains(':') && !is_address(host) {
         return Err(match host.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => {
                 format!("a port is given as in `ssh://{host}:{port}`")
@@ -333,19 +349,24 @@ fn ssh(authority: &str, settings: &mut Settings) -> Result<Ssh, String> {
     let (host, port) = match rest.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, port))) => (
             host,
-            port.strip_prefix(':').or(port.is_empty().then_some("")).ok_or("what follows `]` is no port")?,
+            port.strip_prefix(':')
+                .or(port.is_empty().then_some(""))
+                .ok_or("expected `:PORT` after the `]`")?,
         ),
         Some(None) => return Err("a bracket is not closed".to_owned()),
-        None if rest.parse::<IpAddr>().is_ok() => (rest, ""),
+        None if is_address(rest) => (rest, ""),
         None => rest.split_once(':').unwrap_or((rest, "")),
     };
+    if rest.starts_with('[') && !is_address(host) {
+        return Err(format!("'{host}' in brackets is not an IPv6 address"));
+    }
     check_host(host)?;
     let mut ssh = Ssh::new(host);
     if let Some(user) = user {
         ssh = ssh.user(user);
     }
     if !port.is_empty() {
-        ssh = ssh.port(port.parse().map_err(|_| format!("'{port}' is no port"))?);
+        ssh = ssh.port(port.parse().map_err(|_| format!("invalid port '{port}'"))?);
     }
     ssh_settings(ssh, settings)
 }
@@ -365,7 +386,7 @@ fn ssh_settings(mut ssh: Ssh, settings: &mut Settings) -> Result<Ssh, String> {
     }
     if let Some(seconds) = settings.take_one("connect-timeout")? {
         let seconds =
-            seconds.parse().map_err(|_| format!("`connect-timeout={seconds}` is no number of seconds"))?;
+            seconds.parse().map_err(|_| format!("`connect-timeout={seconds}` is not a number of seconds"))?;
         ssh = ssh.connect_timeout(std::time::Duration::from_secs(seconds));
     }
     if let Some(user) = settings.take_switch("sudo")? {
@@ -374,10 +395,18 @@ fn ssh_settings(mut ssh: Ssh, settings: &mut Settings) -> Result<Ssh, String> {
     Ok(common!(ssh, settings))
 }
 
+/// Whether `host` is an IP address, an IPv6 one maybe with a zone: `fe80::1%eth0`.
+fn is_address(host: &str) -> bool {
+    match host.split_once('%') {
+        Some((address, zone)) => address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty(),
+        None => host.parse::<IpAddr>().is_ok(),
+    }
+}
+
 fn check_host(host: &str) -> Result<(), String> {
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "=/\\'\"`$&|;<>(){}*!#,".contains(c);
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "=/\\'\"`$&|;<>(){}[]*!#,".contains(c);
     if host.is_empty() || host.starts_with('-') || host.contains(is_odd) {
-        return Err(format!("'{host}' is no name of a host; {ACCEPTED}"));
+        return Err(format!("invalid host name '{host}'; {ACCEPTED}"));
     }
     Ok(())
 }
@@ -393,7 +422,7 @@ macro_rules! common {
             driver = driver.current_dir(folder);
         }
         for variable in $settings.take("env")? {
-            let (name, value) = variable.split_once('=').ok_or("`env=NAME=VALUE` is wanted")?;
+            let (name, value) = variable.split_once('=').ok_or("expected `env=NAME=VALUE`")?;
             driver = driver.env(name, value);
         }
         if $settings.take_yes("site-packages")? {
@@ -500,7 +529,7 @@ impl Settings {
 }
 
 fn decode(text: &str) -> Result<String, String> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|_| "a `%` sequence is no UTF-8")?;
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| "a `%` sequence is not UTF-8")?;
     Ok(text.into_owned())
 }
 
@@ -508,9 +537,9 @@ fn decode(text: &str) -> Result<String, String> {
 const SCHEMES: [&str; 8] =
     ["docker-exec://", "docker://", "exec:", "local:", "podman-exec://", "podman://", "ssh://", "sudo:"];
 
-const ACCEPTED: &str = "accepted are `local`, `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT`, `sudo:USER`, `docker://IMAGE`, \
-                        `docker-exec://CONTAINER`, `podman://IMAGE`, `podman-exec://CONTAINER` and `exec:COMMAND`, each with \
-                        `NAME=` in front if wanted";
+const ACCEPTED: &str = "expected one of `local`, `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT`, `sudo:USER`, `docker://IMAGE`, \
+                        `docker-exec://CONTAINER`, `podman://IMAGE`, `podman-exec://CONTAINER` or `exec:COMMAND`, each with \
+                        an optional `NAME=` in front";
 
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ fn targets_come_from_files_and_stdin() {
     bench.scratch.write("root/wrong", "a=local\nb=nfs://x\n");
     let ran = bench.run("mod:same --on @wrong");
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("wrong:2: 'b=nfs://x' is no target"), "{ran:?}");
+    assert!(ran.stderr.contains("wrong:2: invalid target 'b=nfs://x'"), "{ran:?}");
 }
 
 #[test]

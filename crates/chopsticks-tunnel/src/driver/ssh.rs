@@ -176,6 +176,12 @@ impl Ssh {
         self
     }
 
+    /// Host, user and port, as `Debug` shows them.
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> (&str, String, String) {
+        (&self.host, format!("{:?}", self.user), format!("{:?}", self.port))
+    }
+
     async fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
         // No terminal, no X11: both would change the bytes or the side effects of the connection.
         let mut arguments: Vec<OsString> = vec!["-T".into(), "-x".into()];

@@ -25,6 +25,12 @@ fn each_kind_of_target_has_a_name_of_its_own_unless_one_is_given() {
         ("admin@web1.example", "admin@web1.example"),
         ("db=admin@web1?python=auto&env=A=B", "db"),
         ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("user@[::1]", "user@::1"),
+        ("user@[::1]:2222", "user@[::1]:2222"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("root@fe80::1%eth0", "root@fe80::1%eth0"),
+        ("[fe80::1%eth0]:22", "[fe80::1%eth0]:22"),
         ("ssh://web1", "web1"),
         ("ssh://admin@web1:2222/", "admin@web1:2222"),
         ("ssh://[fe80::1%25eth0]:22", "[fe80::1%eth0]:22"),
@@ -126,6 +132,21 @@ fn settings_reach_the_driver() {
 }
 
 #[test]
+fn addresses_of_version_6_reach_ssh_without_their_brackets() {
+    for (text, host, user, port) in [
+        ("[::1]", "::1", "None", "None"),
+        ("admin@[::1]:2222", "::1", r#"Some("admin")"#, "Some(2222)"),
+        ("ssh://[fe80::1%25eth0]:22", "fe80::1%eth0", "None", "Some(22)"),
+        ("[fe80::1%eth0]", "fe80::1%eth0", "None", "None"),
+        ("fe80::1%eth0", "fe80::1%eth0", "None", "None"),
+    ] {
+        let target = text.parse::<Target>().unwrap();
+        let Place::Ssh(ssh) = &target.place else { panic!("{text}") };
+        assert_eq!(ssh.parts(), (host, user.to_owned(), port.to_owned()), "{text}");
+    }
+}
+
+#[test]
 fn general_interpreter_leaves_a_special_one_alone() {
     let general = |text: &str| format!("{:?}", text.parse::<Target>().unwrap().or_python("general").place);
     for text in ["local", "web1", "sudo:u", "docker://i", "docker-exec://c", "podman://i", "podman-exec://c"]
@@ -141,37 +162,42 @@ fn general_interpreter_leaves_a_special_one_alone() {
 #[test]
 fn what_is_no_target_is_refused_with_what_is_wrong() {
     for (text, expected) in [
-        ("", "it is empty; accepted are `local`, `HOST`"),
+        ("", "it is empty; expected one of `local`, `HOST`"),
         ("=local", "no name in front"),
         ("a=", "it is empty"),
-        ("a=b=local", "'b=local' is no name of a host"),
+        ("a=b=local", "invalid host name 'b=local'"),
         ("a\x1bb=local", "control characters"),
-        ("-web1", "no name of a host"),
-        ("ssh://-oProxyCommand=x", "no name of a host"),
+        ("-web1", "invalid host name"),
+        ("ssh://-oProxyCommand=x", "invalid host name"),
         ("web1:2222", "`ssh://web1:2222`"),
-        ("http://web1", "`http://` is not known; accepted"),
-        ("shh:web1", "`shh:` is not known; accepted"),
+        ("http://web1", "`http://` is not known; expected"),
+        ("shh:web1", "`shh:` is not known; expected"),
         ("ssh://", "nothing follows `ssh://`"),
-        ("ssh://web1:port", "'port' is no port"),
+        ("ssh://web1:port", "invalid port 'port'"),
         ("ssh://[::1", "bracket is not closed"),
-        ("ssh://[::1]x", "what follows `]` is no port"),
-        ("ssh://user@", "'' is no name of a host"),
-        ("sudo:", "a user is wanted"),
+        ("ssh://[::1]x", "expected `:PORT` after the `]`"),
+        ("ssh://user@", "invalid host name ''"),
+        ("sudo:", "missing user name"),
         ("web1?pyhton=x", "the setting `pyhton` is not known"),
         ("sudo:u?network=none", "the setting `network` is not known, or not for this kind"),
         ("web1?python=a&python=b", "`python` is set twice"),
         ("web1?python", "`python` has no value"),
-        ("web1?env=LANG", "`env=NAME=VALUE` is wanted"),
+        ("web1?env=LANG", "expected `env=NAME=VALUE`"),
         ("web1?site-packages=maybe", "neither `yes` nor `no`"),
-        ("web1?connect-timeout=soon", "no number of seconds"),
-        ("web1?cwd=%ff", "no UTF-8"),
-        ("exec:", "a program is wanted"),
+        ("web1?connect-timeout=soon", "not a number of seconds"),
+        ("web1?cwd=%ff", "not UTF-8"),
+        ("exec:", "missing program"),
         ("exec:srun", "end in an interpreter"),
         ("exec:sh 'x", "a quote is not closed"),
         ("bastion/ssh://", "nothing follows `ssh://`"),
         ("bastion/sudo:root?network=none", "the setting `network` is not known, or not for this kind"),
-        ("bastion/db1", "'bastion/db1' is no name of a host"),
-        ("two words", "'two words' is no name of a host"),
+        ("bastion/db1", "invalid host name 'bastion/db1'"),
+        ("[web]", "'web' in brackets is not an IPv6 address"),
+        ("web[1-3]", "invalid host name 'web[1-3]'"),
+        ("fe80::1%", "`fe80:` is not known"),
+        ("[::1]x", "expected `:PORT`"),
+        ("[::1", "bracket is not closed"),
+        ("two words", "invalid host name 'two words'"),
     ] {
         let message = reason(text);
         assert!(message.contains(expected), "{text}: {message}");
