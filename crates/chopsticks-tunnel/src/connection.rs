@@ -1,12 +1,15 @@
 //! One connection of a tunnel: from the start of the interpreter to the end of everything that it started.
 
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Handle, Operation};
+use futures::FutureExt as _;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tracing::Instrument as _;
 
@@ -87,19 +90,30 @@ impl Connection {
             tail: tail.clone(),
             parent: parent.as_ref().map(Tunnel::downgrade).unwrap_or_default(),
         };
+        let failed = |text: String| {
+            let source = Arc::new(std::io::Error::other(text));
+            let kind = ErrorKind::Spawn { program: "a connection".to_owned(), source };
+            let hint = Hint::new("no-runtime", "a tokio runtime with time and I/O is needed");
+            let error = Error::new(&host, Phase::Spawn, kind).with_hint(Some(hint));
+            Stage::Ended(Ended { error, forced: false })
+        };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                let span = tracing::debug_span!("tunnel", %host);
-                let keeper = Keeper::new(route, config, stage, stopped, tail, before, parent);
-                drop(runtime.spawn(keeper.keep().instrument(span)));
-            }
-            Err(error) => {
-                let source = Arc::new(std::io::Error::other(error));
-                let kind = ErrorKind::Spawn { program: "a connection".to_owned(), source };
-                let hint = Hint::new("no-runtime", "a tokio runtime with time and I/O is needed");
-                let error = Error::new(&host, Phase::Spawn, kind).with_hint(Some(hint));
-                stage.send_replace(Stage::Ended(Ended { error, forced: false }));
-            }
+            Ok(runtime) => match without_timers() {
+                None => {
+                    let span = tracing::debug_span!("tunnel", %host);
+                    let keeper = Keeper::new(route, config, stage.clone(), stopped, tail, before, parent);
+                    let keep = AssertUnwindSafe(keeper.keep().instrument(span)).catch_unwind();
+                    drop(runtime.spawn(async move {
+                        if let Err(payload) = keep.await {
+                            let reason = format!("its task has panicked: {}", text_of(&*payload));
+                            let error = Error::new(&host, Phase::Close, ErrorKind::Abandoned { reason });
+                            stage.send_replace(Stage::Ended(Ended { error, forced: false }));
+                        }
+                    }));
+                }
+                Some(text) => drop(stage.send_replace(failed(text))),
+            },
+            Err(error) => drop(stage.send_replace(failed(error.to_string()))),
         }
         Arc::new(connection)
     }
@@ -115,6 +129,14 @@ impl Connection {
             // One that never was established may be about to try again.
             Stage::Open(session) => session.handle.is_established() && session.handle.is_closed(),
             Stage::Ended(_) => true,
+        }
+    }
+
+    /// Returns the error of a connection that could not even begin, as for want of a runtime.
+    pub(crate) fn check_runtime(&self) -> Result<(), Error> {
+        match &*self.stage.borrow() {
+            Stage::Ended(ended) => Err(ended.error.clone()),
+            Stage::Opening | Stage::Open(_) => Ok(()),
         }
     }
 
@@ -136,8 +158,7 @@ impl Connection {
         match stage.wait_for(|stage| !matches!(stage, Stage::Opening)).await.as_deref() {
             Ok(Stage::Open(session)) => Ok(session.clone()),
             Ok(Stage::Ended(ended)) => Err(ended.error.clone()),
-            // The runtime is shutting down.
-            Ok(Stage::Opening) | Err(_) => Err(self.closed(Phase::Spawn)),
+            Ok(Stage::Opening) | Err(_) => Err(self.abandoned(Phase::Spawn)),
         }
     }
 
@@ -150,7 +171,7 @@ impl Connection {
         match stage.wait_for(is_decided).await.as_deref() {
             Ok(Stage::Ended(ended)) => Err(ended.error.clone()),
             Ok(_) => Ok(()),
-            Err(_) => Err(self.closed(Phase::Close)),
+            Err(_) => Err(self.abandoned(Phase::Call)),
         }
     }
 
@@ -159,12 +180,14 @@ impl Connection {
         let mut stage = self.stage.clone();
         match stage.wait_for(|stage| matches!(stage, Stage::Ended(_))).await.as_deref() {
             Ok(Stage::Ended(ended)) => ended.clone(),
-            _ => Ended { error: self.closed(Phase::Close), forced: false },
+            _ => Ended { error: self.abandoned(Phase::Close), forced: false },
         }
     }
 
-    fn closed(&self, phase: Phase) -> Error {
-        Error::new(&self.host, phase, ErrorKind::Closed)
+    /// The error of a connection whose keeper went without a word.
+    fn abandoned(&self, phase: Phase) -> Error {
+        let reason = "the tokio runtime in which it was opened has ended".to_owned();
+        Error::new(&self.host, phase, ErrorKind::Abandoned { reason })
     }
 
     /// Gives the order to close.
@@ -223,6 +246,20 @@ impl Connection {
         let sent = session.serving.send_ahead(&session.handle, need).await;
         sent.map_err(|error| Error::new(&self.host, Phase::Call, ErrorKind::Codebase(error)))
     }
+}
+
+/// Returns what tokio says of the current runtime if that has no timers, without which nothing here can wait.
+///
+/// There is no other way to ask, so a panic hook sees it too.
+fn without_timers() -> Option<String> {
+    catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).err().map(|payload| text_of(&*payload))
+}
+
+/// The text of a panic.
+fn text_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a text").to_owned()
 }
 
 impl Session {

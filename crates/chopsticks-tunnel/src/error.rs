@@ -49,6 +49,13 @@ pub enum Phase {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// The task that owned the connection is gone. Each connection belongs to the tokio runtime in which it was opened, and ends with that.
+    /// The next use of the tunnel connects again.
+    #[error("the connection was abandoned: {reason}")]
+    Abandoned {
+        /// Why: the runtime has ended, or the task has panicked.
+        reason: String,
+    },
     /// The arguments cannot be encoded.
     #[error("the arguments cannot be sent")]
     Argument(#[source] Arc<dyn StdError + Send + Sync>),
@@ -230,11 +237,14 @@ impl Error {
         }
     }
 
-    /// Whether the agent went away, or broke the protocol. The next use of the tunnel connects again.
+    /// Whether the agent went away, or broke the protocol, or the runtime of the connection ended. The next use of the tunnel connects again.
     pub fn is_disconnected(&self) -> bool {
         match &self.inner.kind {
             ErrorKind::Parent(error) => error.is_disconnected(),
-            kind => matches!(kind, ErrorKind::Disconnected { .. } | ErrorKind::Protocol { .. }),
+            kind => matches!(
+                kind,
+                ErrorKind::Abandoned { .. } | ErrorKind::Disconnected { .. } | ErrorKind::Protocol { .. }
+            ),
         }
     }
 
@@ -303,6 +313,7 @@ impl ErrorKind {
     /// Returns a short fixed name for programs to tell kinds apart, such as `timeout`.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Abandoned { .. } => "abandoned",
             Self::Argument(_) => "argument",
             Self::Closed => "closed",
             Self::Codebase(_) => "codebase",

@@ -3,7 +3,11 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,7 +29,12 @@ enum Sink {
     Tracing,
 }
 
-type Callback = dyn Fn(&str, &[u8]) + Send + Sync;
+struct Callback {
+    has_panicked: AtomicBool,
+    sink: Box<Sinking>,
+}
+
+type Sinking = dyn Fn(&str, &[u8]) + Send + Sync;
 
 impl Stderr {
     /// Writes `[host] line` to the controller's own stderr. The default.
@@ -48,15 +57,17 @@ impl Stderr {
 
     /// Calls `sink` with the host's name and each line, without its newline.
     ///
-    /// It is called on a task of the runtime: it should not block.
+    /// It is called on a task of the runtime: it should not block. When it panics, that line is lost and the next one comes all the same; the first time,
+    /// a `tracing` event of level error says so.
     pub fn callback(sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
-        Self(Sink::Callback(Arc::new(sink)))
+        let has_panicked = AtomicBool::new(false);
+        Self(Sink::Callback(Arc::new(Callback { has_panicked, sink: Box::new(sink) })))
     }
 
     /// Passes a line on, or adds it to `console`.
     fn line(&self, host: &HostName, line: &[u8], console: &mut Vec<u8>) {
         match &self.0 {
-            Sink::Callback(sink) => sink(host.as_str(), line),
+            Sink::Callback(callback) => callback.call(host, line),
             Sink::Console => {
                 console.push(b'[');
                 console.extend_from_slice(host.as_str().as_bytes());
@@ -73,6 +84,16 @@ impl Stderr {
             Sink::Tracing => {
                 tracing::info!(target: "chopsticks::stderr", host = %host, "{}", String::from_utf8_lossy(line));
             }
+        }
+    }
+}
+
+impl Callback {
+    /// Calls it. If it panicked out of the reading, nobody would read on, and whatever the host writes next would fail there.
+    fn call(&self, host: &HostName, line: &[u8]) {
+        let panicked = catch_unwind(AssertUnwindSafe(|| (self.sink)(host.as_str(), line))).is_err();
+        if panicked && !self.has_panicked.swap(true, Ordering::Relaxed) {
+            tracing::error!(target: "chopsticks::stderr", %host, "the callback for stderr panicked");
         }
     }
 }
@@ -223,6 +244,21 @@ mod tests {
         let mut console = Vec::new();
         Stderr::console().line(&"web1".parse().unwrap(), b"a\x1b[31m\tb\0\r[other] c\xff\r", &mut console);
         assert_eq!(console, b"[web1] a^[[31m\tb^@^M[other] c\xff\n");
+    }
+
+    #[tokio::test]
+    async fn panic_of_a_callback_loses_its_line_alone() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Stderr::callback({
+            let seen = seen.clone();
+            move |_, line| {
+                assert!(line != b"bad");
+                seen.lock().unwrap().push(line.to_vec());
+            }
+        });
+        let host = "web1".parse().unwrap();
+        pump(&b"one\nbad\nbad\ntwo\n"[..], host, sink, Tail::default(), Hush::Nothing).await;
+        assert_eq!(*seen.lock().unwrap(), [b"one", b"two"]);
     }
 
     #[tokio::test]

@@ -281,9 +281,11 @@ impl Tunnel {
 
     async fn answer(&self, call: &Call) -> Result<Reply, Error> {
         let failed = |kind| self.error(Phase::Call, kind);
+        let connection = self.connection();
+        // A runtime without timers would panic below.
+        connection.check_runtime()?;
         let script = call.function.read_script(self.shared.config.import_timeout).await.map_err(failed)?;
         let payload = call.payload(script.as_ref()).map_err(failed)?;
-        let connection = self.connection();
         let answer = self.request(&connection, call, script, payload);
         match call.timeout.or(self.shared.config.call_timeout) {
             None => answer.await,

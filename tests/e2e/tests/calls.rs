@@ -506,3 +506,42 @@ fn program_that_never_answers_ends_with_the_runtime() {
     drop(task);
     wait_until_none(&mark);
 }
+
+#[test]
+fn call_whose_connection_belongs_to_a_runtime_that_ends_says_so() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let tunnel = tunnel(newest());
+    first.block_on(tunnel.connect()).unwrap();
+    let call = second.spawn({
+        let tunnel = tunnel.clone();
+        async move { tunnel.call::<()>("time:sleep", (1000,)).await }
+    });
+    // The next one waits for nothing that the first has to answer.
+    second.block_on(tunnel.call::<u32>("os:getpid", ())).unwrap();
+    drop(first);
+    let error =
+        second.block_on(async { tokio::time::timeout(PATIENCE, call).await }).unwrap().unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Abandoned { .. }), "{error:?}");
+    assert!(error.to_string().contains("the tokio runtime in which it was opened has ended"), "{error}");
+    assert!(error.is_disconnected());
+    second.block_on(tunnel.call::<u32>("os:getpid", ())).unwrap();
+    second.block_on(tunnel.close()).unwrap();
+}
+
+#[test]
+fn runtime_without_timers_or_io_is_an_error() {
+    let call = || Call::new("os:getpid").timeout(PATIENCE);
+    let tunnel = tunnel(newest());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let error = runtime.block_on(tunnel.call_with(call())).unwrap_err();
+    assert_eq!(error.hint().map(chopsticks::Hint::cause), Some("no-runtime"), "{error}");
+    assert!(error.report().contains("timers are disabled"), "{}", error.report());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let error = runtime.block_on(tunnel.call_with(call())).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Abandoned { .. }), "{error:?}");
+    assert!(error.to_string().contains("its task has panicked"), "{error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(tunnel.call_with(call())).unwrap();
+    runtime.block_on(tunnel.close()).unwrap();
+}
