@@ -54,7 +54,6 @@ impl<E> Failure<E> {
     }
 
     /// Returns a failure that borrows the operation's error from this one.
-    #[expect(clippy::should_implement_trait, reason = "as `Result::as_ref`, which is no `AsRef` either")]
     pub fn as_ref(&self) -> Failure<&E> {
         match self {
             Self::Dropped => Failure::Dropped,

@@ -84,7 +84,6 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
     /// let (values, failures) = result.as_ref().split();
     /// # }
     /// ```
-    #[expect(clippy::should_implement_trait, reason = "as `Option::as_ref`, which is no `AsRef` either")]
     pub fn as_ref(&self) -> GroupResult<&N, &V, &E> {
         GroupResult::new(self.iter().map(|(name, outcome)| (name, outcome.as_ref().map_err(Failure::as_ref))))
     }
