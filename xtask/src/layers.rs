@@ -27,6 +27,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-module", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-importer", below: &["chopsticks-module"], in_tests: &[] },
+    Layer { name: "chopsticks-driver", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-files", below: &["chopsticks-transport"], in_tests: &[] },
     Layer {
         name: "chopsticks-tunnel",
@@ -35,6 +36,7 @@ const LAYERS: &[Layer] = &[
             "chopsticks-pencode",
             "chopsticks-agent",
             "chopsticks-module",
+            "chopsticks-driver",
             "chopsticks-files",
         ],
         in_tests: &[],
@@ -48,6 +50,8 @@ const LAYERS: &[Layer] = &[
             "chopsticks-module",
             "chopsticks-importer",
             "chopsticks-agent",
+            "chopsticks-driver",
+            "chopsticks-files",
             "chopsticks-tunnel",
         ],
         in_tests: &[],
@@ -71,6 +75,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     // Processes and hosts are the tunnel's.
     ("chopsticks-transport", &["libc", "rustix", "async-trait"]),
     ("chopsticks-module", &["tokio", "tokio-util", "futures", "libc", "rustix", "async-trait"]),
+    // Programs are started; nothing is said over their pipes.
+    ("chopsticks-driver", &["bytes", "serde", "tokio-util", "futures"]),
     // Files are read and written by threads; no process is started, and no value is encoded.
     ("chopsticks-files", &["async-trait", "serde", "futures"]),
     // What a group does to its targets is the affair of whoever makes the operations.

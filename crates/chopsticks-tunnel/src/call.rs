@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chopsticks_driver::HostName;
 use chopsticks_pencode::{
     Container, Graph, GraphBuilder,
     marshal::{self, DecodeErrorKind, EncodeError, Writer},
@@ -24,7 +25,6 @@ use serde::{
 use crate::{
     args::Args,
     error::{Error, ErrorKind, Phase},
-    host::HostName,
     serving::Need,
 };
 

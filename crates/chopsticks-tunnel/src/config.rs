@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use chopsticks_driver::AgentOptions;
 use chopsticks_transport::TransportConfig;
 
-use crate::{module::ModuleSource, options::AgentOptions, serving::Common, stderr::Stderr};
+use crate::{module::ModuleSource, serving::Common, stderr::Stderr};
 
 /// Deadlines, limits and helpers of a tunnel.
 ///

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chopsticks_driver::{Hint, HostName, Known};
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Handle, Operation};
 use futures::FutureExt as _;
@@ -16,10 +17,7 @@ use tracing::Instrument as _;
 use crate::{
     config::TunnelConfig,
     error::{Error, ErrorKind, Phase},
-    hint::Hint,
-    host::HostName,
     keeper::Keeper,
-    launcher::Known,
     route::Route,
     serving::{Need, Serving},
     stderr::Tail,

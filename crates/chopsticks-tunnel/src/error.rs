@@ -2,14 +2,11 @@
 
 use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
+use chopsticks_driver::{Hint, HostName, hint};
 use chopsticks_transport::TransportError;
 use thiserror::Error;
 
-use crate::{
-    file::Side,
-    hint::{self, Hint},
-    host::HostName,
-};
+use crate::file::Side;
 
 /// Something went wrong on a host.
 ///

@@ -3,6 +3,10 @@
 use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use chopsticks_driver::{
+    AgentCommand, CleanUp, Hint, HostName, Link, LinkParts, Process, SpawnError, Symptoms, hint,
+    pacing::{self, Gate, Turn},
+};
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Handle, StartOptions, Transport, TransportError, TransportErrorKind};
 use tokio::{
@@ -14,16 +18,12 @@ use tokio::{
 use crate::{
     config::TunnelConfig,
     connection::{Ended, Session, Stage},
-    driver::AgentCommand,
     error::{Error, ErrorKind, Phase},
-    hint::{self, Hint, Symptoms},
-    host::HostName,
-    pacing::{self, Gate, Turn},
-    process::{CleanUp, Link, Process, SpawnError},
     relay::FarSide,
     room,
     route::Route,
     serving::Serving,
+    start,
     stderr::{self, Tail},
     tunnel::{AgentInfo, Tunnel},
 };
@@ -214,7 +214,7 @@ impl Keeper {
 
     /// Starts the interpreter, sends the agent, and opens the connection to those who wait for it.
     async fn start(&mut self, patience: Duration) -> Result<Running, Error> {
-        let Link { stdin, stdout, stderr, process, clean_up } = self.spawn().await?;
+        let LinkParts { stdin, stdout, stderr, process, clean_up, .. } = self.spawn().await?.into_parts();
         let begun = Instant::now();
         let hush = if self.destination().is_some() { stderr::Hush::Refusals } else { stderr::Hush::Nothing };
         let (host, sink, tail) = (self.host.clone(), self.config.stderr.clone(), self.tail.clone());
@@ -223,8 +223,7 @@ impl Keeper {
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
         let mut hosts = self.parent.as_ref().map(Tunnel::hosts).unwrap_or_default();
         hosts.push(self.host.to_string());
-        let options = options
-            .encode(&hosts, self.config.depth_limit_in_force())
+        let options = start::encode(&options, &hosts, self.config.depth_limit_in_force())
             .map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
         let start =
             StartOptions::new().preamble(Bytes::from_static(chopsticks_agent::PACKED)).options(options);
@@ -253,7 +252,9 @@ impl Keeper {
     }
 
     async fn spawn(&mut self) -> Result<Link, Error> {
-        let mut command = AgentCommand::new();
+        // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
+        // No variables of Python: a `PYTHONPATH` would come before both.
+        let mut command = AgentCommand::new(["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE]);
         if let Some(parent) = &self.parent {
             command = command.by(Arc::new(FarSide::new(parent.clone())));
         }
@@ -263,7 +264,7 @@ impl Keeper {
             biased;
             _ = self.stopped.recv() => Err(error(ErrorKind::Closed)),
             opened = timeout(after, self.route.driver.open(&command)) => match opened {
-                Ok(Ok(link)) if command.is_here() || link.process.is_launched() => Ok(link),
+                Ok(Ok(link)) if command.is_here() || link.is_launched() => Ok(link),
                 Ok(Ok(_)) => {
                     let text =
                         "the driver cannot go through another tunnel: it does not use `AgentCommand::spawn`";
@@ -342,7 +343,7 @@ impl Keeper {
             Cause::Stopped { .. } => None,
             _ if is_established => hint::of_loss(&stderr),
             _ => {
-                let symptoms = Symptoms { status, stderr: &stderr, noise: &beginning };
+                let symptoms = Symptoms::new(status, &stderr, &beginning);
                 self.route.driver.hint(&symptoms).or_else(|| hint::of_failed_start(&symptoms))
             }
         };
@@ -417,7 +418,7 @@ fn not_spawned(error: io::Error, parent: Option<&Tunnel>) -> (ErrorKind, Option<
         Err(error) => error,
     };
     let (program, source) = match error.downcast::<SpawnError>() {
-        Ok(SpawnError { program, source }) => (program, source),
+        Ok(error) => error.into_parts(),
         Err(error) => ("the interpreter".to_owned(), error),
     };
     let hint = hint::of_failed_spawn(&source, parent.map(|parent| parent.host().as_str()));

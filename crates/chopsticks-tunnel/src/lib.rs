@@ -28,55 +28,43 @@
 //! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
 //! * [`Error`], [`ErrorKind`], [`Phase`], [`Hint`]: what went wrong, on which host, in which phase.
 //!
-//! Groups and queues are not here, and neither is where modules come from.
+//! The drivers, and what goes with them, are those of `chopsticks-driver`. Groups and queues are not here, and neither is where modules come from.
 
 mod args;
 mod call;
 mod config;
 mod connection;
-mod driver;
 mod error;
 mod file;
-mod hint;
-mod host;
-mod interpreter;
 mod keeper;
-mod launcher;
 mod library;
 mod module;
-mod options;
-mod pacing;
-mod process;
-mod quote;
 mod reader;
 mod relay;
 mod room;
 mod route;
 mod serving;
+mod start;
 mod stderr;
 mod target;
 mod tunnel;
 
 pub use args::Args;
+pub use chopsticks_driver::{
+    AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, Docker, DockerEngine,
+    DockerExec, Driver, Engine, Hint, HostName, Interpreter, InvalidHostName, InvalidTarget, Known, Launcher,
+    Link, Local, Podman, PodmanEngine, PodmanExec, Program, Ssh, Sudo, Symptoms,
+};
+
 pub use call::{Call, Function, Ignored, Reply};
 pub use config::TunnelConfig;
-pub use driver::{
-    AgentCommand, Attached, Command, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Driver,
-    Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
-};
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use file::{Fetch, Progress, Put, Side, Transferred, TransferredFolder};
-pub use hint::{Hint, Symptoms};
-pub use host::{HostName, InvalidHostName};
-pub use interpreter::Interpreter;
-pub use launcher::{Known, Launcher, Program};
 pub use module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
-pub use options::AgentOptions;
-pub use process::Link;
 pub use room::Room;
 pub use route::{Route, Via};
 pub use stderr::Stderr;
-pub use target::{InvalidTarget, Target};
+pub use target::Target;
 pub use tunnel::{AgentInfo, Tunnel};

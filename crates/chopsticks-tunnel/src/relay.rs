@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 
+use chopsticks_driver::{Known, Launcher, Link, LinkParts, Program, SpawnError, missing_folder};
 use chopsticks_pencode::marshal::{self, EncodeError, Writer};
 use chopsticks_transport::{
     Format, Operation, Order, Outcome, Reply, Request, RequestOptions, StreamReader, StreamWriter,
@@ -23,8 +24,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::{
     connection::{Connection, Session},
-    launcher::{Known, Launcher, Program},
-    process::{Link, Process, SpawnError, missing_folder},
     tunnel::Tunnel,
 };
 
@@ -99,12 +98,12 @@ async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) ->
     let stderr = Stderr { reader: errors.reader().map_err(failed)?, _request: errors };
     let program = command.get_program().to_string_lossy().into_owned();
     let relayed = Relayed { program, connection: connection.clone(), session, state: State::Runs(request) };
-    Ok(Link::of(stdin, stdout, stderr, Process::Launched(Box::new(relayed))))
+    Ok(Link::launched(stdin, stdout, stderr, relayed))
 }
 
 /// Runs a program to its end, with nothing on its stdin.
 async fn output(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Output> {
-    let Link { stdin, stdout, stderr, mut process, .. } = spawn(connection, command).await?;
+    let LinkParts { stdin, stdout, stderr, mut process, .. } = spawn(connection, command).await?.into_parts();
     drop(stdin);
     let read = async |stream: Box<dyn AsyncRead + Send + Unpin>| {
         let mut text = Vec::new();
@@ -211,7 +210,7 @@ impl Relayed {
             number => (path, io::Error::from_raw_os_error(number)),
         };
         let program = if program.is_empty() { self.program.clone() } else { program };
-        Err(Arc::new(io::Error::new(source.kind(), SpawnError { program, source })))
+        Err(Arc::new(io::Error::new(source.kind(), SpawnError::new(program, source))))
     }
 }
 

@@ -5,12 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{
-    driver::Driver,
-    host::HostName,
-    options::AgentOptions,
-    tunnel::{Tunnel, WeakTunnel},
-};
+use crate::tunnel::{Tunnel, WeakTunnel};
+use chopsticks_driver::{AgentOptions, Driver, HostName};
 
 /// How a tunnel's agent is reached: a driver, which says what is started, and where that is started.
 ///

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use chopsticks_driver::HostName;
 use chopsticks_pencode::marshal::{self, EncodeError, Writer};
 use chopsticks_transport::{Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation};
 use tokio::{
@@ -18,7 +19,6 @@ use tokio::{
 
 use crate::{
     config::TunnelConfig,
-    host::HostName,
     library::Modules,
     module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Notices, Resource, ResourceKind},
     reader,

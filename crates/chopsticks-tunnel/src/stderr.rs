@@ -10,9 +10,8 @@ use std::{
     },
 };
 
+use chopsticks_driver::{HostName, hint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-
-use crate::{hint, host::HostName};
 
 /// What is done with each line that an agent's side writes to stderr.
 ///

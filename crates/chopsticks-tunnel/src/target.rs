@@ -1,21 +1,11 @@
-//! Targets: hosts written as a text.
+//! Tunnels to hosts that are written as a text.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    str::FromStr,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
 
-use percent_encoding::percent_decode_str;
-use thiserror::Error;
+use chopsticks_driver::{Address, HostName, Interpreter, InvalidTarget};
 
 use crate::{
     config::TunnelConfig,
-    driver::{Command, Docker, DockerExec, Driver, Local, Podman, PodmanExec, Ssh, Sudo},
-    host::{HostName, InvalidHostName},
-    interpreter::Interpreter,
     route::{Route, SharedParent},
     tunnel::Tunnel,
 };
@@ -24,12 +14,12 @@ use crate::{
 ///
 /// | text | what it reaches |
 /// |---|---|
-/// | `local` | a subprocess: [`Local`] |
-/// | `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT` | another host: [`Ssh`] |
-/// | `sudo:USER` | another user here: [`Sudo`] |
-/// | `docker://IMAGE`, `podman://IMAGE` | a fresh container: [`Docker`], [`Podman`] |
-/// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`] |
-/// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`]; words are separated and quoted as in a shell |
+/// | `local` | a subprocess: [`Local`](crate::Local) |
+/// | `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT` | another host: [`Ssh`](crate::Ssh) |
+/// | `sudo:USER` | another user here: [`Sudo`](crate::Sudo) |
+/// | `docker://IMAGE`, `podman://IMAGE` | a fresh container: [`Docker`](crate::Docker), [`Podman`](crate::Podman) |
+/// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`](crate::Docker::attach) |
+/// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`](crate::Command); words are separated and quoted as in a shell |
 /// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before: [`Via`](crate::Via) |
 ///
 /// A target behind a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`, `podman://`, `podman-exec://`, `exec:`, or to be `local:`; where such a text is
@@ -44,9 +34,9 @@ use crate::{
 /// |---|---|---|
 /// | `python` | all | path or name of the interpreter, or `auto` |
 /// | `cwd`, `env`, `site-packages` | all | a folder, `NAME=VALUE`, `yes` |
-/// | `config`, `identity`, `jump`, `sudo`, `option` | ssh | as the methods of [`Ssh`]; `sudo` alone is root |
+/// | `config`, `identity`, `jump`, `sudo`, `option` | ssh | as the methods of [`Ssh`](crate::Ssh); `sudo` alone is root |
 /// | `connect-timeout` | ssh | seconds |
-/// | `name`, `network`, `volume`, `user`, `workdir`, `arg` | containers | as the methods of [`Docker`] |
+/// | `name`, `network`, `volume`, `user`, `workdir`, `arg` | containers | as the methods of [`Docker`](crate::Docker) |
 ///
 /// ```
 /// use chopsticks_tunnel::{Target, TunnelConfig};
@@ -57,59 +47,18 @@ use crate::{
 /// # Ok::<(), chopsticks_tunnel::InvalidTarget>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Target {
-    text: String,
-    host: HostName,
-    /// What leads there, outermost first.
-    hops: Vec<Hop>,
-    place: Place,
-}
-
-/// What a target goes through.
-#[derive(Clone, Debug)]
-struct Hop {
-    /// As it was written, with all in front of it.
-    text: String,
-    host: HostName,
-    place: Place,
-}
-
-/// The driver that a target stands for.
-#[derive(Clone, Debug)]
-enum Place {
-    Command(Command),
-    Docker(Box<Docker>),
-    DockerExec(DockerExec),
-    Local(Local),
-    Podman(Box<Podman>),
-    PodmanExec(PodmanExec),
-    Ssh(Box<Ssh>),
-    Sudo(Sudo),
-}
-
-/// Error for a text that is not a target.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("invalid target '{text}': {reason}")]
-pub struct InvalidTarget {
-    text: String,
-    reason: String,
-}
+pub struct Target(Address);
 
 impl Target {
     /// Returns the name that its tunnel has.
     pub fn host(&self) -> &HostName {
-        &self.host
+        self.0.host()
     }
 
     /// Sets the interpreter, unless the text has set one.
     #[must_use]
-    pub fn or_python(mut self, interpreter: impl Into<Interpreter>) -> Self {
-        let python = interpreter.into();
-        self.place = self.place.or_python(&python);
-        for hop in &mut self.hops {
-            hop.place = hop.place.clone().or_python(&python);
-        }
-        self
+    pub fn or_python(self, interpreter: impl Into<Interpreter>) -> Self {
+        Self(self.0.or_python(interpreter))
     }
 
     /// Makes a tunnel to it, which is not connected yet.
@@ -129,52 +78,18 @@ impl Target {
         parents: &mut HashMap<String, Arc<SharedParent>>,
     ) -> Tunnel {
         let mut parent = None;
-        for hop in &self.hops {
+        for hop in self.0.hops() {
             let made = || {
                 // Folder and variables are meant for where functions are called.
                 let config = config.clone().without_options();
-                let (hop, above) = (hop.clone(), parent.take());
+                let (driver, above) = (hop.driver(), parent.take());
                 Arc::new(SharedParent::new(move || {
-                    Tunnel::with_config(
-                        Route::shared(hop.place.driver(&hop.host), above.clone()),
-                        config.clone(),
-                    )
+                    Tunnel::with_config(Route::shared(driver.clone(), above.clone()), config.clone())
                 }))
             };
-            parent = Some(parents.entry(hop.text.clone()).or_insert_with(made).clone());
+            parent = Some(parents.entry(hop.text().to_owned()).or_insert_with(made).clone());
         }
-        Tunnel::with_config(Route::shared(self.place.driver(&self.host), parent), config)
-    }
-}
-
-impl Place {
-    fn or_python(self, python: &Interpreter) -> Self {
-        match self {
-            // Words that end in an interpreter say which.
-            Self::Command(driver) if !driver.has_place() => Self::Command(driver),
-            Self::Command(driver) => Self::Command(driver.or_python(python)),
-            Self::Docker(driver) => Self::Docker(Box::new(driver.or_python(python))),
-            Self::DockerExec(driver) => Self::DockerExec(driver.or_python(python)),
-            Self::Local(driver) => Self::Local(driver.or_python(python)),
-            Self::Podman(driver) => Self::Podman(Box::new(driver.or_python(python))),
-            Self::PodmanExec(driver) => Self::PodmanExec(driver.or_python(python)),
-            Self::Ssh(driver) => Self::Ssh(Box::new(driver.or_python(python))),
-            Self::Sudo(driver) => Self::Sudo(driver.or_python(python)),
-        }
-    }
-
-    /// The driver, named `name`.
-    fn driver(&self, name: &HostName) -> Arc<dyn Driver> {
-        match self.clone() {
-            Self::Command(driver) => Arc::new(driver.name(name)),
-            Self::Docker(driver) => Arc::new(driver.name(name)),
-            Self::DockerExec(driver) => Arc::new(driver.name(name)),
-            Self::Local(driver) => Arc::new(driver.name(name)),
-            Self::Podman(driver) => Arc::new(driver.name(name)),
-            Self::PodmanExec(driver) => Arc::new(driver.name(name)),
-            Self::Ssh(driver) => Arc::new(driver.name(name)),
-            Self::Sudo(driver) => Arc::new(driver.name(name)),
-        }
+        Tunnel::with_config(Route::shared(self.0.driver(), parent), config)
     }
 }
 
@@ -188,358 +103,31 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let text = text.to_owned();
-        match parse(&text) {
-            Ok((host, hops, place)) => Ok(Self { text, host, hops, place }),
-            Err(reason) => Err(InvalidTarget { text, reason }),
-        }
+        text.parse().map(Self)
     }
 }
 
 /// The text, as it was given.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        self.0.fmt(f)
     }
 }
-
-fn parse(text: &str) -> Result<(HostName, Vec<Hop>, Place), String> {
-    // A name cannot have what stands in a place before a setting does.
-    let (name, text) = match text.split_once('=') {
-        Some((name, text)) if !name.contains([':', '/', '?', '@']) => (Some(name), text),
-        _ => (None, text),
-    };
-    if name == Some("") {
-        return Err("there is no name in front of the `=`".to_owned());
-    }
-    let ends = ends_of_hops(text);
-    let mut hops = Vec::new();
-    let (mut begin, mut names) = (0, String::new());
-    for end in ends {
-        let (place, default) = one(&text[begin..end])?;
-        names.push_str(&default);
-        hops.push(Hop { text: text[..end].to_owned(), host: named(&names)?, place });
-        names.push('/');
-        begin = end + 1;
-    }
-    let (place, default) = one(&text[begin..])?;
-    let host = named(name.unwrap_or(&(names + &default)))?;
-    Ok((host, hops, place))
-}
-
-/// Where a `/` ends a target that others go through.
-fn ends_of_hops(text: &str) -> Vec<usize> {
-    let (mut ends, mut begin) = (Vec::new(), 0);
-    for (at, _) in text.match_indices('/') {
-        // What follows `exec:` may be anything.
-        if text[begin..].starts_with("exec:") {
-            break;
-        }
-        let is_end = at > begin && SCHEMES.iter().any(|scheme| text[at + 1..].starts_with(scheme));
-        // Not the second of the two in `ssh://`.
-        if is_end && !text[begin..at].ends_with(":/") {
-            ends.push(at);
-            begin = at + 1;
-        }
-    }
-    ends
-}
-
-/// Reads one target of those between which a `/` stands.
-fn one(text: &str) -> Result<Named, String> {
-    if let Some(command) = text.strip_prefix("exec:") {
-        return command_place(command);
-    }
-    let (place, query) = text.split_once('?').unwrap_or((text, ""));
-    let mut settings = Settings::parse(query)?;
-    let named = match place.split_once("://") {
-        Some((scheme, rest)) => schemed(scheme, rest, &mut settings)?,
-        None => bare(place, &mut settings)?,
-    };
-    settings.finish()?;
-    Ok(named)
-}
-
-fn named(name: &str) -> Result<HostName, String> {
-    name.parse().map_err(|error: InvalidHostName| error.to_string())
-}
-
-/// A place, and the name that it has by default.
-type Named = (Place, String);
-
-fn command_place(text: &str) -> Result<Named, String> {
-    let words = shlex::split(text).ok_or("a quote is not closed")?;
-    let Some((program, arguments)) = words.split_first() else {
-        return Err("missing program after `exec:`".to_owned());
-    };
-    if arguments.is_empty() {
-        return Err(
-            "what follows `exec:` is to end in an interpreter, or to have `{}` where a shell line goes"
-                .to_owned(),
-        );
-    }
-    let command = Command::new(program).args(arguments);
-    Ok((Place::Command(command), program.rsplit('/').next().unwrap_or(program).to_owned()))
-}
-
-fn schemed(scheme: &str, rest: &str, settings: &mut Settings) -> Result<Named, String> {
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    if rest.is_empty() {
-        return Err(format!("nothing follows `{scheme}://`"));
-    }
-    let rest = decode(rest)?;
-    Ok(match scheme {
-        "ssh" => (Place::Ssh(Box::new(ssh(&rest, settings)?)), rest),
-        "docker" => {
-            let (docker, name) = fresh!(Docker, &rest, settings);
-            (Place::Docker(Box::new(docker)), name)
-        }
-        "podman" => {
-            let (podman, name) = fresh!(Podman, &rest, settings);
-            (Place::Podman(Box::new(podman)), name)
-        }
-        "docker-exec" => (Place::DockerExec(attached!(Docker, &rest, settings)), rest),
-        "podman-exec" => (Place::PodmanExec(attached!(Podman, &rest, settings)), rest),
-        _ => return Err(format!("`{scheme}://` is not known; {ACCEPTED}")),
-    })
-}
-
-fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
-    if place.is_empty() {
-        return Err(format!("it is empty; {ACCEPTED}"));
-    }
-    if place == "local" || place == "local:" {
-        return Ok((Place::Local(common!(Local::new(), settings)), "localhost".to_owned()));
-    }
-    if let Some(user) = place.strip_prefix("sudo:") {
-        if user.is_empty() {
-            return Err("missing user name after `sudo:`".to_owned());
-        }
-        let user = decode(user)?;
-        return Ok((Place::Sudo(common!(Sudo::new(&user), settings)), format!("{user}@localhost")));
-    }
-    let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
-    if host.starts_with('[') {
-        let ssh = ssh(place, settings)?;
-        // The port belongs to the name, the brackets only without one do not.
-        let name = match place.strip_suffix(']') {
-            Some(name) => name.replacen('[', "", 1),
-            None => place.to_owned(),
-        };
-        return Ok((Place::Ssh(Box::new(ssh)), name));
-    }
-    if host.contains(':') && !is_address(host) {
-        return Err(match host.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() => {
-                format!("a port is given as in `ssh://{host}:{port}`")
-            }
-            _ => format!("`{}:` is not known; {ACCEPTED}", place.split(':').next().unwrap_or_default()),
-        });
-    }
-    check_host(host)?;
-    Ok((Place::Ssh(Box::new(ssh_settings(Ssh::new(place), settings)?)), place.to_owned()))
-}
-
-/// Reads `USER@HOST:PORT`; an IPv6 address is in brackets.
-fn ssh(authority: &str, settings: &mut Settings) -> Result<Ssh, String> {
-    let (user, rest) = match authority.rsplit_once('@') {
-        Some((user, rest)) => (Some(user), rest),
-        None => (None, authority),
-    };
-    let (host, port) = match rest.strip_prefix('[').map(|rest| rest.split_once(']')) {
-        Some(Some((host, port))) => (
-            host,
-            port.strip_prefix(':')
-                .or(port.is_empty().then_some(""))
-                .ok_or("expected `:PORT` after the `]`")?,
-        ),
-        Some(None) => return Err("a bracket is not closed".to_owned()),
-        None if is_address(rest) => (rest, ""),
-        None => rest.split_once(':').unwrap_or((rest, "")),
-    };
-    if rest.starts_with('[') && !is_address(host) {
-        return Err(format!("'{host}' in brackets is not an IPv6 address"));
-    }
-    check_host(host)?;
-    let mut ssh = Ssh::new(host);
-    if let Some(user) = user {
-        ssh = ssh.user(user);
-    }
-    if !port.is_empty() {
-        ssh = ssh.port(port.parse().map_err(|_| format!("invalid port '{port}'"))?);
-    }
-    ssh_settings(ssh, settings)
-}
-
-fn ssh_settings(mut ssh: Ssh, settings: &mut Settings) -> Result<Ssh, String> {
-    for file in settings.take("identity")? {
-        ssh = ssh.identity_file(file);
-    }
-    for option in settings.take("option")? {
-        ssh = ssh.option(option);
-    }
-    if let Some(file) = settings.take_one("config")? {
-        ssh = ssh.config_file(file);
-    }
-    if let Some(hosts) = settings.take_one("jump")? {
-        ssh = ssh.jump(hosts);
-    }
-    if let Some(seconds) = settings.take_one("connect-timeout")? {
-        let seconds =
-            seconds.parse().map_err(|_| format!("`connect-timeout={seconds}` is not a number of seconds"))?;
-        ssh = ssh.connect_timeout(std::time::Duration::from_secs(seconds));
-    }
-    if let Some(user) = settings.take_switch("sudo")? {
-        ssh = if user.is_empty() { ssh.sudo() } else { ssh.sudo_user(user) };
-    }
-    Ok(common!(ssh, settings))
-}
-
-/// Whether `host` is an IP address, an IPv6 one maybe with a zone: `fe80::1%eth0`.
-fn is_address(host: &str) -> bool {
-    match host.split_once('%') {
-        Some((address, zone)) => address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty(),
-        None => host.parse::<IpAddr>().is_ok(),
-    }
-}
-
-fn check_host(host: &str) -> Result<(), String> {
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "=/\\'\"`$&|;<>(){}[]*!#,".contains(c);
-    if host.is_empty() || host.starts_with('-') || host.contains(is_odd) {
-        return Err(format!("invalid host name '{host}'; {ACCEPTED}"));
-    }
-    Ok(())
-}
-
-/// Sets what every driver has.
-macro_rules! common {
-    ($driver:expr, $settings:expr) => {{
-        let mut driver = $driver;
-        if let Some(python) = $settings.take_one("python")? {
-            driver = driver.python(python);
-        }
-        if let Some(folder) = $settings.take_one("cwd")? {
-            driver = driver.current_dir(folder);
-        }
-        for variable in $settings.take("env")? {
-            let (name, value) = variable.split_once('=').ok_or("expected `env=NAME=VALUE`")?;
-            driver = driver.env(name, value);
-        }
-        if $settings.take_yes("site-packages")? {
-            driver = driver.with_site_packages();
-        }
-        driver
-    }};
-}
-use common;
-
-/// Sets what containers have, fresh or not.
-macro_rules! container {
-    ($driver:expr, $settings:expr) => {{
-        let mut driver = common!($driver, $settings);
-        if let Some(user) = $settings.take_one("user")? {
-            driver = driver.user(user);
-        }
-        if let Some(folder) = $settings.take_one("workdir")? {
-            driver = driver.workdir(folder);
-        }
-        driver.args($settings.take("arg")?)
-    }};
-}
-use container;
-
-macro_rules! attached {
-    ($type:ident, $container:expr, $settings:expr) => {
-        container!($type::attach($container), $settings)
-    };
-}
-use attached;
-
-/// Makes a fresh container and tells its name.
-macro_rules! fresh {
-    ($type:ident, $image:expr, $settings:expr) => {{
-        let image = $image;
-        let (driver, name) = match $settings.take_one("name")? {
-            Some(name) => ($type::new(&name).image(image), name),
-            None => ($type::of_image(image), image.to_owned()),
-        };
-        let mut driver = container!(driver, $settings);
-        if let Some(network) = $settings.take_one("network")? {
-            driver = driver.network(network);
-        }
-        for volume in $settings.take("volume")? {
-            driver = driver.volume(volume);
-        }
-        (driver, name)
-    }};
-}
-use fresh;
-
-/// The settings behind the `?`.
-struct Settings(Vec<(String, Option<String>)>);
-
-impl Settings {
-    fn parse(query: &str) -> Result<Self, String> {
-        let parts = query.split('&').filter(|part| !part.is_empty());
-        let read = |part: &str| match part.split_once('=') {
-            Some((key, value)) => Ok((decode(key)?, Some(decode(value)?))),
-            None => Ok((decode(part)?, None)),
-        };
-        parts.map(read).collect::<Result<_, String>>().map(Self)
-    }
-
-    /// All values of `key`, each of which must have one.
-    fn take(&mut self, key: &str) -> Result<Vec<String>, String> {
-        let taken: Vec<_> = self.0.extract_if(.., |(name, _)| name == key).collect();
-        taken.into_iter().map(|(_, value)| value.ok_or_else(|| format!("`{key}` has no value"))).collect()
-    }
-
-    fn take_one(&mut self, key: &str) -> Result<Option<String>, String> {
-        let mut values = self.take(key)?;
-        let last = values.pop();
-        if values.is_empty() { Ok(last) } else { Err(format!("`{key}` is set twice")) }
-    }
-
-    /// The value of a setting that may stand alone, and is empty then.
-    fn take_switch(&mut self, key: &str) -> Result<Option<String>, String> {
-        for (name, value) in &mut self.0 {
-            if name == key {
-                value.get_or_insert_default();
-            }
-        }
-        self.take_one(key)
-    }
-
-    fn take_yes(&mut self, key: &str) -> Result<bool, String> {
-        match self.take_switch(key)?.as_deref() {
-            None | Some("no") => Ok(false),
-            Some("" | "yes") => Ok(true),
-            Some(value) => Err(format!("`{key}={value}` is neither `yes` nor `no`")),
-        }
-    }
-
-    fn finish(self) -> Result<(), String> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((key, _)) => {
-                Err(format!("the setting `{key}` is not known, or not for this kind of target"))
-            }
-        }
-    }
-}
-
-fn decode(text: &str) -> Result<String, String> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|_| "a `%` sequence is not UTF-8")?;
-    Ok(text.into_owned())
-}
-
-/// What a target begins with that is reached through another.
-const SCHEMES: [&str; 8] =
-    ["docker-exec://", "docker://", "exec:", "local:", "podman-exec://", "podman://", "ssh://", "sudo:"];
-
-const ACCEPTED: &str = "expected one of `local`, `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT`, `sudo:USER`, `docker://IMAGE`, \
-                        `docker-exec://CONTAINER`, `podman://IMAGE`, `podman-exec://CONTAINER` or `exec:COMMAND`, each with \
-                        an optional `NAME=` in front";
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnels_through_one_target_have_one_destination() {
+        let texts =
+            ["bastion/ssh://db1", "bastion/ssh://db2/sudo:root", "ssh://other/ssh://db1", "local/local:"];
+        let targets: Vec<Target> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        let tunnels = Target::tunnels(&targets, &TunnelConfig::default());
+        let destinations: Vec<_> = tunnels.iter().map(|tunnel| tunnel.destination().unwrap()).collect();
+        assert_eq!(destinations[0], destinations[1]);
+        assert_ne!(destinations[0], destinations[2]);
+        assert_eq!(destinations[3], "localhost");
+        assert_eq!(tunnels[1].parent().unwrap().hosts(), ["bastion", "bastion/db2"]);
+    }
+}

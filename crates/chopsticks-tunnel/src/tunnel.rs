@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chopsticks_driver::{Driver, HostName, InvalidTarget};
 use chopsticks_pencode::marshal;
 use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -18,12 +19,10 @@ use crate::{
     call::{Call, Function, Reply, Script},
     config::TunnelConfig,
     connection::{Connection, Session, Stage},
-    driver::Driver,
     error::{Error, ErrorKind, Phase, RemoteException},
-    host::HostName,
     room::{self, Room},
     route::Route,
-    target::{InvalidTarget, Target},
+    target::Target,
 };
 
 /// A host on which functions can be called.

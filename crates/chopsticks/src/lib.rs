@@ -32,7 +32,7 @@
 //! * [`facts`], [`helpers`]: what there is to know of a host, and programs that run there.
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
-//! * [`pencode`], [`transport`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
+//! * [`pencode`], [`transport`], [`driver`], [`files`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
 //!
 //! This crate composes the layers and has no logic of its own.
 
@@ -47,6 +47,10 @@ mod template;
 pub use async_trait::async_trait;
 #[doc(inline)]
 pub use chopsticks_agent as agent;
+#[doc(inline)]
+pub use chopsticks_driver as driver;
+#[doc(inline)]
+pub use chopsticks_files as files;
 #[doc(inline)]
 pub use chopsticks_group as scheduling;
 pub use chopsticks_group::{

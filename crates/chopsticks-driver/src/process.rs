@@ -12,19 +12,32 @@ use tokio::{
 use crate::launcher::Program;
 
 /// A started interpreter: its process, if that is the controller's child, and its stdin, stdout and stderr.
-pub struct Link {
-    pub(crate) stdin: Box<dyn AsyncWrite + Send + Unpin>,
-    pub(crate) stdout: Box<dyn AsyncRead + Send + Unpin>,
-    pub(crate) stderr: Box<dyn AsyncRead + Send + Unpin>,
-    pub(crate) process: Process,
-    pub(crate) clean_up: Option<CleanUp>,
+pub struct Link(LinkParts);
+
+/// What a [`Link`] is made of.
+#[non_exhaustive]
+pub struct LinkParts {
+    /// The interpreter's stdin.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// The interpreter's stdout.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// The interpreter's stderr.
+    pub stderr: Box<dyn AsyncRead + Send + Unpin>,
+    /// The program.
+    pub process: Process,
+    /// What is done once the program has ended otherwise than by itself and with status 0.
+    pub clean_up: Option<CleanUp>,
 }
 
-pub(crate) type CleanUp = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What is done behind a program.
+pub type CleanUp = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The program that a driver started.
 #[derive(Debug)]
-pub(crate) enum Process {
+pub struct Process(Kind);
+
+#[derive(Debug)]
+enum Kind {
     Child(Child),
     /// Somebody else's: the end of its streams is all there is to know and to do.
     Foreign,
@@ -35,14 +48,13 @@ pub(crate) enum Process {
 /// Why a program could not be started, with its name; the content of the [`io::Error`] of [`AgentCommand::spawn`](crate::AgentCommand::spawn).
 #[derive(Debug, Error)]
 #[error("cannot start {program}")]
-pub(crate) struct SpawnError {
-    pub(crate) program: String,
-    #[source]
-    pub(crate) source: io::Error,
+pub struct SpawnError {
+    program: String,
+    source: io::Error,
 }
 
-/// The error for a program that is to start in a folder that is none: the system's would be taken for that of the program.
-pub(crate) fn missing_folder(folder: &str) -> io::Error {
+/// Returns the error for a program that is to start in what is not a folder: the system's would be taken for that of the program.
+pub fn missing_folder(folder: &str) -> io::Error {
     let text = format!("the working directory {folder} is not a folder");
     io::Error::new(io::ErrorKind::NotADirectory, text)
 }
@@ -74,7 +86,7 @@ impl Link {
             let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
             let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
         }
-        Ok(Self::of(stdin, stdout, stderr, Process::Child(child)))
+        Ok(Self::of(stdin, stdout, stderr, Kind::Child(child)))
     }
 
     /// Takes the streams of an interpreter that somebody else has started, such as a socket to it.
@@ -86,22 +98,42 @@ impl Link {
         stdout: impl AsyncRead + Send + Unpin + 'static,
         stderr: impl AsyncRead + Send + Unpin + 'static,
     ) -> Self {
-        Self::of(stdin, stdout, stderr, Process::Foreign)
+        Self::of(stdin, stdout, stderr, Kind::Foreign)
     }
 
-    pub(crate) fn of(
+    /// Takes the streams of a program that a [`Launcher`](crate::Launcher) started.
+    pub fn launched(
         stdin: impl AsyncWrite + Send + Unpin + 'static,
         stdout: impl AsyncRead + Send + Unpin + 'static,
         stderr: impl AsyncRead + Send + Unpin + 'static,
-        process: Process,
+        program: impl Program + 'static,
     ) -> Self {
-        Self {
+        Self::of(stdin, stdout, stderr, Kind::Launched(Box::new(program)))
+    }
+
+    fn of(
+        stdin: impl AsyncWrite + Send + Unpin + 'static,
+        stdout: impl AsyncRead + Send + Unpin + 'static,
+        stderr: impl AsyncRead + Send + Unpin + 'static,
+        process: Kind,
+    ) -> Self {
+        Self(LinkParts {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
-            process,
+            process: Process(process),
             clean_up: None,
-        }
+        })
+    }
+
+    /// Returns whether a [`Launcher`](crate::Launcher) started the program.
+    pub fn is_launched(&self) -> bool {
+        matches!(self.0.process.0, Kind::Launched(_))
+    }
+
+    /// Takes it apart.
+    pub fn into_parts(self) -> LinkParts {
+        self.0
     }
 
     /// Sets what is done once the program has ended otherwise than by itself and with status 0: the removal of what it may have left behind.
@@ -110,14 +142,24 @@ impl Link {
     /// on: see to it that what is left ends with the agent too.
     #[must_use]
     pub fn clean_up(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.clean_up = Some(Box::pin(work));
+        self.0.clean_up = Some(Box::pin(work));
         self
     }
 }
 
 impl SpawnError {
-    /// The same once more.
-    pub(crate) fn again(&self) -> Self {
+    /// Creates the error of a program.
+    pub fn new(program: String, source: io::Error) -> Self {
+        Self { program, source }
+    }
+
+    /// Returns the program, and why it could not be started.
+    pub fn into_parts(self) -> (String, io::Error) {
+        (self.program, self.source)
+    }
+
+    /// Returns the same once more.
+    pub fn again(&self) -> Self {
         let source = match self.source.raw_os_error() {
             Some(number) => io::Error::from_raw_os_error(number),
             None => io::Error::new(self.source.kind(), self.source.to_string()),
@@ -126,9 +168,15 @@ impl SpawnError {
     }
 }
 
+impl fmt::Debug for LinkParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkParts").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("process", &self.process).finish_non_exhaustive()
+        f.debug_struct("Link").field("process", &self.0.process).finish_non_exhaustive()
     }
 }
 
@@ -138,50 +186,45 @@ impl Process {
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        match self {
-            Self::Child(child) => child.wait().await,
-            Self::Foreign => std::future::pending().await,
-            Self::Launched(program) => program.wait().await,
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match &mut self.0 {
+            Kind::Child(child) => child.wait().await,
+            Kind::Foreign => std::future::pending().await,
+            Kind::Launched(program) => program.wait().await,
         }
     }
 
-    /// Whether a launcher started it.
-    pub(crate) fn is_launched(&self) -> bool {
-        matches!(self, Self::Launched(_))
+    /// Returns whether it can be waited for.
+    pub fn is_ours(&self) -> bool {
+        !matches!(self.0, Kind::Foreign)
     }
 
-    /// Whether it can be waited for.
-    pub(crate) fn is_ours(&self) -> bool {
-        !matches!(self, Self::Foreign)
-    }
-
-    /// Why there never was such a process, or why nothing is known of it any more, if so; for one that was waited for.
-    pub(crate) async fn failure(&mut self) -> Option<io::Error> {
-        match self {
-            Self::Launched(program) => program.failure().await,
-            Self::Child(_) | Self::Foreign => None,
+    /// Returns why there never was such a process, or why nothing is known of it any more, if so; for one that was waited for.
+    pub async fn failure(&mut self) -> Option<io::Error> {
+        match &mut self.0 {
+            Kind::Launched(program) => program.failure().await,
+            Kind::Child(_) | Kind::Foreign => None,
         }
     }
 
     /// Asks the process, and the group that it leads, to end.
-    pub(crate) fn terminate(&mut self) {
+    pub fn terminate(&mut self) {
         self.signal(Signal::TERM);
     }
 
     /// Ends the process, and the group that it leads.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.signal(Signal::KILL);
     }
 
     fn signal(&mut self, signal: Signal) {
         // `id` is `None` once the child was waited for, so the number is still its own. A process that is
         // gone, or of another user, is no error here: what matters is whether `wait` returns.
-        let pid = match self {
-            Self::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
-            Self::Foreign => None,
+        let pid = match &mut self.0 {
+            Kind::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
+            Kind::Foreign => None,
             // Whoever runs it goes from the first signal to the second by itself.
-            Self::Launched(program) => {
+            Kind::Launched(program) => {
                 program.stop();
                 None
             }

@@ -1,9 +1,13 @@
 //! Fresh containers, by Docker or Podman.
 
-use std::{ffi::OsString, io, marker::PhantomData};
+use std::{
+    ffi::OsString,
+    hash::{BuildHasher as _, RandomState},
+    io,
+    marker::PhantomData,
+};
 
 use async_trait::async_trait;
-use chopsticks_transport::Nonce;
 use tokio::process::Command;
 
 use crate::{
@@ -32,7 +36,7 @@ mod listing;
 /// Runs the agent in a fresh container, by Docker.
 ///
 /// ```
-/// use chopsticks_tunnel::Docker;
+/// use chopsticks_driver::Docker;
 ///
 /// let clean = Docker::new("clean").image("python:3.13-slim").network("none");
 /// let running = Docker::attach("web");
@@ -127,7 +131,7 @@ impl<E: Engine> Container<E> {
     }
 
     /// Sets the image. One that is not there is pulled, which counts as part of
-    /// [`TunnelConfig::handshake_timeout`](crate::TunnelConfig::handshake_timeout).
+    /// the tunnel's `handshake_timeout`.
     #[must_use]
     pub fn image(mut self, image: impl Into<String>) -> Self {
         self.image = image.into();
@@ -239,8 +243,9 @@ impl<E: Engine> Driver for Container<E> {
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
-        let nonce = Nonce::random();
-        let connection: String = nonce.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        // The keys of the standard library's hash maps are random.
+        let [one, other] = [(); 2].map(|()| RandomState::new().hash_one(std::process::id()));
+        let connection = format!("{one:016x}{other:016x}");
         let mut command = Command::new(&self.program);
         command.args(self.arguments(agent, &connection));
         let link = agent.spawn(command).await?;

@@ -22,7 +22,7 @@ use crate::{
 /// [`python`](Self::python) names.
 ///
 /// ```
-/// use chopsticks_tunnel::Sudo;
+/// use chopsticks_driver::Sudo;
 ///
 /// let root = Sudo::new("root");
 /// let database = Sudo::new("postgres").name("db").python("/usr/bin/python3.11");

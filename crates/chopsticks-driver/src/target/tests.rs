@@ -3,16 +3,16 @@
 use super::*;
 
 fn host(text: &str) -> String {
-    text.parse::<Target>().unwrap_or_else(|error| panic!("{error}")).host().to_string()
+    text.parse::<Address>().unwrap_or_else(|error| panic!("{error}")).host().to_string()
 }
 
 /// How the driver behind a target is set, as far as `Debug` tells.
 fn driver(text: &str) -> String {
-    format!("{:?}", text.parse::<Target>().unwrap_or_else(|error| panic!("{error}")).place)
+    format!("{:?}", text.parse::<Address>().unwrap_or_else(|error| panic!("{error}")).place)
 }
 
 fn reason(text: &str) -> String {
-    text.parse::<Target>().err().unwrap_or_else(|| panic!("{text} was accepted")).to_string()
+    text.parse::<Address>().err().unwrap_or_else(|| panic!("{text} was accepted")).to_string()
 }
 
 #[test]
@@ -67,27 +67,15 @@ fn target_behind_a_slash_is_reached_through_the_one_in_front() {
         ("docker://registry%2Fsudo:1", "", "registry/sudo:1"),
         ("web1?cwd=/usr/local", "", "web1"),
     ] {
-        let target = text.parse::<Target>().unwrap_or_else(|error| panic!("{error}"));
+        let target = text.parse::<Address>().unwrap_or_else(|error| panic!("{error}"));
         let found: Vec<_> = target.hops.iter().map(|hop| hop.host.as_str()).collect();
         assert_eq!((found.join(", ").as_str(), target.host().as_str()), (hops, name), "{text}");
         assert_eq!(target.to_string(), text);
     }
-    let target: Target = "a?python=special/sudo:u".parse().unwrap();
+    let target: Address = "a?python=special/sudo:u".parse().unwrap();
     let target = target.or_python("general");
     assert!(format!("{:?}", target.hops[0].place).contains("special"));
     assert!(format!("{:?}", target.place).contains("general"));
-}
-
-#[test]
-fn tunnels_through_one_target_have_one_destination() {
-    let texts = ["bastion/ssh://db1", "bastion/ssh://db2/sudo:root", "ssh://other/ssh://db1", "local/local:"];
-    let targets: Vec<Target> = texts.iter().map(|text| text.parse().unwrap()).collect();
-    let tunnels = Target::tunnels(&targets, &TunnelConfig::default());
-    let destinations: Vec<_> = tunnels.iter().map(|tunnel| tunnel.destination().unwrap()).collect();
-    assert_eq!(destinations[0], destinations[1]);
-    assert_ne!(destinations[0], destinations[2]);
-    assert_eq!(destinations[3], "localhost");
-    assert_eq!(tunnels[1].parent().unwrap().hosts(), ["bastion", "bastion/db2"]);
 }
 
 #[test]
@@ -140,7 +128,7 @@ fn addresses_of_version_6_reach_ssh_without_their_brackets() {
         ("[fe80::1%eth0]", "fe80::1%eth0", "None", "None"),
         ("fe80::1%eth0", "fe80::1%eth0", "None", "None"),
     ] {
-        let target = text.parse::<Target>().unwrap();
+        let target = text.parse::<Address>().unwrap();
         let Place::Ssh(ssh) = &target.place else { panic!("{text}") };
         assert_eq!(ssh.parts(), (host, user.to_owned(), port.to_owned()), "{text}");
     }
@@ -148,7 +136,7 @@ fn addresses_of_version_6_reach_ssh_without_their_brackets() {
 
 #[test]
 fn general_interpreter_leaves_a_special_one_alone() {
-    let general = |text: &str| format!("{:?}", text.parse::<Target>().unwrap().or_python("general").place);
+    let general = |text: &str| format!("{:?}", text.parse::<Address>().unwrap().or_python("general").place);
     for text in ["local", "web1", "sudo:u", "docker://i", "docker-exec://c", "podman://i", "podman-exec://c"]
     {
         assert!(general(text).contains("general"), "{text}");

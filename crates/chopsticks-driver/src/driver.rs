@@ -44,7 +44,7 @@ mod sudo;
 /// in [`AgentCommand::argv`], and hands it to [`AgentCommand::spawn`].
 ///
 /// ```
-/// use chopsticks_tunnel::{AgentCommand, Driver, HostName, Interpreter, Link, Tunnel};
+/// use chopsticks_driver::{AgentCommand, Driver, HostName, Interpreter, Link};
 ///
 /// #[derive(Debug)]
 /// struct Nice;
@@ -62,15 +62,14 @@ mod sudo;
 ///     }
 /// }
 ///
-/// let tunnel = Tunnel::new(Nice);
-/// assert_eq!(tunnel.host().as_str(), "nice");
+/// assert_eq!(Nice.host().as_str(), "nice");
 /// ```
 #[async_trait]
 pub trait Driver: fmt::Debug + Send + Sync + 'static {
     /// Returns the name of the host: the key of its results.
     fn host(&self) -> HostName;
 
-    /// Returns what the agent is to set up; it goes before what [`TunnelConfig`](crate::TunnelConfig) says. By default nothing.
+    /// Returns what the agent is to set up; it goes before what the configuration of its tunnel says. By default nothing.
     fn options(&self) -> AgentOptions {
         AgentOptions::new()
     }
@@ -122,15 +121,19 @@ pub struct AgentCommand {
 }
 
 impl AgentCommand {
-    pub(crate) fn new() -> Self {
-        // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
-        // No variables of Python: a `PYTHONPATH` would come before both.
-        let arguments = ["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE];
-        Self { arguments: arguments.map(OsString::from).to_vec(), launcher: None }
+    /// Creates a command that gives `arguments` to the interpreter, and is started here.
+    pub fn new(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self { arguments: arguments.into_iter().map(Into::into).collect(), launcher: None }
     }
 
-    /// The same, started by `launcher`.
-    pub(crate) fn by(self, launcher: Arc<dyn Launcher>) -> Self {
+    /// For programs that are run here, and get none of the arguments.
+    pub(crate) fn here() -> Self {
+        Self { arguments: Vec::new(), launcher: None }
+    }
+
+    /// Returns the same, started by `launcher`.
+    #[must_use]
+    pub fn by(self, launcher: Arc<dyn Launcher>) -> Self {
         Self { launcher: Some(launcher), ..self }
     }
 

@@ -42,8 +42,15 @@ pub struct Symptoms<'a> {
     pub noise: &'a str,
 }
 
+impl<'a> Symptoms<'a> {
+    /// Creates symptoms: how the program has ended, the last lines of its stderr, the beginning of what it wrote to stdout.
+    pub fn new(status: Option<ExitStatus>, stderr: &'a str, noise: &'a str) -> Self {
+        Self { status, stderr, noise }
+    }
+}
+
 /// Tells the cause of a connection that no agent answered, if it is known.
-pub(crate) fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
+pub fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     let said = |rule: &&Rule| rule.line(symptoms.stderr).or_else(|| rule.line(symptoms.noise)).is_some();
     if let Some(rule) = START.iter().find(said) {
         return Some(rule.hint());
@@ -59,7 +66,7 @@ pub(crate) fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
 }
 
 /// Tells why a program could not be started, if it is known: here, or by the agent of the tunnel called `parent`.
-pub(crate) fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<Hint> {
+pub fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<Hint> {
     use rustix::{io::Errno, process};
     let Some(number) = Errno::from_io_error(error) else {
         // That of `missing_folder`; the system's own has a number.
@@ -95,12 +102,12 @@ pub(crate) fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> O
 }
 
 /// Tells why an agent was lost, if it is known.
-pub(crate) fn of_loss(stderr: &str) -> Option<Hint> {
+pub fn of_loss(stderr: &str) -> Option<Hint> {
     LOSS.iter().find(|rule| rule.line(stderr).is_some()).map(Rule::hint)
 }
 
 /// The line of a program's stderr that tells most: one that is known, or else the last.
-pub(crate) fn telling_line(stderr: &str) -> &str {
+pub fn telling_line(stderr: &str) -> &str {
     let known = START.iter().chain(LOSS).find_map(|rule| rule.line(stderr));
     let last = || stderr.lines().rev().find(|line| !is_idle(line));
     known.or_else(last).unwrap_or_default().trim()
@@ -108,7 +115,7 @@ pub(crate) fn telling_line(stderr: &str) -> &str {
 
 /// Whether an SSH server, or one on the way to it, has closed the connection before it looked at who asks, as servers do that have
 /// too many such connections.
-pub(crate) fn is_refusal_for_load(line: &str) -> bool {
+pub fn is_refusal_for_load(line: &str) -> bool {
     // Before version 8 the function that says so had another name. The last is what it says when it notices while it writes.
     let at_once = ["kex_exchange_identification: ", "ssh_exchange_identification: ", "banner exchange: "];
     let ends = ["Connection closed by remote host", "Connection reset by peer", "Broken pipe"];
@@ -119,7 +126,7 @@ pub(crate) fn is_refusal_for_load(line: &str) -> bool {
 /// Whether a program failed for nothing but a server's load, so that it may well reach it later.
 ///
 /// When a jump host cannot be reached, the ssh behind it sees its connection end as if a server had closed it.
-pub(crate) fn has_failed_for_load(stderr: &str) -> bool {
+pub fn has_failed_for_load(stderr: &str) -> bool {
     let is_lasting = |rule: &Rule| LASTING.contains(&rule.0) && rule.line(stderr).is_some();
     stderr.lines().any(is_refusal_for_load) && !START.iter().any(is_lasting)
 }

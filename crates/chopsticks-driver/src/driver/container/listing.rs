@@ -65,7 +65,7 @@ impl<E: Engine> Container<E> {
         let filter = format!("label={CONTROLLER_LABEL}");
         let format = "{{.ID}}\t{{.Names}}\t{{.Status}}\t{{.Labels}}";
         let arguments = ["ps", "--all", "--no-trunc", "--filter", &filter, "--format", format];
-        let list = run(&AgentCommand::new(), &self.program, &arguments).await?;
+        let list = run(&AgentCommand::here(), &self.program, &arguments).await?;
         Ok(list.lines().filter_map(ContainerInfo::parse).collect())
     }
 
@@ -96,7 +96,7 @@ impl<E: Engine> Container<E> {
     /// Dropping the future ends the engine's program; the container may be removed all the same.
     pub async fn remove(&self, container: &ContainerInfo) -> io::Result<()> {
         let arguments: Vec<_> = E::REMOVE.iter().copied().chain([container.id()]).collect();
-        match run(&AgentCommand::new(), &self.program, &arguments).await {
+        match run(&AgentCommand::here(), &self.program, &arguments).await {
             Err(error) if error.to_string().to_lowercase().contains("no such container") => Ok(()),
             result => result.map(drop),
         }

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use chopsticks_pencode::marshal::{EncodeError, Writer};
-
 /// What an agent sets up before it runs anything: its working directory, its environment, where it imports from.
 ///
 /// The agent itself does so, on every kind of tunnel alike. Variables that the interpreter or the system's loader read when a program starts,
@@ -51,8 +48,9 @@ impl AgentOptions {
         self
     }
 
-    /// These options, with those of `special` on top.
-    pub(crate) fn overlaid(mut self, special: Self) -> Self {
+    /// Returns these options, with those of `special` on top.
+    #[must_use]
+    pub fn overlaid(mut self, special: Self) -> Self {
         self.current_dir = special.current_dir.or(self.current_dir);
         self.env.extend(special.env);
         self.path.extend(special.path);
@@ -60,34 +58,24 @@ impl AgentOptions {
         self
     }
 
-    /// Composes the options of START, `docs/wire.md`, section 5, for the last of `hosts`, to which the others lead.
-    pub(crate) fn encode(&self, hosts: &[String], depth_limit: u32) -> Result<Bytes, EncodeError> {
-        let mut writer = Writer::new();
-        let has_cwd = usize::from(self.current_dir.is_some());
-        let has_env = usize::from(!self.env.is_empty());
-        let host = hosts.last().map_or("", String::as_str);
-        writer.begin_dict(6 + has_cwd + has_env).name("host").text(host);
-        writer.name("hosts").begin_list(hosts.len());
-        for host in hosts {
-            writer.text(host);
-        }
-        // Whatever leads there, the controller itself opens it.
-        writer.name("depth").int(1).name("depth_limit").int(i64::from(depth_limit));
-        writer.name("path").begin_list(self.path.len());
-        for folder in &self.path {
-            writer.text(folder);
-        }
-        writer.name("site").bool(self.site_packages);
-        if let Some(folder) = &self.current_dir {
-            writer.name("cwd").text(folder);
-        }
-        if !self.env.is_empty() {
-            writer.name("env").begin_dict(self.env.len());
-            for (name, value) in &self.env {
-                writer.text(name).text(value);
-            }
-        }
-        writer.finish().map(Bytes::from)
+    /// Returns the working directory.
+    pub fn folder(&self) -> Option<&str> {
+        self.current_dir.as_deref()
+    }
+
+    /// Returns the environment variables.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
+    /// Returns the folders that are added to `sys.path`.
+    pub fn python_paths(&self) -> &[String] {
+        &self.path
+    }
+
+    /// Returns whether the `site-packages` of the far side can be imported.
+    pub fn has_site_packages(&self) -> bool {
+        self.site_packages
     }
 }
 

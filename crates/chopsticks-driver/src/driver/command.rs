@@ -19,7 +19,7 @@ use crate::{
 /// The arguments are those of the program, up to the interpreter, which [`python`](Self::python) names:
 ///
 /// ```
-/// use chopsticks_tunnel::Command;
+/// use chopsticks_driver::Command;
 ///
 /// let node = Command::new("srun").args(["--unbuffered", "--input=all", "-n1"]).python("python3").name("node");
 /// let pod = Command::new("kubectl").args(["exec", "-i", "web-0", "--"]).python("auto").name("web-0");
@@ -29,7 +29,7 @@ use crate::{
 /// A program that takes one line for a shell in place of an argument vector has `{}` where that goes:
 ///
 /// ```
-/// # use chopsticks_tunnel::Command;
+/// # use chopsticks_driver::Command;
 /// let postgres = Command::new("su").args(["postgres", "-c", "{}"]).python("python3");
 /// # let _ = postgres;
 /// ```
@@ -113,7 +113,8 @@ mod tests {
     use super::*;
 
     fn arguments(command: &Command) -> Vec<String> {
-        let arguments = command.arguments(&AgentCommand::new()).unwrap();
+        let arguments =
+            command.arguments(&AgentCommand::new(["-s", "-S", "-E", "-c", "import sys"])).unwrap();
         arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
 

@@ -16,7 +16,7 @@ use crate::{
 /// Runs the agent as a subprocess on the controller's own host.
 ///
 /// ```
-/// use chopsticks_tunnel::{Interpreter, Local};
+/// use chopsticks_driver::{Interpreter, Local};
 ///
 /// let worker = Local::new().name("worker-1").python("/opt/python3.13/bin/python3");
 /// let old = Local::new().name("old").python(Interpreter::python2());

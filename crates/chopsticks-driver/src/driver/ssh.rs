@@ -33,7 +33,7 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 ///
-/// use chopsticks_tunnel::Ssh;
+/// use chopsticks_driver::Ssh;
 ///
 /// let web = Ssh::new("web1");
 /// let database = Ssh::new("db1").user("admin").port(2222).sudo().python("auto");
@@ -152,7 +152,7 @@ impl Ssh {
 
     /// Sets how long ssh may take to reach the host; `None` leaves it to `ssh_config`. In whole seconds, at least one. Default: 30 s.
     ///
-    /// [`TunnelConfig::handshake_timeout`](crate::TunnelConfig::handshake_timeout) goes on counting all the while.
+    /// the tunnel's `handshake_timeout` goes on counting all the while.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 /// The limit grows while all come through, and halves when the server drops one, as senders on a network find their
 /// speed.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -33,14 +33,14 @@ struct State {
 
 /// The right to be on the way, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     gate: Arc<Gate>,
     lowered: u64,
 }
 
 impl Gate {
     /// The gate of a server, shared by all who are on the way to it.
-    pub(crate) fn of(destination: &str) -> Arc<Self> {
+    pub fn of(destination: &str) -> Arc<Self> {
         static GATES: Mutex<Option<HashMap<String, Weak<Gate>>>> = Mutex::new(None);
         let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
         let gates = gates.get_or_insert_default();
@@ -63,7 +63,7 @@ impl Gate {
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in the line.
-    pub(crate) async fn turn(self: &Arc<Self>) -> Turn {
+    pub async fn turn(self: &Arc<Self>) -> Turn {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -91,14 +91,14 @@ impl State {
 
 impl Turn {
     /// Ends the turn of a connection that was let in.
-    pub(crate) fn came_through(self) {
+    pub fn came_through(self) {
         let mut state = self.gate.state();
         let step = if state.limit < state.threshold { 1.0 } else { 1.0 / state.limit };
         state.limit = (state.limit + step).min(MAX_LIMIT);
     }
 
     /// Ends the turn of a connection that the server dropped; returns whether others were on the way with it.
-    pub(crate) fn was_dropped(self) -> bool {
+    pub fn was_dropped(self) -> bool {
         let mut state = self.gate.state();
         if state.lowered == self.lowered {
             state.limit = (state.limit.min(state.inside as f64) / 2.0).max(1.0);
@@ -122,7 +122,7 @@ impl Drop for Turn {
 
 /// The time to wait before attempt number `attempt` is repeated: longer each time, and never the same for two that were dropped
 /// together.
-pub(crate) fn backoff(attempt: u32) -> Duration {
+pub fn backoff(attempt: u32) -> Duration {
     let longest = FIRST_BACKOFF.saturating_mul(1 << attempt.min(10)).min(MAX_BACKOFF);
     // The keys of the standard library's hash maps are random.
     let random = RandomState::new().hash_one(attempt) >> 40;
