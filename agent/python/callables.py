@@ -12,7 +12,7 @@ class Loader(object):
         self.source, self.file = source, file
 
     def get_source(self, name=None):
-        part('failure')
+        part('importer')
         return get_source(self)
 
     def get_filename(self, name=None):

@@ -94,11 +94,6 @@ class Resource(object):
         return sorted(folder(self.package, self.path))
 
 
-def lines(self, name=None):
-    part('failure')
-    return get_source(self)
-
-
 def get_data(self, path):
     """The content of a file of the package, by a path made from `__file__` or `__path__`."""
     path = os.path.normpath(path)
@@ -165,7 +160,6 @@ def unfit(self, error):
     return known
 
 
-CodebaseLoader.get_source = lines
 CodebaseLoader.get_data = get_data
 CodebaseLoader.get_code = lambda self, name=None: compile(self.source or b'', self.file or self.place, 'exec', 0, 1)
 CodebaseLoader.get_filename = lambda self, name=None: self.file

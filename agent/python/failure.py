@@ -1,5 +1,7 @@
 """What went wrong with a call, as data."""
 
+part('importer')
+
 
 def described(error):
     try:
@@ -8,17 +10,6 @@ def described(error):
         return unicode(error)
     except BaseException as e:
         return '<its text cannot be had: %s>' % type(e).__name__
-
-
-def get_source(loader):
-    """The text of a module (on 2.7 its bytes)."""
-    if OLD and loader.source and loader.source[:3] == b'\xef\xbb\xbf':
-        return loader.source[3:]
-    if OLD or type(loader.source) is not bytes:
-        return loader.source
-    from io import BytesIO, TextIOWrapper
-    from tokenize import detect_encoding
-    return TextIOWrapper(BytesIO(loader.source), detect_encoding(BytesIO(loader.source).readline)[0]).read()
 
 
 def missing(error, function):

@@ -14,9 +14,13 @@ class CodebaseLoader(Finder):
         self.place = 'chopsticks:' + name
 
     def __getattr__(self, name):
-        if name[0] != '_':
+        # A process that was forked cannot ask for the part.
+        if name[0] != '_' and os.getpid() == PID:
             part('data')
         return object.__getattribute__(self, name)
+
+    def get_source(self, name=None):
+        return get_source(self)
 
     def create_module(self, spec):
         return None
@@ -48,6 +52,17 @@ class CodebaseLoader(Finder):
                 del sys.modules[name]
             raise
         return sys.modules[name]
+
+
+def get_source(loader):
+    """The text of a module (on 2.7 its bytes)."""
+    if OLD and loader.source and loader.source[:3] == b'\xef\xbb\xbf':
+        return loader.source[3:]
+    if OLD or type(loader.source) is not bytes:
+        return loader.source
+    from io import BytesIO, TextIOWrapper
+    from tokenize import detect_encoding
+    return TextIOWrapper(BytesIO(loader.source), detect_encoding(BytesIO(loader.source).readline)[0]).read()
 
 
 def native(name):

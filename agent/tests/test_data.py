@@ -21,6 +21,62 @@ DATA = {
 }
 
 
+FORKS = b'''
+import multiprocessing, os, traceback
+def bad(x):
+    raise ValueError('x is %r' % x)
+def in_child(what):
+    there, here = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            try: bad(1)
+            except ValueError: out = what()
+        except BaseException as e: out = 'failed: %r' % e
+        os.write(here, out.encode())
+        os._exit(0)
+    os.close(here)
+    with os.fdopen(there) as file: out = file.read()
+    os.waitpid(pid, 0)
+    return out
+def formatted(): return in_child(traceback.format_exc)
+def shown():
+    import inspect
+    return in_child(lambda: inspect.getsource(bad))
+def missing():
+    return in_child(lambda: repr(hasattr(__loader__, 'is_package')))
+def pool():
+    m = multiprocessing
+    m = m.get_context('fork') if hasattr(m, 'get_context') else m
+    pool = m.Pool(2)
+    try: pool.map(bad, [1, 2])
+    except ValueError as e: return str(e)
+    finally:
+        pool.close()
+        pool.join()
+'''
+
+
+class Forks(Case):
+    """A process that user code has forked cannot ask for anything, and has what it needs."""
+
+    def test_tracebacks_have_the_lines_of_the_codebase(self):
+        agent = self.agent({'mine': FORKS})
+        self.assertIn("    raise ValueError('x is %r' % x)\n", agent.call('mine:formatted'))
+
+    def test_source_of_a_function_is_shown(self):
+        agent = self.agent({'mine': FORKS})
+        self.assertEqual(agent.call('mine:shown'), "def bad(x):\n    raise ValueError('x is %r' % x)\n")
+
+    def test_what_the_loader_cannot_do_there_it_does_not_have(self):
+        agent = self.agent({'mine': FORKS})
+        self.assertEqual(agent.call('mine:missing'), 'False')
+
+    def test_exception_in_a_pool_of_processes_is_raised_by_the_pool(self):
+        agent = self.agent({'mine': FORKS})
+        self.assertIn(agent.call('mine:pool'), ('x is 1', 'x is 2'))
+
+
 class Data(Case):
     def far(self):
         agent = self.agent(CODE)
