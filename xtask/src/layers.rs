@@ -21,7 +21,8 @@ struct Layer {
 
 /// The published crates, bottom up. Their tests may use [`SUPPORT`] besides.
 const LAYERS: &[Layer] = &[
-    Layer { name: "chopsticks-pencode", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-text", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-pencode", below: &["chopsticks-text"], in_tests: &[] },
     Layer { name: "chopsticks-group", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-agent", below: &[], in_tests: &["chopsticks-pencode"] },
     Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
@@ -38,6 +39,7 @@ const LAYERS: &[Layer] = &[
             "chopsticks-module",
             "chopsticks-driver",
             "chopsticks-files",
+            "chopsticks-text",
         ],
         in_tests: &[],
     },
@@ -45,6 +47,7 @@ const LAYERS: &[Layer] = &[
         name: "chopsticks",
         below: &[
             "chopsticks-pencode",
+            "chopsticks-text",
             "chopsticks-transport",
             "chopsticks-group",
             "chopsticks-module",
@@ -70,6 +73,8 @@ const UNPUBLISHED: &[&str] =
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // The codec performs no input or output.
     ("chopsticks-pencode", &["tokio", "tokio-util", "futures", "libc", "rustix"]),
+    // Characters in, characters out.
+    ("chopsticks-text", &["*"]),
     // The agent is constants; whatever packs them is needed at build time only.
     ("chopsticks-agent", &["*"]),
     // Processes and hosts are the tunnel's.

@@ -4,17 +4,17 @@ use std::process::ExitStatus;
 
 use chopsticks::{AgentInfo, Reply, Transferred, TransferredFolder, facts::Facts};
 
-/// What a target has answered.
+/// What a target has answered. A value comes as `V`: as it was sent, or as it is shown.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Answer<V = Reply> {
     /// All facts: typed for people, and as they came for JSON.
-    Facts(Box<Facts>, Reply),
+    Facts(Box<Facts>, V),
     File(Transferred),
     Folder(TransferredFolder),
     Pong(Pong),
     Ran(Ran),
     /// What a function returned.
-    Value(Reply),
+    Value(V),
 }
 
 /// The answer to a ping.
@@ -36,7 +36,7 @@ pub(crate) struct Ran {
     pub(crate) stderr: Vec<u8>,
 }
 
-impl Answer {
+impl<V> Answer<V> {
     /// Whether it says that what was asked for has failed.
     pub(crate) fn is_failure(&self) -> bool {
         matches!(self, Self::Ran(ran) if !ran.status.success())

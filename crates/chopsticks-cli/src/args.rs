@@ -229,6 +229,12 @@ pub(crate) struct FleetArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
+    /// The longest result of a target, in bytes, or with K, M or G behind it. A longer one is a failure of that target.
+    ///
+    /// A result takes up to 20 times its length of memory while it is made into text.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
+    pub(crate) max_result: usize,
+
     /// The Python to run: a path, a name, or `auto`, which looks for one. By default `/usr/bin/python3`.
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
@@ -382,6 +388,18 @@ fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
+fn size(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let size = digits.parse().ok().and_then(|number: usize| number.checked_mul(unit));
+    size.filter(|&size| size > 0)
+        .ok_or_else(|| "expected a number of bytes above 0, such as 1000000 or 64M".to_owned())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 =
         text.parse().map_err(|_| "a number of seconds is wanted, such as 30 or 0.5".to_owned())?;
@@ -457,6 +475,9 @@ mod tests {
             ("m:f --on local --timeout 0", "above 0"),
             ("m:f --on local --timeout nan", "above 0"),
             ("m:f --on local --timeout -1", "above 0"),
+            ("m:f --on local --max-result 0", "above 0"),
+            ("m:f --on local --max-result 64X", "such as 1000000 or 64M"),
+            ("m:f --on local --max-result 99999999999G", "above 0"),
             ("m:f --on local --kw x", "NAME=VALUE"),
             ("m:f --on local --kw x=1 --kw x=2", "'x' is given twice"),
             ("m:f --on local --root /nonexistent", "'/nonexistent' is neither a folder nor an archive"),
@@ -487,6 +508,15 @@ mod tests {
                 assert!(target.parse::<Target>().is_ok(), "{target}");
             }
         }
+    }
+
+    #[test]
+    fn longest_result_may_have_a_unit() {
+        let size = |line: &str| parse(line).unwrap().fleet.max_result;
+        assert_eq!(size("m:f --on local"), 64 << 20);
+        assert_eq!(size("m:f --on local --max-result 1000"), 1000);
+        assert_eq!(size("m:f --on local --max-result 3k"), 3 << 10);
+        assert_eq!(size("m:f --on local --max-result 2G"), 2 << 30);
     }
 
     #[test]

@@ -9,8 +9,6 @@ use std::{
 use chopsticks::{HostName, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::harmless;
-
 /// A bar for each host, if they are few, and one for all.
 #[derive(Clone, Debug)]
 pub(crate) struct Bars {
@@ -113,7 +111,10 @@ impl Drawn {
             Some(total) => ProgressBar::new(total).with_style(style()),
             None => ProgressBar::no_length().with_style(endless()),
         };
-        self.screen.insert_before(&self.total, bar.with_prefix(harmless(host.as_str())))
+        self.screen.insert_before(
+            &self.total,
+            bar.with_prefix(chopsticks::text::harmless_line(host.as_str()).into_owned()),
+        )
     }
 }
 

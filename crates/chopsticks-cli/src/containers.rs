@@ -8,7 +8,7 @@ use tokio::runtime;
 
 use crate::{
     args::{ContainersArgs, EngineName},
-    output::{Output, harmless},
+    output::Output,
 };
 
 /// Lists what is left over, and removes it if asked to.
@@ -79,7 +79,10 @@ async fn of(engine: EngineName, args: &ContainersArgs) -> io::Result<String> {
                 (false, false) => "in use",
             };
             let id = id.get(..12).unwrap_or(id);
-            lines.push_str(&harmless(&format!("{}: {name} ({id}): {status}: {what}", engine.name())));
+            lines.push_str(&chopsticks::text::harmless_line(&format!(
+                "{}: {name} ({id}): {status}: {what}",
+                engine.name()
+            )));
             lines.push('\n');
         }
     }

@@ -1,7 +1,9 @@
 //! What all verbs have in common: something done on all targets at once, until it is done, a signal comes or stdout is closed.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,6 +23,7 @@ use crate::{
     bars::Bars,
     outcome::{Failure, Outcome},
     output::{Output, Show, Stream},
+    render::{Renderer, Shown},
     signals::{Signal, Signals},
     work::{Ended, Work},
 };
@@ -33,6 +36,7 @@ pub(crate) struct Fleet {
     config: TunnelConfig,
     limits: Limits,
     output: Output,
+    renderer: Renderer,
     /// The file for the targets that fail.
     failed: Option<PathBuf>,
 }
@@ -47,7 +51,7 @@ impl Fleet {
     /// Makes a fleet of targets that were checked.
     pub(crate) fn new(args: FleetArgs, targets: Vec<Target>) -> Self {
         log(args.verbose);
-        let mut config = TunnelConfig::default().call_timeout(args.timeout);
+        let mut config = TunnelConfig::default().call_timeout(args.timeout).max_result_len(args.max_result);
         if args.site_packages {
             config = config.with_site_packages();
         }
@@ -65,6 +69,7 @@ impl Fleet {
             targets: targets.into_iter().map(with_python).collect(),
             config,
             limits: args.group.limits(),
+            renderer: Renderer::new(args.json, args.timeout, args.max_result),
             output: match (args.json, args.group.fold) {
                 (true, _) => Output::json(),
                 (false, false) => Output::human(),
@@ -91,6 +96,11 @@ impl Fleet {
         F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
     {
         let output = Arc::new(Mutex::new(self.output));
+        let renderer = self.renderer;
+        let job = move |tunnel: Tunnel, printer: Printer| {
+            let (begun, renderer, job) = (Instant::now(), renderer.clone(), job(tunnel, printer));
+            async move { renderer.render(job.await?, begun).await }
+        };
         // One thread is enough for any number of pipes, and the fastest to start.
         let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -145,7 +155,7 @@ impl Jobs {
         job: impl Fn(Tunnel, Printer) -> F + Send + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
+        F: Future<Output = Result<Answer<Shown>, Stopped>> + Send + 'static,
     {
         let each = printer.clone();
         let under_way = Work::begin(&tunnels, limits, move |tunnel| job(tunnel, each.clone()));
@@ -214,7 +224,7 @@ impl Jobs {
     fn note_failed(&self, file: &Path, targets: &[Target], output: &Mutex<Output>) -> bool {
         let failed = targets.iter().zip(&self.progress).filter(|(_, is)| **is != Progress::Succeeded);
         let text: String = failed.map(|(target, _)| format!("{target}\n")).collect();
-        let Err(error) = fs::write(file, text) else { return true };
+        let Err(error) = write_targets(file, &text) else { return true };
         lock(output).complain(&format!("cannot write {}: {error}", file.display()));
         false
     }
@@ -266,7 +276,7 @@ impl Jobs {
         self.closing.spawn(async move { tunnel.close().await });
     }
 
-    async fn print(&self, index: usize, result: Result<Answer, Failure>) -> io::Result<()> {
+    async fn print(&self, index: usize, result: Result<Answer<Shown>, Failure>) -> io::Result<()> {
         let host = self.tunnels[index].host().clone();
         let outcome = Outcome { host, index, result, took: self.begun.elapsed() };
         self.printer.with_output(move |output| output.print(outcome)).await
@@ -289,6 +299,18 @@ impl Printer {
         let output = self.output.clone();
         task::spawn_blocking(move || work(&mut lock(&output))).await.unwrap_or_else(resume)
     }
+}
+
+/// Writes targets to a file, which only its owner can read if variables are among them: passwords and tokens stand there.
+fn write_targets(file: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let is_secret = text.contains("env");
+    let opened = options.write(true).create(true).truncate(true).mode(if is_secret { 0o600 } else { 0o666 });
+    let mut opened = opened.open(file)?;
+    if is_secret && opened.metadata()?.is_file() {
+        opened.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    opened.write_all(text.as_bytes())
 }
 
 /// Writes what the library tells of its doings to stderr, by how often it was asked for.
@@ -315,3 +337,24 @@ fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
 /// As shells have it for a program that SIGPIPE ended.
 const CLOSED_STDOUT: u8 = 128 + 13;
 const FAILED: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_of_targets_with_variables_is_for_its_owner_alone() {
+        let file = std::env::temp_dir().join(format!("chopsticks-targets-{}", std::process::id()));
+        let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode() & 0o777;
+        write_targets(&file, "web1\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        write_targets(&file, "web2\n").unwrap();
+        assert_eq!((mode(&file), fs::read_to_string(&file).unwrap()), (0o644, "web2\n".to_owned()));
+        write_targets(&file, "docker://app?env=TOKEN=x\n").unwrap();
+        assert_eq!(mode(&file), 0o600);
+        fs::remove_file(&file).unwrap();
+        write_targets(&file, "docker://app?env=TOKEN=x\n").unwrap();
+        assert_eq!(mode(&file), 0o600);
+        fs::remove_file(&file).unwrap();
+    }
+}

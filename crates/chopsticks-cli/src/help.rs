@@ -28,7 +28,7 @@ JSON:
     container in itself    {\"$ref\": \"/a/0\"}: a JSON pointer, from the value,
                            to the container; \"\" is the value itself
   An object that is in several places is written in each; a target fails if that
-  would make more than 256 MiB of copies.
+  would make more than 64 MiB of copies.
 
 Exit status:
   0    all well

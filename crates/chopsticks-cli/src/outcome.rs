@@ -4,7 +4,7 @@ use std::{error::Error as _, time::Duration};
 
 use chopsticks::{Error, Hint, HostName, Phase};
 
-use crate::{answer::Answer, walk::TooManyCopies};
+use crate::{answer::Answer, render::Shown, walk::Unshown};
 
 /// What became of a target.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Outcome {
     pub(crate) host: HostName,
     /// Its place among the targets, as they were given.
     pub(crate) index: usize,
-    pub(crate) result: Result<Answer, Failure>,
+    pub(crate) result: Result<Answer<Shown>, Failure>,
     /// From the start of all.
     pub(crate) took: Duration,
 }
@@ -66,7 +66,12 @@ impl From<Error> for Failure {
             message.push_str(&error.to_string());
             source = error.source();
         }
-        let traceback = error.remote().map(|exception| exception.traceback.clone());
+        cut(&mut message);
+        let traceback = error.remote().map(|exception| {
+            let mut traceback = exception.traceback.clone();
+            cut(&mut traceback);
+            traceback
+        });
         Self {
             kind: kind.name(),
             phase: error.phase().to_string(),
@@ -77,11 +82,24 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<TooManyCopies> for Failure {
-    fn from(error: TooManyCopies) -> Self {
+impl From<Unshown> for Failure {
+    fn from(error: Unshown) -> Self {
         Self::of_call("result", error.to_string())
     }
 }
+
+/// Leaves of a text as much as anyone reads: a host can say as much as a result may have.
+fn cut(text: &mut String) {
+    let len = text.len();
+    if len > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push_str(&format!("\n… {} bytes more", len - text.len()));
+        text.shrink_to_fit();
+    }
+}
+
+/// Ten times a traceback of the deepest recursion that Python allows.
+const MAX_TEXT: usize = 1 << 20;
 
 const INTERRUPTED: &str = "interrupted";
 const NOT_STARTED: &str = "not-started";

@@ -11,6 +11,7 @@ use crate::{
     bars::Bars,
     outcome::Outcome,
     output::{human::Human, paint::Paint, summary::Summary},
+    pieces::Pieces,
 };
 
 mod human;
@@ -20,7 +21,7 @@ mod python;
 mod summary;
 mod table;
 
-pub(crate) use self::{paint::harmless, summary::Show};
+pub(crate) use self::{human::INDENT, json::write as write_json, python::repr, summary::Show};
 
 /// Prints outcomes as they come, and keeps count.
 #[derive(Debug)]
@@ -60,6 +61,10 @@ pub(crate) enum Stream {
 #[derive(Debug, Default)]
 struct Text {
     stdout: Vec<u8>,
+    /// A result, which follows on stdout.
+    result: Pieces,
+    /// What follows the result.
+    behind: Vec<u8>,
     stderr: Vec<u8>,
 }
 
@@ -113,7 +118,7 @@ impl Output {
         let (host, index, took) = (outcome.host.clone(), outcome.index, outcome.took);
         let (text, failure) = match &mut self.form {
             Form::Human(human) => human.outcome(outcome),
-            Form::Json => json::outcome(&outcome),
+            Form::Json => json::outcome(outcome),
         };
         self.summary.add(index, host, took, failure.as_ref());
         match failure {
@@ -145,7 +150,7 @@ impl Output {
         stderr.extend(human.summary(self.tally, took));
         let stdout = human.rest();
         self.bars.clear();
-        Text { stdout, stderr }.write()
+        Text { stdout, stderr, ..Text::default() }.write()
     }
 
     /// Prints text on stdout as it is.
@@ -178,10 +183,24 @@ impl Tally {
 }
 
 impl Text {
+    /// Writes what belongs on stdout.
+    fn write_to(&self, out: &mut impl io::Write) -> io::Result<()> {
+        out.write_all(&self.stdout)?;
+        self.result.write_to(out)?;
+        out.write_all(&self.behind)
+    }
+
     fn write(&self) -> io::Result<()> {
-        if !self.stdout.is_empty() {
+        if !self.stdout.is_empty() || self.result.len() > 0 {
             let mut stdout = io::stdout().lock();
-            stdout.write_all(&self.stdout)?;
+            if self.result.len() < 4 << 10 {
+                // In one piece, so that lines of other programs do not mix in.
+                let mut text = Vec::new();
+                self.write_to(&mut text)?;
+                stdout.write_all(&text)?;
+            } else {
+                self.write_to(&mut stdout)?;
+            }
             stdout.flush()?;
         }
         eprint(&self.stderr);

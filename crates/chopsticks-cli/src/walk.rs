@@ -1,18 +1,24 @@
 //! Walking a result in the order in which it is written, whatever its depth, cycles and sharing.
 
+use std::io;
+
 use chopsticks::{
     Graph, Value,
-    pencode::{Container, Items, Kind, Pairs},
+    pencode::{Container, NodeId},
 };
 use thiserror::Error;
 
-/// Walks a graph as a tree, without recursion.
+/// Walks a graph as a tree, without recursion. It takes a byte for each object and eight for each level, since a level can be an
+/// object of two bytes.
 #[derive(Debug)]
 pub(crate) struct Walk<'g> {
+    graph: &'g Graph<'g>,
     root: Option<Value<'g>>,
-    open: Vec<Open<'g>>,
-    /// By the index of the node.
-    states: Vec<State>,
+    open: Vec<Open>,
+    /// By the index of the node: [`WRITTEN`], [`OPEN`], [`MARKED`].
+    states: Vec<u8>,
+    /// How many containers are open without the outermost one that was written before, if there is one.
+    copied_from: Option<usize>,
     /// How much may be written for what was written before.
     budget: usize,
     left: usize,
@@ -21,16 +27,22 @@ pub(crate) struct Walk<'g> {
 /// What is to be written next.
 #[derive(Debug)]
 pub(crate) struct Step<'g> {
-    /// The innermost open container and the position in it, if there is one. In a dict keys are at even positions, their values
-    /// behind them.
-    pub(crate) within: Option<(Container, usize)>,
+    pub(crate) within: Option<Within<'g>>,
     pub(crate) event: Event<'g>,
+}
+
+/// The innermost open container around something, and the position in it. In a dict keys are at even positions, their values behind them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Within<'g> {
+    pub(crate) value: Value<'g>,
+    pub(crate) container: Container,
+    pub(crate) position: usize,
 }
 
 #[derive(Debug)]
 pub(crate) enum Event<'g> {
-    /// The end of the innermost open container, with how many members it had.
-    Close(Container, usize),
+    /// The end of a container, with how many members it had.
+    Close(Value<'g>, Container, usize),
     /// A container that is open already: it contains itself.
     Cycle(Value<'g>, Container),
     /// The begin of a container.
@@ -39,87 +51,78 @@ pub(crate) enum Event<'g> {
     Scalar(Value<'g>),
 }
 
-/// A result that would be too large if it were written.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error(
-    "the result is too large to be shown: objects that are in several places would make more than {} MiB of copies",
-    budget >> 20
-)]
-pub(crate) struct TooManyCopies {
-    budget: usize,
+/// Why a result is not shown.
+#[derive(Debug, Error)]
+pub(crate) enum Unshown {
+    #[error(
+        "the result is too large to be shown: objects that are in several places would make more than {} MiB of copies",
+        budget >> 20
+    )]
+    TooManyCopies { budget: usize },
+    /// There is no memory, or nobody waits for it any more.
+    #[error("the result cannot be shown: {0}")]
+    Unwritten(#[from] io::Error),
 }
 
-#[derive(Debug)]
-struct Open<'g> {
-    value: Value<'g>,
-    container: Container,
-    members: Members<'g>,
-    taken: usize,
-    /// Whether it, or a container around it, was written before.
-    is_copy: bool,
-}
-
-#[derive(Debug)]
-enum Members<'g> {
-    Items(Items<'g>),
-    Pairs(Pairs<'g>, Option<Value<'g>>),
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    New,
-    Open,
-    Written,
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    node: NodeId,
+    /// A container has at most 2^32 members.
+    taken: u32,
 }
 
 impl<'g> Walk<'g> {
-    pub(crate) fn new(graph: &'g Graph<'g>, budget: usize) -> Self {
-        Self {
-            root: Some(graph.root()),
-            open: Vec::new(),
-            states: vec![State::New; graph.node_count()],
-            budget,
-            left: budget,
-        }
+    pub(crate) fn new(graph: &'g Graph<'g>, budget: usize) -> Result<Self, Unshown> {
+        let mut states = Vec::new();
+        states.try_reserve_exact(graph.node_count()).map_err(no_memory)?;
+        states.resize(graph.node_count(), 0);
+        let (root, open) = (Some(graph.root()), Vec::new());
+        Ok(Self { graph, root, open, states, copied_from: None, budget, left: budget })
     }
 
     /// Takes the next step; `None` at the end.
-    pub(crate) fn step(&mut self) -> Result<Option<Step<'g>>, TooManyCopies> {
-        let (value, within, in_copy) = match (self.root.take(), self.open.last_mut()) {
-            (Some(root), _) => (root, None, false),
+    pub(crate) fn step(&mut self) -> Result<Option<Step<'g>>, Unshown> {
+        let (value, within) = match (self.root.take(), self.open.last_mut()) {
+            (Some(root), _) => (root, None),
             (None, None) => return Ok(None),
             (None, Some(open)) => {
-                let position = open.taken;
-                match open.members.next() {
-                    Some(member) => {
+                let container = self.graph.value(open.node);
+                let position = open.taken as usize;
+                match (container.member(position), container.container()) {
+                    (Some(member), Some(kind)) => {
                         open.taken += 1;
-                        (member, Some((open.container, position)), open.is_copy)
+                        (member, Some(Within { value: container, container: kind, position }))
                     }
-                    None => return Ok(self.close()),
+                    _ => return Ok(self.close()),
                 }
             }
         };
-        let state = self.states[value.id().index()];
-        let event = match members(value) {
+        let index = value.id().index();
+        let state = self.states[index];
+        let is_within_copy = self.copied_from.is_some();
+        let event = match value.container() {
             None => {
                 let len = len(value);
-                if in_copy || (state == State::Written && len > FREE_LEN) {
+                if is_within_copy || (state & WRITTEN != 0 && len > FREE_LEN) {
                     self.charge(COST + len)?;
                 }
-                self.states[value.id().index()] = State::Written;
+                self.states[index] |= WRITTEN;
                 Event::Scalar(value)
             }
-            Some((container, _)) if state == State::Open => {
+            Some(container) if state & OPEN != 0 => {
                 self.charge(COST)?;
                 Event::Cycle(value, container)
             }
-            Some((container, members)) => {
-                let is_copy = in_copy || state == State::Written;
-                if is_copy {
+            Some(container) => {
+                if is_within_copy || state & WRITTEN != 0 {
                     self.charge(COST)?;
+                    self.copied_from.get_or_insert(self.open.len());
                 }
-                self.states[value.id().index()] = State::Open;
-                self.open.push(Open { value, container, members, taken: 0, is_copy });
+                self.states[index] |= OPEN;
+                if self.open.len() == self.open.capacity() {
+                    self.open.try_reserve_exact((self.open.len() / 4).max(16)).map_err(no_memory)?;
+                }
+                self.open.push(Open { node: value.id(), taken: 0 });
                 Event::Open(value, container)
             }
         };
@@ -127,58 +130,69 @@ impl<'g> Walk<'g> {
     }
 
     /// Pays for something that is written beside the values.
-    pub(crate) fn charge(&mut self, cost: usize) -> Result<(), TooManyCopies> {
-        self.left = self.left.checked_sub(cost).ok_or(TooManyCopies { budget: self.budget })?;
+    pub(crate) fn charge(&mut self, cost: usize) -> Result<(), Unshown> {
+        let budget = self.budget;
+        self.left = self.left.checked_sub(cost).ok_or(Unshown::TooManyCopies { budget })?;
         Ok(())
     }
 
+    /// Notes something about an object, for [`is_marked`](Self::is_marked).
+    pub(crate) fn mark(&mut self, value: Value<'_>) {
+        self.states[value.id().index()] |= MARKED;
+    }
+
+    pub(crate) fn is_marked(&self, value: Value<'_>) -> bool {
+        self.states[value.id().index()] & MARKED != 0
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Returns the open containers, outermost first, each with the position of the member that is being written.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (Value<'g>, usize)> {
+        let graph = self.graph;
+        self.open.iter().map(move |open| (graph.value(open.node), (open.taken as usize).saturating_sub(1)))
+    }
+
     fn close(&mut self) -> Option<Step<'g>> {
-        let Open { value, container, taken, .. } = self.open.pop()?;
-        self.states[value.id().index()] = State::Written;
-        let within = self.open.last().map(|open| (open.container, open.taken - 1));
-        Some(Step { within, event: Event::Close(container, taken) })
-    }
-}
-
-impl<'g> Iterator for Members<'g> {
-    type Item = Value<'g>;
-
-    fn next(&mut self) -> Option<Value<'g>> {
-        match self {
-            Self::Items(items) => items.next(),
-            Self::Pairs(pairs, pending) => pending.take().or_else(|| {
-                let (key, value) = pairs.next()?;
-                *pending = Some(value);
-                Some(key)
-            }),
+        let Open { node, taken } = self.open.pop()?;
+        if self.copied_from == Some(self.open.len()) {
+            self.copied_from = None;
         }
+        let state = &mut self.states[node.index()];
+        *state = (*state & !OPEN) | WRITTEN;
+        let value = self.graph.value(node);
+        let within = self.open.last().and_then(|outer| {
+            let value = self.graph.value(outer.node);
+            let position = (outer.taken as usize).saturating_sub(1);
+            Some(Within { value, container: value.container()?, position })
+        });
+        Some(Step { within, event: Event::Close(value, value.container()?, taken as usize) })
     }
 }
 
-fn members(value: Value<'_>) -> Option<(Container, Members<'_>)> {
-    Some(match value.kind() {
-        Kind::List(items) => (Container::List, Members::Items(items)),
-        Kind::Tuple(items) => (Container::Tuple, Members::Items(items)),
-        Kind::Set(items) => (Container::Set, Members::Items(items)),
-        Kind::FrozenSet(items) => (Container::FrozenSet, Members::Items(items)),
-        Kind::Dict(pairs) => (Container::Dict, Members::Pairs(pairs, None)),
-        _ => return None,
-    })
+fn no_memory(_: std::collections::TryReserveError) -> Unshown {
+    Unshown::Unwritten(io::ErrorKind::OutOfMemory.into())
 }
 
 /// The length of text, bytes and digits.
 fn len(value: Value<'_>) -> usize {
-    match value.kind() {
-        Kind::Text(text) => text.len(),
-        Kind::Bytes(bytes) => bytes.len(),
-        Kind::Int(int) => int.as_big_digits().map_or(0, str::len),
-        _ => 0,
+    match (value.as_str(), value.as_bytes()) {
+        (Some(text), _) => text.len(),
+        (_, Some(bytes)) => bytes.len(),
+        _ => value.as_int().and_then(|int| int.as_big_digits()).map_or(0, str::len),
     }
 }
 
-/// What all copies together may cost; a result without shared objects costs nothing. A quarter of the largest message: much
-/// more than anyone reads, and written in a second.
-pub(crate) const BUDGET: usize = 256 << 20;
+/// What is done with an object: it was written, it is being written, and whatever whoever writes it notes.
+const WRITTEN: u8 = 1;
+const OPEN: u8 = 2;
+const MARKED: u8 = 4;
+
+/// What all copies together may cost; a result without shared objects costs nothing. Much more than anyone reads, and as much as the
+/// longest result by default.
+pub(crate) const BUDGET: usize = 64 << 20;
 /// The cost of each copied value, beside its length: about what a short one takes.
 pub(crate) const COST: usize = 16;
 /// A scalar that is shared costs nothing up to this length, because Python shares names and small numbers by itself.
@@ -190,14 +204,21 @@ mod tests {
 
     use super::*;
 
-    fn walk(builder: &GraphBuilder<'_>, root: NodeId) -> Result<usize, TooManyCopies> {
+    fn walk(builder: &GraphBuilder<'_>, root: NodeId) -> Option<usize> {
         let graph = builder.clone().finish(root).unwrap();
-        let mut walk = Walk::new(&graph, BUDGET);
+        let mut walk = Walk::new(&graph, BUDGET).unwrap();
         let mut steps = 0;
-        while walk.step()?.is_some() {
-            steps += 1;
+        loop {
+            match walk.step() {
+                Ok(Some(_)) => steps += 1,
+                Ok(None) => return Some(steps),
+                Err(Unshown::TooManyCopies { budget }) => {
+                    assert_eq!(budget, BUDGET);
+                    return None;
+                }
+                Err(Unshown::Unwritten(error)) => panic!("{error}"),
+            }
         }
-        Ok(steps)
     }
 
     #[test]
@@ -208,16 +229,16 @@ mod tests {
         b.fill(inner, [one, two, two, inner]);
         let root = b.tuple([inner, one]);
         let graph = b.finish(root).unwrap();
-        let mut walk = Walk::new(&graph, BUDGET);
+        let mut walk = Walk::new(&graph, BUDGET).unwrap();
         let mut steps = Vec::new();
         while let Some(Step { within, event }) = walk.step().unwrap() {
             let event = match event {
-                Event::Close(container, count) => format!("close {container:?} {count}"),
+                Event::Close(_, container, count) => format!("close {container:?} {count}"),
                 Event::Cycle(_, container) => format!("cycle {container:?}"),
                 Event::Open(_, container) => format!("open {container:?}"),
                 Event::Scalar(value) => value.to_string(),
             };
-            steps.push((within, event));
+            steps.push((within.map(|within| (within.container, within.position)), event));
         }
         let (in_tuple, in_dict) = (|at| Some((Container::Tuple, at)), |at| Some((Container::Dict, at)));
         let expected = [
@@ -238,9 +259,9 @@ mod tests {
     fn copies_of_long_text_are_limited() {
         let mut b = GraphBuilder::new();
         let text = b.text(&"x".repeat(1 << 20));
-        let (few, many) = (b.list([text; 200]), b.list([text; 300]));
-        assert_eq!(walk(&b, few), Ok(202));
-        assert_eq!(walk(&b, many), Err(TooManyCopies { budget: BUDGET }));
+        let (few, many) = (b.list([text; 50]), b.list([text; 70]));
+        assert_eq!(walk(&b, few), Some(52));
+        assert_eq!(walk(&b, many), None);
     }
 
     #[test]
@@ -249,7 +270,7 @@ mod tests {
         let none = b.none();
         let row = b.list(vec![none; 100_000]);
         let table = b.list([row; 1000]);
-        assert_eq!(walk(&b, table), Err(TooManyCopies { budget: BUDGET }));
+        assert_eq!(walk(&b, table), None);
     }
 
     #[test]
@@ -258,6 +279,6 @@ mod tests {
         let text = "x".repeat(1 << 20);
         let rows: Vec<_> = (0..300).map(|_| b.text(&text)).collect();
         let root = b.list(rows);
-        assert_eq!(walk(&b, root), Ok(302));
+        assert_eq!(walk(&b, root), Some(302));
     }
 }

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::{answer::Answer, fleet::resume, outcome::Failure};
+use crate::{answer::Answer, fleet::resume, outcome::Failure, render::Shown};
 
 /// Jobs under way: one task that does them all, and what came of those that have ended.
 pub(crate) struct Work {
@@ -21,7 +21,7 @@ pub(crate) struct Work {
 /// What came of a job.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    Answer(Answer),
+    Answer(Answer<Shown>),
     Failure(Failure),
     /// What comes of it can no longer be written.
     Output(io::Error),
@@ -37,7 +37,7 @@ pub(crate) enum Stopped {
     Output(Arc<io::Error>),
     /// The answer is that it failed.
     #[error("the program failed")]
-    Unwelcome(Arc<Answer>),
+    Unwelcome(Arc<Answer<Shown>>),
 }
 
 /// A tunnel, known by its place among the targets.
@@ -62,7 +62,7 @@ impl Work {
         job: impl Fn(Tunnel) -> F + Send + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
+        F: Future<Output = Result<Answer<Shown>, Stopped>> + Send + 'static,
     {
         let members = tunnels.iter().cloned().enumerate().map(|(index, tunnel)| Member { index, tunnel });
         let group = Group::new(members).expect("places differ").limits(limits);
@@ -113,8 +113,8 @@ impl Work {
     }
 }
 
-impl From<Outcome<Answer, Stopped>> for Ended {
-    fn from(outcome: Outcome<Answer, Stopped>) -> Self {
+impl From<Outcome<Answer<Shown>, Stopped>> for Ended {
+    fn from(outcome: Outcome<Answer<Shown>, Stopped>) -> Self {
         match outcome {
             Ok(answer) => Self::Answer(answer),
             Err(Unfinished::Operation(Stopped::Failure(failure))) => Self::Failure(failure),

@@ -23,6 +23,7 @@ mod launcher;
 mod options;
 pub mod pacing;
 mod process;
+mod quiet;
 mod quote;
 mod target;
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::quiet::Quiet;
+
 /// What an agent sets up before it runs anything: its working directory, its environment, where it imports from.
 ///
 /// The agent itself does so, on every kind of tunnel alike. Variables that the interpreter or the system's loader read when a program starts,
@@ -9,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AgentOptions {
     current_dir: Option<String>,
-    env: BTreeMap<String, String>,
+    env: Quiet<BTreeMap<String, String>>,
     path: Vec<String>,
     site_packages: bool,
 }
@@ -52,7 +54,7 @@ impl AgentOptions {
     #[must_use]
     pub fn overlaid(mut self, special: Self) -> Self {
         self.current_dir = special.current_dir.or(self.current_dir);
-        self.env.extend(special.env);
+        self.env.extend(special.env.0);
         self.path.extend(special.path);
         self.site_packages |= special.site_packages;
         self

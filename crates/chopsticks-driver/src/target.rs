@@ -51,7 +51,7 @@ use crate::{
 /// assert_eq!(address.host().as_str(), "db");
 /// # Ok::<(), chopsticks_driver::InvalidTarget>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Address {
     text: String,
     host: HostName,
@@ -61,7 +61,7 @@ pub struct Address {
 }
 
 /// What leads to an [`Address`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hop {
     /// As it was written, with all in front of it.
     text: String,
@@ -88,6 +88,23 @@ enum Place {
 pub struct InvalidTarget {
     text: String,
     reason: String,
+}
+
+/// Without the text, in which arguments and variables stand.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, hops, place, .. } = self;
+        let mut shown = f.debug_struct("Address");
+        shown.field("host", host).field("hops", hops).field("place", place).finish_non_exhaustive()
+    }
+}
+
+/// Without the text, as an [`Address`].
+impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, place, .. } = self;
+        f.debug_struct("Hop").field("host", host).field("place", place).finish_non_exhaustive()
+    }
 }
 
 impl Address {

@@ -1,5 +1,7 @@
 //! What can go wrong, and where.
 
+#[cfg(feature = "serde")]
+use chopsticks_text::harmless;
 use thiserror::Error;
 
 /// A buffer could not be read.
@@ -89,7 +91,8 @@ impl DecodeError {
 impl serde::de::Error for DecodeError {
     #[cold]
     fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::unplaced(DecodeErrorKind::Message(message.to_string()))
+        // The text can quote the value.
+        Self::unplaced(DecodeErrorKind::Message(harmless(&message.to_string()).into_owned()))
     }
 }
 
@@ -169,6 +172,9 @@ pub enum DecodeErrorKind {
     /// The value is well formed but the type asked for something else.
     #[error("{0}")]
     Message(String),
+    /// There is no memory for the value, or an index of it would need more than 32 bits.
+    #[error("there is not enough memory for the value")]
+    NoMemory,
     /// A Python 2 `str` is not ASCII.
     #[error("native string is not ASCII")]
     NotAscii,
@@ -259,6 +265,9 @@ pub enum EncodeErrorKind {
     /// The value says of itself that it cannot be written.
     #[error("{0}")]
     Message(String),
+    /// There is no memory for the value, or an index of it would need more than 32 bits.
+    #[error("there is not enough memory for the value")]
+    NoMemory,
     /// A native string, the Python 2 `str`, must be ASCII.
     #[error("native string is not ASCII")]
     NotAscii,

@@ -43,14 +43,18 @@ pub(crate) const NODE_WEIGHT: u64 = 16;
 pub struct Graph<'a> {
     /// The first three are `None`, `False` and `True`, so that the index of a node that was read
     /// is the number that the format gives it.
-    nodes: Vec<Node<'a>>,
+    pub(crate) nodes: Vec<Node>,
     /// The children of all containers; each container owns a range.
-    edges: Vec<u32>,
-    /// What [`Chunk::Owned`] of text points into.
+    pub(crate) edges: Vec<u32>,
+    /// What a [`Chunk`] of text that is owned points into: all short text, and what was copied.
     text: String,
-    /// What [`Chunk::Owned`] of bytes points into.
+    /// What a [`Chunk`] of bytes that is owned points into.
     bytes: Vec<u8>,
-    root: u32,
+    /// Longer text, by index.
+    borrowed_text: Vec<&'a str>,
+    /// Longer bytes, by index.
+    borrowed_bytes: Vec<&'a [u8]>,
+    pub(crate) root: u32,
     /// What a tree of this graph weighs if nothing is shared, in the unit of the expansion budget.
     weight: u64,
 }
@@ -112,30 +116,35 @@ impl<'a> Graph<'a> {
     /// Copies what was borrowed, so that the graph outlives the buffer it was read from.
     #[must_use]
     pub fn into_owned(self) -> Graph<'static> {
-        let Self { nodes, edges, mut text, mut bytes, root, weight } = self;
-        let nodes = nodes
-            .into_iter()
-            .map(|node| match node {
-                Node::None => Node::None,
-                Node::Bool(value) => Node::Bool(value),
-                Node::Int(value) => Node::Int(value),
-                Node::Float(value) => Node::Float(value),
-                Node::BigInt(chunk) => Node::BigInt(chunk.into_owned(&mut text)),
-                Node::Text(chunk) => Node::Text(chunk.into_owned(&mut text)),
-                Node::NativeText(chunk) => Node::NativeText(chunk.into_owned(&mut text)),
-                Node::Bytes(chunk) => Node::Bytes(chunk.into_owned(&mut bytes)),
-                Node::Container { kind, start, len } => Node::Container { kind, start, len },
-            })
-            .collect();
-        Graph { nodes, edges, text, bytes, root, weight }
+        let Self { mut nodes, edges, mut text, mut bytes, borrowed_text, borrowed_bytes, root, weight } =
+            self;
+        for node in &mut nodes {
+            match node {
+                Node::BigInt(chunk) | Node::Text(chunk) | Node::NativeText(chunk) if chunk.is_borrowed() => {
+                    let borrowed = borrowed_text[chunk.start as usize];
+                    *chunk = Chunk { start: text.len() as u32, len: borrowed.len() as u32 };
+                    text.push_str(borrowed);
+                }
+                Node::Bytes(chunk) if chunk.is_borrowed() => {
+                    let borrowed = borrowed_bytes[chunk.start as usize];
+                    *chunk = Chunk { start: bytes.len() as u32, len: borrowed.len() as u32 };
+                    bytes.extend_from_slice(borrowed);
+                }
+                _ => {}
+            }
+        }
+        let (borrowed_text, borrowed_bytes) = (Vec::new(), Vec::new());
+        Graph { nodes, edges, text, bytes, borrowed_text, borrowed_bytes, root, weight }
     }
 
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             nodes: vec![Node::None, Node::Bool(false), Node::Bool(true)],
             edges: Vec::new(),
             text: String::new(),
             bytes: Vec::new(),
+            borrowed_text: Vec::new(),
+            borrowed_bytes: Vec::new(),
             root: 0,
             weight: 0,
         }
@@ -143,31 +152,117 @@ impl<'a> Graph<'a> {
 
     /// Adds an object, with `len` the length of its text or bytes.
     #[inline]
-    fn push(&mut self, node: Node<'a>, len: usize) -> u32 {
+    pub(crate) fn push(&mut self, node: Node, len: usize) -> Result<u32, NoMemory> {
         let id = self.nodes.len() as u32;
         self.weight += NODE_WEIGHT + len as u64;
-        self.nodes.push(node);
-        id
+        push(&mut self.nodes, node)?;
+        Ok(id)
     }
 
-    fn text_of(&self, chunk: Chunk<&'a str>) -> &str {
-        match chunk {
-            Chunk::Borrowed(text) => text,
-            Chunk::Owned { start, len } => &self.text[start as usize..][..len as usize],
+    /// Keeps text: a short one as a copy, which takes less than to say where it is.
+    #[inline]
+    pub(crate) fn keep_text(&mut self, text: &'a str) -> Result<Chunk, NoMemory> {
+        if text.len() > COPIED_LEN {
+            let start = self.borrowed_text.len() as u32;
+            push(&mut self.borrowed_text, text)?;
+            return Ok(Chunk { start, len: BORROWED });
         }
+        self.copy_text(text)
     }
 
-    fn bytes_of(&self, chunk: Chunk<&'a [u8]>) -> &[u8] {
-        match chunk {
-            Chunk::Borrowed(bytes) => bytes,
-            Chunk::Owned { start, len } => &self.bytes[start as usize..][..len as usize],
+    /// Keeps bytes: short ones as a copy.
+    #[inline]
+    pub(crate) fn keep_bytes(&mut self, bytes: &'a [u8]) -> Result<Chunk, NoMemory> {
+        if bytes.len() > COPIED_LEN {
+            let start = self.borrowed_bytes.len() as u32;
+            push(&mut self.borrowed_bytes, bytes)?;
+            return Ok(Chunk { start, len: BORROWED });
         }
+        self.copy_bytes(bytes)
+    }
+
+    #[inline]
+    pub(crate) fn copy_text(&mut self, text: &str) -> Result<Chunk, NoMemory> {
+        let start = self.text.len() as u32;
+        fits(self.text.len(), text.len())?;
+        if self.text.capacity() - self.text.len() < text.len() {
+            let more = growth(self.text.len(), text.len());
+            self.text.try_reserve_exact(more).map_err(|_| NoMemory)?;
+        }
+        self.text.push_str(text);
+        Ok(Chunk { start, len: text.len() as u32 })
+    }
+
+    #[inline]
+    pub(crate) fn copy_bytes(&mut self, bytes: &[u8]) -> Result<Chunk, NoMemory> {
+        let start = self.bytes.len() as u32;
+        fits(self.bytes.len(), bytes.len())?;
+        reserve(&mut self.bytes, bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(Chunk { start, len: bytes.len() as u32 })
+    }
+
+    fn text_of(&self, chunk: Chunk) -> &str {
+        if chunk.is_borrowed() {
+            return self.borrowed_text[chunk.start as usize];
+        }
+        &self.text[chunk.start as usize..][..chunk.len as usize]
+    }
+
+    fn bytes_of(&self, chunk: Chunk) -> &[u8] {
+        if chunk.is_borrowed() {
+            return self.borrowed_bytes[chunk.start as usize];
+        }
+        &self.bytes[chunk.start as usize..][..chunk.len as usize]
     }
 
     fn edges_of(&self, start: u32, len: u32) -> &[u32] {
         &self.edges[start as usize..][..len as usize]
     }
 }
+
+/// There is no memory for a value that is being read: an error, where growing a vector would end the process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct NoMemory;
+
+/// Appends an item.
+#[inline]
+pub(crate) fn push<T>(vec: &mut Vec<T>, item: T) -> Result<(), NoMemory> {
+    if vec.len() == vec.capacity() {
+        grow(vec, 1)?;
+    }
+    vec.push(item);
+    Ok(())
+}
+
+/// Makes room for more items.
+#[inline]
+pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<(), NoMemory> {
+    if vec.capacity() - vec.len() < additional { grow(vec, additional) } else { Ok(()) }
+}
+
+#[cold]
+fn grow<T>(vec: &mut Vec<T>, additional: usize) -> Result<(), NoMemory> {
+    vec.try_reserve_exact(growth(vec.len(), additional)).map_err(|_| NoMemory)
+}
+
+/// Checks that 32 bits can say where a copy is.
+#[inline]
+fn fits(start: usize, len: usize) -> Result<(), NoMemory> {
+    if start.saturating_add(len) >= BORROWED as usize { Err(NoMemory) } else { Ok(()) }
+}
+
+/// Returns how much room to make. Doubling leaves up to half of a large vector unused, which is what a small value
+/// can afford; moving a large one costs little, since the system moves its pages.
+fn growth(len: usize, additional: usize) -> usize {
+    let more = if len < DOUBLED_LEN { len } else { len / 4 };
+    more.max(additional).max(4)
+}
+
+/// Text or bytes up to this length are copied: as long as the pointer and length that a longer one takes.
+const COPIED_LEN: usize = 16;
+/// Below this many items a vector doubles.
+const DOUBLED_LEN: usize = 4 << 10;
 
 impl PartialEq for Graph<'_> {
     fn eq(&self, other: &Self) -> bool {
@@ -177,18 +272,18 @@ impl PartialEq for Graph<'_> {
 
 impl Eq for Graph<'_> {}
 
-/// One object. 24 bytes.
+/// One object. 12 bytes, because a value of two bytes can be one: see `tests/memory.rs`.
 #[derive(Clone, Copy)]
-enum Node<'a> {
+pub(crate) enum Node {
     None,
     Bool(bool),
-    Int(i64),
+    Int(Wide),
     /// An integer that is no `i64`, in canonical digits.
-    BigInt(Chunk<&'a str>),
-    Float(f64),
-    Text(Chunk<&'a str>),
-    NativeText(Chunk<&'a str>),
-    Bytes(Chunk<&'a [u8]>),
+    BigInt(Chunk),
+    Float(Wide),
+    Text(Chunk),
+    NativeText(Chunk),
+    Bytes(Chunk),
     /// `len` counts edges, so it is twice the number of pairs of a dict.
     Container {
         kind: Container,
@@ -197,37 +292,62 @@ enum Node<'a> {
     },
 }
 
-/// Text or bytes, either borrowed or a range of what the graph owns.
+impl Node {
+    #[inline]
+    pub(crate) fn int(value: i64) -> Self {
+        Self::Int(Wide::new(value as u64))
+    }
+
+    #[inline]
+    pub(crate) fn float(value: f64) -> Self {
+        Self::Float(Wide::new(value.to_bits()))
+    }
+}
+
+/// 64 bits that need no alignment of 64 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide([u32; 2]);
+
+impl Wide {
+    #[inline]
+    fn new(bits: u64) -> Self {
+        Self([bits as u32, (bits >> 32) as u32])
+    }
+
+    #[inline]
+    fn bits(self) -> u64 {
+        u64::from(self.0[0]) | u64::from(self.0[1]) << 32
+    }
+
+    #[inline]
+    fn to_i64(self) -> i64 {
+        self.bits() as i64
+    }
+
+    #[inline]
+    fn to_f64(self) -> f64 {
+        f64::from_bits(self.bits())
+    }
+}
+
+/// Text or bytes.
 ///
 /// 32 bits are enough: a buffer is at most `u32::MAX` bytes long, and the builder refuses more.
-#[derive(Clone, Copy)]
-enum Chunk<T> {
-    Borrowed(T),
-    Owned { start: u32, len: u32 },
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Chunk {
+    /// The first byte of what is owned, or the index of what is borrowed.
+    start: u32,
+    /// The length of what is owned, or [`BORROWED`].
+    len: u32,
 }
 
-impl Chunk<&str> {
-    fn into_owned(self, text: &mut String) -> Chunk<&'static str> {
-        match self {
-            Chunk::Borrowed(borrowed) => {
-                let start = text.len() as u32;
-                text.push_str(borrowed);
-                Chunk::Owned { start, len: borrowed.len() as u32 }
-            }
-            Chunk::Owned { start, len } => Chunk::Owned { start, len },
-        }
+impl Chunk {
+    fn is_borrowed(self) -> bool {
+        self.len == BORROWED
     }
 }
 
-impl Chunk<&[u8]> {
-    fn into_owned(self, bytes: &mut Vec<u8>) -> Chunk<&'static [u8]> {
-        match self {
-            Chunk::Borrowed(borrowed) => {
-                let start = bytes.len() as u32;
-                bytes.extend_from_slice(borrowed);
-                Chunk::Owned { start, len: borrowed.len() as u32 }
-            }
-            Chunk::Owned { start, len } => Chunk::Owned { start, len },
-        }
-    }
-}
+/// In place of a length. What is owned is shorter.
+const BORROWED: u32 = u32::MAX;
+
+const _: () = assert!(size_of::<Node>() == 12);

@@ -18,6 +18,7 @@ pub struct TransportConfig {
     pub(crate) frame_len: usize,
     pub(crate) max_frame_len: usize,
     pub(crate) max_message_len: usize,
+    pub(crate) max_reply_len: usize,
     pub(crate) max_request_len: usize,
     pub(crate) max_buffered_len: usize,
     pub(crate) max_peer_requests: usize,
@@ -60,6 +61,20 @@ impl TransportConfig {
     pub fn max_message_len(mut self, bytes: usize) -> Self {
         self.max_message_len = bytes;
         self
+    }
+
+    /// Sets the bytes of a reply that we accept, if that is less than [`max_message_len`](Self::max_message_len); by default it is not.
+    ///
+    /// The peer is told, so that it need not send a longer one.
+    #[must_use]
+    pub fn max_reply_len(mut self, bytes: usize) -> Self {
+        self.max_reply_len = bytes;
+        self
+    }
+
+    /// Returns the bytes of a reply that we accept.
+    pub(crate) fn reply_limit(&self) -> usize {
+        self.max_reply_len.min(self.max_message_len)
     }
 
     /// Sets the bytes of a request or notice that the peer may make; 1 MiB.
@@ -170,6 +185,7 @@ impl Default for TransportConfig {
             frame_len: 128 << 10,
             max_frame_len: 1 << 20,
             max_message_len: 1 << 30,
+            max_reply_len: usize::MAX,
             max_request_len: 1 << 20,
             max_buffered_len: 2 << 30,
             max_peer_requests: 64,

@@ -36,10 +36,10 @@ use crate::{
 /// * [`Function::source`]: a text that defines the function, and whatever that uses.
 /// * [`Function::lambda`]: an expression.
 /// * `path/script.py:name`, or [`Function::script`]: a `.py` file that defines the function.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Function(Kind);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Kind {
     Name(String),
     Script { path: PathBuf, name: String, values: Values },
@@ -207,6 +207,33 @@ impl fmt::Display for Function {
     }
 }
 
+/// The name and those of its global values, and neither the text nor the values.
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Function");
+        match &self.0 {
+            Kind::Name(name) => shown.field("name", name).finish(),
+            Kind::Source { file, values, .. } => shown
+                .field("name", &self.label())
+                .field("file", file)
+                .field("values", &Names(values))
+                .finish_non_exhaustive(),
+            Kind::Script { path, name, values } => {
+                shown.field("name", name).field("path", path).field("values", &Names(values)).finish()
+            }
+        }
+    }
+}
+
+/// The names of values.
+struct Names<'a>(&'a Values);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 fn write_values(name: &str, values: &Values, file: &str, writer: &mut Writer) -> Result<(), EncodeError> {
     writer.text(name).begin_dict(values.len());
     for (key, value) in values {
@@ -257,7 +284,7 @@ impl<T: Into<String>> From<T> for Function {
 ///
 /// Arguments are encoded when they are set; what cannot be encoded fails the call, not the setter. Cheap to clone, so one call
 /// can go to many tunnels.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     pub(crate) function: Arc<Function>,
     positional: Positional,
@@ -266,7 +293,7 @@ pub struct Call {
 }
 
 /// Positional arguments, encoded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Positional {
     /// Bytes with the pencode of a tuple or a list.
     Graph(Bytes),
@@ -390,6 +417,25 @@ impl Call {
     }
 }
 
+/// The function, the names of keyword arguments, and no values.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Call");
+        shown.field("function", &self.function).field("args", &self.positional);
+        shown.field("kwargs", &Names(&self.kwargs)).field("timeout", &self.timeout).finish()
+    }
+}
+
+impl fmt::Debug for Positional {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Graph(encoded) => write!(f, "[{} bytes not shown]", encoded.len()),
+            Self::Unfit(error) => write!(f, "[{error}]"),
+            Self::Values { count, .. } => write!(f, "[{count} not shown]"),
+        }
+    }
+}
+
 /// A tuple in `marshal` begins with a tag and a count of four bytes, little-endian. A call is composed of parts that are
 /// encoded by themselves.
 const TUPLE: u8 = b'(';
@@ -440,12 +486,22 @@ impl<'de> Deserialize<'de> for Ignored {
 }
 
 /// What a function returned, still encoded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     host: HostName,
     function: Arc<str>,
     format: Format,
     payload: Bytes,
+}
+
+/// How long the value is, and not what it is.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, function, format, payload } = self;
+        let mut shown = f.debug_struct("Reply");
+        shown.field("host", host).field("function", function).field("format", format);
+        shown.field("len", &payload.len()).finish()
+    }
 }
 
 impl Reply {
@@ -475,6 +531,13 @@ impl Reply {
             }
             _ => Err(self.failed(UnknownFormat)),
         }
+    }
+
+    /// Returns how many bytes the encoded value has.
+    ///
+    /// [`graph`](Self::graph) takes at most 18 bytes of memory for each of them, most results 2 to 4.
+    pub fn encoded_len(&self) -> usize {
+        self.payload.len()
     }
 
     /// Returns the content if the value is `bytes` and was sent as such, without copying it.
@@ -557,5 +620,27 @@ impl<'de> Deserializer<'de> for BytesDeserializer<'de> {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
         tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TunnelConfig;
+
+    #[test]
+    fn debug_shows_names_and_no_values() {
+        let source = Function::source("PASSWORD = 's3cret'\ndef f(): pass", "f").value("TOKEN", "s3cret");
+        let host = HostName::lossy("web1");
+        for shown in [
+            format!("{:?}", Call::new("m:f").args(("s3cret",)).kwarg("TOKEN", "s3cret")),
+            format!("{:?}", Call::new(source)),
+            format!("{:?}", TunnelConfig::default().env("TOKEN", "s3cret")),
+            format!("{:?} TOKEN", Reply::new(host, "m:f", Format::Bytes, "s3cret".into())),
+        ] {
+            assert!(!shown.contains("s3cret") && shown.contains("TOKEN"), "{shown}");
+            // Nor as the numbers of its bytes.
+            assert!(!shown.contains("115, 51, 99"), "{shown}");
+        }
     }
 }

@@ -84,6 +84,17 @@ impl TunnelConfig {
         self
     }
 
+    /// Sets the largest result of a call, in bytes as it is sent, if that is to be less than [`max_message_len`](Self::max_message_len). By
+    /// default it is not.
+    ///
+    /// A larger one fails its call with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and the tunnel stays usable. The agent refuses to send it, and
+    /// what comes all the same is dropped once it is too long. [`Reply::graph`](crate::Reply::graph) takes up to 18 times the length of a result.
+    #[must_use]
+    pub fn max_result_len(mut self, bytes: usize) -> Self {
+        self.transport = self.transport.max_reply_len(bytes);
+        self
+    }
+
     /// Sends a probe when nothing was heard for `interval`, and takes the connection for lost when no answer comes within
     /// `timeout`. Default: no probes.
     ///

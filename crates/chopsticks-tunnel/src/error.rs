@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use chopsticks_driver::{Hint, HostName, hint};
+use chopsticks_text::{harmless, harmless_line};
 use chopsticks_transport::TransportError;
 use thiserror::Error;
 
@@ -13,6 +14,9 @@ use crate::file::Side;
 /// It says where ([`host`](Self::host), [`phase`](Self::phase)) and what ([`kind`](Self::kind)). [`fmt::Display`]
 /// leaves the sources out, [`report`](Self::report) has all in one line.
 /// [`fmt::Debug`], which is what `main` and `unwrap` print, is the report, followed by the traceback or all that was kept of stderr.
+///
+/// What the host has said is in all three of them as [`harmless`](chopsticks_text::harmless) shows it: nothing in it is obeyed by a terminal. The fields of
+/// [`ErrorKind`] have it as it came.
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,
@@ -43,7 +47,7 @@ pub enum Phase {
 }
 
 /// What went wrong on a host.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The task that owned the connection is gone. Each connection belongs to the tokio runtime in which it was opened, and ends with that.
@@ -92,7 +96,7 @@ pub enum ErrorKind {
         noise: String,
     },
     /// The host has no such function, nor has the codebase.
-    #[error("no such function: {message}")]
+    #[error("no such function: {}", harmless(message))]
     NoFunction {
         /// What is missing, and names like it.
         message: String,
@@ -146,13 +150,13 @@ pub enum ErrorKind {
         noise: String,
     },
     /// A message is larger than [`TunnelConfig::max_message_len`](crate::TunnelConfig::max_message_len).
-    #[error("{message}")]
+    #[error("{}", harmless(message))]
     TooLarge {
         /// Which, and by how much.
         message: String,
     },
     /// The result is of a type that cannot be carried.
-    #[error("the result cannot be carried: {message}")]
+    #[error("the result cannot be carried: {}", harmless(message))]
     UnfitResult {
         /// Where in the result, and what.
         message: String,
@@ -182,6 +186,17 @@ impl Error {
             inner.hint = hint;
         }
         self
+    }
+
+    /// Says of an error that came while a call might have been under way that it was a transfer.
+    pub(crate) fn of_transfer(self) -> Self {
+        let Inner { host, phase, kind, hint } = &*self.inner;
+        if *phase != Phase::Call {
+            return self;
+        }
+        let kind = kind.clone();
+        let inner = Inner { host: host.clone(), phase: Phase::Transfer, kind, hint: hint.clone() };
+        Self { inner: Arc::new(inner), function: self.function }
     }
 
     /// Adds which function was being called.
@@ -259,7 +274,8 @@ impl Error {
             text.push_str(&error.to_string());
             source = error.source();
         }
-        text + &self.hint_in_brackets()
+        // A source of a driver's or a codebase's own may quote what a host has said.
+        harmless(&text).into_owned() + &self.hint_in_brackets()
     }
 
     fn without_hint(&self) -> String {
@@ -271,7 +287,7 @@ impl Error {
     }
 
     fn hint_in_brackets(&self) -> String {
-        self.hint().map(|hint| format!(" ({hint})")).unwrap_or_default()
+        self.hint().map(|hint| format!(" ({})", harmless(&hint.to_string()))).unwrap_or_default()
     }
 }
 
@@ -293,7 +309,7 @@ impl fmt::Debug for Error {
             _ => "",
         };
         // A single line is in the report already.
-        if !more.contains('\n') { Ok(()) } else { write!(f, "\n\n{more}") }
+        if !more.contains('\n') { Ok(()) } else { write!(f, "\n\n{}", harmless(more)) }
     }
 }
 
@@ -345,9 +361,9 @@ impl fmt::Display for Phase {
 
 impl fmt::Display for RemoteException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.type_name)?;
+        f.write_str(&harmless_line(&self.type_name))?;
         if !self.message.is_empty() {
-            write!(f, ": {}", self.message)?;
+            write!(f, ": {}", harmless(&self.message))?;
         }
         Ok(())
     }
@@ -366,7 +382,7 @@ impl fmt::Display for Gone<'_> {
         }
         let line = hint::telling_line(stderr);
         if !line.is_empty() {
-            write!(f, ": {line}")?;
+            write!(f, ": {}", harmless_line(line))?;
         }
         if !noise.trim().is_empty() {
             let noise = noise.trim();
@@ -493,6 +509,44 @@ mod tests {
         assert_eq!(error.report(), "web3: spawn: cannot start ssh: gone (install it)");
         assert_eq!(error.hint().map(Hint::cause), Some("program-missing"));
         assert!(!error.is_timeout() && !error.is_disconnected() && !error.is_remote());
+    }
+
+    #[test]
+    fn what_a_host_says_is_never_obeyed_by_a_terminal() {
+        const EVIL: &str = "\x1b]0;owned\x07\u{9b}2J\u{202e}\u{2028}\r";
+        let evil = || EVIL.to_owned();
+        let exception = RemoteException {
+            type_name: evil(),
+            message: evil(),
+            traceback: format!("Traceback{EVIL}\n  {EVIL}\n"),
+        };
+        let failed = Arc::new(io::Error::other(evil()));
+        let kinds = [
+            ErrorKind::Raised(exception),
+            ErrorKind::NoFunction { message: evil() },
+            ErrorKind::TooLarge { message: evil() },
+            ErrorKind::UnfitResult { message: evil() },
+            ErrorKind::NoAgent { status: None, stderr: format!("a\n{EVIL}"), noise: evil() },
+            ErrorKind::Disconnected { status: None, stderr: format!("a{EVIL}\nb{EVIL}") },
+            ErrorKind::Timeout { after: Duration::ZERO, stderr: format!("a{EVIL}\nb{EVIL}"), noise: evil() },
+            ErrorKind::File { side: Side::Remote, path: evil().into(), source: failed.clone() },
+            ErrorKind::Result(failed),
+        ];
+        for kind in kinds {
+            let name = kind.name();
+            let hint = Some(Hint::new("x", evil()));
+            let error = Error::new(&HostName::lossy("web1"), Phase::Call, kind).with_hint(hint);
+            let error = error.of_function("m:f");
+            let parent = ErrorKind::Parent(Box::new(error.clone()));
+            let parent = Error::new(&HostName::lossy("db"), Phase::Spawn, parent);
+            for error in [error, parent] {
+                let kind = error.kind();
+                for text in [error.to_string(), error.report(), format!("{error:?}"), kind.to_string()] {
+                    let is_bad = |&shown: &char| chopsticks_text::is_harmful(shown) && shown != '\n';
+                    assert_eq!(text.chars().find(is_bad), None, "{name}: {text:?}");
+                }
+            }
+        }
     }
 
     #[test]

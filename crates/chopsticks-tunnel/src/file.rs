@@ -92,9 +92,9 @@ impl Tunnel {
         deadline: Option<Duration>,
         transfer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let Some(after) = deadline else { return transfer.await };
+        let Some(after) = deadline else { return transfer.await.map_err(Error::of_transfer) };
         match timeout(after, transfer).await {
-            Ok(result) => result,
+            Ok(result) => result.map_err(Error::of_transfer),
             Err(_) => {
                 let connection = self.current().clone();
                 let late = connection.map(|connection| connection.late(after));

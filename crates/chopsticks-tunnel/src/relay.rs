@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use chopsticks_driver::{Known, Launcher, Link, LinkParts, Program, SpawnError, missing_folder};
 use chopsticks_pencode::marshal::{self, EncodeError, Writer};
+use chopsticks_text::harmless;
 use chopsticks_transport::{
     Format, Operation, Order, Outcome, Reply, Request, RequestOptions, StreamReader, StreamWriter,
 };
@@ -202,7 +203,7 @@ impl Relayed {
         let Failed { errno, message, path } = marshal::from_slice(&reply.payload).map_err(invalid)?;
         let path = String::from_utf8_lossy(&path).into_owned();
         let (program, source) = match errno {
-            0 => (path, io::Error::other(message)),
+            0 => (path, io::Error::other(harmless(&message).into_owned())),
             // The agent looks at the folder before it starts the program.
             number if number == Errno::NOTDIR.raw_os_error() && path != self.program => {
                 (String::new(), missing_folder(&path))

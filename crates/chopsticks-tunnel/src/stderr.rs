@@ -11,11 +11,12 @@ use std::{
 };
 
 use chopsticks_driver::{HostName, hint};
+use chopsticks_text::harmless_line;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 /// What is done with each line that an agent's side writes to stderr.
 ///
-/// Lines may hold any bytes, and all but [`console`](Self::console) pass them on as they are. A line longer than 64 KiB comes in pieces; the last one comes without its newline as it
+/// Lines may hold any bytes, and [`callback`](Self::callback) passes them on as they are. A line longer than 64 KiB comes in pieces; the last one comes without its newline as it
 /// is. Whatever is chosen here, the last lines are kept for the errors of the tunnel.
 #[derive(Clone)]
 pub struct Stderr(Sink);
@@ -38,8 +39,8 @@ type Sinking = dyn Fn(&str, &[u8]) + Send + Sync;
 impl Stderr {
     /// Writes `[host] line` to the controller's own stderr. The default.
     ///
-    /// Control characters but the tab are shown as `^[` and the like, so that no host can speak for another or take over the
-    /// terminal.
+    /// Control characters but the tab, bytes that are not UTF-8, and whatever else a terminal misreads are shown as escapes such as
+    /// `\x1b`, so that no host can speak for another or take over the terminal: see [`chopsticks_text`].
     pub fn console() -> Self {
         Self(Sink::Console)
     }
@@ -49,7 +50,8 @@ impl Stderr {
         Self(Sink::Off)
     }
 
-    /// Emits each line as a `tracing` event of level info with the field `host`, target `chopsticks::stderr`.
+    /// Emits each line as a `tracing` event of level info with the field `host`, target `chopsticks::stderr`; what is in it is shown as by
+    /// [`console`](Self::console).
     pub fn tracing() -> Self {
         Self(Sink::Tracing)
     }
@@ -71,17 +73,13 @@ impl Stderr {
                 console.push(b'[');
                 console.extend_from_slice(host.as_str().as_bytes());
                 console.extend_from_slice(b"] ");
-                for &byte in line.strip_suffix(b"\r").unwrap_or(line) {
-                    match byte {
-                        b'\t' | b' '..=b'~' | 0x80.. => console.push(byte),
-                        control => console.extend_from_slice(&[b'^', control ^ 0x40]),
-                    }
-                }
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                console.extend_from_slice(harmless_line(line).as_bytes());
                 console.push(b'\n');
             }
             Sink::Off => {}
             Sink::Tracing => {
-                tracing::info!(target: "chopsticks::stderr", host = %host, "{}", String::from_utf8_lossy(line));
+                tracing::info!(target: "chopsticks::stderr", host = %host, "{}", harmless_line(line));
             }
         }
     }
@@ -241,8 +239,14 @@ mod tests {
     #[test]
     fn console_shows_control_characters() {
         let mut console = Vec::new();
-        Stderr::console().line(&"web1".parse().unwrap(), b"a\x1b[31m\tb\0\r[other] c\xff\r", &mut console);
-        assert_eq!(console, b"[web1] a^[[31m\tb^@^M[other] c\xff\n");
+        Stderr::console().line(
+            &"web1".parse().unwrap(),
+            b"a\x1b[31m\tb\0\r[other] c\xff\x9b\r",
+            &mut console,
+        );
+        Stderr::console().line(&"web1".parse().unwrap(), "\u{9b}2J\u{202e}é".as_bytes(), &mut console);
+        let expected = "[web1] a\\x1b[31m\tb\\x00\\x0d[other] c\\xff\\x9b\n[web1] \\u009b2J\\u202eé\n";
+        assert_eq!(String::from_utf8(console).unwrap(), expected);
     }
 
     #[tokio::test]

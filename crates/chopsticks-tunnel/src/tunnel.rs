@@ -313,7 +313,7 @@ impl Tunnel {
                     let (host, function) = (self.host().clone(), call.function.label());
                     return Ok(Reply::new(host, function, reply.format, reply.payload));
                 }
-                Ok(reply) => return Err(self.failure(&session, call, &reply.payload).await),
+                Ok(reply) => return Err(self.failure(&session, call, &reply).await),
                 Err(error) if error.is_too_large() => {
                     let message = error.kind().to_string();
                     return Err(self.error(Phase::Call, ErrorKind::TooLarge { message }));
@@ -324,8 +324,12 @@ impl Tunnel {
     }
 
     /// The error of a call that the agent says has failed.
-    async fn failure(&self, session: &Session, call: &Call, payload: &[u8]) -> Error {
-        let mut failure = match marshal::from_slice::<Failure>(payload) {
+    async fn failure(&self, session: &Session, call: &Call, reply: &chopsticks_transport::Reply) -> Error {
+        if reply.format == Format::None {
+            // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
+            return self.error(Phase::Call, refused(&reply.payload));
+        }
+        let mut failure = match marshal::from_slice::<Failure>(&reply.payload) {
             Ok(failure) => failure,
             Err(error) => return self.error(Phase::Call, ErrorKind::Result(Arc::new(error))),
         };
@@ -365,6 +369,21 @@ impl Tunnel {
     pub(crate) fn error(&self, phase: Phase, kind: ErrorKind) -> Error {
         Error::new(self.host(), phase, kind)
     }
+}
+
+/// What a `FAIL` of the agent's transport means.
+fn refused(payload: &[u8]) -> ErrorKind {
+    let reason = match payload {
+        [3] => {
+            return ErrorKind::TooLarge {
+                message: "the call or its result is over the agent's limit".to_owned(),
+            };
+        }
+        [1] => "the agent has not answered the call",
+        [2] => "the agent has given up the call",
+        _ => "the agent has refused the call, for a reason that is not known",
+    };
+    ErrorKind::Result(Arc::new(std::io::Error::other(reason)))
 }
 
 impl WeakTunnel {

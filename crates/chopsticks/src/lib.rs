@@ -32,6 +32,7 @@
 //! * [`facts`], [`helpers`]: what there is to know of a host, and programs that run there.
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
+//! * [`text`]: what hosts say, as it may be shown on a terminal or in a log.
 //! * [`pencode`], [`transport`], [`driver`], [`files`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
 //!
 //! This crate composes the layers and has no logic of its own.
@@ -65,6 +66,8 @@ pub use chopsticks_module as module;
 #[doc(inline)]
 pub use chopsticks_pencode as pencode;
 pub use chopsticks_pencode::{Graph, Value};
+#[doc(inline)]
+pub use chopsticks_text as text;
 #[doc(inline)]
 pub use chopsticks_transport as transport;
 #[doc(inline)]

@@ -1,19 +1,22 @@
 //! Text for people.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
-use chopsticks::{Reply, Transferred, TransferredFolder};
+use chopsticks::{
+    Transferred, TransferredFolder,
+    text::{harmless, harmless_line},
+};
 
 use crate::{
     answer::{Answer, Pong, Ran},
     outcome::{Failure, Outcome},
     output::{
         Stream, Tally, Text,
-        paint::{self, Paint, harmless},
-        python,
+        paint::{self, Paint},
         table::Table,
     },
-    walk::BUDGET,
+    pieces::Pieces,
+    render::Shown,
 };
 
 /// Composes text for people.
@@ -41,7 +44,7 @@ impl Human {
     pub(super) fn outcome(&mut self, outcome: Outcome) -> (Text, Option<Failure>) {
         let Outcome { host, index, result, .. } = outcome;
         match result.and_then(|answer| self.answer(host.as_str(), index, answer)) {
-            Ok(stdout) => (Text { stdout: stdout.into_bytes(), ..Text::default() }, None),
+            Ok(text) => (text, None),
             Err(failure) => {
                 let stderr = self.failure(host.as_str(), &failure).into_bytes();
                 (Text { stderr, ..Text::default() }, Some(failure))
@@ -62,7 +65,8 @@ impl Human {
             out.extend_from_slice(label.as_bytes());
             out.push(b' ');
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            paint::push_harmless(&mut out, line.strip_suffix(b"\r").unwrap_or(line));
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            out.extend_from_slice(harmless_line(line).as_bytes());
             out.push(b'\n');
         }
         out
@@ -70,13 +74,15 @@ impl Human {
 
     /// Composes what had to wait for the last outcome.
     pub(super) fn rest(&mut self) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.facts).text(self.stdout);
+        let mut text = std::mem::take(&mut self.facts).text(self.stdout).into_bytes();
         let mut folded = self.folded.take().unwrap_or_default();
         folded.sort_by_key(|fold| std::cmp::Reverse(fold.hosts.len()));
-        for fold in &mut folded {
-            text.push_str(&self.value(&fold.label(), &fold.value));
+        for mut fold in folded {
+            let label = fold.label();
+            // Writing to memory does not fail.
+            let _ = self.value(&label, fold.value).write_to(&mut text);
         }
-        text.into_bytes()
+        text
     }
 
     /// Composes the last line.
@@ -100,50 +106,49 @@ impl Human {
         out.into_bytes()
     }
 
-    fn answer(&mut self, host: &str, index: usize, answer: Answer) -> Result<String, Failure> {
+    fn answer(&mut self, host: &str, index: usize, answer: Answer<Shown>) -> Result<Text, Failure> {
         match answer {
-            Answer::Value(reply) => {
-                let value = shown(&reply)?;
-                let Some(folded) = &mut self.folded else { return Ok(self.value(host, &value)) };
+            Answer::Value(value) => {
+                let Some(folded) = &mut self.folded else { return Ok(self.value(host, value)) };
                 let host = (index, host.to_owned());
                 match folded.iter_mut().find(|fold| fold.value == value) {
                     Some(fold) => fold.hosts.push(host),
                     None => folded.push(Fold { value, hosts: vec![host] }),
                 }
-                Ok(String::new())
+                Ok(Text::default())
             }
             Answer::Facts(facts, _) => {
                 self.facts.add(index, host, &facts);
-                Ok(String::new())
+                Ok(Text::default())
             }
             Answer::File(Transferred { local, remote, size, sha1, .. }) => {
                 let path = named(local.as_ref().unwrap_or(&remote));
                 let size = counted(size, "byte");
-                Ok(self.value(host, &Shown::Line(format!("{path}: {size}, sha1 {sha1}"))))
+                Ok(self.line(host, &format!("{path}: {size}, sha1 {sha1}")))
             }
-            Answer::Folder(folder) => Ok(self.value(host, &Shown::Line(inventory(&folder)))),
-            Answer::Pong(pong) => Ok(self.value(host, &Shown::Line(described(&pong)))),
-            Answer::Ran(Ran { status, .. }) if status.success() => Ok(String::new()),
+            Answer::Folder(folder) => Ok(self.line(host, &inventory(&folder))),
+            Answer::Pong(pong) => Ok(self.line(host, &described(&pong))),
+            Answer::Ran(Ran { status, .. }) if status.success() => Ok(Text::default()),
             Answer::Ran(Ran { status, .. }) => Err(Failure::of_call("exit-status", status.to_string())),
         }
     }
 
-    fn value(&self, host: &str, value: &Shown) -> String {
+    fn line(&self, host: &str, line: &str) -> Text {
+        self.value(host, Shown::Line(Pieces::from(line)))
+    }
+
+    fn value(&self, host: &str, value: Shown) -> Text {
         let mut out = String::new();
         self.stdout.push(&mut out, paint::HOST, host);
         out.push(':');
-        match value {
-            Shown::Line(line) => {
-                out.push(' ');
-                out.push_str(line);
-                out.push('\n');
-            }
-            Shown::Block(block) => {
-                out.push('\n');
-                indent(&mut out, block);
-            }
-        }
-        out
+        let (separator, result) = match value {
+            Shown::Json(line) | Shown::Line(line) => (' ', line),
+            // Indented already.
+            Shown::Block(block) => ('\n', block),
+        };
+        out.push(separator);
+        let behind = if separator == ' ' { vec![b'\n'] } else { Vec::new() };
+        Text { stdout: out.into_bytes(), result, behind, ..Text::default() }
     }
 
     fn failure(&self, host: &str, failure: &Failure) -> String {
@@ -167,13 +172,6 @@ impl Human {
     }
 }
 
-/// A value as it is shown.
-#[derive(Debug, Eq, PartialEq)]
-enum Shown {
-    Block(String),
-    Line(String),
-}
-
 /// A value, and the hosts that have it with their places.
 #[derive(Debug)]
 struct Fold {
@@ -194,14 +192,6 @@ impl Fold {
     }
 }
 
-fn shown(reply: &Reply) -> Result<Shown, Failure> {
-    let graph = reply.graph()?;
-    match graph.root().as_str() {
-        Some(text) if text.contains('\n') => Ok(Shown::Block(harmless(text))),
-        _ => Ok(Shown::Line(python::repr(&graph, BUDGET)?)),
-    }
-}
-
 fn inventory(folder: &TransferredFolder) -> String {
     let TransferredFolder { local, remote, files, folders, links, left_out, size, .. } = folder;
     let path = named(local.as_ref().unwrap_or(remote));
@@ -216,7 +206,7 @@ fn inventory(folder: &TransferredFolder) -> String {
 
 /// A path on one line, whatever is in it.
 fn named(path: &Path) -> String {
-    harmless(&path.display().to_string()).replace('\n', "\\x0a")
+    harmless_line(path.as_os_str().as_bytes()).into_owned()
 }
 
 fn counted(count: u64, what: &str) -> String {
@@ -226,10 +216,11 @@ fn counted(count: u64, what: &str) -> String {
 fn described(pong: &Pong) -> String {
     let Pong { agent, connect_ms, latency_ms } = pong;
     let (major, minor, micro) = agent.python;
-    harmless(&format!(
+    let text = format!(
         "Python {major}.{minor}.{micro}, {}, on {}: {latency_ms:.2} ms, connected in {connect_ms:.0} ms",
         agent.executable, agent.hostname
-    ))
+    );
+    harmless_line(&text).into_owned()
 }
 
 /// Appends lines, each indented.
@@ -243,7 +234,7 @@ fn indent(out: &mut String, text: &str) {
     }
 }
 
-const INDENT: &str = "    ";
+pub(crate) const INDENT: &str = "    ";
 /// As many names as a line has room for beside a value.
 const NAMES_SHOWN: usize = 5;
 
@@ -259,9 +250,13 @@ mod tests {
 
     #[test]
     fn values_of_one_line_stand_behind_the_host_and_others_below() {
-        assert_eq!(human().value("a", &Shown::Line("5".to_owned())), "a: 5\n");
-        let block = Shown::Block("one\n\n  two\n".to_owned());
-        assert_eq!(human().value("a", &block), "a:\n    one\n\n      two\n");
+        let text = |value| {
+            let mut out = Vec::new();
+            human().value("a", value).write_to(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(Shown::Line("5".into())), "a: 5\n");
+        assert_eq!(text(Shown::Block("    one\n\n      two\n".into())), "a:\n    one\n\n      two\n");
     }
 
     #[test]

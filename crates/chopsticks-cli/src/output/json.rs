@@ -7,63 +7,65 @@ use std::{
 };
 
 use chopsticks::{Transferred, TransferredFolder};
-use serde_json::json;
 
 use crate::{
     answer::{Answer, Pong, Ran},
     outcome::{Failure, Outcome},
     output::Text,
-    walk::BUDGET,
+    pieces::Pieces,
+    render::Shown,
 };
 
+mod text;
 mod value;
 
-/// Composes the line of an outcome; a result that cannot be written is a failure.
-pub(super) fn outcome(outcome: &Outcome) -> (Text, Option<Failure>) {
+pub(crate) use self::value::write;
+
+/// Composes the line of an outcome.
+pub(super) fn outcome(outcome: Outcome) -> (Text, Option<Failure>) {
     let Outcome { host, result, took, .. } = outcome;
-    let (value, failure) = match result.as_ref().map_err(Clone::clone).and_then(answer) {
+    let (value, failure) = match result.map(answer) {
         Ok((value, failure)) => (Some(value), failure),
         Err(failure) => (None, Some(failure)),
     };
-    let host = json!(host.as_str());
+    let host = text::json(host.as_str());
     let mut line = format!("{{\"host\":{host},\"ok\":{}", failure.is_none()).into_bytes();
-    if let Some(value) = value {
+    let mut behind = Vec::new();
+    let result = value.unwrap_or_default();
+    if result.len() > 0 {
         line.extend_from_slice(b",\"value\":");
-        line.extend_from_slice(&value);
     }
     if let Some(failure) = &failure {
-        line.extend_from_slice(b",\"error\":");
-        line.extend_from_slice(self::failure(failure).as_bytes());
+        behind.extend_from_slice(b",\"error\":");
+        behind.extend_from_slice(self::failure(failure).as_bytes());
     }
     // Writing to memory does not fail.
-    let _ = writeln!(line, ",\"ms\":{}}}", rounded(took.as_secs_f64() * 1000.0, 10.0));
-    (Text { stdout: line, ..Text::default() }, failure)
+    let _ = writeln!(behind, ",\"ms\":{}}}", rounded(took.as_secs_f64() * 1000.0, 10.0));
+    (Text { stdout: line, result, behind, ..Text::default() }, failure)
 }
 
 /// Writes an answer, which can be a failure all the same.
-fn answer(answer: &Answer) -> Result<(Vec<u8>, Option<Failure>), Failure> {
+fn answer(answer: Answer<Shown>) -> (Pieces, Option<Failure>) {
     match answer {
-        Answer::Value(reply) | Answer::Facts(_, reply) => {
-            let mut out = Vec::new();
-            value::write(&mut out, &reply.graph()?, BUDGET)?;
-            Ok((out, None))
-        }
-        Answer::File(file) => Ok((self::file(file).into_bytes(), None)),
-        Answer::Folder(folder) => Ok((self::folder(folder).into_bytes(), None)),
-        Answer::Pong(pong) => Ok((self::pong(pong).into_bytes(), None)),
+        Answer::Value(Shown::Json(value) | Shown::Line(value) | Shown::Block(value))
+        | Answer::Facts(_, Shown::Json(value) | Shown::Line(value) | Shown::Block(value)) => (value, None),
+        Answer::File(file) => (self::file(&file).as_str().into(), None),
+        Answer::Folder(folder) => (self::folder(&folder).as_str().into(), None),
+        Answer::Pong(pong) => (self::pong(&pong).as_str().into(), None),
         Answer::Ran(ran) => {
             let failure =
                 (!ran.status.success()).then(|| Failure::of_call("exit-status", ran.status.to_string()));
-            Ok((self::ran(ran).into_bytes(), failure))
+            (self::ran(&ran).as_str().into(), failure)
         }
     }
 }
 
 fn failure(failure: &Failure) -> String {
     let Failure { kind, phase, message, hint, traceback } = failure;
-    let (kind, phase, message, traceback) = (json!(kind), json!(phase), json!(message), json!(traceback));
-    let (cause, hint) =
-        (json!(hint.as_ref().map(|hint| hint.cause())), json!(hint.as_ref().map(ToString::to_string)));
+    let (kind, phase, message) = (text::json(kind), text::json(phase), text::json(message));
+    let traceback = text::json(traceback);
+    let cause = text::json(&hint.as_ref().map(|hint| hint.cause()));
+    let hint = text::json(&hint.as_ref().map(ToString::to_string));
     format!(
         "{{\"kind\":{kind},\"phase\":{phase},\"message\":{message},\"cause\":{cause},\"hint\":{hint},\
          \"traceback\":{traceback}}}"
@@ -72,16 +74,16 @@ fn failure(failure: &Failure) -> String {
 
 fn pong(pong: &Pong) -> String {
     let Pong { agent, connect_ms, latency_ms } = pong;
-    let pong = json!({
+    let pong = serde_json::json!({
         "python": agent.python, "executable": agent.executable, "hostname": agent.hostname,
         "platform": agent.platform, "pid": agent.pid,
         "connect_ms": rounded(*connect_ms, 10.0), "latency_ms": rounded(*latency_ms, 1000.0),
     });
-    pong.to_string()
+    text::json(&pong)
 }
 
 fn file(file: &Transferred) -> String {
-    let (paths, size, sha1) = (paths(&file.remote, file.local.as_deref()), file.size, json!(file.sha1));
+    let (paths, size, sha1) = (paths(&file.remote, file.local.as_deref()), file.size, text::json(&file.sha1));
     format!("{{{paths},\"size\":{size},\"sha1\":{sha1}}}")
 }
 
@@ -101,7 +103,7 @@ fn paths(remote: &Path, local: Option<&Path>) -> String {
 
 fn ran(ran: &Ran) -> String {
     let Ran { status, stdout, stderr } = ran;
-    let (code, signal) = (json!(status.code()), json!(status.signal()));
+    let (code, signal) = (text::json(&status.code()), text::json(&status.signal()));
     let (stdout, stderr) = (value::output(stdout), value::output(stderr));
     format!("{{\"status\":{code},\"signal\":{signal},\"stdout\":{stdout},\"stderr\":{stderr}}}")
 }
@@ -115,9 +117,15 @@ mod tests {
     use std::time::Duration;
 
     use chopsticks::{Hint, HostName};
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn written(text: &Text) -> Vec<u8> {
+        let mut out = Vec::new();
+        text.write_to(&mut out).unwrap();
+        out
+    }
 
     #[test]
     fn failure_has_all_fields() {
@@ -134,7 +142,7 @@ mod tests {
             let (cause, hint) = (has_hint.then_some("no"), has_hint.then_some("say \"yes\""));
             let traceback = failure.traceback.clone();
             let host = HostName::lossy("\"a\"");
-            let (text, told) = outcome(&Outcome {
+            let (text, told) = outcome(Outcome {
                 host,
                 index: 0,
                 result: Err(failure.clone()),
@@ -142,8 +150,9 @@ mod tests {
             });
             assert_eq!(told, Some(failure));
             assert!(text.stderr.is_empty());
-            assert_eq!(text.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
-            let line: Value = serde_json::from_slice(&text.stdout).unwrap();
+            let line = written(&text);
+            assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
+            let line: Value = serde_json::from_slice(&line).unwrap();
             let error = json!({
                 "kind": "raised", "phase": "call", "message": "ValueError: \"no\"\n",
                 "cause": cause, "hint": hint, "traceback": traceback,
@@ -159,8 +168,8 @@ mod tests {
             let ran = Ran { status, stdout: b"out \"\xc3\xa9\"\n".to_vec(), stderr: b"\xff".to_vec() };
             let result = Ok(Answer::Ran(ran));
             let (text, told) =
-                outcome(&Outcome { host: HostName::lossy("a"), index: 0, result, took: Duration::ZERO });
-            let line: Value = serde_json::from_slice(&text.stdout).unwrap();
+                outcome(Outcome { host: HostName::lossy("a"), index: 0, result, took: Duration::ZERO });
+            let line: Value = serde_json::from_slice(&written(&text)).unwrap();
             let value = json!({
                 "status": code, "signal": signal, "stdout": "out \"é\"\n", "stderr": {"$bytes": "/w=="},
             });

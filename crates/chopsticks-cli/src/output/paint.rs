@@ -1,9 +1,10 @@
-//! Colours, and text that cannot do harm to a terminal.
+//! Colours.
 
 use std::fmt::Write as _;
 
 use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use anstyle::{AnsiColor, Style};
+use chopsticks::text::harmless;
 
 /// Whether a stream gets colours: on a terminal that has them, and as NO_COLOR, CLICOLOR and CLICOLOR_FORCE say.
 #[derive(Clone, Copy, Debug)]
@@ -42,39 +43,9 @@ impl Paint {
     }
 }
 
-/// Replaces control characters, which could make a terminal show something else, by escapes; lines and tabs stay.
-pub(crate) fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | '\t' => out.push(character),
-            _ if character.is_control() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(character));
-            }
-            _ => out.push(character),
-        }
-    }
-    out
-}
-
-/// Appends bytes with control characters as `^[` and the like, as lines of agents are shown.
-pub(super) fn push_harmless(out: &mut Vec<u8>, bytes: &[u8]) {
-    for &byte in bytes {
-        match byte {
-            b'\t' | b' '..=b'~' | 0x80.. => out.push(byte),
-            control => out.extend_from_slice(&[b'^', control ^ 0x40]),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_of_others_are_shown_and_not_obeyed() {
-        assert_eq!(harmless("a\x1b[31m\r\x07\u{9b}\tb\nç"), "a\\x1b[31m\\x0d\\x07\\x9b\tb\nç");
-    }
 
     #[test]
     fn colours_are_written_only_where_they_are_wanted() {

@@ -1,124 +1,115 @@
 //! Values as Python would print them.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use chopsticks::{
     Graph, Value,
     pencode::{Container, Kind},
+    text::is_harmful,
 };
 
-use crate::walk::{Event, Step, TooManyCopies, Walk};
+use crate::walk::{Event, Step, Unshown, Walk};
 
-/// Returns what Python's `repr` would say of a value, all of it, with at most `budget` bytes of copies.
+/// Writes what Python's `repr` would say of a value, all of it, with at most `budget` bytes of copies.
 ///
 /// The `Display` of graphs is for messages: it stops after a screenful.
-pub(super) fn repr(graph: &Graph<'_>, budget: usize) -> Result<String, TooManyCopies> {
-    let mut out = String::new();
-    let mut walk = Walk::new(graph, budget);
+pub(crate) fn repr(out: &mut impl Write, graph: &Graph<'_>, budget: usize) -> Result<(), Unshown> {
+    let mut walk = Walk::new(graph, budget)?;
     while let Some(Step { within, event }) = walk.step()? {
-        if let Event::Close(container, count) = event {
-            out.push_str(match (container, count) {
-                (Container::List, _) => "]",
-                (Container::Tuple, 1) => ",)",
-                (Container::Tuple, _) | (Container::FrozenSet | Container::Set, 0) => ")",
-                (Container::Dict | Container::Set, _) => "}",
-                (Container::FrozenSet, _) => "})",
-            });
+        if let Event::Close(_, container, count) = event {
+            out.write_all(match (container, count) {
+                (Container::List, _) => b"]",
+                (Container::Tuple, 1) => b",)",
+                (Container::Tuple, _) | (Container::FrozenSet | Container::Set, 0) => b")",
+                (Container::Dict | Container::Set, _) => b"}",
+                (Container::FrozenSet, _) => b"})",
+            })?;
             continue;
         }
-        out.push_str(match within {
-            None | Some((_, 0)) => "",
-            Some((Container::Dict, position)) if position % 2 == 1 => ": ",
-            Some(_) => ", ",
-        });
+        out.write_all(match within {
+            Some(within) if within.position == 0 => b"",
+            Some(within) if within.container == Container::Dict && within.position % 2 == 1 => b": ",
+            Some(_) => b", ",
+            None => b"",
+        })?;
         match event {
-            Event::Open(value, container) => out.push_str(match container {
-                Container::List => "[",
-                Container::Tuple => "(",
-                Container::Dict => "{",
-                Container::Set if is_empty(value) => "set(",
-                Container::Set => "{",
-                Container::FrozenSet if is_empty(value) => "frozenset(",
-                Container::FrozenSet => "frozenset({",
-            }),
-            Event::Cycle(_, container) => out.push_str(match container {
-                Container::List => "[...]",
-                Container::Tuple => "(...)",
-                Container::Dict => "{...}",
-                Container::Set => "set(...)",
-                Container::FrozenSet => "frozenset({...})",
-            }),
-            Event::Scalar(value) => scalar(&mut out, value),
+            Event::Open(value, container) => out.write_all(match container {
+                Container::List => b"[",
+                Container::Tuple => b"(",
+                Container::Dict => b"{",
+                Container::Set if is_empty(value) => b"set(",
+                Container::Set => b"{",
+                Container::FrozenSet if is_empty(value) => b"frozenset(",
+                Container::FrozenSet => b"frozenset({",
+            })?,
+            Event::Cycle(_, container) => out.write_all(match container {
+                Container::List => b"[...]",
+                Container::Tuple => b"(...)",
+                Container::Dict => b"{...}",
+                Container::Set => b"set(...)",
+                Container::FrozenSet => b"frozenset({...})",
+            })?,
+            Event::Scalar(value) => scalar(out, value)?,
             Event::Close(..) => {}
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn is_empty(value: Value<'_>) -> bool {
-    value.items().is_none_or(|items| items.len() == 0)
+    value.member(0).is_none()
 }
 
-fn scalar(out: &mut String, value: Value<'_>) {
-    // Writing to a string does not fail.
-    let _ = match value.kind() {
+fn scalar(out: &mut impl Write, value: Value<'_>) -> io::Result<()> {
+    match value.kind() {
         Kind::Text(text) => {
             let quote = quote(text.contains('\''), text.contains('"'));
-            out.push(quote);
-            text.chars().for_each(|character| escape(out, character, quote));
-            out.push(quote);
-            Ok(())
+            out.write_all(&[quote])?;
+            for character in text.chars() {
+                escape(out, character, quote)?;
+            }
+            out.write_all(&[quote])
         }
         Kind::Bytes(bytes) => {
             let quote = quote(bytes.contains(&b'\''), bytes.contains(&b'"'));
-            out.push('b');
-            out.push(quote);
+            out.write_all(&[b'b', quote])?;
             for &byte in bytes {
                 match byte {
-                    b' '..=b'~' | b'\n' | b'\r' | b'\t' => escape(out, byte.into(), quote),
-                    _ => {
-                        let _ = write!(out, "\\x{byte:02x}");
-                    }
+                    b' '..=b'~' | b'\n' | b'\r' | b'\t' => escape(out, byte.into(), quote)?,
+                    _ => write!(out, "\\x{byte:02x}")?,
                 }
             }
-            out.push(quote);
-            Ok(())
+            out.write_all(&[quote])
         }
         // Short, so it is not cut.
         Kind::None | Kind::Bool(_) | Kind::Float(_) => write!(out, "{value}"),
         Kind::Int(int) => write!(out, "{int}"),
         kind => write!(out, "{kind:?}"),
-    };
+    }
 }
 
 /// Python takes double quotes only where they spare escapes.
-fn quote(has_single: bool, has_double: bool) -> char {
-    if has_single && !has_double { '"' } else { '\'' }
+fn quote(has_single: bool, has_double: bool) -> u8 {
+    if has_single && !has_double { b'"' } else { b'\'' }
 }
 
-fn escape(out: &mut String, character: char, quote: char) {
+fn escape(out: &mut impl Write, character: char, quote: u8) -> io::Result<()> {
     let code = u32::from(character);
-    let _ = match character {
-        '\\' => write!(out, "\\\\"),
-        '\n' => write!(out, "\\n"),
-        '\r' => write!(out, "\\r"),
-        '\t' => write!(out, "\\t"),
-        _ if character == quote => write!(out, "\\{quote}"),
-        ' '..='~' => {
-            out.push(character);
-            Ok(())
-        }
+    match character {
+        '\\' => out.write_all(b"\\\\"),
+        '\n' => out.write_all(b"\\n"),
+        '\r' => out.write_all(b"\\r"),
+        '\t' => out.write_all(b"\\t"),
+        _ if code == u32::from(quote) => out.write_all(&[b'\\', quote]),
+        ' '..='~' => out.write_all(&[code as u8]),
         // Rust and Python agree on what is printable, nearly: Rust escapes a combining mark as well.
-        _ if character.escape_debug().len() > 1 => match code {
+        _ if character.escape_debug().len() > 1 || is_harmful(character) => match code {
             0..=0xff => write!(out, "\\x{code:02x}"),
             0x100..=0xffff => write!(out, "\\u{code:04x}"),
             _ => write!(out, "\\U{code:08x}"),
         },
-        _ => {
-            out.push(character);
-            Ok(())
-        }
-    };
+        _ => out.write_all(character.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +117,12 @@ mod tests {
     use chopsticks::pencode::GraphBuilder;
 
     use super::*;
+
+    fn repr(graph: &Graph<'_>, budget: usize) -> Result<String, Unshown> {
+        let mut out = Vec::new();
+        super::repr(&mut out, graph, budget)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
 
     #[test]
     fn scalars_look_as_in_python() {

@@ -2,11 +2,11 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use chopsticks::HostName;
+use chopsticks::{HostName, text::harmless_line};
 
 use crate::{
     outcome::Failure,
-    output::paint::{self, Paint, harmless},
+    output::paint::{self, Paint},
 };
 
 /// The targets by the kind of their outcome.
@@ -67,8 +67,8 @@ impl Summary {
             rows.push([
                 kind.failure.clone().unwrap_or_else(|| "ok".to_owned()),
                 kind.hosts.len().to_string(),
-                format!("{:.2} s, {}", took.as_secs_f64(), harmless(host.as_str())),
-                harmless(&folded(kind.hosts.iter().map(|(_, host)| host.as_str()))),
+                format!("{:.2} s, {}", took.as_secs_f64(), harmless_line(host.as_str())),
+                harmless_line(&folded(kind.hosts.iter().map(|(_, host)| host.as_str()))).into_owned(),
             ]);
         }
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -1,8 +1,8 @@
 //! The facts of all targets, as a table for people.
 
-use chopsticks::facts::Facts;
+use chopsticks::{facts::Facts, text::harmless_line};
 
-use crate::output::paint::{self, Paint, harmless};
+use crate::output::paint::{self, Paint};
 
 /// Rows that come in any order.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Table {
             facts.memory.total.map_or("-".to_owned(), size),
             facts.memory.available.map_or("-".to_owned(), size),
         ];
-        self.rows.push((index, row.map(|cell| harmless(&cell).replace(['\n', '\t'], " "))));
+        self.rows.push((index, row.map(|cell| harmless_line(&cell.replace(['\n', '\t'], " ")).into_owned())));
     }
 
     /// Composes the table; nothing if there is no row.

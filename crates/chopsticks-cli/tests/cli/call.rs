@@ -199,7 +199,7 @@ fn result_that_would_explode_fails_its_host() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let error = &ran.json()[0]["error"];
     assert_eq!(error["kind"], "result");
-    assert!(error["message"].as_str().unwrap().contains("256 MiB"), "{ran:?}");
+    assert!(error["message"].as_str().unwrap().contains("64 MiB"), "{ran:?}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn lines_of_both_streams_have_their_host() {
 #[test]
 fn control_characters_of_a_program_are_shown() {
     let ran = run(&Bench::new(), &["--on", "a=local"], r"printf 'x\033[2J\ty\r\n\303\251\n'");
-    assert_eq!(ran.stdout, "[a] x^[[2J\ty\n[a] é\n", "{ran:?}");
+    assert_eq!(ran.stdout, "[a] x\\x1b[2J\ty\n[a] é\n", "{ran:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::{
     host::HostName,
     options::AgentOptions,
     process::Link,
+    quiet::Quiet,
 };
 
 /// Runs the agent by any program that starts another with its three streams passed through untouched.
@@ -39,7 +40,7 @@ use crate::{
 pub struct Command {
     setup: Setup,
     program: OsString,
-    args: Vec<OsString>,
+    args: Quiet<Vec<OsString>>,
 }
 
 impl Command {
@@ -47,7 +48,7 @@ impl Command {
     pub fn new(program: impl Into<OsString>) -> Self {
         let program = program.into();
         let name = Path::new(&program).file_name().unwrap_or(&program).to_string_lossy();
-        Self { setup: Setup::new(&name), program, args: Vec::new() }
+        Self { setup: Setup::new(&name), program, args: Quiet::default() }
     }
 
     setup_methods!();
@@ -72,7 +73,7 @@ impl Command {
     }
 
     fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
-        let mut arguments = self.args.clone();
+        let mut arguments = self.args.0.clone();
         if self.has_place() {
             let interpreter = self.setup.interpreter.clone().unwrap_or_else(|| "python3".into());
             let line = agent.shell_line(&[], &interpreter)?;

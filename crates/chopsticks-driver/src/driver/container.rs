@@ -19,6 +19,7 @@ use crate::{
     interpreter::Interpreter,
     options::AgentOptions,
     process::Link,
+    quiet::Quiet,
 };
 
 pub use self::{
@@ -71,7 +72,7 @@ pub struct Container<E: Engine> {
     volumes: Vec<OsString>,
     user: Option<String>,
     workdir: Option<String>,
-    args: Vec<OsString>,
+    args: Quiet<Vec<OsString>>,
     keep: bool,
     init: bool,
     program: OsString,
@@ -102,7 +103,7 @@ impl<E: Engine> Container<E> {
             volumes: Vec::new(),
             user: None,
             workdir: None,
-            args: Vec::new(),
+            args: Quiet::default(),
             keep: false,
             init: true,
             program: E::PROGRAM.into(),

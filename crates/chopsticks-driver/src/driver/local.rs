@@ -11,6 +11,7 @@ use crate::{
     interpreter::{DefaultInterpreter, Interpreter},
     options::AgentOptions,
     process::{Link, missing_folder},
+    quiet::Quiet,
 };
 
 /// Runs the agent as a subprocess on the controller's own host.
@@ -27,7 +28,7 @@ pub struct Local {
     name: HostName,
     interpreter: Option<Interpreter>,
     current_dir: Option<PathBuf>,
-    env: Vec<(OsString, OsString)>,
+    env: Quiet<Vec<(OsString, OsString)>>,
     options: AgentOptions,
 }
 
@@ -39,7 +40,7 @@ impl Local {
             name: HostName::lossy("localhost"),
             interpreter: None,
             current_dir: None,
-            env: Vec::new(),
+            env: Quiet::default(),
             options: AgentOptions::new(),
         }
     }
@@ -90,7 +91,7 @@ impl Local {
         if let Some(folder) = folder.as_ref().and_then(|folder| folder.to_str()) {
             options = options.current_dir(folder);
         }
-        for (name, value) in &self.env {
+        for (name, value) in self.env.iter() {
             if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
                 options = options.env(name, value);
             }

@@ -22,6 +22,7 @@ use crate::{
     launcher::Known,
     options::AgentOptions,
     process::Link,
+    quiet::Quiet,
 };
 
 /// Runs the agent on another host, by the user's own `ssh`.
@@ -50,8 +51,8 @@ pub struct Ssh {
     sudo: Option<String>,
     identity_files: Vec<PathBuf>,
     config_file: Option<PathBuf>,
-    options: Vec<String>,
-    args: Vec<OsString>,
+    options: Quiet<Vec<String>>,
+    args: Quiet<Vec<OsString>>,
     connect_timeout: Option<Duration>,
     keepalive: Option<(Duration, u32)>,
     program: OsString,
@@ -71,8 +72,8 @@ impl Ssh {
             sudo: None,
             identity_files: Vec::new(),
             config_file: None,
-            options: Vec::new(),
-            args: Vec::new(),
+            options: Quiet::default(),
+            args: Quiet::default(),
             connect_timeout: Some(CONNECT_TIMEOUT),
             keepalive: Some(KEEPALIVE),
             program: "ssh".into(),
@@ -202,7 +203,7 @@ impl Ssh {
         if let Some(hosts) = &self.jump {
             push("-J", hosts.as_ref());
         }
-        for option in &self.options {
+        for option in self.options.iter() {
             push("-o", option.as_ref());
         }
         for option in FIXED {

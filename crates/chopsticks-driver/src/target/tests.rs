@@ -91,7 +91,7 @@ fn settings_reach_the_driver() {
         r#"sudo: Some("root")"#,
         r#"["/k&1"]"#,
         r#"config_file: Some("/c")"#,
-        r#"options: ["A=b"]"#,
+        r#"options: ["A"]"#,
         "connect_timeout: Some(7s)",
     ] {
         assert!(ssh.contains(part), "{part} in {ssh}");

@@ -3,7 +3,7 @@
 use crate::{
     error::{EncodeError, EncodeErrorKind},
     graph::{
-        Chunk, Graph, Node,
+        Chunk, Graph, NoMemory, Node,
         value::{Container, NodeId},
     },
     int::BigInt,
@@ -58,7 +58,7 @@ impl<'a> GraphBuilder<'a> {
     pub fn int(&mut self, value: impl Into<i128>) -> NodeId {
         let value = value.into();
         match i64::try_from(value) {
-            Ok(small) => self.push(Node::Int(small), 0),
+            Ok(small) => self.push(Node::int(small), 0),
             Err(_) => self.big_int(&value.into()),
         }
     }
@@ -66,7 +66,7 @@ impl<'a> GraphBuilder<'a> {
     /// Makes an integer of any size.
     pub fn big_int(&mut self, value: &BigInt) -> NodeId {
         match i64::try_from(value) {
-            Ok(small) => self.push(Node::Int(small), 0),
+            Ok(small) => self.push(Node::int(small), 0),
             Err(_) => {
                 let chunk = self.own_text(value.as_str());
                 self.push(Node::BigInt(chunk), value.as_str().len())
@@ -76,7 +76,7 @@ impl<'a> GraphBuilder<'a> {
 
     /// Makes a float.
     pub fn float(&mut self, value: f64) -> NodeId {
-        self.push(Node::Float(value), 0)
+        self.push(Node::float(value), 0)
     }
 
     /// Makes text, as a copy.
@@ -87,7 +87,9 @@ impl<'a> GraphBuilder<'a> {
 
     /// Makes text that the graph borrows.
     pub fn borrowed_text(&mut self, value: &'a str) -> NodeId {
-        self.push(Node::Text(Chunk::Borrowed(value)), value.len())
+        let chunk = self.graph.keep_text(value);
+        let chunk = self.checked(chunk);
+        self.push(Node::Text(chunk), value.len())
     }
 
     /// Makes text that is `str` to Python 2, as a copy. It must be ASCII.
@@ -100,23 +102,27 @@ impl<'a> GraphBuilder<'a> {
     /// Makes text that is `str` to Python 2 and that the graph borrows. It must be ASCII.
     pub fn borrowed_native_text(&mut self, value: &'a str) -> NodeId {
         self.check_ascii(value);
-        self.push(Node::NativeText(Chunk::Borrowed(value)), value.len())
+        let chunk = self.graph.keep_text(value);
+        let chunk = self.checked(chunk);
+        self.push(Node::NativeText(chunk), value.len())
     }
 
     /// Makes bytes, as a copy.
     pub fn bytes(&mut self, value: &[u8]) -> NodeId {
         self.check_len(self.graph.bytes.len().saturating_add(value.len()));
-        let chunk = if self.error.is_none() {
-            Chunk::Borrowed(value).into_owned(&mut self.graph.bytes)
-        } else {
-            Chunk::Borrowed([].as_slice())
-        };
+        if self.error.is_some() {
+            return NodeId::NONE;
+        }
+        let chunk = self.graph.copy_bytes(value);
+        let chunk = self.checked(chunk);
         self.push(Node::Bytes(chunk), value.len())
     }
 
     /// Makes bytes that the graph borrows.
     pub fn borrowed_bytes(&mut self, value: &'a [u8]) -> NodeId {
-        self.push(Node::Bytes(Chunk::Borrowed(value)), value.len())
+        let chunk = self.graph.keep_bytes(value);
+        let chunk = self.checked(chunk);
+        self.push(Node::Bytes(chunk), value.len())
     }
 
     /// Makes a list.
@@ -202,7 +208,7 @@ impl<'a> GraphBuilder<'a> {
         id
     }
 
-    fn push(&mut self, node: Node<'a>, len: usize) -> NodeId {
+    fn push(&mut self, node: Node, len: usize) -> NodeId {
         let index = self.graph.nodes.len();
         self.check_len(index);
         self.payload = self.payload.saturating_add(len);
@@ -210,15 +216,22 @@ impl<'a> GraphBuilder<'a> {
         if self.error.is_some() {
             return NodeId::NONE;
         }
-        NodeId(self.graph.push(node, len))
+        let id = self.graph.push(node, len);
+        NodeId(self.checked(id))
     }
 
-    fn own_text(&mut self, value: &str) -> Chunk<&'a str> {
+    fn own_text(&mut self, value: &str) -> Chunk {
         self.check_len(self.graph.text.len().saturating_add(value.len()));
-        if self.error.is_some() {
-            return Chunk::Borrowed("");
-        }
-        Chunk::Borrowed(value).into_owned(&mut self.graph.text)
+        let chunk = if self.error.is_some() { Ok(Chunk::default()) } else { self.graph.copy_text(value) };
+        self.checked(chunk)
+    }
+
+    /// Notes that there was no memory.
+    fn checked<T: Default>(&mut self, result: Result<T, NoMemory>) -> T {
+        result.unwrap_or_else(|NoMemory| {
+            self.error.get_or_insert(EncodeErrorKind::NoMemory);
+            T::default()
+        })
     }
 
     fn edge_count(&mut self) -> u32 {

@@ -3,7 +3,7 @@
 use crate::{
     config::DecodeConfig,
     error::{DecodeError, DecodeErrorKind},
-    graph::{Chunk, Graph, Node},
+    graph::{Graph, NoMemory, Node, push, reserve},
     int::Parsed,
     reader::{Reader, Token},
     tag::FIRST_NUMBER,
@@ -29,29 +29,34 @@ pub(super) fn decode<'a>(input: &'a [u8], config: &DecodeConfig) -> Result<Graph
     let mut frames: Vec<Frame> = Vec::new();
     loop {
         let start = reader.position;
+        let no_memory = |NoMemory| DecodeError::new(start, DecodeErrorKind::NoMemory);
         promised -= 1;
         let id = match reader.token(promised)? {
-            Token::Text(text) => graph.push(Node::Text(Chunk::Borrowed(text)), text.len()),
+            Token::Text(text) => {
+                let chunk = graph.keep_text(text).map_err(no_memory)?;
+                graph.push(Node::Text(chunk), text.len()).map_err(no_memory)?
+            }
             Token::Reference(number) => {
                 if !(FIRST_NUMBER as usize..graph.nodes.len()).contains(&(number as usize)) {
                     return Err(DecodeError::new(start, DecodeErrorKind::UnknownReference(number)));
                 }
                 number
             }
-            Token::Int(Parsed::Small(value)) => graph.push(Node::Int(value), 0),
-            Token::Float(value) => graph.push(Node::Float(value), 0),
+            Token::Int(Parsed::Small(value)) => graph.push(Node::int(value), 0).map_err(no_memory)?,
+            Token::Float(value) => graph.push(Node::float(value), 0).map_err(no_memory)?,
             Token::Container { kind, len } => {
                 if frames.len() >= max_depth {
                     return Err(DecodeError::new(start, DecodeErrorKind::TooDeep { max_depth }));
                 }
                 let first = graph.edges.len() as u32;
-                let id = graph.push(Node::Container { kind, start: first, len }, 0);
+                let id = graph.push(Node::Container { kind, start: first, len }, 0).map_err(no_memory)?;
                 if len > 0 {
                     graph.edges[frame.next as usize] = id;
                     frame.next += 1;
+                    reserve(&mut graph.edges, len as usize).map_err(no_memory)?;
                     graph.edges.resize((first + len) as usize, 0);
                     promised += len as usize;
-                    frames.push(frame);
+                    push(&mut frames, frame).map_err(no_memory)?;
                     frame = Frame { next: first, end: first + len };
                     continue;
                 }
@@ -59,13 +64,22 @@ pub(super) fn decode<'a>(input: &'a [u8], config: &DecodeConfig) -> Result<Graph
             }
             Token::None => 0,
             Token::Bool(value) => 1 + u32::from(value),
-            Token::NativeText(text) => graph.push(Node::NativeText(Chunk::Borrowed(text)), text.len()),
-            Token::Bytes(bytes) => graph.push(Node::Bytes(Chunk::Borrowed(bytes)), bytes.len()),
-            Token::Int(Parsed::Big(text)) => graph.push(Node::BigInt(Chunk::Borrowed(text)), text.len()),
+            Token::NativeText(text) => {
+                let chunk = graph.keep_text(text).map_err(no_memory)?;
+                graph.push(Node::NativeText(chunk), text.len()).map_err(no_memory)?
+            }
+            Token::Bytes(bytes) => {
+                let chunk = graph.keep_bytes(bytes).map_err(no_memory)?;
+                graph.push(Node::Bytes(chunk), bytes.len()).map_err(no_memory)?
+            }
+            Token::Int(Parsed::Big(text)) => {
+                let chunk = graph.keep_text(text).map_err(no_memory)?;
+                graph.push(Node::BigInt(chunk), text.len()).map_err(no_memory)?
+            }
             Token::Int(Parsed::Padded(digits)) => {
                 let text = format!("-{digits}");
-                let chunk = Chunk::Borrowed(text.as_str()).into_owned(&mut graph.text);
-                graph.push(Node::BigInt(chunk), text.len())
+                let chunk = graph.copy_text(&text).map_err(no_memory)?;
+                graph.push(Node::BigInt(chunk), text.len()).map_err(no_memory)?
             }
         };
         graph.edges[frame.next as usize] = id;

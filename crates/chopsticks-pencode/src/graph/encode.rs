@@ -44,8 +44,8 @@ pub(super) fn encode(graph: &Graph<'_>, root: u32, out: &mut Vec<u8>) {
         next_number += 1;
         match *node {
             Node::Text(chunk) => writer::payload(out, tag::TEXT, graph.text_of(chunk).as_bytes()),
-            Node::Int(value) => writer::int(out, value),
-            Node::Float(value) => writer::float(out, value),
+            Node::Int(value) => writer::int(out, value.to_i64()),
+            Node::Float(value) => writer::float(out, value.to_f64()),
             Node::Container { kind, start, len } => {
                 let count = if kind == Container::Dict { len / 2 } else { len };
                 writer::head(out, writer::container_tag(kind), count);

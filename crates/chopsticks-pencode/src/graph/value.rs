@@ -45,9 +45,9 @@ impl<'g> Value<'g> {
         match self.node() {
             Node::None => Kind::None,
             Node::Bool(value) => Kind::Bool(value),
-            Node::Int(value) => Kind::Int(Int(Repr::Small(value))),
+            Node::Int(value) => Kind::Int(Int(Repr::Small(value.to_i64()))),
             Node::BigInt(chunk) => Kind::Int(Int(Repr::Big(self.graph.text_of(chunk)))),
-            Node::Float(value) => Kind::Float(value),
+            Node::Float(value) => Kind::Float(value.to_f64()),
             Node::Text(chunk) | Node::NativeText(chunk) => Kind::Text(self.graph.text_of(chunk)),
             Node::Bytes(chunk) => Kind::Bytes(self.graph.bytes_of(chunk)),
             Node::Container { kind, start, len } => {
@@ -122,7 +122,7 @@ impl<'g> Value<'g> {
     #[must_use]
     pub fn as_f64(self) -> Option<f64> {
         match self.node() {
-            Node::Float(value) => Some(value),
+            Node::Float(value) => Some(value.to_f64()),
             _ => None,
         }
     }
@@ -187,6 +187,15 @@ impl<'g> Value<'g> {
     pub fn item(self, index: usize) -> Option<Value<'g>> {
         match self.node() {
             Node::Container { kind: Container::Dict, .. } => None,
+            _ => self.member(index),
+        }
+    }
+
+    /// Returns one member of any container. In a dict keys are at even places, each with its value
+    /// behind it.
+    #[must_use]
+    pub fn member(self, index: usize) -> Option<Value<'g>> {
+        match self.node() {
             Node::Container { start, len, .. } => {
                 let id = *self.graph.edges_of(start, len).get(index)?;
                 Some(Value::new(self.graph, id))
@@ -210,7 +219,7 @@ impl<'g> Value<'g> {
         super::encode::encode(self.graph, self.id, out);
     }
 
-    pub(super) fn node(self) -> Node<'g> {
+    pub(super) fn node(self) -> Node {
         self.graph.nodes[self.id as usize]
     }
 }

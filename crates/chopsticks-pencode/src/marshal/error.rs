@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chopsticks_text::harmless;
 use thiserror::Error;
 
 /// A value in marshal could not be read.
@@ -56,6 +57,9 @@ pub enum DecodeErrorKind {
     /// A length, a count or the number of an object is negative.
     #[error("negative number {0}")]
     Negative(i32),
+    /// There is no memory for the value, or an index of it would need more than 32 bits.
+    #[error("there is not enough memory for the value")]
+    NoMemory,
     /// Text that is marked as ASCII is not.
     #[error("text marked as ASCII is not ASCII")]
     NotAscii,
@@ -236,7 +240,8 @@ impl std::error::Error for DecodeError {
 impl serde::de::Error for DecodeError {
     #[cold]
     fn custom<T: fmt::Display>(message: T) -> Self {
-        let kind = DecodeErrorKind::Message(message.to_string());
+        // The text can quote the value.
+        let kind = DecodeErrorKind::Message(harmless(&message.to_string()).into_owned());
         Self { inner: Box::new(DecodeErrorInner { offset: None, path: String::new(), kind }) }
     }
 }

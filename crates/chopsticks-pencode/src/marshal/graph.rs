@@ -2,11 +2,7 @@
 
 use crate::{
     config::DecodeConfig,
-    graph::{
-        Graph,
-        builder::GraphBuilder,
-        value::{Container, NodeId},
-    },
+    graph::{Graph, NoMemory, Node, push, reserve, value::Container},
     int::BigInt,
 };
 
@@ -28,126 +24,173 @@ pub(super) fn read<'de>(data: &'de [u8], config: &DecodeConfig) -> Result<Graph<
 }
 
 /// Builds the graph without recursion.
-#[derive(Debug)]
 struct Reader<'de> {
     cursor: Cursor<'de>,
-    builder: GraphBuilder<'de>,
-    /// The numbered objects. A frozenset is `None` until it ends, as in Python; `None` itself is
+    graph: Graph<'de>,
+    /// The numbered objects. A frozenset is [`NONE`] until it ends, as in Python; `None` itself is
     /// never numbered.
-    objects: Vec<NodeId>,
-    open: Vec<Open>,
-    /// The members of all open containers, as far as they have been read.
-    members: Vec<NodeId>,
-    /// The digits of all integers that were converted to decimal.
-    decimal_len: usize,
+    objects: Vec<u32>,
+    /// The innermost container that is open. At first it is the edge to the root.
+    frame: Frame,
+    /// The containers around it.
+    frames: Vec<Frame>,
+    /// The keys and values of all dicts that are open, which end at a mark. What has a count goes to its edges at once.
+    members: Vec<u32>,
+    /// Frozensets that are open and have a number.
+    frozen: Vec<Frozen>,
+    /// How many items are still to come for the containers that are open, each at least a byte.
+    promised: usize,
     max_depth: usize,
 }
 
-/// A container that has not ended.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    node: NodeId,
-    /// The index of its first member in [`Reader::members`].
-    first: u32,
-    /// How many members it has, or [`MARKED`].
-    count: u32,
-    /// The number that a frozenset takes when it ends, or [`UNNUMBERED`].
-    number: u32,
+/// A container that is open.
+#[derive(Clone, Copy)]
+struct Frame {
+    /// The edge that the next member goes to; of a dict the node.
+    next: u32,
+    /// The edge behind the last one, or [`MARKED`].
+    end: u32,
 }
 
-/// The count of a dict, which ends at a mark. Real ones are below 2^31.
+#[derive(Clone, Copy)]
+struct Frozen {
+    node: u32,
+    number: u32,
+    /// How many containers are around it.
+    depth: u32,
+}
+
+/// The end of a dict, whose members are not counted. There are fewer edges.
 const MARKED: u32 = u32::MAX;
 
-/// The number of what has none, or has it already. Real ones are below 2^31.
-const UNNUMBERED: u32 = u32::MAX;
+/// The node of `None`.
+const NONE: u32 = 0;
 
 impl<'de> Reader<'de> {
     fn new(data: &'de [u8], config: &DecodeConfig) -> Self {
+        let mut graph = Graph::empty();
+        graph.edges.push(NONE);
         Self {
             cursor: Cursor::new(data),
-            builder: GraphBuilder::new(),
+            graph,
             objects: Vec::new(),
-            open: Vec::new(),
+            frame: Frame { next: 0, end: 1 },
+            frames: Vec::new(),
             members: Vec::new(),
-            decimal_len: 0,
+            frozen: Vec::new(),
+            promised: 1,
             max_depth: config.graph_depth_limit(),
         }
     }
 
     fn read(mut self) -> Result<Graph<'de>, DecodeError> {
-        let root = loop {
+        loop {
             let item = self.cursor.item()?;
-            let (kind, count) = match item.token {
+            self.promised -= usize::from(self.frame.end != MARKED);
+            let start = item.start;
+            let no_memory = |NoMemory| DecodeError::new(start, DecodeErrorKind::NoMemory);
+            let id = match item.token {
                 Token::Text(text) => {
-                    let node = self.builder.borrowed_text(text);
-                    if let Some(root) = self.object(node, item.numbered) {
-                        break root;
-                    }
+                    let chunk = self.graph.keep_text(text).map_err(no_memory)?;
+                    self.graph.push(Node::Text(chunk), text.len()).map_err(no_memory)?
+                }
+                Token::Reference(index) => self.referred(index, start)?,
+                Token::Int(value) => self.graph.push(Node::int(value.into()), 0).map_err(no_memory)?,
+                Token::Float(value) => self.graph.push(Node::float(value), 0).map_err(no_memory)?,
+                Token::None => NONE,
+                Token::Bool(value) => 1 + u32::from(value),
+                Token::Bytes(bytes) => {
+                    let chunk = self.graph.keep_bytes(bytes).map_err(no_memory)?;
+                    self.graph.push(Node::Bytes(chunk), bytes.len()).map_err(no_memory)?
+                }
+                Token::Long(digits) => self.long(digits, start)?,
+                Token::Tuple(0) => self.empty(Container::Tuple).map_err(no_memory)?,
+                Token::List(0) => self.empty(Container::List).map_err(no_memory)?,
+                Token::Set(0) => self.empty(Container::Set).map_err(no_memory)?,
+                Token::FrozenSet(0) => self.empty(Container::FrozenSet).map_err(no_memory)?,
+                Token::Tuple(count) => {
+                    self.begin(Container::Tuple, count, item.numbered, start)?;
                     continue;
                 }
-                Token::Tuple(count) => (Container::Tuple, count),
-                Token::List(count) => (Container::List, count),
-                Token::Set(count) => (Container::Set, count),
-                Token::FrozenSet(count) => (Container::FrozenSet, count),
-                Token::Dict => (Container::Dict, MARKED),
-                scalar => {
-                    let node = self.scalar(scalar, item.start)?;
-                    if let Some(root) = self.object(node, item.numbered) {
-                        break root;
+                Token::List(count) => {
+                    self.begin(Container::List, count, item.numbered, start)?;
+                    continue;
+                }
+                Token::Set(count) => {
+                    self.begin(Container::Set, count, item.numbered, start)?;
+                    continue;
+                }
+                Token::FrozenSet(count) => {
+                    self.begin(Container::FrozenSet, count, item.numbered, start)?;
+                    continue;
+                }
+                Token::Dict => {
+                    self.begin(Container::Dict, MARKED, item.numbered, start)?;
+                    continue;
+                }
+                Token::Null => {
+                    self.end_dict(start)?;
+                    if self.leave() {
+                        return self.finish();
                     }
                     continue;
                 }
             };
-            if let Some(root) = self.begin(kind, count, item.numbered, item.start)? {
-                break root;
+            if item.numbered {
+                push(&mut self.objects, id).map_err(no_memory)?;
             }
-        };
+            self.place(id).map_err(no_memory)?;
+            if self.leave() {
+                return self.finish();
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Graph<'de>, DecodeError> {
         let rest = self.cursor.data.len() - self.cursor.position;
         if rest != 0 {
             return Err(DecodeError::new(self.cursor.position, DecodeErrorKind::TrailingBytes(rest)));
         }
-        self.builder
-            .finish(root)
-            .map_err(|error| DecodeError::new(0, DecodeErrorKind::Message(error.kind().to_string())))
+        self.graph.root = self.graph.edges[0];
+        Ok(self.graph)
     }
 
+    /// Puts an object into the container that is open.
     #[inline]
-    fn scalar(&mut self, token: Token<'de>, start: usize) -> Result<NodeId, DecodeError> {
-        Ok(match token {
-            Token::Int(value) => self.builder.int(value),
-            Token::Float(value) => self.builder.float(value),
-            Token::Reference(index) => self.referred(index, start)?,
-            Token::Bool(value) => self.builder.bool(value),
-            Token::Bytes(bytes) => self.builder.borrowed_bytes(bytes),
-            Token::Long(digits) => self.long(digits, start)?,
-            Token::Null => self.end_dict(start)?,
-            _ => NodeId::NONE,
-        })
-    }
-
-    /// Notes a complete object; returns the root when that is complete.
-    #[inline]
-    fn object(&mut self, node: NodeId, numbered: bool) -> Option<NodeId> {
-        if numbered {
-            self.objects.push(node);
+    fn place(&mut self, id: u32) -> Result<(), NoMemory> {
+        if self.frame.end == MARKED {
+            return push(&mut self.members, id);
         }
-        self.place(node)
+        self.graph.edges[self.frame.next as usize] = id;
+        self.frame.next += 1;
+        Ok(())
     }
 
-    /// Puts a complete object into the container that is open, and ends those that are full.
+    /// Leaves the containers that are full; returns whether the root is complete.
     #[inline]
-    fn place(&mut self, mut node: NodeId) -> Option<NodeId> {
-        loop {
-            let Some(&container) = self.open.last() else { return Some(node) };
-            self.members.push(node);
-            if self.members.len() - container.first as usize != container.count as usize {
-                return None;
+    fn leave(&mut self) -> bool {
+        while self.frame.next == self.frame.end {
+            if let Some(frozen) = self.frozen.last()
+                && frozen.depth as usize == self.frames.len()
+            {
+                self.objects[frozen.number as usize] = frozen.node;
+                self.frozen.pop();
             }
-            node = self.end(container);
+            match self.frames.pop() {
+                Some(outer) => self.frame = outer,
+                None => return true,
+            }
         }
+        false
     }
 
-    /// Opens a container, or makes an empty one.
+    #[inline]
+    fn empty(&mut self, kind: Container) -> Result<u32, NoMemory> {
+        let start = self.graph.edges.len() as u32;
+        self.graph.push(Node::Container { kind, start, len: 0 }, 0)
+    }
+
+    /// Opens a container with `count` members, or a dict.
     #[inline]
     fn begin(
         &mut self,
@@ -155,56 +198,83 @@ impl<'de> Reader<'de> {
         count: u32,
         numbered: bool,
         start: usize,
-    ) -> Result<Option<NodeId>, DecodeError> {
-        let node = self.builder.reserve(kind);
-        if count == 0 {
-            return Ok(self.object(node, numbered));
-        }
+    ) -> Result<(), DecodeError> {
         let max_depth = self.max_depth;
-        if self.open.len() >= max_depth {
+        if self.frames.len() >= max_depth {
             return Err(DecodeError::new(start, DecodeErrorKind::TooDeep { max_depth }));
         }
-        let mut number = UNNUMBERED;
+        // A dict takes its mark at least.
+        let promised = self.promised + if count == MARKED { 1 } else { count as usize };
+        if promised > self.cursor.data.len() - self.cursor.position {
+            return Err(self.cut_short());
+        }
+        self.promised = promised;
+        self.open(kind, count, numbered)
+            .map_err(|NoMemory| DecodeError::new(start, DecodeErrorKind::NoMemory))
+    }
+
+    #[inline]
+    fn open(&mut self, kind: Container, count: u32, numbered: bool) -> Result<(), NoMemory> {
+        let first = self.graph.edges.len() as u32;
+        let (start, len) = match count {
+            // Behind itself, if it is a member of another dict.
+            MARKED => (self.members.len() as u32 + u32::from(self.frame.end == MARKED), 0),
+            count => (first, count),
+        };
+        let node = self.graph.push(Node::Container { kind, start, len }, 0)?;
         if numbered {
             let mut object = node;
             if kind == Container::FrozenSet {
-                number = self.objects.len() as u32;
-                object = NodeId::NONE;
+                let depth = self.frames.len() as u32 + 1;
+                push(&mut self.frozen, Frozen { node, number: self.objects.len() as u32, depth })?;
+                object = NONE;
             }
-            self.objects.push(object);
+            push(&mut self.objects, object)?;
         }
-        self.open.push(Open { node, first: self.members.len() as u32, count, number });
-        Ok(None)
+        self.place(node)?;
+        push(&mut self.frames, self.frame)?;
+        if count == MARKED {
+            self.frame = Frame { next: node, end: MARKED };
+            return Ok(());
+        }
+        reserve(&mut self.graph.edges, count as usize)?;
+        self.graph.edges.resize((first + count) as usize, NONE);
+        self.frame = Frame { next: first, end: first + count };
+        Ok(())
     }
 
-    /// Ends the innermost container, which is `container`.
+    /// Ends a dict. What is around it is left by [`leave`](Self::leave).
     #[inline]
-    fn end(&mut self, container: Open) -> NodeId {
-        self.open.pop();
-        self.builder.fill(container.node, self.members.drain(container.first as usize..));
-        if container.number != UNNUMBERED {
-            self.objects[container.number as usize] = container.node;
+    fn end_dict(&mut self, start: usize) -> Result<(), DecodeError> {
+        let unexpected = || DecodeError::new(start, DecodeErrorKind::UnexpectedDictEnd);
+        if self.frame.end != MARKED {
+            return Err(unexpected());
         }
-        container.node
+        let first = self.graph.edges.len() as u32;
+        let Node::Container { start: place, len, .. } = &mut self.graph.nodes[self.frame.next as usize]
+        else {
+            return Err(unexpected());
+        };
+        let members = &self.members[*place as usize..];
+        if !members.len().is_multiple_of(2) {
+            return Err(unexpected());
+        }
+        let taken = std::mem::replace(place, first) as usize;
+        *len = members.len() as u32;
+        reserve(&mut self.graph.edges, members.len())
+            .map_err(|NoMemory| DecodeError::new(start, DecodeErrorKind::NoMemory))?;
+        self.graph.edges.extend_from_slice(members);
+        self.members.truncate(taken);
+        self.promised -= 1;
+        // There is one around it, since the first frame is no dict.
+        self.frame = self.frames.pop().ok_or_else(unexpected)?;
+        Ok(())
     }
 
     #[inline]
-    fn end_dict(&mut self, start: usize) -> Result<NodeId, DecodeError> {
-        match self.open.last() {
-            Some(&container)
-                if container.count == MARKED
-                    && (self.members.len() - container.first as usize).is_multiple_of(2) =>
-            {
-                Ok(self.end(container))
-            }
-            _ => Err(DecodeError::new(start, DecodeErrorKind::UnexpectedDictEnd)),
-        }
-    }
-
-    #[inline]
-    fn referred(&self, index: u32, start: usize) -> Result<NodeId, DecodeError> {
+    fn referred(&self, index: u32, start: usize) -> Result<u32, DecodeError> {
         match self.objects.get(index as usize) {
-            Some(&NodeId::NONE) => Err(DecodeError::new(start, DecodeErrorKind::OpenFrozenSet(index))),
+            Some(&NONE) => Err(DecodeError::new(start, DecodeErrorKind::OpenFrozenSet(index))),
             Some(&node) => Ok(node),
             None => {
                 let known = self.objects.len();
@@ -213,17 +283,28 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn long(&mut self, digits: Digits<'de>, start: usize) -> Result<NodeId, DecodeError> {
-        if let Some(value) = digits.to_i128() {
-            return Ok(self.builder.int(value));
+    fn long(&mut self, digits: Digits<'de>, start: usize) -> Result<u32, DecodeError> {
+        let no_memory = |NoMemory| DecodeError::new(start, DecodeErrorKind::NoMemory);
+        let decimal = match digits.to_i128() {
+            Some(value) => match i64::try_from(value) {
+                Ok(small) => return self.graph.push(Node::int(small), 0).map_err(no_memory),
+                Err(_) => BigInt::from(value),
+            },
+            None => BigInt::from_canonical(&digits.checked_decimal(start)?),
+        };
+        let chunk = self.graph.copy_text(decimal.as_str()).map_err(no_memory)?;
+        self.graph.push(Node::BigInt(chunk), decimal.as_str().len()).map_err(no_memory)
+    }
+
+    /// Finds the error of a buffer whose containers have more members than it has bytes left, without setting aside
+    /// anything for them.
+    #[cold]
+    fn cut_short(&mut self) -> DecodeError {
+        loop {
+            // It ends at the end of the buffer, if not before.
+            if let Err(error) = self.cursor.item() {
+                return error;
+            }
         }
-        let decimal = digits.checked_decimal(start)?;
-        self.decimal_len += decimal.len();
-        // The graph holds at most that much text of its own.
-        let (len, max_len) = (self.decimal_len, u32::MAX as usize);
-        if len > max_len {
-            return Err(DecodeError::new(start, DecodeErrorKind::TooLong { len, max_len }));
-        }
-        Ok(self.builder.big_int(&BigInt::from_canonical(&decimal)))
     }
 }

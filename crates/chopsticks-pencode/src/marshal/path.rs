@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use crate::graph::push;
+
 use super::{
     cursor::{Cursor, Token},
     tag,
@@ -45,29 +47,43 @@ pub(super) fn path_at(data: &[u8], offset: usize) -> String {
         return String::new();
     }
     let mut cursor = Cursor::new(data);
-    let mut numbered = Vec::new();
     let mut open: Vec<Open> = Vec::new();
+    // Of what is too deep to be printed, only how many members are to come, or `UNKNOWN`.
+    let mut deep: Vec<u32> = Vec::new();
     loop {
-        while open.last().is_some_and(|container| container.begun == container.count) {
-            open.pop();
+        loop {
+            match (deep.last(), open.last()) {
+                (Some(0), _) => drop(deep.pop()),
+                (None, Some(container)) if container.begun == container.count => drop(open.pop()),
+                _ => break,
+            }
         }
         if open.is_empty() && cursor.position != 0 {
             break;
         }
         let start = cursor.position;
-        let token = read(&mut cursor, &mut numbered);
+        let token = read(&mut cursor);
         if matches!(token, Some(Token::Null)) {
-            open.pop();
+            if deep.pop().is_none() {
+                open.pop();
+            }
             continue;
         }
-        if let Some(container) = open.last_mut() {
-            container.begin(start as u32);
+        match (deep.last_mut(), open.last_mut()) {
+            (Some(left), _) => *left -= u32::from(*left != UNKNOWN),
+            (None, Some(container)) => container.begin(start as u32),
+            (None, None) => {}
         }
         let Some(token) = token else { break };
         if start >= offset || cursor.position > offset {
             break;
         }
-        open.extend(Open::new(token));
+        let Some(container) = Open::new(token) else { continue };
+        if open.len() <= MAX_STEPS {
+            open.push(container);
+        } else if push(&mut deep, container.count).is_err() {
+            return String::new();
+        }
     }
     let mut path = String::new();
     for (depth, container) in open.iter().enumerate() {
@@ -75,17 +91,14 @@ pub(super) fn path_at(data: &[u8], offset: usize) -> String {
             path.push('…');
             break;
         }
-        container.print(&mut path, data, &numbered);
+        container.print(&mut path, data);
     }
     path
 }
 
-fn read<'de>(cursor: &mut Cursor<'de>, numbered: &mut Vec<u32>) -> Option<Token<'de>> {
+fn read<'de>(cursor: &mut Cursor<'de>) -> Option<Token<'de>> {
     let start = cursor.position;
     if let Ok(item) = cursor.item() {
-        if item.numbered {
-            numbered.push(item.start as u32);
-        }
         return Some(item.token);
     }
     match cursor.data.get(start..start + 5)? {
@@ -95,6 +108,21 @@ fn read<'de>(cursor: &mut Cursor<'de>, numbered: &mut Vec<u32>) -> Option<Token<
             Some(Token::List(UNKNOWN))
         }
         _ => None,
+    }
+}
+
+/// Returns the numbered object with this number.
+fn object(data: &[u8], number: u32) -> Option<Token<'_>> {
+    let mut cursor = Cursor::new(data);
+    let mut next = 0;
+    loop {
+        let item = cursor.item().ok()?;
+        if item.numbered {
+            if next == number {
+                return Some(item.token);
+            }
+            next += 1;
+        }
     }
 }
 
@@ -119,11 +147,11 @@ impl Open {
         }
     }
 
-    fn print(&self, path: &mut String, data: &[u8], numbered: &[u32]) {
+    fn print(&self, path: &mut String, data: &[u8]) {
         let printed = match self.kind {
             Kind::Sequence if self.begun > 0 => write!(path, "[{}]", self.begun - 1),
             Kind::Dict { key } if self.begun > 0 && self.begun.is_multiple_of(2) => {
-                write!(path, "[{}]", printed_key(data, key, numbered))
+                write!(path, "[{}]", printed_key(data, key))
             }
             // At a key, or within one.
             _ => Ok(()),
@@ -132,10 +160,10 @@ impl Open {
     }
 }
 
-fn printed_key(data: &[u8], offset: u32, numbered: &[u32]) -> String {
+fn printed_key(data: &[u8], offset: u32) -> String {
     let scalar = |offset: u32| Cursor { data, position: offset as usize }.item().ok().map(|item| item.token);
     let token = match scalar(offset) {
-        Some(Token::Reference(index)) => numbered.get(index as usize).and_then(|&offset| scalar(offset)),
+        Some(Token::Reference(index)) => object(data, index),
         token => token,
     };
     match token {

@@ -97,7 +97,7 @@ impl Handshake {
         let mut payload = BytesMut::with_capacity(START_LEN + start.options.len());
         payload.extend_from_slice(&PROTOCOL_VERSION.to_be_bytes());
         payload.extend_from_slice(start.nonce.as_bytes());
-        payload.extend_from_slice(&(config.max_message_len as u64).to_be_bytes());
+        payload.extend_from_slice(&(config.reply_limit() as u64).to_be_bytes());
         payload.extend_from_slice(&start.options);
         let frame = single_frame(Operation::START, Format::None, &payload, config)?;
         Ok(Self {

@@ -261,7 +261,7 @@ impl Connection {
             return Err(PeerFault::FormatChanged);
         }
         let size = header.size as usize;
-        let is_too_long = assembly.len() + size > self.config.max_message_len;
+        let is_too_long = assembly.len() + size > self.config.reply_limit();
         if !assembly.oversize && (is_too_long || self.buffered + size > self.config.max_buffered_len) {
             self.buffered -= assembly.discard();
             self.events.push_back(Event::ReplyTooLarge { request: id });

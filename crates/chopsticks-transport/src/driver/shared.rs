@@ -310,7 +310,7 @@ impl State {
             match event {
                 Event::Reply { request, reply } => self.settle(request, Ok(reply), wakers),
                 Event::ReplyTooLarge { request } => {
-                    let limit = self.connection.config().max_message_len;
+                    let limit = self.connection.config().reply_limit();
                     let error = TransportErrorKind::ReplyTooLarge { limit };
                     self.settle(request, Err(TransportError::of_request(request, error)), wakers);
                 }

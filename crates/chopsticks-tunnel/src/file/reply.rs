@@ -4,6 +4,7 @@ use std::{ffi::OsString, io, os::unix::ffi::OsStringExt as _, path::PathBuf, syn
 
 use chopsticks_files::Summary;
 use chopsticks_pencode::marshal;
+use chopsticks_text::harmless;
 use chopsticks_transport::{Format, Outcome, Reply};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
@@ -71,7 +72,7 @@ pub(super) fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, ErrorKind> {
     }
     let Failed { errno, message, path: name } = marshal::from_slice(&reply.payload).map_err(unreadable)?;
     let kind = if errno == 0 { io::ErrorKind::Other } else { io::Error::from_raw_os_error(errno).kind() };
-    Err(failure(path(&name), io::Error::new(kind, message)))
+    Err(failure(path(&name), io::Error::new(kind, harmless(&message).into_owned())))
 }
 
 /// The two sides do not agree on what was transferred.

@@ -1,39 +1,68 @@
 //! Values as JSON. The form is documented in `docs/cli.md` and in the help of the program.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use chopsticks::{
     Graph, Value,
     pencode::{Container, Kind, NodeId},
 };
 
-use crate::walk::{COST, Event, Step, TooManyCopies, Walk};
+use super::text::{self, write_text};
+use crate::walk::{COST, Event, Step, Unshown, Walk, Within};
 
-/// Appends a value as JSON, with at most `budget` bytes of copies.
-pub(super) fn write(out: &mut Vec<u8>, graph: &Graph<'_>, budget: usize) -> Result<(), TooManyCopies> {
-    let mut writer = Writer { out, levels: Vec::new() };
-    let mut walk = Walk::new(graph, budget);
+/// Writes a value as JSON, with at most `budget` bytes of copies.
+pub(crate) fn write(out: &mut impl Write, graph: &Graph<'_>, budget: usize) -> Result<(), Unshown> {
+    let mut walk = Walk::new(graph, budget)?;
     while let Some(Step { within, event }) = walk.step()? {
-        let position = within.map(|(_, position)| position);
+        // Only what is around the member counts, and that was marked when it was opened.
+        let is_object = |value: Value<'_>| walk.is_marked(value);
+        let place =
+            within.map(|within| Place { within, shape: shape(within.value, within.container, is_object) });
         match event {
-            Event::Close(..) => writer.close(),
+            Event::Close(value, container, _) => {
+                out.write_all(match shape(value, container, is_object) {
+                    Shape::Array => b"]",
+                    Shape::Object => b"}",
+                    Shape::Pairs | Shape::Tagged(_) => b"]}",
+                })?;
+                after(out, place)?;
+            }
             Event::Cycle(value, _) => {
-                writer.before(position, None);
+                before(out, place)?;
                 // A pointer is as long as the value is deep.
-                walk.charge(writer.levels.len() * COST)?;
-                let pointer = writer.pointer(value.id());
+                walk.charge(walk.depth() * COST)?;
+                let pointer = pointer(&walk, value.id());
                 walk.charge(pointer.len())?;
-                writer.tagged_text("$ref", &pointer);
-                writer.after();
+                tagged(out, "$ref", |out| write_text(out, &pointer))?;
+                after(out, place)?;
             }
             Event::Open(value, container) => {
-                writer.before(position, None);
-                writer.open(value, container);
+                before(out, place)?;
+                if container == Container::Dict && has_plain_keys(value) {
+                    walk.mark(value);
+                }
+                match shape(value, container, |value| walk.is_marked(value)) {
+                    Shape::Array => out.write_all(b"[")?,
+                    Shape::Object => out.write_all(b"{")?,
+                    Shape::Pairs => out.write_all(b"{\"$dict\":[")?,
+                    // Tags are plain letters.
+                    Shape::Tagged(tag) => write!(out, "{{\"{tag}\":[")?,
+                }
             }
             Event::Scalar(value) => {
-                if !writer.before(position, value.as_str()) {
-                    writer.scalar(value);
-                    writer.after();
+                before(out, place)?;
+                match place {
+                    Some(place) if place.is_key_of_object() => {
+                        write_text(out, value.as_str().unwrap_or_default())?;
+                        out.write_all(b":")?;
+                    }
+                    _ => {
+                        scalar(out, value)?;
+                        after(out, place)?;
+                    }
                 }
             }
         }
@@ -44,24 +73,9 @@ pub(super) fn write(out: &mut Vec<u8>, graph: &Graph<'_>, budget: usize) -> Resu
 /// Writes what a program has written: text if it is UTF-8, else bytes.
 pub(super) fn output(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) => serde_json::Value::from(text).to_string(),
+        Ok(text) => text::json(text),
         Err(_) => format!("{{\"$bytes\":\"{}\"}}", base64(bytes)),
     }
-}
-
-struct Writer<'o, 'g> {
-    out: &'o mut Vec<u8>,
-    levels: Vec<Level<'g>>,
-}
-
-/// A container that is open.
-struct Level<'g> {
-    node: NodeId,
-    shape: Shape,
-    /// Where the member that is being written is; in a dict keys count too.
-    position: usize,
-    /// The key of that member, in an object.
-    key: &'g str,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,111 +89,95 @@ enum Shape {
     Tagged(&'static str),
 }
 
-impl<'g> Writer<'_, 'g> {
-    /// Writes what stands in front of a member; returns whether that was all, because the member is the key of an object.
-    fn before(&mut self, position: Option<usize>, text: Option<&'g str>) -> bool {
-        let (Some(level), Some(position)) = (self.levels.last_mut(), position) else { return false };
-        level.position = position;
-        let shape = level.shape;
-        let is_value = position % 2 == 1;
-        match (shape, position) {
-            (Shape::Object, _) if is_value => {}
-            (_, 0) => {}
-            _ => self.out.push(b','),
-        }
-        match shape {
-            Shape::Object if !is_value => {
-                let key = text.unwrap_or_default();
-                level.key = key;
-                self.text(key);
-                self.out.push(b':');
-                return true;
+/// Where a member stands.
+#[derive(Clone, Copy, Debug)]
+struct Place<'g> {
+    within: Within<'g>,
+    shape: Shape,
+}
+
+impl Place<'_> {
+    fn is_key_of_object(&self) -> bool {
+        self.shape == Shape::Object && self.within.position.is_multiple_of(2)
+    }
+}
+
+fn shape(value: Value<'_>, container: Container, is_object: impl Fn(Value<'_>) -> bool) -> Shape {
+    match container {
+        Container::List | Container::Tuple => Shape::Array,
+        Container::Set => Shape::Tagged("$set"),
+        Container::FrozenSet => Shape::Tagged("$frozenset"),
+        Container::Dict if is_object(value) => Shape::Object,
+        Container::Dict => Shape::Pairs,
+    }
+}
+
+/// Writes what stands in front of a member.
+fn before(out: &mut impl Write, place: Option<Place<'_>>) -> io::Result<()> {
+    let Some(Place { within, shape }) = place else { return Ok(()) };
+    let is_value = within.position % 2 == 1;
+    if within.position > 0 && !(shape == Shape::Object && is_value) {
+        out.write_all(b",")?;
+    }
+    if shape == Shape::Pairs && !is_value {
+        out.write_all(b"[")?;
+    }
+    Ok(())
+}
+
+/// Writes what stands behind a member.
+fn after(out: &mut impl Write, place: Option<Place<'_>>) -> io::Result<()> {
+    match place {
+        Some(Place { within, shape: Shape::Pairs }) if within.position % 2 == 1 => out.write_all(b"]"),
+        _ => Ok(()),
+    }
+}
+
+fn scalar(out: &mut impl Write, value: Value<'_>) -> io::Result<()> {
+    match value.kind() {
+        Kind::Bool(true) => out.write_all(b"true"),
+        Kind::Bool(false) => out.write_all(b"false"),
+        Kind::Int(int) if int.to_i64().is_some() || int.to_u64().is_some() => write!(out, "{int}"),
+        Kind::Int(int) => write!(out, "{{\"$int\":\"{int}\"}}"),
+        Kind::Float(float) if float.is_finite() => write!(out, "{}", serde_json::json!(float)),
+        Kind::Float(float) if float.is_nan() => out.write_all(b"{\"$float\":\"nan\"}"),
+        Kind::Float(float) => write!(out, "{{\"$float\":\"{}inf\"}}", if float > 0.0 { "" } else { "-" }),
+        Kind::Text(text) => write_text(out, text),
+        Kind::Bytes(bytes) => {
+            out.write_all(b"{\"$bytes\":\"")?;
+            for chunk in bytes.chunks(BASE64_CHUNK) {
+                out.write_all(base64(chunk).as_bytes())?;
             }
-            Shape::Pairs if !is_value => self.out.push(b'['),
-            _ => {}
+            out.write_all(b"\"}")
         }
-        false
+        _ => out.write_all(b"null"),
     }
+}
 
-    /// Writes what stands behind a member.
-    fn after(&mut self) {
-        if self.levels.last().is_some_and(|level| level.shape == Shape::Pairs && level.position % 2 == 1) {
-            self.out.push(b']');
-        }
-    }
+fn tagged<W: Write>(out: &mut W, tag: &str, write: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<()> {
+    write!(out, "{{\"{tag}\":")?;
+    write(out)?;
+    out.write_all(b"}")
+}
 
-    fn open(&mut self, value: Value<'g>, container: Container) {
-        let shape = match container {
-            Container::List | Container::Tuple => Shape::Array,
-            Container::Set => Shape::Tagged("$set"),
-            Container::FrozenSet => Shape::Tagged("$frozenset"),
-            Container::Dict if has_plain_keys(value) => Shape::Object,
-            Container::Dict => Shape::Pairs,
+/// Composes the JSON pointer (RFC 6901) to an open container.
+fn pointer(walk: &Walk<'_>, node: NodeId) -> String {
+    let mut pointer = String::new();
+    for (value, position) in walk.open().take_while(|(value, _)| value.id() != node) {
+        let Some(container) = value.container() else { continue };
+        // Writing to a string does not fail.
+        let _ = match shape(value, container, |value| walk.is_marked(value)) {
+            Shape::Array => write!(pointer, "/{position}"),
+            Shape::Object => {
+                let key =
+                    value.member(position.saturating_sub(1)).and_then(Value::as_str).unwrap_or_default();
+                write!(pointer, "/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Shape::Pairs => write!(pointer, "/$dict/{}/{}", position / 2, position % 2),
+            Shape::Tagged(tag) => write!(pointer, "/{tag}/{position}"),
         };
-        match shape {
-            Shape::Array => self.out.push(b'['),
-            Shape::Object => self.out.push(b'{'),
-            Shape::Pairs => self.out.extend_from_slice(b"{\"$dict\":["),
-            // Tags are plain letters.
-            Shape::Tagged(tag) => self.raw(&format!("{{\"{tag}\":[")),
-        }
-        self.levels.push(Level { node: value.id(), shape, position: 0, key: "" });
     }
-
-    fn close(&mut self) {
-        let Some(level) = self.levels.pop() else { return };
-        self.raw(match level.shape {
-            Shape::Array => "]",
-            Shape::Object => "}",
-            Shape::Pairs | Shape::Tagged(_) => "]}",
-        });
-        self.after();
-    }
-
-    fn scalar(&mut self, value: Value<'g>) {
-        match value.kind() {
-            Kind::Bool(true) => self.raw("true"),
-            Kind::Bool(false) => self.raw("false"),
-            Kind::Int(int) if int.to_i64().is_some() || int.to_u64().is_some() => self.raw(&int.to_string()),
-            Kind::Int(int) => self.tagged_text("$int", &int.to_string()),
-            Kind::Float(float) if float.is_finite() => self.raw(&serde_json::json!(float).to_string()),
-            Kind::Float(float) if float.is_nan() => self.tagged_text("$float", "nan"),
-            Kind::Float(float) => self.tagged_text("$float", if float > 0.0 { "inf" } else { "-inf" }),
-            Kind::Text(text) => self.text(text),
-            Kind::Bytes(bytes) => self.tagged_text("$bytes", &base64(bytes)),
-            _ => self.raw("null"),
-        }
-    }
-
-    /// Composes the JSON pointer (RFC 6901) to an open container.
-    fn pointer(&self, node: NodeId) -> String {
-        let mut pointer = String::new();
-        for Level { shape, position, key, .. } in self.levels.iter().take_while(|level| level.node != node) {
-            // Writing to a string does not fail.
-            let _ = match shape {
-                Shape::Array => write!(pointer, "/{position}"),
-                Shape::Object => write!(pointer, "/{}", key.replace('~', "~0").replace('/', "~1")),
-                Shape::Pairs => write!(pointer, "/$dict/{}/{}", position / 2, position % 2),
-                Shape::Tagged(tag) => write!(pointer, "/{tag}/{position}"),
-            };
-        }
-        pointer
-    }
-
-    fn tagged_text(&mut self, tag: &str, text: &str) {
-        self.raw(&format!("{{\"{tag}\":"));
-        self.text(text);
-        self.out.push(b'}');
-    }
-
-    fn text(&mut self, text: &str) {
-        // Text can always be written, and memory always be written to.
-        let _ = serde_json::to_writer(&mut *self.out, text);
-    }
-
-    fn raw(&mut self, json: &str) {
-        self.out.extend_from_slice(json.as_bytes());
-    }
+    pointer
 }
 
 /// Whether a dict can be an object: what begins with `$` is ours.
@@ -187,6 +185,9 @@ fn has_plain_keys(dict: Value<'_>) -> bool {
     let is_plain = |key: Value<'_>| key.as_str().is_some_and(|text| !text.starts_with('$'));
     dict.pairs().is_some_and(|mut pairs| pairs.all(|(key, _)| is_plain(key)))
 }
+
+/// Bytes that are written in base64 at once: a multiple of three, so that only the last has padding.
+const BASE64_CHUNK: usize = 3 << 10;
 
 /// Writes base64 with padding (RFC 4648 §4).
 fn base64(bytes: &[u8]) -> String {

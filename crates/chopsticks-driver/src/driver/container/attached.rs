@@ -15,6 +15,7 @@ use crate::{
     interpreter::Interpreter,
     options::AgentOptions,
     process::Link,
+    quiet::Quiet,
 };
 
 /// Runs the agent in a container that runs already, beside what runs there: [`Container::attach`](super::Container::attach).
@@ -26,7 +27,7 @@ pub struct Attached<E: Engine> {
     container: String,
     user: Option<String>,
     workdir: Option<String>,
-    args: Vec<OsString>,
+    args: Quiet<Vec<OsString>>,
     program: OsString,
     engine: PhantomData<E>,
 }
@@ -39,7 +40,7 @@ impl<E: Engine> Attached<E> {
             container,
             user: None,
             workdir: None,
-            args: Vec::new(),
+            args: Quiet::default(),
             program: E::PROGRAM.into(),
             engine: PhantomData,
         }
