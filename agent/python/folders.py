@@ -3,15 +3,16 @@
 LEAVE, FOLDER, FILE, LINK, LEFT_OUT = range(5)
 SHORT = Struct('>H')
 ATTRIBUTES = Struct('>Lq')
-put_file, fetch_file = put, fetch
+# A folder that is written to need not be readable.
+ONLY_PATH = getattr(os, 'O_PATH', 0o10000000 if sys.platform.startswith('linux') else 0)
 
 
-def put(stream, options, path):
+def put_any(stream, options, path):
     """As of a file, or of a folder."""
     return (put_folder if options.get('folder') else put_file)(stream, options, path)
 
 
-def fetch(stream, options, path):
+def fetch_any(stream, options, path):
     return (fetch_folder if options.get('folder') else fetch_file)(stream, options, path)
 
 
@@ -22,70 +23,111 @@ def summary(path, counts, size):
     return dict((name if not OLD else unicode(name), value) for name, value in answer.items())
 
 
+class Entered(object):
+    """A folder that is being written. What is in it is reached through its descriptor, whatever becomes of its path."""
+
+    def __init__(self, path, at, mode, modified):
+        self.path, self.mode, self.modified = path, mode, modified
+        self.is_new = True
+        try:
+            os.mkdir(at, 0o700)
+        except OSError as e:
+            if e.errno != errno.EEXIST:
+                raise
+            self.is_new = False
+        self.fd = os.open(at, ONLY_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | CLOEXEC)
+        self.at = ('/proc/self/fd/%d' % self.fd).encode()
+        if not os.path.isdir(self.at):
+            self.at = at
+        if not self.is_new:
+            clear(self.at)
+
+    def settle(self, owner, mask):
+        """Gives a new folder what it is to have, last: that may forbid to write there. Others keep what they have."""
+        if self.is_new:
+            if owner:
+                os.chown(self.at, *owner)
+            # The group's bit comes from the folder around it.
+            mode = self.mode & ~mask | os.stat(self.at).st_mode & 0o2000
+            try:
+                os.chmod(self.at, mode)
+            except OSError as e:
+                if e.errno not in UNABLE:
+                    raise
+        if self.modified is not None:
+            try:
+                set_time(self.at, self.modified)
+            except OSError:
+                # It may be another's.
+                if self.is_new:
+                    raise
+
+
 def put_folder(stream, options, path):
     """Receives a folder into one that is there, or a new one."""
-    root = path[0] = os.path.abspath(options['path'] or temporary_path())
+    given = path[0] = options['path']
+    root = path[0] = absolute(given) if given else temporary_path()
     owner, keep = owner_of(options.get('owner')), options.get('keep')
-    source = Input(stream)
+    source, mask = Input(stream), umask()
     entered, counts, total = [], [0] * 5, 0
-    while 1:
-        kind, = bytearray(source.take(1))
-        counts[kind] += 1
-        if kind == LEAVE:
-            path[0], mode, modified = entered.pop()
-            # Last, for it may forbid to write there, and what is written there changes its time.
-            settle(path[0], mode, owner, modified)
-            if not entered:
-                break
-            continue
-        name = source.take(*SHORT.unpack(source.take(2)))
-        mode, modified = ATTRIBUTES.unpack(source.take(12))
-        mode, modified = mode & 0o777, modified if keep else None
-        path[0] = os.path.join(entered[-1][0], name) if entered else root
-        if kind == FOLDER:
-            enter(path[0], not entered)
-            entered.append((path[0], mode, modified))
-        elif kind == FILE:
-            target = Target(path[0], options['replace'])
-            try:
-                total += receive(source, target)[0]
-                target.finish(mode, owner, modified, options['sync'])
-            finally:
-                target.close()
-        elif kind == LINK:
-            place_link(source.take(*SHORT.unpack(source.take(2))), path[0], owner, options['replace'])
+    try:
+        while 1:
+            kind, = bytearray(source.take(1))
+            counts[kind] += 1
+            if kind == LEAVE:
+                path[0] = entered[-1].path
+                entered[-1].settle(owner, mask)
+                os.close(entered.pop().fd)
+                if not entered:
+                    break
+                continue
+            name = source.take(*SHORT.unpack(source.take(2)))
+            mode, modified = ATTRIBUTES.unpack(source.take(12))
+            mode, modified = mode & 0o777, modified if keep else None
+            path[0] = os.path.join(entered[-1].path, name) if entered else root
+            at = os.path.join(entered[-1].at, name) if entered else follow(root)[0]
+            if kind == FOLDER:
+                entered.append(Entered(path[0], at, mode, modified))
+            elif kind == FILE:
+                replace = options['replace']
+                target = Target(entered[-1].at, name, takes_place(at, replace), replace, None, owner)
+                try:
+                    total += receive(source, target)[0]
+                    target.finish(mode & ~mask, modified, options['sync'])
+                finally:
+                    target.close()
+            elif kind == LINK:
+                place_link(source.take(*SHORT.unpack(source.take(2))), at, owner, options['replace'])
+    finally:
+        for folder in entered:
+            os.close(folder.fd)
     source.finish()
     return summary(root, counts, total)
 
 
-def enter(path, follow):
-    """Makes a folder, or takes the one that is there."""
-    try:
-        os.mkdir(path, 0o700)
-    except OSError as e:
-        if e.errno != errno.EEXIST:
-            raise
-        if not os.path.isdir(path) or os.path.islink(path) and not follow:
-            raise problem(errno.ENOTDIR)
+def takes_place(at, replace):
+    """What is known of a file that is replaced. Links are not followed within folders, but replaced."""
+    info = status(at)
+    kind = info and file_kind(info)
+    if info and not replace:
+        raise problem(errno.EEXIST)
+    if kind == 'folder':
+        raise problem(errno.EISDIR)
+    if kind not in (None, '', 'link'):
+        raise problem(errno.EINVAL, 'A %s is in the way' % kind)
+    return info if kind == '' else None
 
 
-def settle(path, mode, owner, modified):
-    if owner:
-        os.chown(path, *owner)
-    os.chmod(path, mode)
-    if modified is not None:
-        set_time(path, modified)
-
-
-def place_link(to, path, owner, replace):
+def place_link(to, at, owner, replace):
     """Makes a link, in place of a file or link that is there."""
-    spare = os.path.join(os.path.dirname(path), os.path.basename(temporary_path())) if replace else path
+    takes_place(at, replace)
+    spare = spare_name(os.path.dirname(at)) if replace else at
     os.symlink(to, spare)
     try:
         if owner:
             os.lchown(spare, *owner)
         if replace:
-            os.rename(spare, path)
+            os.rename(spare, at)
     except OSError:
         os.unlink(spare)
         raise
@@ -93,7 +135,8 @@ def place_link(to, path, owner, replace):
 
 def fetch_folder(stream, options, path):
     """Sends a folder with all that is in it."""
-    root = path[0] = os.path.abspath(options['path'])
+    path[0] = options['path']
+    root = path[0] = absolute(path[0])
     info = os.stat(root)
     if KINDS.get(info.st_mode & 0o170000) != 'folder':
         raise problem(errno.ENOTDIR)
@@ -144,5 +187,5 @@ def fetch_folder(stream, options, path):
     return summary(root, counts, total)
 
 
-answers[PUT] = put
-answers[FETCH] = fetch
+answers[PUT] = put_any
+answers[FETCH] = fetch_any

@@ -155,6 +155,10 @@ class Stream(object):
                 self.waiting = True
             self.wake.acquire()
 
+    def check(self):
+        if self.stopped:
+            raise Stopped
+
     def arrived(self):
         pieces, self.pieces = self.pieces, []
         return pieces or self.ended

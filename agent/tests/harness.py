@@ -36,6 +36,7 @@ def namespace(*names):
     space = {'parts': []}
     for name in ('agent',) + names:
         exec(compile(source(name), name, 'exec'), space)
+        space['compiled'].add(name)
     return space
 
 
@@ -137,10 +138,10 @@ def program():
 class Agent(object):
     """An agent in a subprocess, and the frames to and from it."""
 
-    def __init__(self, codebase=None, limit=1 << 30, step=None, env=None, options=None, slow=0, entries=()):
+    def __init__(self, codebase=None, limit=1 << 30, step=None, env=None, options=None, slow=0, entries=(), around=()):
         first, packed = program()
         self.process = subprocess.Popen(
-            [sys.executable, '-s', '-S', '-c', first], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            list(around) + [sys.executable, '-s', '-S', '-c', first], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=env)
         self.codebase, self.asked, self.errors, self.slow = codebase or {}, [], [], slow
         self.wanted = {}

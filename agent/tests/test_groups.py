@@ -86,12 +86,23 @@ def files(folder, data):
         for t, k in zip(temporary, ('remote_path', 'local_path')): os.unlink(t[k])
         keep = os.path.join(folder, 'keep')
         with open(keep, 'w') as f: f.write('kept')
+        os.chmod(keep, 0o600)
+        inner, taken = os.path.join(folder, 'inner'), os.path.join(folder, 'taken')
+        if not os.path.isdir(inner): os.makedirs(inner); os.makedirs(os.path.join(taken, 'source'))
         out.append([tell(tun.put, os.path.join(folder, 'none'), keep),
                     tell(tun.fetch, os.path.join(folder, 'none'), keep),
                     tell(tun.put, source, os.path.join(folder, 'no', 'such')), tell(tun.put, folder, keep),
-                    tell(tun.fetch, folder, keep), tell(tun.fetch, source, folder), tell(tun.put, source, folder),
+                    tell(tun.fetch, folder, keep), tell(tun.fetch, source, taken), tell(tun.put, source, taken),
                     tell(tun.fetch, source, os.path.join(folder, 'no', 'such'))])
         out.append([open(keep).read(), tun.call(pid) > 0])
+        os.chmod(source, 0o600)
+        into = [tun.put(source, inner)['remote_path'], tun.fetch(source, inner + '/')['local_path'],
+                tun.fetch('~/source', keep)['local_path']]
+        out.append([into, os.stat(into[0]).st_mode & 0o777, os.stat(keep).st_mode & 0o777, os.listdir(inner)])
+        null = os.stat('/dev/null').st_ino
+        tun.put(source, '/dev/null'), tun.fetch(source, '/dev/null')
+        out[-1].append(os.stat('/dev/null').st_ino == null)
+        os.unlink(into[0])
     return out
 
 def group_files(folder):
@@ -215,25 +226,28 @@ class Groups(Case):
 
 class Files(Case):
     def test_files_arrive_whole_or_not_at_all(self):
-        folder, agent = self.folder(), self.outer(MINE)
+        folder = self.folder()
+        agent = self.outer(MINE, env=dict(os.environ, HOME=folder))
         for data in b'', b'abc', b'x' * 5000000:
-            put, fetched, temporary, errors, after = agent.call(
+            put, fetched, temporary, errors, after, kinds = agent.call(
                 'mine:files', text(folder), bytearray(data) if OLD else data)
             sha1 = hashlib.sha1(data).hexdigest()
             for found, local, remote in (put, 'source', 'there'), (fetched, 'back', 'there'):
                 self.assertEqual(found, {'local_path': os.path.join(folder, local), 'size': len(data), 'sha1sum': sha1,
                                          'remote_path': os.path.join(folder, remote)})
             self.assertEqual(os.stat(os.path.join(folder, 'there')).st_mode & 0o777, 0o640)
-            self.assertEqual(os.stat(os.path.join(folder, 'back')).st_mode & 0o777, 0o644)
+            self.assertEqual(os.stat(os.path.join(folder, 'back')).st_mode & 0o777, 0o640)
             self.assertEqual(temporary, [True, True])
             for message, words in zip(errors, (
-                    ('No such file', 'none'), ('own: ', 'none: No such file'), ('own: ', 'such: No such file'),
+                    ('No such file', 'none'), ('own: ', 'none: No such file'), ('own: ', 'such: There is no folder'),
                     ('Is a directory', folder), ('own: ', 'Is a directory'), ('Is a directory', folder),
-                    ('own: ', 'Is a directory'), ('No such file', 'such'))):
+                    ('own: ', 'Is a directory'), ('no folder', 'such'))):
                 for word in words:
                     self.assertIn(word, message)
             self.assertEqual(after, ['kept', True])
-            self.assertEqual(sorted(os.listdir(folder)), ['back', 'keep', 'source', 'there'])
+            inner = os.path.join(folder, 'inner', 'source')
+            self.assertEqual(kinds, [[inner, inner, os.path.join(folder, 'keep')], 0o600, 0o600, ['source'], True])
+            self.assertEqual(sorted(os.listdir(folder)), ['back', 'inner', 'keep', 'source', 'taken', 'there'])
 
     def test_file_that_changes_while_it_is_read_is_not_sent(self):
         agent, folder = self.outer(MINE), self.folder()
@@ -243,7 +257,7 @@ class Files(Case):
         info = agent.fails((text(
             'import os\nfrom chopsticks import _files\nfrom chopsticks.tunnel import Local\n'
             'def f(path):\n  with Local("own") as tun:\n    tun.connect()\n    update = _files.ready()["new_sha1"]\n'
-            '    def changed():\n      with open(path, "ab") as f: f.write(b"y")\n      return update()\n'
+            '    def changed():\n      with open(path, "r+b") as f: f.write(b"y")\n      return update()\n'
             '    _files.ready()["new_sha1"] = changed\n    tun.put(path, path + "-there")'), u'f', {}, u'x.py', None),
             text(source))
         self.assertIn('It changed while it was read', info['message'])

@@ -1,78 +1,15 @@
 """Streams with credit, as the transfers of files use them."""
-import hashlib
-import marshal
 import os
-import shutil
 import struct
-import tempfile
 import time
 
-from harness import CANCEL, FAIL, HEADER, MARSHAL, OLD, REPLY, Agent, Case, eventually, source
+from harness import CANCEL, FAIL, HEADER, MARSHAL, REPLY, eventually
+from streaming import CREDIT, DATA, END, RESET, StreamCase, content
 
-DATA, END, CREDIT, RESET = range(8, 12)
-PUT, FETCH, EXTEND = 0x24, 0x25, 0x26
 WINDOW = 1 << 22
 
 
-class Streaming(Agent):
-    """An agent that knows streams, and what has come over them."""
-
-    parts = 'stream', 'files', 'folders'
-
-    def __init__(self, *args, **kwargs):
-        self.frames = []
-        Agent.__init__(self, *args, **kwargs)
-        self.send(0, EXTEND, 0, b''.join(source(n) for n in self.parts))
-
-    def got(self, request, operation, form, payload):
-        if DATA <= operation <= RESET:
-            with self.came:
-                self.frames.append((request, operation, payload))
-                self.came.notify_all()
-        else:
-            Agent.got(self, request, operation, form, payload)
-
-    def begin(self, operation, **options):
-        self.request += 2
-        options = dict((k if not OLD else k.decode(), v) for k, v in options.items())
-        self.send(self.request, operation, MARSHAL, marshal.dumps(options, 2))
-        return self.request
-
-    def put(self, path, **options):
-        return self.begin(PUT, **dict(
-            {'path': path, 'mode': 0o644, 'owner': None, 'modified': None, 'replace': True, 'sync': False}, **options))
-
-    def fetch(self, path, **options):
-        return self.begin(FETCH, **dict({'path': path, 'limit': 0}, **options))
-
-    def of(self, request, operation):
-        return [payload for r, o, payload in list(self.frames) if (r, o) == (request, operation)]
-
-    def credit(self, request):
-        return sum(struct.unpack('>L', payload)[0] for payload in self.of(request, CREDIT))
-
-
-def content(*blocks):
-    data = b''.join(blocks)
-    return struct.pack('>Q', len(data)) + b''.join(
-        struct.pack('>L', len(b)) + b for b in blocks) + struct.pack('>L', 0) + hashlib.sha1(data).digest()
-
-
-class Streams(Case):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix='chopsticks-').encode()
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.path = os.path.join(self.folder, b'file')
-
-    def streaming(self, *args, **kwargs):
-        agent = Streaming(*args, **kwargs)
-        self.addCleanup(agent.kill)
-        return agent
-
-    def read(self):
-        with open(self.path, 'rb') as f:
-            return f.read()
-
+class Streams(StreamCase):
     def test_content_arrives_however_it_is_cut(self):
         agent = self.streaming()
         data = content(b'abc', b'd' * 70000, b'e')

@@ -13,7 +13,8 @@ from chopsticks._connection import CANCEL, END, EXTEND, MARSHAL, Malformed
 from chopsticks._errors import RemoteException
 
 PUT, FETCH = 0x24, 0x25
-spaces = []         # the namespace with the agent's parts `stream` and `files`, once there is one
+PARTS = 'stream', 'targets', 'files'
+spaces = []         # the namespace with these parts of the agent, once there is one
 making = allocate_lock()
 
 
@@ -32,7 +33,7 @@ def ready():
     with making:
         if not spaces:
             space = dict(agent)
-            for name in 'stream', 'files':
+            for name in PARTS:
                 exec(compile(_serving.part(name), 'chopsticks/%s.py' % name, 'exec'), space)
             spaces.append(space)
     return spaces[0]
@@ -52,7 +53,7 @@ def path_text(path):
 def begin(tunnel, wait, connection, operation, options):
     """Sends a request with streams; returns its slot."""
     files = ready()
-    sources = b''.join(_serving.part(name) for name in ('stream', 'files'))
+    sources = b''.join(_serving.part(name) for name in PARTS)
     with connection.lock:
         new, connection.extended = not connection.extended, True
         if new:
@@ -114,7 +115,9 @@ def put(tunnel, wait, connection, local_path, remote_path, mode):
         raise named(e, local)
     try:
         slot = begin(tunnel, wait, connection, PUT, {
-            u'path': bytearray(path_bytes(remote_path or b'')), u'mode': mode & 0o7777, u'owner': None,
+            u'path': bytearray(path_bytes(remote_path or b'')), u'name': bytearray(os.path.basename(local)),
+            u'mode': None if mode is None else mode & 0o7777, u'owner': None,
+            u'default': info.st_mode & 0o777 if remote_path else 0o600,
             u'modified': None, u'replace': True, u'sync': True})
 
         def send(stream):
@@ -135,18 +138,17 @@ def put(tunnel, wait, connection, local_path, remote_path, mode):
 
 
 def fetch(tunnel, wait, connection, remote_path, local_path):
-    files = ready()
-    local = os.path.abspath(path_bytes(local_path) if local_path else files['temporary_path']())
-    mode = 0o644 if local_path else 0o600
+    files, remote = ready(), path_bytes(remote_path)
+    given = path_bytes(local_path) if local_path else files['temporary_path']()
+    local = os.path.abspath(given)
     try:
-        if os.path.basename(local) == b'' or os.path.isdir(local):
-            raise files['problem'](files['errno'].EISDIR)
-        target = files['Target'](local, True)
+        local = files['place_of'](given, local, os.path.basename(remote.rstrip(b'/')))
+        target = files['open_target'](local, bool(local_path), None, None, wait.check)
     except EnvironmentError as e:
         raise named(e, local)
     try:
         slot = begin(tunnel, wait, connection, FETCH, {
-            u'path': bytearray(path_bytes(remote_path)), u'limit': 0, u'folder': False})
+            u'path': bytearray(remote), u'limit': 0, u'folder': False})
 
         def receive(stream):
             source = files['Input'](stream)
@@ -156,10 +158,12 @@ def fetch(tunnel, wait, connection, remote_path, local_path):
         (size, sha1), answer = transfer(tunnel, wait, connection, slot, receive)
         if (answer.get(u'size'), answer.get(u'sha1')) != (size, sha1.digest()):
             raise RemoteException('the checksums differ', tunnel.host)
-        target.finish(mode, None, None, True)
+        mode = answer.get(u'mode')
+        if not isinstance(mode, int):
+            raise Malformed('an answer that does not describe a file')
+        target.finish((mode & 0o777 if local_path else 0o600) & ~files['umask'](), None, True)
     except EnvironmentError as e:
         raise named(e, local)
     finally:
         target.close()
     return described(local, answer, size, sha1)
-

@@ -109,7 +109,7 @@ class Group(object):
         """Calls a function on all hosts at once; returns a `GroupResult`."""
         return self._each(lambda tunnel, wait: tunnel._call(wait, callable, args, kwargs))
 
-    def put(self, local_path, remote_path=None, mode=0o644):
+    def put(self, local_path, remote_path=None, mode=None):
         """Copies a file to all hosts; returns a `GroupResult` of dicts as `put` of a tunnel does."""
         return self._each(lambda tunnel, wait: tunnel._put(wait, local_path, remote_path, mode))
 

@@ -63,7 +63,7 @@ class Queue(object):
     def connect(self, target):
         return self._add(target, lambda tunnel, wait: tunnel._connect(wait))
 
-    def put(self, target, local_path, remote_path=None, mode=0o644):
+    def put(self, target, local_path, remote_path=None, mode=None):
         return self._add(target, lambda tunnel, wait: tunnel._put(wait, local_path, remote_path, mode))
 
     def fetch(self, target, remote_path, local_path=None):

@@ -47,7 +47,7 @@ class BaseTunnel(object):
         """Calls a function there, and returns what it does. An exception becomes a `RemoteException`."""
         return guarded(self._call, callable, args, kwargs)
 
-    def put(self, local_path, remote_path=None, mode=0o644):
+    def put(self, local_path, remote_path=None, mode=None):
         """Copies a file to the host: under a path, or as a new file in the folder for temporary files."""
         return guarded(self._put, local_path, remote_path, mode)
 

@@ -12,14 +12,18 @@
 //!
 //! Which host the other end is on, and how a transfer is asked for, is not known here.
 
+mod attributes;
 mod content;
+mod device;
 mod entry;
 mod input;
 mod patience;
+mod place;
 mod progress;
 mod receive;
 mod sink;
 mod source;
+mod spare;
 mod target;
 mod tree_sink;
 mod tree_source;
@@ -31,6 +35,6 @@ pub use progress::{Progress, Watcher};
 pub use receive::{receive_file, receive_folder};
 pub use sink::{Destination, Sink};
 pub use source::{Feed, Piece, Source};
-pub use target::Attributes;
+pub use target::{Attributes, Wish};
 pub use tree_sink::{Manner, TreeSink};
 pub use tree_source::{Piece as TreePiece, Problem, read_tree};

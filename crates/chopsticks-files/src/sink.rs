@@ -1,20 +1,22 @@
 //! Where the content goes that is received.
 
-use std::{fmt, io, path::PathBuf};
+use std::{ffi::OsString, fmt, io, path::PathBuf};
 
 use bytes::Bytes;
 use chopsticks_transport::Nonce;
 use sha1::{Digest as _, Sha1};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use crate::{
+    attributes::umask,
     content::{SHA1_LEN, Summary},
     patience::patiently,
-    target::{Attributes, Target},
+    place::place_of,
+    target::{Attributes, Target, Wish},
 };
 
 /// Where a file is to go.
@@ -46,7 +48,7 @@ enum Kind<'a> {
 /// A file that a thread of its own writes.
 struct FileSink {
     orders: mpsc::Sender<Order>,
-    thread: JoinHandle<io::Result<Summary>>,
+    thread: JoinHandle<io::Result<(Summary, bool)>>,
 }
 
 enum Order {
@@ -77,25 +79,44 @@ impl<'a> Destination<'a> {
         self.path().unwrap_or_else(|| PathBuf::from("<writer>"))
     }
 
-    /// Returns the destination with the path that it will have.
-    pub fn resolve(self) -> io::Result<Self> {
+    /// Returns the destination with the path that the file will have: in a folder that is there it is `name`.
+    pub async fn resolve(self, name: OsString) -> io::Result<Self> {
         Ok(match self {
-            Self::Path(Some(path)) => Self::Path(Some(std::path::absolute(path)?)),
+            Self::Path(Some(path)) => {
+                Self::Path(Some(tokio::task::spawn_blocking(move || place_of(&path, &name)).await??))
+            }
             Self::Path(None) => Self::Path(Some(std::path::absolute(fresh())?)),
             Self::Writer(_) => self,
         })
     }
 
-    /// Opens it. What is there stays as it is until [`Sink::finish`].
-    pub async fn open(self, replace: bool) -> io::Result<Sink<'a>> {
+    /// Returns the destination with the path that a folder will have.
+    pub fn resolve_folder(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Path(path) => Self::Path(Some(std::path::absolute(path.unwrap_or_else(fresh))?)),
+            Self::Writer(_) => self,
+        })
+    }
+
+    /// Opens it. What is there stays as it is until [`Sink::finish`], if it is not a device or the like.
+    pub async fn open(self, wish: Wish) -> io::Result<Sink<'a>> {
         match self {
             Self::Path(path) => {
                 let path = path.unwrap_or_else(fresh);
-                let target =
-                    tokio::task::spawn_blocking(move || patiently(|| Target::create(&path, replace)))
-                        .await??;
                 let (orders, receiver) = mpsc::channel(AHEAD);
-                let thread = tokio::task::spawn_blocking(move || write_all(target, receiver));
+                let (opened, is_open) = oneshot::channel();
+                let thread = tokio::task::spawn_blocking(move || {
+                    // As long as whoever has the other end waits.
+                    let target = patiently(|| Target::open(&path, wish, &|| !receiver.is_closed()))?;
+                    let _ = opened.send(());
+                    write_all(target, receiver)
+                });
+                if is_open.await.is_err() {
+                    return match thread.await? {
+                        Err(error) => Err(error),
+                        Ok(_) => Err(io::ErrorKind::Interrupted.into()),
+                    };
+                }
                 Ok(Sink(Kind::File(FileSink { orders, thread })))
             }
             Self::Writer(writer) => Ok(Sink(Kind::Writer { writer, sha1: Sha1::new(), size: 0 })),
@@ -120,13 +141,14 @@ impl Sink<'_> {
         }
     }
 
-    /// Checks the checksum, and makes the file appear.
+    /// Checks the checksum, and makes the file appear. Returns also whether it was written into what is there, which could not be
+    /// replaced.
     pub async fn finish(
         self,
         expected: [u8; SHA1_LEN],
         attributes: Attributes,
         sync: bool,
-    ) -> io::Result<Summary> {
+    ) -> io::Result<(Summary, bool)> {
         match self.0 {
             Kind::File(FileSink { orders, thread }) => {
                 // One that has ended tells why below.
@@ -136,7 +158,7 @@ impl Sink<'_> {
             Kind::Writer { mut writer, sha1, size } => {
                 let summary = checked(sha1, size, expected)?;
                 writer.flush().await?;
-                Ok(summary)
+                Ok((summary, false))
             }
         }
     }
@@ -151,19 +173,19 @@ impl Sink<'_> {
 }
 
 /// Writes what comes, until the order to finish. If that does not come, the file is given up.
-fn write_all(mut target: Target, mut orders: mpsc::Receiver<Order>) -> io::Result<Summary> {
+fn write_all(mut target: Target, mut orders: mpsc::Receiver<Order>) -> io::Result<(Summary, bool)> {
     let (mut sha1, mut size) = (Sha1::new(), 0);
     while let Some(order) = orders.blocking_recv() {
         match order {
             Order::Write(data) => {
                 sha1.update(&data);
                 size += data.len() as u64;
-                target.write(&data)?;
+                target.write(&data, &|| !orders.is_closed())?;
             }
             Order::Finish { sha1: expected, attributes, sync } => {
                 let summary = checked(sha1, size, expected)?;
-                target.finish(&attributes, sync)?;
-                return Ok(summary);
+                let attributes = Attributes { default: attributes.default & !umask(), ..attributes };
+                return Ok((summary, target.finish(&attributes, sync)?));
             }
         }
     }

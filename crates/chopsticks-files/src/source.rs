@@ -1,6 +1,7 @@
 //! Where the content comes from that is sent.
 
 use std::{
+    ffi::OsString,
     fmt,
     fs::{File, Metadata},
     io::{self, Read as _},
@@ -49,6 +50,8 @@ pub struct Feed<'a> {
     pub expected: Option<u64>,
     /// When the file was modified.
     pub modified: Option<SystemTime>,
+    /// The permissions of the file, if it is one.
+    pub mode: Option<u32>,
 }
 
 enum Kind<'a> {
@@ -91,25 +94,39 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Returns the name of the file, if it is one; otherwise it is empty.
+    pub fn name(&self) -> OsString {
+        match self {
+            Self::Path(path) => path.file_name().unwrap_or_default().to_owned(),
+            Self::Bytes(_) | Self::Reader(_) => OsString::new(),
+        }
+    }
+
     /// Opens it. A file is read by a thread of its own, in blocks of `block_len`, which ends when the feed is dropped.
     pub async fn open(self, block_len: usize) -> io::Result<Feed<'a>> {
         let encoder = Encoder::default();
         Ok(match self {
             Self::Bytes(rest) => {
                 let expected = Some(rest.len() as u64);
-                Feed { kind: Kind::Bytes { rest, encoder, block_len }, expected, modified: None }
+                Feed { kind: Kind::Bytes { rest, encoder, block_len }, expected, modified: None, mode: None }
             }
             Self::Reader(reader) => {
                 let pool = Pool::new(block_len);
-                Feed { kind: Kind::Reader { reader, encoder, pool }, expected: None, modified: None }
+                Feed {
+                    kind: Kind::Reader { reader, encoder, pool },
+                    expected: None,
+                    modified: None,
+                    mode: None,
+                }
             }
             Self::Path(path) => {
                 let (file, metadata) = tokio::task::spawn_blocking(move || open_regular(&path)).await??;
                 let (pieces, receiver) = mpsc::channel(AHEAD);
-                let (expected, modified) = (metadata.len(), metadata.modified().ok());
+                let (expected, modified, mode) =
+                    (metadata.len(), metadata.modified().ok(), Some(metadata.mode()));
                 drop(tokio::task::spawn_blocking(move || read_all(&file, &metadata, block_len, &pieces)));
                 let expected = (expected > 0).then_some(expected);
-                Feed { kind: Kind::Thread(receiver), expected, modified }
+                Feed { kind: Kind::Thread(receiver), expected, modified, mode }
             }
         })
     }
@@ -219,18 +236,21 @@ pub(crate) fn read_blocks(
     encoder: &mut Encoder,
     send: &mut dyn FnMut(Bytes, usize) -> bool,
 ) -> io::Result<bool> {
-    let mut size = 0;
+    let mut size = 0_u64;
     loop {
+        // Never longer than it was, so that one that grows comes as it was.
+        let left = if before.len() > 0 { before.len() - size } else { u64::MAX };
         let mut block = pool.take();
-        let len = match file.read(block.content()) {
+        let content = block.content();
+        let room = content.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let len = match file.read(&mut content[..room]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             len => len?,
         };
-        size += len as u64;
-        // Never longer than it was, so that one that grows without end comes to its own.
-        if len == 0 || before.len() > 0 && size > before.len() {
+        if len == 0 {
             break;
         }
+        size += len as u64;
         let data = encoder.fill(block, len);
         pool.keep(&data);
         if !send(data, len) {
@@ -240,8 +260,9 @@ pub(crate) fn read_blocks(
     // A size of 0 is also what files have whose content is made when they are read, such as those in /proc.
     let after = file.metadata()?;
     let time = |metadata: &Metadata| (metadata.mtime(), metadata.mtime_nsec());
-    let is_same = size <= before.len() && before.len() == after.len() && time(before) == time(&after);
-    if before.len() > 0 && !is_same {
+    let is_shorter = size.min(after.len()) < before.len();
+    let is_other = after.len() == before.len() && time(before) != time(&after);
+    if before.len() > 0 && (is_shorter || is_other) {
         return Err(io::Error::other("it changed while it was read"));
     }
     Ok(true)

@@ -3,142 +3,312 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io::{self, Write as _},
+    io::{self, Seek as _, Write as _},
     os::{
-        fd::{AsFd as _, AsRawFd as _, OwnedFd},
-        unix::ffi::{OsStrExt as _, OsStringExt as _},
+        fd::{AsRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
     },
     path::Path,
     time::SystemTime,
 };
 
-use chopsticks_transport::Nonce;
 use rustix::{
-    fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
+    fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT},
     io::Errno,
-    process::{Gid, Uid},
+    process::{Gid, Uid, geteuid},
 };
 
-/// A file beside its target.
-///
-/// Where the file system and /proc allow it, it has no name, so that not even SIGKILL leaves something behind. Dropping it
-/// gives it up.
-#[derive(Debug)]
-pub(crate) struct Target {
-    folder: OwnedFd,
-    name: OsString,
-    replace: bool,
-    file: File,
-    /// The name that it has until it is finished, where it needs one.
-    temporary: Option<OsString>,
-}
+use crate::{
+    attributes::copy_attributes,
+    device::Device,
+    place::{self, Place, check_shared, follow, kind_name, open_folder},
+    spare::{self, clear, fresh_name, in_proc, new_file},
+};
 
 /// What a file is to have when it appears.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "whoever receives a file decides on each of them")]
 pub struct Attributes {
-    /// The permission bits.
-    pub mode: u32,
-    /// The numbers of a user and a group; `None` leaves what the file has.
-    pub owner: (Option<u32>, Option<u32>),
+    /// The permission bits; `None` leaves what a file that is replaced has.
+    pub mode: Option<u32>,
+    /// The permission bits of a new file if there is no `mode`, as far as the umask allows.
+    pub default: u32,
     /// The time of modification; `None` for that of the last write.
     pub modified: Option<SystemTime>,
 }
 
+/// What is known before the content comes.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "whoever receives a file decides on each of them")]
+pub struct Wish {
+    /// Whether what is there is replaced; otherwise it is an error.
+    pub replace: bool,
+    /// The numbers of a user and a group; `None` leaves what the file has.
+    pub owner: (Option<u32>, Option<u32>),
+    /// Whether the file is to have other permissions than what is there.
+    pub has_mode: bool,
+}
+
+/// Where a file is written.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Device(Device),
+    File(Box<Hidden>),
+}
+
 impl Target {
-    /// Begins a file that is to be at `path`.
+    /// Begins a file that is to be at `path`, or where the links there lead, whatever is there now.
     ///
     /// # Errors
     ///
-    /// A folder is there, or something at all that is not to be replaced; or the folder cannot be written to.
-    pub(crate) fn create(path: &Path, replace: bool) -> io::Result<Self> {
+    /// A folder is there, or something at all that is not to be replaced; or it cannot be written to.
+    pub(crate) fn open(path: &Path, wish: Wish, is_wanted: &dyn Fn() -> bool) -> io::Result<Self> {
+        if !wish.replace && fs::lstat(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let place = follow(path)?;
+        let Place { path, there, is_descriptor } = &place;
+        let parent = place::parent(path);
         let name = path.file_name().filter(|_| !path.as_os_str().as_bytes().ends_with(b"/"));
         let name = name.ok_or(io::ErrorKind::IsADirectory)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = fs::open(parent, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY, Mode::empty())?;
-        Self::create_in(folder, name, replace)
+        if let Some(there) = there {
+            if !is_descriptor {
+                check_shared(&fs::stat(parent)?, there)?;
+            }
+            let kind = FileType::from_raw_mode(there.st_mode);
+            if kind == FileType::Directory {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            if *is_descriptor || kind != FileType::RegularFile {
+                if wish.has_mode || wish.owner != (None, None) {
+                    let name = if *is_descriptor { "descriptor" } else { kind_name(kind) };
+                    let text = format!("a {name} keeps its mode and owner");
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+                }
+                return Ok(Self::Device(Device::open(&place, kind, is_wanted)?));
+            }
+        }
+        let folder = open_folder(CWD, parent, OFlags::empty()).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no folder for it"),
+            _ => error,
+        })?;
+        clear(&folder);
+        Ok(Self::File(Box::new(Hidden::create(folder, name, *there, wish)?)))
     }
 
-    /// As [`create`](Self::create), in a folder that is open. Nothing outside of it is touched.
-    pub(crate) fn create_in(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
-        check_place(&folder, name, replace)?;
-        match nameless(&folder) {
-            Ok(file) => {
-                Ok(Self { folder, name: name.to_owned(), replace, file: file.into(), temporary: None })
-            }
-            Err(_) => Self::create_named(folder, name, replace),
+    /// Begins a file in a folder that is open. Nothing outside of it is touched: a link in its place is replaced.
+    pub(crate) fn open_in(folder: OwnedFd, name: &OsStr, wish: Wish) -> io::Result<Self> {
+        let there = takes_place(&folder, name, wish.replace)?;
+        Ok(Self::File(Box::new(Hidden::create(folder, name, there, wish)?)))
+    }
+
+    /// Writes content, as long as it is wanted.
+    pub(crate) fn write(&mut self, content: &[u8], is_wanted: &dyn Fn() -> bool) -> io::Result<()> {
+        match self {
+            Self::Device(device) => device.write(content, is_wanted),
+            Self::File(hidden) => hidden.file.write_all(content),
         }
     }
 
-    /// As [`create_in`](Self::create_in), where a file needs a name from the beginning.
-    fn create_named(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
-        let temporary = fresh_name();
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = fs::openat(&folder, &temporary, flags, PRIVATE)?.into();
-        Ok(Self { folder, name: name.to_owned(), replace, file, temporary: Some(temporary) })
+    /// Makes the file appear, with its attributes. Returns whether it was written in place of being replaced.
+    pub(crate) fn finish(self, attributes: &Attributes, sync: bool) -> io::Result<bool> {
+        match self {
+            // It has all of it.
+            Self::Device(_) => Ok(true),
+            Self::File(hidden) => hidden.finish(attributes, sync),
+        }
+    }
+}
+
+/// Returns what is known of a file that is replaced, and refuses what is not to be.
+pub(crate) fn takes_place(folder: &OwnedFd, name: &OsStr, replace: bool) -> io::Result<Option<Stat>> {
+    let Some(there) = place::status(folder, name)? else { return Ok(None) };
+    if !replace {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    match FileType::from_raw_mode(there.st_mode) {
+        FileType::RegularFile => Ok(Some(there)),
+        FileType::Symlink => Ok(None),
+        FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        // A device, such as /dev/null, would be lost to all.
+        kind => {
+            let text = format!("a {} is in the way", kind_name(kind));
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+    }
+}
+
+/// A file beside its target.
+///
+/// Where the file system and /proc allow it, it has no name, so that not even SIGKILL leaves something behind. Dropping it
+/// gives it up. Only where a file can be written, but not replaced by one like it, its content is changed in place, once all has come.
+#[derive(Debug)]
+pub(crate) struct Hidden {
+    folder: OwnedFd,
+    name: OsString,
+    /// The file that it replaces.
+    there: Option<Stat>,
+    wish: Wish,
+    file: File,
+    /// The name that it has until it is finished, where it needs one.
+    temporary: Option<OsString>,
+    /// What is there, if that is to be written into.
+    old: Option<File>,
+}
+
+impl Hidden {
+    fn create(folder: OwnedFd, name: &OsStr, there: Option<Stat>, wish: Wish) -> io::Result<Self> {
+        Self::create_with(new_file, folder, name, there, wish)
     }
 
-    /// Writes content.
-    pub(crate) fn write(&mut self, content: &[u8]) -> io::Result<()> {
-        self.file.write_all(content)
+    fn create_with(
+        new: impl Fn(&OwnedFd) -> io::Result<(File, Option<OsString>)>,
+        folder: OwnedFd,
+        name: &OsStr,
+        there: Option<Stat>,
+        wish: Wish,
+    ) -> io::Result<Self> {
+        let name = name.to_owned();
+        match new(&folder) {
+            Ok((file, temporary)) => {
+                let mut hidden = Self { folder, name, there, wish, file, temporary, old: None };
+                if let Some(there) = there
+                    && hidden.keep(&there).is_err()
+                {
+                    hidden.old = Some(hidden.open_old()?);
+                }
+                Ok(hidden)
+            }
+            Err(error) if there.is_some() && is_denied(&error) => {
+                let old = open_old(&folder, &name)?;
+                let file = spool()?;
+                Ok(Self { folder, name, there, wish, file, temporary: None, old: Some(old) })
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Makes the file appear, with its attributes.
-    pub(crate) fn finish(mut self, attributes: &Attributes, sync: bool) -> io::Result<()> {
-        let Attributes { mode, owner: (user, group), modified } = *attributes;
+    /// Gives the new file what the old one has, beside its mode: the owner and the extended attributes.
+    fn keep(&self, there: &Stat) -> io::Result<()> {
+        let mine = fs::fstat(&self.file)?;
+        if self.wish.owner == (None, None) && (there.st_uid, there.st_gid) != (mine.st_uid, mine.st_gid) {
+            let (user, group) = (Uid::from_raw(there.st_uid), Gid::from_raw(there.st_gid));
+            fs::fchown(&self.file, Some(user), Some(group))?;
+        }
+        copy_attributes(&self.folder, &self.name, &self.file)
+    }
+
+    fn open_old(&self) -> io::Result<File> {
+        open_old(&self.folder, &self.name)
+    }
+
+    fn finish(mut self, attributes: &Attributes, sync: bool) -> io::Result<bool> {
+        if self.old.is_none() {
+            self.dress(attributes)?;
+            if let Some(modified) = attributes.modified {
+                fs::futimens(&self.file, &timestamps(modified))?;
+            }
+            if sync {
+                sync_file(&self.file)?;
+            }
+            match self.give_name() {
+                Ok(()) => {}
+                // A mount point is busy; others may be in a folder where only their owner may remove them.
+                Err(error) if self.there.is_some() && is_denied(&error) => self.old = Some(self.open_old()?),
+                Err(error) => return Err(error),
+            }
+        }
+        match self.old.take() {
+            Some(old) => {
+                self.pour(old, attributes, sync)?;
+                Ok(true)
+            }
+            None => {
+                if sync {
+                    // Not every file system can.
+                    let _ = fs::fsync(&self.folder);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Sets owner and permissions.
+    fn dress(&self, attributes: &Attributes) -> io::Result<()> {
+        let (user, group) = self.wish.owner;
         if user.is_some() || group.is_some() {
             fs::fchown(&self.file, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
         }
-        fs::fchmod(&self.file, Mode::from_raw_mode(mode & 0o7777))?;
-        if let Some(modified) = modified {
-            fs::futimens(&self.file, &timestamps(modified))?;
+        // Whoever may not set a user's ID loses it by writing, too.
+        let kept = if geteuid().is_root() { 0o7777 } else { 0o1777 };
+        let mode = attributes.mode.unwrap_or_else(|| {
+            self.there.map_or(attributes.default, |there| Mode::from_raw_mode(there.st_mode).bits() & kept)
+        });
+        let mode = Mode::from_raw_mode(mode & 0o7777);
+        if Mode::from_raw_mode(fs::fstat(&self.file)?.st_mode) == mode {
+            return Ok(());
         }
-        if sync {
-            self.file.sync_all()?;
+        match fs::fchmod(&self.file, mode) {
+            Err(error) if attributes.mode.is_none() && is_unable(error) => Ok(()),
+            set => Ok(set?),
         }
-        self.give_name()?;
-        if sync {
-            // Not every file system can.
-            let _ = fs::fsync(&self.folder);
+    }
+
+    /// Writes the content, which has all come, into the file that is there.
+    fn pour(&mut self, mut old: File, attributes: &Attributes, sync: bool) -> io::Result<()> {
+        self.file.rewind()?;
+        old.set_len(0)?;
+        io::copy(&mut self.file, &mut old)?;
+        let (user, group) = self.wish.owner;
+        if user.is_some() || group.is_some() {
+            fs::fchown(&old, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
         }
-        Ok(())
+        if let Some(mode) = attributes.mode {
+            fs::fchmod(&old, Mode::from_raw_mode(mode & 0o7777))?;
+        }
+        if let Some(modified) = attributes.modified {
+            fs::futimens(&old, &timestamps(modified))?;
+        }
+        if sync { sync_file(&old) } else { Ok(()) }
     }
 
     fn give_name(&mut self) -> io::Result<()> {
-        if let Some(temporary) = &self.temporary {
-            if self.replace {
-                fs::renameat(&self.folder, temporary, &self.folder, &self.name)?;
-                self.temporary = None;
-            } else {
-                fs::linkat(&self.folder, temporary, &self.folder, &self.name, AtFlags::empty())?;
+        if self.temporary.is_none() {
+            match self.link(&self.name) {
+                Err(Errno::EXIST) if self.wish.replace => {}
+                linked => return Ok(linked?),
             }
+            // A link does not replace, a rename does.
+            spare::hold(&self.file)?;
+            let name = fresh_name();
+            self.link(&name)?;
+            self.temporary = Some(name);
+        }
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        if self.wish.replace {
+            fs::renameat(&self.folder, temporary, &self.folder, &self.name)?;
+            self.temporary = None;
             return Ok(());
         }
-        match self.link(&self.name) {
-            Err(Errno::EXIST) if self.replace => {}
-            linked => return Ok(linked?),
+        match fs::linkat(&self.folder, temporary, &self.folder, &self.name, AtFlags::empty()) {
+            // The other name goes with the drop.
+            Ok(()) => Ok(()),
+            Err(error) if is_unable(error) => self.take_free_name(),
+            Err(error) => Err(error.into()),
         }
-        // A link does not replace, a rename does. The name is always the same, so that what a kill between the two leaves
-        // behind is taken away by the next that comes here.
-        let spare = beside(&checksum(self.name.as_bytes()).to_be_bytes());
-        loop {
-            match self.link(&spare) {
-                Err(Errno::EXIST) => {
-                    self.unlink(&spare)?;
-                    continue;
-                }
-                linked => linked?,
-            }
-            match fs::renameat(&self.folder, &spare, &self.folder, &self.name) {
-                // Another transfer to this place took it for such a remainder.
-                Err(Errno::NOENT) if fs::fstat(&self.file)?.st_nlink == 0 => {}
-                Err(error) => {
-                    self.unlink(&spare)?;
-                    return Err(error.into());
-                }
-                Ok(()) => return Ok(()),
-            }
+    }
+
+    /// Without hard links the name is taken first.
+    fn take_free_name(&mut self) -> io::Result<()> {
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        fs::openat(&self.folder, &self.name, flags, Mode::RUSR | Mode::WUSR)?;
+        if let Err(error) = fs::renameat(&self.folder, temporary, &self.folder, &self.name) {
+            self.unlink(&self.name)?;
+            return Err(error.into());
         }
+        self.temporary = None;
+        Ok(())
     }
 
     fn link(&self, name: &OsStr) -> Result<(), Errno> {
@@ -154,7 +324,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for Hidden {
     fn drop(&mut self) {
         if let Some(temporary) = self.temporary.take() {
             // Nobody is left to be told.
@@ -163,54 +333,38 @@ impl Drop for Target {
     }
 }
 
-/// Refuses a place that is not to be taken.
-fn check_place(folder: &OwnedFd, name: &OsStr, replace: bool) -> io::Result<()> {
-    let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
-    if !replace {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile | FileType::Symlink => Ok(()),
-        FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
-        // A device, such as /dev/null, would be lost to all.
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "a special file is in the way")),
-    }
+/// Opens a file that is there, to be written into.
+fn open_old(folder: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(fs::openat(folder, name, flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::STALE.into()) }
 }
 
-/// Opens a file without a name, if it can get one later.
-fn nameless(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
-    #[cfg(target_os = "linux")]
-    {
-        let file = fs::openat(folder, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, PRIVATE)?;
-        fs::stat(in_proc(file.as_fd().as_raw_fd()))?;
-        Ok(file)
+/// A file without a name among the temporary ones.
+fn spool() -> io::Result<File> {
+    let folder = open_folder(CWD, &*std::env::temp_dir(), OFlags::empty())?;
+    let (file, name) = new_file(&folder)?;
+    if let Some(name) = name {
+        fs::unlinkat(&folder, &name, AtFlags::empty())?;
     }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = folder;
-        Err(Errno::OPNOTSUPP)
+    Ok(file)
+}
+
+fn sync_file(file: &File) -> io::Result<()> {
+    match fs::fsync(file) {
+        Err(error) if is_unable(error) => Ok(()),
+        synced => Ok(synced?),
     }
 }
 
-fn in_proc(fd: i32) -> String {
-    format!("/proc/self/fd/{fd}")
+/// Whether something may be written, but not replaced.
+fn is_denied(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::ACCESS | Errno::BUSY | Errno::PERM | Errno::ROFS))
 }
 
-/// A name that nothing has, for what is not finished.
-pub(crate) fn fresh_name() -> OsString {
-    beside(Nonce::random().as_bytes())
-}
-
-/// A name for a file that is not finished.
-fn beside(token: &[u8]) -> OsString {
-    let mut name = b".chopsticks-".to_vec();
-    name.extend(token.iter().take(8).flat_map(|byte| format!("{byte:02x}").into_bytes()));
-    OsString::from_vec(name)
-}
-
-/// A number that is the same for the same name (FNV-1a).
-fn checksum(name: &[u8]) -> u32 {
-    name.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+/// Whether a file system has no modes, links or the like.
+pub(crate) fn is_unable(error: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM].contains(&error)
 }
 
 /// Times of a file that was modified at `modified`; that of its last access stays.
@@ -232,93 +386,5 @@ pub(crate) fn timestamps(modified: SystemTime) -> Timestamps {
     }
 }
 
-/// Until its mode is set, a file is its owner's alone.
-const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder(path: &Path) -> OwnedFd {
-        fs::open(path, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).unwrap()
-    }
-
-    fn names(path: &Path) -> Vec<OsString> {
-        let mut names: Vec<_> =
-            std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
-    }
-
-    type Create = fn(OwnedFd, &OsStr, bool) -> io::Result<Target>;
-
-    const BOTH: [Create; 2] = [Target::create_in, Target::create_named];
-    const ATTRIBUTES: Attributes = Attributes { mode: 0o640, owner: (None, None), modified: None };
-
-    #[test]
-    fn file_appears_whole_and_replaces() {
-        for create in BOTH {
-            let scratch = tempfile::tempdir().unwrap();
-            for content in [b"first", b"again"] {
-                let mut target = create(folder(scratch.path()), OsStr::new("x"), true).unwrap();
-                target.write(content).unwrap();
-                target.finish(&ATTRIBUTES, true).unwrap();
-                assert_eq!(std::fs::read(scratch.path().join("x")).unwrap(), content);
-                assert_eq!(names(scratch.path()), ["x"]);
-            }
-        }
-    }
-
-    #[test]
-    fn file_that_is_given_up_leaves_nothing() {
-        for create in BOTH {
-            let scratch = tempfile::tempdir().unwrap();
-            let mut target = create(folder(scratch.path()), OsStr::new("x"), true).unwrap();
-            target.write(b"part").unwrap();
-            drop(target);
-            assert!(names(scratch.path()).is_empty());
-        }
-    }
-
-    #[test]
-    fn file_that_came_meanwhile_stays_if_asked() {
-        for create in BOTH {
-            let scratch = tempfile::tempdir().unwrap();
-            let target = create(folder(scratch.path()), OsStr::new("x"), false).unwrap();
-            std::fs::write(scratch.path().join("x"), "other").unwrap();
-            let error = target.finish(&ATTRIBUTES, false).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-            assert_eq!(std::fs::read(scratch.path().join("x")).unwrap(), b"other");
-            assert_eq!(names(scratch.path()), ["x"]);
-        }
-    }
-
-    #[test]
-    fn what_a_kill_left_behind_is_taken_away() {
-        let scratch = tempfile::tempdir().unwrap();
-        std::fs::write(scratch.path().join("x"), "old").unwrap();
-        std::fs::write(scratch.path().join(beside(&checksum(b"x").to_be_bytes())), "left").unwrap();
-        let mut target = Target::create_in(folder(scratch.path()), OsStr::new("x"), true).unwrap();
-        target.write(b"new").unwrap();
-        target.finish(&ATTRIBUTES, false).unwrap();
-        assert_eq!(std::fs::read(scratch.path().join("x")).unwrap(), b"new");
-        assert_eq!(names(scratch.path()), ["x"]);
-    }
-
-    #[test]
-    fn folders_and_special_files_are_not_replaced() {
-        let scratch = tempfile::tempdir().unwrap();
-        std::fs::create_dir(scratch.path().join("folder")).unwrap();
-        fs::mknodat(CWD, scratch.path().join("fifo"), FileType::Fifo, PRIVATE, 0).unwrap();
-        for (name, kind) in [("folder", io::ErrorKind::IsADirectory), ("fifo", io::ErrorKind::InvalidInput)] {
-            assert_eq!(Target::create(&scratch.path().join(name), true).unwrap_err().kind(), kind);
-        }
-    }
-
-    #[test]
-    fn times_before_1970_are_times() {
-        let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_millis(1500);
-        let time = timestamps(before).last_modification;
-        assert_eq!((time.tv_sec, time.tv_nsec), (-2, 500_000_000));
-    }
-}
+mod tests;

@@ -20,11 +20,14 @@ use sha1::{Digest as _, Sha1};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
+    attributes::umask,
     content::SHA1_LEN,
     entry::{self, Looks},
     input::Stopped,
     patience::patiently,
-    target::{self, Attributes, Target},
+    place::{follow, open_folder},
+    spare::{clear, fresh_name},
+    target::{self, Attributes, Target, Wish, is_unable, takes_place},
     tree_source::Problem,
 };
 
@@ -88,7 +91,7 @@ impl TreeSink {
 
 /// Writes a folder at `root`, which need not be there, until the outermost is left.
 fn write_tree(root: &Path, manner: Manner, mut orders: mpsc::Receiver<Order>) -> Result<(), Problem> {
-    let mut tree = Tree { path: root.to_owned(), manner, entered: Vec::new(), file: None };
+    let mut tree = Tree { path: root.to_owned(), manner, entered: Vec::new(), umask: umask(), file: None };
     while let Some(order) = orders.blocking_recv() {
         tree.obey(order).map_err(|error| (tree.path.clone(), error))?;
     }
@@ -99,8 +102,17 @@ struct Tree {
     /// What is being written.
     path: PathBuf,
     manner: Manner,
-    entered: Vec<(OwnedFd, Looks)>,
+    entered: Vec<Entered>,
+    umask: u32,
     file: Option<Writing>,
+}
+
+/// A folder that is being written.
+struct Entered {
+    folder: OwnedFd,
+    looks: Looks,
+    /// Others keep what they have.
+    is_new: bool,
 }
 
 struct Writing {
@@ -122,15 +134,16 @@ impl Tree {
             }
             Order::File(name, looks) => {
                 let name = self.go(name)?;
-                let (folder, replace) = (self.folder()?, self.manner.replace);
-                let target = patiently(|| Target::create_in(folder.try_clone()?, &name, replace))?;
+                let Manner { replace, owner, .. } = self.manner;
+                let (folder, wish) = (self.folder()?, Wish { replace, owner, has_mode: false });
+                let target = patiently(|| Target::open_in(folder.try_clone()?, &name, wish))?;
                 self.file = Some(Writing { target, sha1: Sha1::new(), looks });
                 Ok(())
             }
             Order::Data(data) => {
                 let file = self.file.as_mut().ok_or(io::ErrorKind::InvalidData)?;
                 file.sha1.update(&data);
-                file.target.write(&data)
+                file.target.write(&data, &|| true)
             }
             Order::EndFile(expected) => {
                 let Writing { target, sha1, looks } = self.file.take().ok_or(io::ErrorKind::InvalidData)?;
@@ -138,7 +151,7 @@ impl Tree {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"));
                 }
                 let modified = self.modified(looks);
-                let attributes = Attributes { mode: looks.mode, owner: self.manner.owner, modified };
+                let attributes = Attributes { mode: None, default: looks.mode & !self.umask, modified };
                 target.finish(&attributes, self.manner.sync)?;
                 self.path.pop();
                 Ok(())
@@ -150,32 +163,45 @@ impl Tree {
         if self.entered.len() >= MAX_DEPTH {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many folders in folders"));
         }
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let folder = if self.entered.is_empty() {
-            make(CWD, self.path.as_os_str())?;
+        let (folder, is_new) = if self.entered.is_empty() {
             // The target itself may be a link: it is the caller who names it.
-            patiently(|| Ok(fs::open(&self.path, flags, Mode::empty())?))?
+            let root = follow(&self.path)?.path;
+            let is_new = make(CWD, root.as_os_str())?;
+            (patiently(|| open_folder(CWD, &*root, OFlags::NOFOLLOW))?, is_new)
         } else {
             let name = self.go(name)?;
             let parent = self.folder()?;
-            make(parent, &name)?;
-            let flags = flags | OFlags::NOFOLLOW;
-            patiently(|| Ok(fs::openat(parent, &name, flags, Mode::empty())?))?
+            let is_new = make(parent, &name)?;
+            (patiently(|| open_folder(parent, &*name, OFlags::NOFOLLOW))?, is_new)
         };
-        self.entered.push((folder, looks));
+        if !is_new {
+            clear(&folder);
+        }
+        self.entered.push(Entered { folder, looks, is_new });
         Ok(())
     }
 
+    /// Gives a new folder what it is to have, last: that may forbid to write there, and what is written there changes its time.
     fn leave(&mut self) -> io::Result<()> {
-        let (folder, looks) = self.entered.pop().ok_or(io::ErrorKind::InvalidData)?;
-        let (user, group) = self.manner.owner;
-        if user.is_some() || group.is_some() {
-            fs::fchown(&folder, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
+        let Entered { folder, looks, is_new } = self.entered.pop().ok_or(io::ErrorKind::InvalidData)?;
+        if is_new {
+            let (user, group) = self.manner.owner;
+            if user.is_some() || group.is_some() {
+                fs::fchown(&folder, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
+            }
+            // The group's bit comes from the folder around it.
+            let inherited = Mode::from_raw_mode(fs::fstat(&folder)?.st_mode) & Mode::SGID;
+            match fs::fchmod(&folder, Mode::from_raw_mode(looks.mode & !self.umask) | inherited) {
+                Err(error) if is_unable(error) => {}
+                set => set?,
+            }
         }
-        // Last, for the mode may forbid to write there, and what is written there changes the time.
-        fs::fchmod(&folder, Mode::from_raw_mode(looks.mode))?;
         if let Some(modified) = self.modified(looks) {
-            fs::futimens(&folder, &target::timestamps(modified))?;
+            match fs::futimens(&folder, &target::timestamps(modified)) {
+                // It may be another's.
+                Err(_) if !is_new => {}
+                set => set?,
+            }
         }
         if !self.entered.is_empty() {
             self.path.pop();
@@ -186,7 +212,8 @@ impl Tree {
     /// Makes a link, in place of a file or link that is there.
     fn link(&self, name: &OsStr, to: &OsStr) -> io::Result<()> {
         let folder = self.folder()?;
-        let spare = if self.manner.replace { target::fresh_name() } else { name.to_owned() };
+        takes_place(folder, name, self.manner.replace)?;
+        let spare = if self.manner.replace { fresh_name() } else { name.to_owned() };
         fs::symlinkat(to, folder, &spare)?;
         let (user, group) = self.manner.owner;
         let mut done = Ok(());
@@ -212,7 +239,7 @@ impl Tree {
     }
 
     fn folder(&self) -> io::Result<&OwnedFd> {
-        self.entered.last().map(|(folder, _)| folder).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        self.entered.last().map(|entered| &entered.folder).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     fn modified(&self, looks: Looks) -> Option<std::time::SystemTime> {
@@ -220,11 +247,12 @@ impl Tree {
     }
 }
 
-/// Makes a folder unless there is something; what that is shows when it is opened.
-fn make(parent: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<()> {
+/// Makes a folder unless there is something; what that is shows when it is opened. Returns whether it was made.
+fn make(parent: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<bool> {
     match fs::mkdirat(parent, name, Mode::RWXU) {
-        Err(Errno::EXIST) => Ok(()),
-        made => Ok(made?),
+        Err(Errno::EXIST) => Ok(false),
+        Err(Errno::NOENT) => Err(io::Error::new(io::ErrorKind::NotFound, "there is no folder for it")),
+        made => Ok(made.map(|()| true)?),
     }
 }
 

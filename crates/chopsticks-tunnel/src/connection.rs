@@ -276,28 +276,29 @@ impl Session {
 
     /// Sends what transfers need, once.
     pub(crate) async fn extend_for_transfers(&self) {
-        self.extend(&self.streams, "stream").await;
-        self.extend(&self.transfers, "files").await;
+        self.extend(&self.streams, &["stream"]).await;
+        self.extend(&self.transfers, &["targets", "files"]).await;
     }
 
     /// Sends what transfers of folders need, once.
     pub(crate) async fn extend_for_folders(&self) {
         self.extend_for_transfers().await;
-        self.extend(&self.folders, "folders").await;
+        self.extend(&self.folders, &["folders"]).await;
     }
 
     /// Sends what it takes to run programs, once.
     pub(crate) async fn extend_for_programs(&self) {
-        self.extend(&self.streams, "stream").await;
-        self.extend(&self.programs, "relay").await;
+        self.extend(&self.streams, &["stream"]).await;
+        self.extend(&self.programs, &["relay"]).await;
     }
 
-    /// Sends a part of the agent that it needs from here on, unless it has it.
-    async fn extend(&self, sent: &OnceCell<()>, part: &str) {
+    /// Sends parts of the agent that it needs from here on, unless it has them.
+    async fn extend(&self, sent: &OnceCell<()>, parts: &[&str]) {
         let send = || async {
-            let source = chopsticks_agent::part(part).unwrap_or_default().as_bytes();
+            let sources: Vec<_> = parts.iter().filter_map(|part| chopsticks_agent::part(part)).collect();
             // A lost connection is told by the request that follows.
-            let _ = self.handle.notice(Operation::EXTEND, Format::None, source).await;
+            let _ =
+                self.handle.notice(Operation::EXTEND, Format::None, sources.join("\n").into_bytes()).await;
         };
         sent.get_or_init(send).await;
     }

@@ -29,6 +29,9 @@ pub struct Transferred {
     pub size: u64,
     /// The SHA-1 of the content, which both sides have computed, in hexadecimal digits.
     pub sha1: String,
+    /// Whether it was written into what is there, which can be written but not replaced: a mount point, a device, a pipe, a file whose
+    /// owner only its owner can keep. What fails then leaves a part.
+    pub in_place: bool,
 }
 
 /// A folder that was transferred.

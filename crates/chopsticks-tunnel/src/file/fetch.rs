@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks_files::{Attributes, Destination, Input, Meter, Stopped, Watcher, receive_file, time};
+use chopsticks_files::{Attributes, Destination, Input, Meter, Stopped, Watcher, Wish, receive_file, time};
 use chopsticks_pencode::marshal::{EncodeError, Writer};
 use chopsticks_transport::{Format, Operation, Order, RequestOptions};
 use tokio::io::AsyncWrite;
@@ -74,7 +74,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Sets the local path. By default the file gets a fresh name in the folder for temporary files.
+    /// Sets the local path. If it leads to a folder, the file goes into it under its name on the host. By default the file gets a fresh name in the folder for temporary files.
     #[must_use]
     pub fn to(mut self, local: impl Into<PathBuf>) -> Self {
         self.destination = Destination::Path(Some(local.into()));
@@ -89,7 +89,8 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    /// Sets the permission bits of the local file. Default: `0o644`, or `0o600` for a temporary file. The umask has no part in it.
+    /// Sets the permission bits of the local file, whatever the umask. By default a file that is replaced keeps its own, and a new one gets
+    /// those of the remote file, as far as the umask allows; a temporary one gets `0o600`.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
@@ -103,7 +104,8 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    /// Sets the owner of the local file, as numbers of a user and a group. By default they are the controller's.
+    /// Sets the owner of the local file, as numbers of a user and a group. By default a file that is replaced keeps its own, and a new one
+    /// is the controller's.
     #[must_use]
     pub fn owner(mut self, user: Option<u32>, group: Option<u32>) -> Self {
         self.owner = (user, group);
@@ -175,17 +177,18 @@ impl<'a> Fetch<'a> {
     }
 
     fn attributes(&self, done: &Done, is_temporary: bool) -> Attributes {
-        let default = if is_temporary { TEMPORARY_MODE } else { FILE_MODE };
+        let remote = done.mode.map_or(FILE_MODE, |mode| mode & 0o777);
+        let default = if is_temporary { TEMPORARY_MODE } else { remote };
         let kept = done.mode.filter(|_| self.keep_mode).map(|mode| mode & 0o777);
         let modified = done.modified.filter(|_| self.keep_modified).and_then(time);
-        Attributes { mode: self.mode.or(kept).unwrap_or(default), owner: self.owner, modified }
+        Attributes { mode: self.mode.or(kept), default, modified }
     }
 }
 
 impl Tunnel {
     /// Reads a file of the host into a local one, and replaces what is there.
     ///
-    /// The file appears here whole, with mode `0o644`, or not at all: see [`fetch_with`](Self::fetch_with), which also takes other
+    /// The file appears here whole or not at all: see [`fetch_with`](Self::fetch_with), which also takes other
     /// destinations and options.
     ///
     /// # Errors
@@ -206,8 +209,8 @@ impl Tunnel {
     /// Reads a file of the host.
     ///
     /// The content streams: some megabytes are in memory at a time, whatever its size. It is written out of sight in the target's folder,
-    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. A symbolic link in its place is
-    /// replaced, not followed. Calls and other transfers on the tunnel go on meanwhile, and share the connection.
+    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. Symbolic links are followed. What
+    /// can be written but not replaced, such as a mount point or a device, is [written in place](Transferred::in_place). Calls and other transfers on the tunnel go on meanwhile, and share the connection.
     ///
     /// # Errors
     ///
@@ -224,12 +227,16 @@ impl Tunnel {
     async fn fetch_now(&self, mut fetch: Fetch<'_>) -> Result<Transferred, Error> {
         let is_temporary = matches!(fetch.destination, Destination::Path(None));
         let destination = std::mem::replace(&mut fetch.destination, Destination::Path(None));
-        let destination = destination.resolve().map_err(|error| self.local(&PathBuf::new(), error))?;
+        let file_name = fetch.remote.file_name().unwrap_or_default().to_owned();
+        let given = destination.name();
+        let destination = destination.resolve(file_name).await.map_err(|error| self.local(&given, error))?;
         let (local, name) = (destination.path(), destination.name());
         let here = |error| self.local(&name, error);
         let transfer = |kind| self.error(Phase::Transfer, kind);
         let payload = fetch.payload(false).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
-        let mut sink = destination.open(fetch.overwrite).await.map_err(here)?;
+        let has_mode = fetch.mode.is_some() || fetch.keep_mode;
+        let wish = Wish { replace: fetch.overwrite && !is_temporary, owner: fetch.owner, has_mode };
+        let mut sink = destination.open(wish).await.map_err(here)?;
 
         let connection = self.connection();
         let session = self.transferring(&connection).await?;
@@ -252,10 +259,10 @@ impl Tunnel {
             Ok(reply) => match (reply::read::<Done>(&reply), sha1) {
                 (Ok(done), Some(sha1)) => {
                     let attributes = fetch.attributes(&done, is_temporary);
-                    let summary =
+                    let (summary, in_place) =
                         sink.finish(sha1, attributes, fetch.sync.unwrap_or(true)).await.map_err(here)?;
                     let (remote, sha1) = (done.path(), summary.hex());
-                    return Ok(Transferred { local, remote, size: summary.size, sha1 });
+                    return Ok(Transferred { local, remote, size: summary.size, sha1, in_place });
                 }
                 (Ok(done), None) => transfer(reply::differs(done.path())),
                 (Err(kind), _) => transfer(kind),

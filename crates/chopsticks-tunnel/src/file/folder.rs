@@ -20,7 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         Fetch, Put, Side, TransferredFolder,
-        put::{ABORT_GRACE, Pace},
+        put::{ABORT_GRACE, Local, Pace},
         reply::{self, DoneFolder},
     },
     tunnel::Tunnel,
@@ -48,8 +48,8 @@ impl Tunnel {
 
     /// Writes a folder to the host.
     ///
-    /// It goes into the folder that is there, or a new one, of which only the outermost is made. Files and folders get the permission
-    /// bits of their sources, without set-user-ID, set-group-ID and the sticky bit; links come as links, whatever they point to; FIFOs, sockets and
+    /// It goes into the folder that is there, or a new one, whose parent has to be there. New files and folders get the permission
+    /// bits of their sources, without set-user-ID, set-group-ID and the sticky bit, as far as the umask allows; those that are there keep theirs. Links come as links, whatever they point to; FIFOs, sockets and
     /// devices are left out. Names are bytes. [`Put::mode`] and [`Put::modified`] do not apply.
     ///
     /// Each file appears whole or not at all, as by [`put_with`](Self::put_with). If the transfer fails, what has come before stays.
@@ -108,8 +108,9 @@ impl Tunnel {
             return Err(self.local(&put.source.path(), io::ErrorKind::NotADirectory.into()));
         };
         let (root, block_len) = (root.clone(), Pace::block_len(put.limit));
-        let payload =
-            put.payload(None, true).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
+        let payload = put
+            .payload(&Local::default(), true)
+            .map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
         let mut receiver = read_tree(root, block_len);
         // A folder that is not there is told before the host is asked.
         let first = receiver.recv().await;
@@ -137,7 +138,7 @@ impl Tunnel {
         let transfer = |kind| self.error(Phase::Transfer, kind);
         let destination = std::mem::replace(&mut fetch.destination, Destination::Path(None));
         let name = destination.name();
-        let destination = destination.resolve().map_err(|error| self.local(&name, error))?;
+        let destination = destination.resolve_folder().map_err(|error| self.local(&name, error))?;
         let Some(local) = destination.path() else {
             return Err(self.local(&name, io::ErrorKind::NotADirectory.into()));
         };

@@ -1,6 +1,7 @@
 //! Files to hosts.
 
 use std::{
+    ffi::OsString,
     io,
     num::NonZeroU64,
     os::unix::ffi::OsStrExt as _,
@@ -92,22 +93,25 @@ impl<'a> Put<'a> {
         }
     }
 
-    /// Sets the path on the host. A relative one starts at the agent's working folder. By default the file gets a fresh
-    /// name in the host's folder for temporary files.
+    /// Sets the path on the host. A relative one starts at the agent's working folder, and `~` in front is a home folder there. If
+    /// the path leads to a folder, the file goes into it under its local name. By default the file gets a fresh name in the host's
+    /// folder for temporary files.
     #[must_use]
     pub fn to(mut self, remote: impl Into<PathBuf>) -> Self {
         self.remote = Some(remote.into());
         self
     }
 
-    /// Sets the permission bits. Default: `0o644`, or `0o600` for a temporary file. The host's umask has no part in it.
+    /// Sets the permission bits, whatever the host's umask. By default a file that is replaced keeps its own, and a new one gets those of
+    /// the local file, or `0o644` if there is none, as far as the host's umask allows; a temporary one gets `0o600`.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Sets the owner, as `user`, `user:group` or `:group`, names of the host or numbers. By default it is the agent's user.
+    /// Sets the owner, as `user`, `user:group` or `:group`, names of the host or numbers. By default a file that is replaced keeps its
+    /// own, and a new one is the agent's user's.
     #[must_use]
     pub fn owner(mut self, owner: impl Into<String>) -> Self {
         self.owner = Some(owner.into());
@@ -179,20 +183,28 @@ impl<'a> Put<'a> {
         Err(ErrorKind::File { side: Side::Remote, path: PathBuf::new(), source })
     }
 
-    pub(super) fn payload(&self, modified: Option<SystemTime>, folder: bool) -> Result<Vec<u8>, EncodeError> {
+    pub(super) fn payload(&self, local: &Local, folder: bool) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer
-            .begin_dict(8)
+            .begin_dict(10)
             .name("path")
             .bytes(self.remote.as_deref().map_or(b"", |path| path.as_os_str().as_bytes()));
-        let default = if self.remote.is_some() { FILE_MODE } else { TEMPORARY_MODE };
-        writer.name("mode").int(i64::from(self.mode.unwrap_or(default) & 0o7777)).name("owner");
+        writer.name("name").bytes(local.name.as_bytes()).name("mode");
+        match self.mode {
+            Some(mode) => writer.int(i64::from(mode & 0o7777)),
+            None => writer.none(),
+        };
+        let default = match &self.remote {
+            Some(_) => local.mode.map_or(FILE_MODE, |mode| mode & 0o777),
+            None => TEMPORARY_MODE,
+        };
+        writer.name("default").int(i64::from(default)).name("owner");
         match &self.owner {
             Some(owner) => writer.text(owner),
             None => writer.none(),
         };
         writer.name("modified");
-        match self.modified.or(modified.filter(|_| self.keep_modified)) {
+        match self.modified.or(local.modified.filter(|_| self.keep_modified)) {
             Some(time) => writer.int(nanoseconds(time)),
             None => writer.none(),
         };
@@ -202,10 +214,19 @@ impl<'a> Put<'a> {
     }
 }
 
+/// What is known of a file here when the host is told of it.
+#[derive(Debug, Default)]
+pub(super) struct Local {
+    /// Empty if there is none.
+    name: OsString,
+    mode: Option<u32>,
+    modified: Option<SystemTime>,
+}
+
 impl Tunnel {
     /// Writes a local file to a path on the host, and replaces what is there.
     ///
-    /// The file appears there whole, with mode `0o644`, or not at all: see [`put_with`](Self::put_with), which also takes other
+    /// The file appears there whole or not at all: see [`put_with`](Self::put_with), which also takes other
     /// contents and options.
     ///
     /// # Errors
@@ -222,8 +243,8 @@ impl Tunnel {
     /// Writes a file to the host.
     ///
     /// The content streams: some megabytes are in memory at a time, whatever its size. It is written out of sight in the target's folder,
-    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. A symbolic link in its place is
-    /// replaced, not followed. Calls and other transfers on the tunnel go on meanwhile, and share the connection.
+    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. Symbolic links are followed. What
+    /// can be written but not replaced, such as a mount point or a device, is [written in place](Transferred::in_place). Calls and other transfers on the tunnel go on meanwhile, and share the connection.
     ///
     /// # Errors
     ///
@@ -239,7 +260,7 @@ impl Tunnel {
 
     async fn put_now(&self, mut put: Put<'_>) -> Result<Transferred, Error> {
         put.named().map_err(|kind| self.error(Phase::Transfer, kind))?;
-        let local = put.source.path();
+        let (local, name) = (put.source.path(), put.source.name());
         let failed = |source| {
             let kind = ErrorKind::File { side: Side::Local, path: local.clone(), source: Arc::new(source) };
             self.error(Phase::Transfer, kind)
@@ -247,7 +268,7 @@ impl Tunnel {
         let source = std::mem::replace(&mut put.source, Source::Bytes(Bytes::new()));
         let feed = source.open(Pace::block_len(put.limit)).await.map_err(failed)?;
         let payload = put
-            .payload(feed.modified, false)
+            .payload(&Local { name, mode: feed.mode, modified: feed.modified }, false)
             .map_err(|error| self.error(Phase::Transfer, ErrorKind::Argument(Arc::new(error))))?;
         let connection = self.connection();
         let session = self.transferring(&connection).await?;
@@ -264,7 +285,7 @@ impl Tunnel {
         match summary.filter(|summary| done.matches(summary)) {
             Some(Summary { size, .. }) => {
                 let sha1 = summary.map(|summary| summary.hex()).unwrap_or_default();
-                Ok(Transferred { local: None, remote: done.path(), size, sha1 })
+                Ok(Transferred { local: None, remote: done.path(), size, sha1, in_place: done.in_place })
             }
             None => Err(self.error(Phase::Transfer, reply::differs(done.path()))),
         }

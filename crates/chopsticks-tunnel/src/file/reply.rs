@@ -17,6 +17,9 @@ pub(super) struct Done {
     path: ByteBuf,
     size: u64,
     sha1: ByteBuf,
+    /// Of a file that was put.
+    #[serde(default)]
+    pub(super) in_place: bool,
     /// Of a file that was fetched.
     #[serde(default)]
     pub(super) mode: Option<u32>,

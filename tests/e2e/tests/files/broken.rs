@@ -44,16 +44,25 @@ async fn folder_that_is_missing_or_in_the_way_is_told() {
         let tunnel = tunnel(python);
         let source = here.write("source", "new");
         let (folder, nowhere) = (there.create_folder("folder"), there.path().join("no/where"));
-        let error = tunnel.put(&source, &folder).await.unwrap_err();
+        // What has no name of its own cannot go into a folder.
+        let error = tunnel.put_with(Put::bytes("x").to(&folder)).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Remote, folder.clone(), ErrorKind::IsADirectory), "{python}");
+        let taken = there.create_folder("folder/source");
+        let error = tunnel.put(&source, &folder).await.unwrap_err();
+        assert_eq!(failure(&error), (Side::Remote, taken.clone(), ErrorKind::IsADirectory), "{python}");
         let error = tunnel.put(&source, there.path().join("x/")).await.unwrap_err();
-        assert_eq!(failure(&error).2, ErrorKind::IsADirectory, "{python}");
+        assert_eq!(failure(&error).2, ErrorKind::NotFound, "{python}");
+        assert!(error.report().ends_with("There is no such folder"), "{python}: {}", error.report());
         let error = tunnel.put(&source, &nowhere).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Remote, nowhere.clone(), ErrorKind::NotFound), "{python}");
+        assert!(error.report().ends_with("There is no folder for it"), "{python}: {}", error.report());
         let error = tunnel.fetch(&source, &folder).await.unwrap_err();
-        assert_eq!(failure(&error), (Side::Local, folder.clone(), ErrorKind::IsADirectory), "{python}");
+        assert_eq!(failure(&error), (Side::Local, taken, ErrorKind::IsADirectory), "{python}");
+        let error = tunnel.fetch(&source, there.path().join("x/")).await.unwrap_err();
+        assert!(error.report().ends_with("there is no such folder"), "{python}: {}", error.report());
         let error = tunnel.fetch(&source, &nowhere).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Local, nowhere, ErrorKind::NotFound), "{python}");
+        assert!(error.report().ends_with("there is no folder for it"), "{python}: {}", error.report());
         // Nor is a folder a source.
         let error = tunnel.put(&folder, there.path().join("x")).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Local, folder.clone(), ErrorKind::IsADirectory), "{python}");
@@ -82,9 +91,6 @@ async fn special_files_are_refused_without_being_opened() {
                     error.report()
                 );
             }
-            // Nor are they replaced.
-            assert!(tunnel.put_with(Put::bytes("x").to(special)).await.is_err(), "{python}");
-            assert!(tunnel.fetch("/etc/hostname", special).await.is_err(), "{python}");
         }
         assert_eq!(names(there.path()), ["fifo"], "{python}");
         tunnel.close().await.unwrap();
@@ -166,7 +172,7 @@ async fn missing_permission_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn source_that_shrinks_or_grows_or_changes_is_told() {
+async fn source_that_shrinks_or_changes_is_told_and_one_that_grows_comes_as_it_was() {
     for python in newest_and_oldest() {
         for change in ["shrinks", "grows", "changes"] {
             let (here, there) = (Scratch::new(), Scratch::new());
@@ -187,13 +193,24 @@ async fn source_that_shrinks_or_grows_or_changes_is_told() {
                 })
             };
             let put = Put::new(&source).to(&target).limit(limit).on_progress(alter(&source));
-            let error = tunnel.put_with(put).await.unwrap_err();
-            assert_eq!(failure(&error), (Side::Local, source, ErrorKind::Other), "{python}: {change}");
+            let put = tunnel.put_with(put).await;
             let fetch = Fetch::new(&remote).to(&local).limit(limit).on_progress(alter(&remote));
-            let error = tunnel.fetch_with(fetch).await.unwrap_err();
-            assert_eq!(failure(&error), (Side::Remote, remote, ErrorKind::Other), "{python}: {change}");
+            let fetched = tunnel.fetch_with(fetch).await;
+            let old = if change == "grows" {
+                put.unwrap_or_else(|error| panic!("{python}: {}", error.report()));
+                fetched.unwrap_or_else(|error| panic!("{python}: {}", error.report()));
+                &content[..]
+            } else {
+                assert_eq!(failure(&put.unwrap_err()), (Side::Local, source, ErrorKind::Other), "{python}");
+                assert_eq!(
+                    failure(&fetched.unwrap_err()),
+                    (Side::Remote, remote, ErrorKind::Other),
+                    "{python}"
+                );
+                b"old"
+            };
             for (folder, file, name) in [(&here, &local, "local"), (&there, &target, "target")] {
-                assert_eq!(fs::read(file).unwrap(), b"old", "{python}: {change}");
+                assert!(fs::read(file).unwrap() == old, "{python}: {change}");
                 assert_eq!(
                     names(folder.path()),
                     if name < "source" { [name, "source"] } else { ["source", name] }

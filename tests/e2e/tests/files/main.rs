@@ -4,6 +4,7 @@ mod broken;
 mod folders;
 mod hostile;
 mod killed;
+mod kinds;
 mod options;
 mod whole;
 

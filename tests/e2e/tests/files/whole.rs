@@ -153,7 +153,7 @@ async fn files_whose_content_is_made_when_they_are_read_come_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_are_read_through_and_replaced() {
+async fn links_are_followed_at_both_ends() {
     for python in newest_and_oldest() {
         let (here, there) = (Scratch::new(), Scratch::new());
         let tunnel = tunnel(python);
@@ -163,11 +163,12 @@ async fn links_are_read_through_and_replaced() {
         }
         here.write("file", "new");
         tunnel.put(here.path().join("link"), there.path().join("link")).await.unwrap();
-        assert!(fs::symlink_metadata(there.path().join("link")).unwrap().is_file(), "{python}");
-        assert_eq!(fs::read(there.path().join("file")).unwrap(), b"old", "{python}");
+        assert!(there.path().join("link").is_symlink(), "{python}");
+        assert_eq!(fs::read(there.path().join("file")).unwrap(), b"new", "{python}");
+        there.write("file", "newer");
         tunnel.fetch(there.path().join("link"), here.path().join("link")).await.unwrap();
-        assert!(fs::symlink_metadata(here.path().join("link")).unwrap().is_file(), "{python}");
-        assert_eq!(fs::read(here.path().join("link")).unwrap(), b"new", "{python}");
+        assert!(here.path().join("link").is_symlink(), "{python}");
+        assert_eq!(fs::read(here.path().join("file")).unwrap(), b"newer", "{python}");
         tunnel.close().await.unwrap();
     }
 }

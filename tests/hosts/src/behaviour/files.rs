@@ -180,7 +180,7 @@ pub async fn failed_transfer_leaves_what_was_there(place: Place) {
         assert_eq!(failure(tunnel.fetch(&missing, &kept).await), expected(&missing, absent));
         let nowhere = missing.join("x");
         assert_eq!(failure(tunnel.put(&kept, &nowhere).await), expected(&nowhere, absent));
-        let in_the_way = failure(tunnel.put(&kept, &folder).await);
+        let in_the_way = failure(tunnel.put_with(Put::bytes("x").to(&folder)).await);
         assert_eq!(in_the_way, expected(Path::new(&folder), io::ErrorKind::IsADirectory));
         let there = failure(tunnel.put_with(Put::new(&kept).to(&target).no_overwrite()).await);
         assert_eq!(there, expected(&target, io::ErrorKind::AlreadyExists));

@@ -1,0 +1,62 @@
+//! What files have beside their content.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::fs::Mode;
+
+/// Has a new file get the extended attributes of the old one, as far as they can be set; ACLs in any case.
+#[cfg(target_os = "linux")]
+pub(crate) fn copy_attributes(folder: &OwnedFd, name: &OsStr, file: &File) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+
+    use rustix::fs::{self, XattrFlags};
+
+    let path = std::path::Path::new(&crate::spare::in_proc(folder.as_raw_fd())).join(name);
+    let mut names = vec![0_u8; MAX_ATTRIBUTE];
+    // Not every file system has some.
+    let Ok(len) = fs::llistxattr(&path, &mut names[..]) else { return Ok(()) };
+    let mut value = vec![0_u8; MAX_ATTRIBUTE];
+    for name in names[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        // What vouches for a content does not for another.
+        if [&b"security.capability"[..], b"security.evm", b"security.ima"].contains(&name) {
+            continue;
+        }
+        let read = fs::lgetxattr(&path, name, &mut value[..]);
+        let copied = read.and_then(|len| fs::fsetxattr(file, name, &value[..len], XattrFlags::empty()));
+        if name == b"system.posix_acl_access" {
+            copied?;
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere they stay behind.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn copy_attributes(_: &OwnedFd, _: &OsStr, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// The permission bits that new files do not get.
+pub(crate) fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let found = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    if let Some(mask) = found.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()) {
+        return mask;
+    }
+    // What another thread makes meanwhile is closed to others, and never open.
+    let _guard = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    rustix::process::umask(mask);
+    mask.bits()
+}
+
+static SETTING: Mutex<()> = Mutex::new(());
+/// The most bytes that Linux takes for an attribute, or for all names.
+#[cfg(target_os = "linux")]
+const MAX_ATTRIBUTE: usize = 64 << 10;

@@ -1,0 +1,156 @@
+//! Names for what is not finished, and what a kill has left under them.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
+};
+
+use chopsticks_transport::Nonce;
+use rustix::{
+    fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags},
+    io::Errno,
+    process::geteuid,
+};
+
+/// A name that cannot be guessed.
+pub(crate) fn fresh_name() -> OsString {
+    let mut name = PREFIX.to_vec();
+    name.extend(
+        Nonce::random().as_bytes().iter().take(8).flat_map(|byte| format!("{byte:02x}").into_bytes()),
+    );
+    OsString::from_vec(name)
+}
+
+/// Opens a new file in a folder, without a name if it can get one later, and otherwise with one for the time being.
+pub(crate) fn new_file(folder: &OwnedFd) -> io::Result<(File, Option<OsString>)> {
+    match nameless(folder) {
+        Ok(file) => Ok((file.into(), None)),
+        Err(_) => new_named_file(folder).map(|(file, name)| (file, Some(name))),
+    }
+}
+
+/// As [`new_file`], where a file needs a name from the beginning.
+pub(crate) fn new_named_file(folder: &OwnedFd) -> io::Result<(File, OsString)> {
+    loop {
+        let name = fresh_name();
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = File::from(fs::openat(folder, &name, flags, PRIVATE)?);
+        // If not, another transfer takes it away at this moment.
+        if hold(&file)? {
+            return Ok((file, name));
+        }
+    }
+}
+
+/// Locks a file until it is closed, so that no other transfer takes it for one that a kill has left. Returns whether it is there.
+pub(crate) fn hold(file: &File) -> io::Result<bool> {
+    match fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        // Where there are no locks, nothing is taken away.
+        _ => Ok(fs::fstat(file)?.st_nlink > 0),
+    }
+}
+
+/// Takes away what transfers of our own have left in a folder when they were killed.
+pub(crate) fn clear(folder: &OwnedFd) {
+    if fs::fstat(folder).is_ok_and(|stat| stat.st_size > SEARCHED) {
+        return;
+    }
+    let Ok(entries) = fs::Dir::read_from(folder) else { return };
+    for entry in entries.flatten() {
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if is_spare(name) {
+            // It may be another's, or have gone.
+            let _ = clear_one(folder, name);
+        }
+    }
+}
+
+fn is_spare(name: &OsStr) -> bool {
+    let digits = name.as_bytes().strip_prefix(PREFIX);
+    digits.is_some_and(|digits| {
+        digits.len() == 16 && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+fn clear_one(folder: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = fs::openat(folder, name, flags, Mode::empty())?;
+    let stat = fs::fstat(&file)?;
+    let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if is_regular && stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1 {
+        // Those that are under way are locked.
+        fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        let there = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if (there.st_dev, there.st_ino) == (stat.st_dev, stat.st_ino) {
+            fs::unlinkat(folder, name, AtFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens a file without a name, if it can get one later.
+fn nameless(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
+    #[cfg(target_os = "linux")]
+    {
+        let file = fs::openat(folder, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, PRIVATE)?;
+        fs::stat(in_proc(file.as_fd().as_raw_fd()))?;
+        Ok(file)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        Err(Errno::OPNOTSUPP)
+    }
+}
+
+pub(crate) fn in_proc(fd: i32) -> String {
+    format!("/proc/self/fd/{fd}")
+}
+
+/// Until its mode is set, a file is its owner's alone.
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+const PREFIX: &[u8] = b".chopsticks-";
+/// The most bytes of a folder's own that are read in search of what was left there: some thousands of names.
+const SEARCHED: i64 = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_ones_own_and_not_under_way_is_taken_away() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder: OwnedFd = File::open(scratch.path()).unwrap().into();
+        let write = |name: &str| std::fs::write(scratch.path().join(name), "x").unwrap();
+        write(".chopsticks-0123456789abcdef");
+        write(".chopsticks-0123456789abcdeF");
+        write(".chopsticks-0123456789abcdeffe");
+        write(".chopsticks-0000000000000000");
+        std::fs::hard_link(scratch.path().join(".chopsticks-0000000000000000"), scratch.path().join("x"))
+            .unwrap();
+        std::os::unix::fs::symlink("x", scratch.path().join(".chopsticks-0000000000000001")).unwrap();
+        let (_file, name) = new_named_file(&folder).unwrap();
+        clear(&folder);
+        let mut left: Vec<_> =
+            std::fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let mut expected: Vec<OsString> = [
+            ".chopsticks-0000000000000000",
+            ".chopsticks-0000000000000001",
+            ".chopsticks-0123456789abcdeF",
+            ".chopsticks-0123456789abcdeffe",
+            "x",
+        ]
+        .map(OsString::from)
+        .to_vec();
+        expected.push(name);
+        expected.sort();
+        assert_eq!(left, expected);
+    }
+}
