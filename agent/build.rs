@@ -17,6 +17,7 @@ const FETCHED: [&str; 11] = [
     "failure",
     "files",
     "folders",
+    "plain",
     "relay",
     "stream",
     "targets",

@@ -343,8 +343,10 @@ def encode(value):
         if kind is bytes:
             return BYTES, value
         if kind in SCALARS:
-            return MARSHAL, marshal.dumps(value, 4)
-        if kind in PLAIN:
+            data = marshal.dumps(value, 4)
+            if not odd(data):
+                return MARSHAL, data
+        elif kind in PLAIN:
             from gc import get_referents
             try:
                 data = marshal.dumps(value, 4)
@@ -356,11 +358,19 @@ def encode(value):
                 if not kinds <= PLAIN:
                     break
                 if kinds <= SCALARS:
+                    if odd(data):
+                        break
                     return MARSHAL, data
                 left -= len(level)
                 level = get_referents(*level)
     part('values')
     return PENCODE, pencode(value, 'result')
+
+
+def odd(data):
+    """Whether there may be text in `data` that the option `encode` has a form for, or that has this form."""
+    return u'names' in options.get('encode', ()) and any(
+        mark in data for mark in (b'\xed\xb2', b'\xed\xb3', b'\xee\xbe', b'\xee\xbf'))
 
 
 def leave(request):
@@ -377,7 +387,7 @@ def run(request, form, payload):
         try:
             stage = 'argument'
             function, args, kwargs = marshal.loads(payload)
-            if type(args) is bytes:
+            if type(args) is bytes or odd(payload):
                 part('values')
                 args, kwargs = arguments(args, kwargs)
             stage = 'function'

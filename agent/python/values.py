@@ -8,6 +8,8 @@ CONTAINERS = {list: b'l', tuple: b't', set: b'q', frozenset: b'Q', dict: b'd'}
 MAX_DIGITS = 4300
 # Newer Pythons turn 640 digits into text in any case.
 GROUP = 600
+KNOWN = frozenset(CONTAINERS).union((float, bytearray, bytes, type(u''), int) + ((str, long) if OLD else ()))
+HINT = ' (the option `encode` has a form for it)'
 SINGLE = {id(None): b'n', id(True): b'T', id(False): b'F'}
 
 
@@ -16,28 +18,33 @@ class Unfit(TypeError):
     __slots__ = ()
 
 
-def parts_of(value):
-    """The parts of a container, in the order in which they are written."""
+def parts_of(value, place):
+    """The parts of a container, in the order in which they are written; says in `place` which of them are hashed."""
     if isinstance(value, dict):
         for pair in dict.items(value):
+            place[0] = 1
             yield pair[0]
+            place[0] = 0
             yield pair[1]
     else:
         for item in value:
+            place[0] = isinstance(value, (set, frozenset))
             yield item
 
 
-def refuse(root, name, bad, why):
-    """Raises for `bad`, with the way to it from `root`."""
+def refuse(root, name, bad, why, plainer={}):  # noqa: B006
+    """Raises for `bad`, with the way to it from `root`; `plainer` has what stands in the place of objects."""
     seen, work = set(), [(root, name)]
     while work:
         value, path = work.pop()
-        if value is bad:
-            name = path
-            break
         if id(value) in seen:
             continue
         seen.add(id(value))
+        while value is not bad and id(value) in plainer:
+            value = plainer[id(value)][1]
+        if value is bad:
+            name = path
+            break
         if isinstance(value, dict):
             for k, v in dict.items(value):
                 work.append((v, '%s[%r]' % (path, k)))
@@ -77,9 +84,31 @@ def integer(raw):
 
 def pencode(root, name):
     """Encodes `root`, which messages call `name`."""
-    made, numbers, stack = [], {}, [iter((root,))]
+    made, numbers, stack, count, place = [], {}, [iter((root,))], 2, [0]
+    encode = options.get('encode', ())
+    # id of an object -> that object, and what stands in its place: both live until the end, so ids stay theirs.
+    plainer = {}
+    if encode:
+        part('plain')
     while stack:
-        for v in stack[-1]:
+        for whole in stack[-1]:
+            v = whole
+            while 1:
+                kind = type(v)
+                if id(v) in SINGLE or id(v) in numbers or kind in KNOWN or isinstance(v, dict):
+                    break
+                if id(v) not in plainer:
+                    form = form_for(v)
+                    if not form or u'objects' not in encode:
+                        module = kind.__module__
+                        refuse(root, name, v, '%s%s is not a primitive type%s' % (
+                            '' if module in ('builtins', '__builtin__') else module + '.', kind.__name__,
+                            HINT if form else ''), plainer)
+                    if place[0] and isinstance(v, tuple):
+                        # What stands in its place elsewhere cannot be hashed.
+                        form = tuple
+                    plainer[id(v)] = v, form(v)
+                v = plainer[id(v)][1]
             tag = SINGLE.get(id(v))
             if tag:
                 made.append(tag)
@@ -87,12 +116,14 @@ def pencode(root, name):
             if id(v) in numbers:
                 made.append(pack(b'R', numbers[id(v)]))
                 continue
-            numbers[id(v)] = len(numbers) + 3
-            kind = type(v)
+            count += 1
+            numbers[id(v)] = count
             tag = CONTAINERS.get(dict if isinstance(v, dict) else kind)
             if tag:
+                if place[0] and v is not whole and tag in b'lqd':
+                    refuse(root, name, whole, '%s cannot be hashed in its plain form' % type(whole).__name__, plainer)
                 made.append(pack(tag, len(v)))
-                stack.append(parts_of(v))
+                stack.append(parts_of(v, place))
                 break
             if kind is float:
                 tag, data = b'f', repr(v).encode()
@@ -100,33 +131,47 @@ def pencode(root, name):
                 tag, data = b'b', bytes(v)
             elif kind is type(u''):
                 try:
-                    tag, data = b's', v.encode('utf-8')
+                    tag, data = b's', (escaped(v) if u'names' in encode else v).encode('utf-8')
                 except UnicodeError:
-                    refuse(root, name, v, 'text with a lone surrogate')
+                    refuse(root, name, v, 'text with a lone surrogate' + ('' if encode else HINT), plainer)
             elif kind is str:
+                tag, data = b'S', v
                 try:
                     v.decode('ascii')
                 except UnicodeError:
-                    refuse(root, name, v, 'str with bytes that are not ASCII; make it unicode, or a bytearray')
-                tag, data = b'S', v
-            elif kind is int or OLD and kind is long:
+                    if u'names' not in encode:
+                        refuse(root, name, v, 'str with bytes that are not ASCII; make it unicode, or a bytearray%s'
+                               % HINT, plainer)
+                    tag, data = b's', escaped(v).encode('utf-8')
+            else:
                 tag, data = b'i', decimal(v)
                 if not data:
-                    refuse(root, name, v, 'integer of more than %d digits' % MAX_DIGITS)
-            else:
-                module = kind.__module__
-                refuse(root, name, v, '%s%s is not a primitive type' % (
-                    '' if module in ('builtins', '__builtin__') else module + '.', kind.__name__))
+                    refuse(root, name, v, 'integer of more than %d digits' % MAX_DIGITS, plainer)
             made.append(pack(tag, len(data)) + data)
         else:
             stack.pop()
     return b''.join(made)
 
 
+def form_for(value):
+    """What makes a value plainer, if anything does and can be had."""
+    try:
+        part('plain')
+    except ImportError:
+        return None
+    return form_of(value)
+
+
 def arguments(args, kwargs):
-    """Returns the arguments of a call whose positional ones, or both where `kwargs` is `True`, came in pencode."""
-    args = pdecode(args)
-    return args if kwargs is True else (args, kwargs)
+    """The arguments of a call: the positional ones, or both where `kwargs` is `True`, may have come in pencode."""
+    if type(args) is bytes:
+        args = pdecode(args)
+        if kwargs is True:
+            args, kwargs = args
+    if u'names' in options.get('encode', ()):
+        part('plain')
+        args, kwargs = names_in((args, kwargs))
+    return args, kwargs
 
 
 def pdecode(data):

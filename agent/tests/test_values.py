@@ -8,8 +8,9 @@ import unittest
 
 from harness import BYTES, MARSHAL, OLD, PENCODE, Case, namespace
 
-SPACE = namespace('values')
-SPACE['compiled'].add('values')
+SPACE = namespace('values', 'plain')
+SPACE['compiled'].update(('values', 'plain'))
+HINT = ' (the option `encode` has a form for it)'
 TEXT = b'\xc3\xa9\xe2\x82\xac\xf0\x9f\x8d\x9c'.decode('utf-8')
 
 
@@ -74,7 +75,7 @@ class Pencode(unittest.TestCase):
     @unittest.skipUnless(OLD, 'native strings are text')
     def test_native_bytes_of_old_pythons_are_refused_unless_ascii(self):
         self.assertEqual(refusal(['x', '\xff']),
-                         'result[1]: str with bytes that are not ASCII; make it unicode, or a bytearray')
+                         'result[1]: str with bytes that are not ASCII; make it unicode, or a bytearray' + HINT)
 
     def test_shared_parts_stay_shared(self):
         part = [1]
@@ -159,11 +160,12 @@ class Pencode(unittest.TestCase):
                             (memoryview(b'x'), 'memoryview'), (1j, 'complex'), (Ellipsis, 'ellipsis'),
                             (compile('1', 'f', 'eval'), 'code'), (ValueError, 'type'), (sys, 'module'),
                             (collections.deque(), 'collections.deque')):
-            self.assertEqual(refusal([value]), 'result[0]: %s is not a primitive type' % name)
+            hint = '' if name in ('ellipsis', 'code', 'type', 'module') else HINT
+            self.assertEqual(refusal([value]), 'result[0]: %s is not a primitive type%s' % (name, hint))
 
     @unittest.skipIf(OLD, 'encodes them')
     def test_lone_surrogates_are_refused(self):
-        self.assertEqual(refusal({'k': '\ud800'}), "result['k']: text with a lone surrogate")
+        self.assertEqual(refusal({'k': '\ud800'}), "result['k']: text with a lone surrogate" + HINT)
 
 
 class Chosen(unittest.TestCase):
@@ -219,6 +221,119 @@ class Chosen(unittest.TestCase):
         self.assertEqual((form, len(data)), (PENCODE, 5 * 100001))
 
 
+class Encoded(unittest.TestCase):
+    """The plain forms of the option `encode`."""
+
+    def setUp(self):
+        SPACE['options']['encode'] = [u'objects', u'names']
+        self.addCleanup(SPACE['options'].clear)
+
+    def form(self, value):
+        form, data = SPACE['encode']([value])
+        return (SPACE['pdecode'](data) if form == PENCODE else marshal.loads(data))[0]
+
+    def plain(self, value, form):
+        got = self.form(value)
+        self.assertEqual((type(got), got), (type(form), form))
+
+    def test_objects_have_plain_forms(self):
+        import datetime
+        import decimal
+        import fractions
+        import uuid
+        moment = datetime.datetime(2024, 1, 2, 3, 4, 5, 600)
+        Point = collections.namedtuple('Point', 'x y')
+        for value, form in (
+                (moment, u'2024-01-02T03:04:05.000600'), (moment.date(), u'2024-01-02'),
+                (moment.time(), u'03:04:05.000600'), (datetime.timedelta(days=1, milliseconds=1), 86400.001),
+                (decimal.Decimal('1.10'), u'1.10'), (fractions.Fraction(1, 3), u'1/3'),
+                (uuid.UUID(int=1), u'00000000-0000-0000-0000-000000000001'), (1 + 2j, (1.0, 2.0)),
+                (Point(1, moment.date()), {'x': 1, 'y': u'2024-01-02'}), (collections.deque([1, 2]), [1, 2]),
+                (array.array('i', [1, 2]), [1, 2]), (range(3), [0, 1, 2]),
+                (collections.OrderedDict(a=1), {'a': 1}), ({moment.date(): 1}, {u'2024-01-02': 1}),
+                (set([Point(1, 2)]), set([(1, 2)])), ({Point(1, 2): 3}, {(1, 2): 3}),
+                (type('Number', (int,), {})(3), 3), (type('Ratio', (float,), {})(.5), .5),
+                (type('Row', (list,), {})([moment.date()]), [u'2024-01-02'])):
+            if OLD and isinstance(form, type(u'')):
+                self.assertEqual(self.form(value), form)
+            else:
+                self.plain(value, form)
+        self.plain(memoryview(b'x'), b'x')
+        import os
+        self.assertEqual(self.form(os.stat('/'))['st_mode'], os.stat('/').st_mode)
+
+    @unittest.skipIf(OLD, 'has none')
+    def test_objects_of_newer_pythons_have_plain_forms(self):
+        import datetime
+        import enum
+        import ipaddress
+        import pathlib
+        import types
+        Color = enum.Enum('Color', 'RED')
+        Level = enum.IntEnum('Level', 'HIGH')
+        zone = datetime.timezone(datetime.timedelta(hours=2))
+        for value, form in (
+                (Color.RED, 1), (Level.HIGH, 1), ([Color.RED, None], [1, None]), ({Color.RED: 1}, {1: 1}),
+                (enum.Enum('Empty', [('NONE', None)]).NONE, None),
+                (enum.Enum('Deep', [('A', (Color.RED, 2))]).A, (1, 2)),
+                (pathlib.Path('/tmp'), '/tmp'), (ipaddress.ip_address('::1'), '::1'),
+                (ipaddress.ip_network('10.0.0.0/8'), '10.0.0.0/8'), ({}.keys(), []), ({1: 2}.items(), [(1, 2)]),
+                (datetime.datetime(2024, 1, 2, tzinfo=zone), '2024-01-02T00:00:00+02:00'),
+                (types.SimpleNamespace(a=Color.RED), {'a': 1}), (types.MappingProxyType({1: 2}), {1: 2}),
+                (collections.ChainMap({1: 2}, {3: 4}), {1: 2, 3: 4})):
+            self.plain(value, form)
+
+    @unittest.skipIf(sys.version_info < (3, 7), 'has none')
+    def test_dataclasses_are_dicts(self):
+        import dataclasses
+        Inner = dataclasses.make_dataclass('Inner', ['at'])
+        Outer = dataclasses.make_dataclass('Outer', ['inner', ('n', int, dataclasses.field(default=1))])
+        self.plain(Outer([Inner(1.5), Inner(None)]), {'inner': [{'at': 1.5}, {'at': None}], 'n': 1})
+        Key = dataclasses.make_dataclass('Key', ['at'], frozen=True)
+        self.assertEqual(refusal({Key(1): 2}), 'result (a key): Key cannot be hashed in its plain form')
+
+    def test_shared_objects_stay_shared_and_may_contain_themselves(self):
+        row = collections.deque([1])
+        got = again([row, row])
+        self.assertIs(got[0], got[1])
+        row.append(row)
+        got = again(row)
+        self.assertIs(got[1], got)
+
+    def test_what_has_no_form_is_refused_with_its_place(self):
+        self.assertEqual(refusal([1, collections.deque([sys])]), 'result[1][0]: module is not a primitive type')
+
+    @unittest.skipIf(OLD, 'has its own test')
+    def test_names_that_are_not_utf8_come_back(self):
+        import os
+        for data in (b'caf\xe9', b'\xff\xfe', b'\xc3\xa9', b'\xed\xb3\xa9', b'a\xee\xbe\xa9b', b'\xee\xbe\xff',
+                     b'\xf0\x9f\x8d\x9c\x80'):
+            name = os.fsdecode(data)
+            for whole in (name, [name], {name: (name, {name})}, [bytearray(), name]):
+                got = self.form(whole)
+                marshal.dumps(got)
+                str(got).encode('utf-8')
+                self.assertEqual(SPACE['arguments']((got,), {'k': got}), ((whole,), {'k': whole}))
+        self.plain(u'caf\udce9', u'caf\uefe9')
+        self.assertEqual(refusal(u'\ud800'), 'result: text with a lone surrogate')
+
+    @unittest.skipUnless(OLD, 'has its own test')
+    def test_native_names_come_back(self):
+        for name in (b'caf\xe9', b'\xff', b'caf\xc3\xa9'):
+            got = self.form([name])
+            self.assertEqual(type(got[0]), type(u''))
+            back, = SPACE['arguments']((got,), None)[0]
+            self.assertEqual(back[0] if type(back[0]) is bytes else back[0].encode('utf-8'), name)
+
+    def test_names_in_arguments_keep_lists_and_dicts_as_they_are(self):
+        value = [u'x']
+        value.extend((value, {u'k': (value, u'a' + TEXT)}))
+        got = SPACE['names_in'](value)
+        self.assertIs(got, value)
+        self.assertIs(got[2][u'k'][0], value)
+        self.assertEqual(got[2][u'k'][1], u'a' + TEXT)
+
+
 class Carried(Case):
     """The same through a whole agent."""
 
@@ -246,7 +361,7 @@ class Carried(Case):
         failure = self.shared.fails('os:uname') if not OLD else self.shared.fails('sys:exc_info')
         if not OLD:
             self.assertEqual((failure['kind'], failure['message']),
-                             ('result', 'result: posix.uname_result is not a primitive type'))
+                             ('result', 'result: posix.uname_result is not a primitive type' + HINT))
 
     def test_undecodable_arguments_are_an_argument_failure(self):
         from harness import CALL

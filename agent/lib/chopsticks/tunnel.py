@@ -114,7 +114,9 @@ class BaseTunnel(object):
                         ' -> '.join(path), chopsticks.DEPTH_LIMIT))
                 words = {u'host': text(self.host), u'hosts': [text(name) for name in path], u'depth': depth,
                          u'depth_limit': chopsticks.DEPTH_LIMIT, u'path': [text(p) for p in options.get('path', ())],
-                         u'site': bool(options.get('site'))}
+                         u'site': bool(options.get('site')),
+                         # Names are for the controller alone: here they are what they are.
+                         u'encode': [what for what in options.get('encode', ()) if what == u'objects']}
                 argv = self.argv(['-s', '-S', '-E', '-c', packed()[0]])
                 connection = self._connection = Connection(
                     self.host, argv, words, self.handshake_timeout, self.clean_up,

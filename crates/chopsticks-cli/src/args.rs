@@ -13,7 +13,7 @@ use chopsticks::{Batch, Budget, Limits, Scope, Target};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 use crate::{
-    argument::{Argument, Keyword},
+    argument::{self, Argument, Keyword},
     function::FunctionName,
     help, target,
 };
@@ -52,7 +52,7 @@ pub(crate) struct CallArgs {
     ///
     /// `5` is an integer, `[1, 2]` a list, `true` is True, `null` is None, `web` and `"5"` are text. What begins with `-` and is
     /// no number goes after `--`, behind all options.
-    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    #[arg(value_name = "ARG", allow_negative_numbers = true, value_parser = argument::parser())]
     pub(crate) args: Vec<Argument>,
 
     /// A keyword argument; the value as ARG. Can be repeated.
@@ -72,6 +72,15 @@ pub(crate) struct CallArgs {
     /// Keep files and folders back, as modules and as data, whatever --include says. A pattern as there. Can be repeated.
     #[arg(long = "exclude", value_name = "PATTERN")]
     pub(crate) excludes: Vec<String>,
+
+    /// Let results have what is refused otherwise, in a plain form: `objects`, such as dates, paths, enums, named tuples and data classes, and
+    /// `names` that are not UTF-8. By default both.
+    ///
+    /// Dates become text, named tuples and data classes dicts, and so on. In a name, each byte that is not UTF-8 becomes one of the characters U+EF80
+    /// to U+EFFF, and such text as an argument becomes the name again; so does an argument that is not UTF-8 itself.
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', num_args = 0..=1, require_equals = true,
+          default_missing_value = "objects,names")]
+    pub(crate) encode: Vec<EncodeName>,
 
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
@@ -270,6 +279,13 @@ pub(crate) enum EngineName {
     Podman,
 }
 
+/// What is sent in a plain form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum EncodeName {
+    Names,
+    Objects,
+}
+
 /// An environment variable.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Variable {
@@ -294,6 +310,11 @@ impl CallArgs {
         let mut names = BTreeSet::new();
         if let Some(keyword) = self.kwargs.iter().find(|keyword| !names.insert(&keyword.name)) {
             return Err(format!("the keyword argument '{}' is given twice", keyword.name));
+        }
+        if self.args.iter().any(|arg| matches!(arg, Argument::Name(_)))
+            && !self.encode.contains(&EncodeName::Names)
+        {
+            return Err("an argument is not UTF-8; with --encode=names it is sent as it is".to_owned());
         }
         // A folder in an archive has its archive somewhere above it.
         let is_there = |root: &PathBuf| root.is_dir() || root.ancestors().any(|path| path.is_file());

@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use chopsticks::pencode::BigInt;
+use chopsticks::{OsName, pencode::BigInt};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
@@ -20,6 +21,8 @@ pub(crate) enum Argument {
     /// Of any size, which is why numbers are not left to serde_json.
     Int(BigInt),
     List(Vec<Argument>),
+    /// What is not UTF-8.
+    Name(OsName),
     None,
     Text(String),
 }
@@ -37,6 +40,14 @@ pub(crate) enum InvalidArgument {
     NotAPair,
     #[error("the JSON is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+}
+
+/// Reads an argument of the command line, which need not be UTF-8.
+pub(crate) fn parser() -> impl TypedValueParser<Value = Argument> {
+    OsStringValueParser::new().try_map(|text| match text.into_string() {
+        Ok(text) => text.parse(),
+        Err(name) => Ok::<_, InvalidArgument>(Argument::Name(name.into())),
+    })
 }
 
 impl Argument {
@@ -108,6 +119,7 @@ impl Serialize for Argument {
             Self::Float(value) => serializer.serialize_f64(*value),
             Self::Int(value) => value.serialize(serializer),
             Self::List(items) => items.serialize(serializer),
+            Self::Name(name) => name.serialize(serializer),
             Self::None => serializer.serialize_none(),
             Self::Text(text) => serializer.serialize_str(text),
         }

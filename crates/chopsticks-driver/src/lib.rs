@@ -35,6 +35,6 @@ pub use hint::{Hint, Symptoms};
 pub use host::{HostName, InvalidHostName};
 pub use interpreter::Interpreter;
 pub use launcher::{Known, Launcher, Program};
-pub use options::AgentOptions;
+pub use options::{AgentOptions, Encode};
 pub use process::{CleanUp, Link, LinkParts, Process, SpawnError, missing_folder};
 pub use target::{Address, Hop, InvalidTarget};

@@ -1,8 +1,30 @@
 //! What an agent sets up before it runs anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::quiet::Quiet;
+
+/// What agents send in a plain form rather than refuse it. See the chapter on values of the documentation for the forms.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Encode {
+    /// Names that are not UTF-8, such as those of files: in results and arguments alike, as the text that
+    /// `OsName` reads and writes.
+    Names,
+    /// Common objects in results, such as dates, paths, enums, named tuples and data classes: as text, numbers, lists and
+    /// dicts.
+    Objects,
+}
+
+impl Encode {
+    /// Returns the word for it in the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Names => "names",
+            Self::Objects => "objects",
+        }
+    }
+}
 
 /// What an agent sets up before it runs anything: its working directory, its environment, where it imports from.
 ///
@@ -11,6 +33,7 @@ use crate::quiet::Quiet;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AgentOptions {
     current_dir: Option<String>,
+    encode: BTreeSet<Encode>,
     env: Quiet<BTreeMap<String, String>>,
     path: Vec<String>,
     site_packages: bool,
@@ -26,6 +49,13 @@ impl AgentOptions {
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<String>) -> Self {
         self.current_dir = Some(folder.into());
+        self
+    }
+
+    /// Lets the agent send values of this kind in a plain form.
+    #[must_use]
+    pub fn encode(mut self, what: Encode) -> Self {
+        self.encode.insert(what);
         self
     }
 
@@ -54,6 +84,7 @@ impl AgentOptions {
     #[must_use]
     pub fn overlaid(mut self, special: Self) -> Self {
         self.current_dir = special.current_dir.or(self.current_dir);
+        self.encode.extend(special.encode);
         self.env.extend(special.env.0);
         self.path.extend(special.path);
         self.site_packages |= special.site_packages;
@@ -63,6 +94,11 @@ impl AgentOptions {
     /// Returns the working directory.
     pub fn folder(&self) -> Option<&str> {
         self.current_dir.as_deref()
+    }
+
+    /// Returns what the agent sends in a plain form.
+    pub fn encoded(&self) -> impl ExactSizeIterator<Item = Encode> + '_ {
+        self.encode.iter().copied()
     }
 
     /// Returns the environment variables.
@@ -88,9 +124,11 @@ mod tests {
     #[test]
     fn special_options_win_and_lists_are_joined() {
         let general = AgentOptions::new().current_dir("/").env("A", "1").env("B", "1").python_path("/a");
-        let special = AgentOptions::new().env("B", "2").python_path("/b").with_site_packages();
+        let special =
+            AgentOptions::new().env("B", "2").python_path("/b").encode(Encode::Names).with_site_packages();
         let both = general.overlaid(special);
         let expected = AgentOptions::new().current_dir("/").env("A", "1").env("B", "2");
+        let expected = expected.encode(Encode::Names);
         assert_eq!(both, expected.python_path("/a").python_path("/b").with_site_packages());
     }
 }

@@ -571,7 +571,9 @@ impl Reply {
     fn refused(&self, error: marshal::DecodeError) -> Error {
         match error.kind() {
             DecodeErrorKind::LoneSurrogate | DecodeErrorKind::LargeInteger { .. } => {
-                let message = format!("result{}: {}", error.path(), error.kind());
+                let is_text = matches!(error.kind(), DecodeErrorKind::LoneSurrogate);
+                let hint = if is_text { " (the option `encode` has a form for it)" } else { "" };
+                let message = format!("result{}: {}{hint}", error.path(), error.kind());
                 self.error(ErrorKind::UnfitResult { message })
             }
             _ => self.failed(error),

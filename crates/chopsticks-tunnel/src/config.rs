@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks_driver::AgentOptions;
+use chopsticks_driver::{AgentOptions, Encode};
 use chopsticks_transport::TransportConfig;
 
 use crate::{module::ModuleSource, serving::Common, stderr::Stderr};
@@ -141,6 +141,20 @@ impl TunnelConfig {
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options = self.options.env(name, value);
+        self
+    }
+
+    /// Lets agents send values of this kind in a plain form, where they would refuse to send them. Can be set for several kinds. Default: none.
+    ///
+    /// ```
+    /// use chopsticks_tunnel::{Encode, TunnelConfig};
+    ///
+    /// let config = TunnelConfig::default().encode(Encode::Objects).encode(Encode::Names);
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn encode(mut self, what: Encode) -> Self {
+        self.options = self.options.encode(what);
         self
     }
 

@@ -39,6 +39,7 @@ mod file;
 mod keeper;
 mod library;
 mod module;
+mod name;
 mod reader;
 mod relay;
 mod room;
@@ -52,8 +53,8 @@ mod tunnel;
 pub use args::Args;
 pub use chopsticks_driver::{
     AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, Docker, DockerEngine,
-    DockerExec, Driver, Engine, Hint, HostName, Interpreter, InvalidHostName, InvalidTarget, Known, Launcher,
-    Link, Local, Podman, PodmanEngine, PodmanExec, Program, Ssh, Sudo, Symptoms,
+    DockerExec, Driver, Encode, Engine, Hint, HostName, Interpreter, InvalidHostName, InvalidTarget, Known,
+    Launcher, Link, Local, Podman, PodmanEngine, PodmanExec, Program, Ssh, Sudo, Symptoms,
 };
 
 pub use call::{Call, Function, Ignored, Reply};
@@ -63,6 +64,7 @@ pub use file::{Fetch, Progress, Put, Side, Transferred, TransferredFolder};
 pub use module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
+pub use name::OsName;
 pub use room::Room;
 pub use route::{Route, Via};
 pub use stderr::Stderr;

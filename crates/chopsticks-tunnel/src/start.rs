@@ -14,8 +14,10 @@ pub(crate) fn encode(
     let (folder, env) = (options.folder(), options.variables());
     let has_cwd = usize::from(folder.is_some());
     let has_env = usize::from(!env.is_empty());
+    let encoded = options.encoded();
+    let has_encode = usize::from(encoded.len() > 0);
     let host = hosts.last().map_or("", String::as_str);
-    writer.begin_dict(6 + has_cwd + has_env).name("host").text(host);
+    writer.begin_dict(6 + has_cwd + has_env + has_encode).name("host").text(host);
     writer.name("hosts").begin_list(hosts.len());
     for host in hosts {
         writer.text(host);
@@ -29,6 +31,12 @@ pub(crate) fn encode(
     writer.name("site").bool(options.has_site_packages());
     if let Some(folder) = folder {
         writer.name("cwd").text(folder);
+    }
+    if has_encode > 0 {
+        writer.name("encode").begin_list(encoded.len());
+        for what in encoded {
+            writer.text(what.name());
+        }
     }
     if !env.is_empty() {
         writer.name("env").begin_dict(env.len());

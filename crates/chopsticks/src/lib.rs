@@ -74,9 +74,9 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Args, Call, Command, ContainerInfo, Docker, DockerExec, Driver,
-    Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Link, Local,
-    Phase, Podman, PodmanExec, Progress, Put, RemoteException, Reply, Route, Side, Ssh, Stderr, Sudo,
-    Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
+    Encode, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Link,
+    Local, OsName, Phase, Podman, PodmanExec, Progress, Put, RemoteException, Reply, Route, Side, Ssh,
+    Stderr, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
 };
 
 pub use crate::{

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chopsticks::{
-    Call, ErrorKind, Function,
+    Call, Encode, ErrorKind, Function, Local, OsName, Tunnel,
     pencode::{BigInt, GraphBuilder},
 };
 use chopsticks_e2e::{newest_and_oldest, quiet, tunnel};
@@ -318,6 +318,80 @@ async fn result_of_another_type_is_said_and_harms_nothing() {
             assert!(!error.is_disconnected() && !error.is_remote(), "{python}: {}", error.report());
         }
         assert_eq!(tunnel.call::<i32>("operator:neg", (1,)).await.unwrap(), -1, "{python}");
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_read_in_their_plain_form_where_that_is_asked_for() {
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Report {
+        taken: String,
+        took: f64,
+        point: Point,
+        price: String,
+        rows: Vec<i64>,
+    }
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Point {
+        x: i64,
+        y: Option<String>,
+    }
+    let source = Function::source(
+        "import collections, datetime, decimal
+Point = collections.namedtuple('Point', 'x y')
+def f():
+    when = datetime.datetime(2024, 1, 2, 3, 4, 5)
+    return {'taken': when, 'took': datetime.timedelta(seconds=90), 'point': Point(1, when.date()),
+            'price': decimal.Decimal('1.10'), 'rows': collections.deque([1, 2])}",
+        "f",
+    );
+    for python in interpreters() {
+        let strict = tunnel(python);
+        let error = strict.call::<Report>(source.clone(), ()).await.unwrap_err();
+        let ErrorKind::UnfitResult { message } = error.kind() else { panic!("{python}: {}", error.report()) };
+        assert!(message.ends_with("(the option `encode` has a form for it)"), "{python}: {message}");
+        strict.close().await.unwrap();
+        let driver = Local::new().python(python.path());
+        let tunnel = Tunnel::with_config(driver, quiet().encode(Encode::Objects));
+        let report = tunnel.call::<Report>(source.clone(), ()).await.unwrap();
+        let point = Point { x: 1, y: Some("2024-01-02".to_owned()) };
+        let (taken, price) = ("2024-01-02T03:04:05".to_owned(), "1.10".to_owned());
+        assert_eq!(report, Report { taken, took: 90.0, point, price, rows: vec![1, 2] }, "{python}");
+        assert_eq!(tunnel.call::<i32>("operator:neg", (1,)).await.unwrap(), -1, "{python}");
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_not_utf8_come_and_go() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    let scratch = chopsticks_support::Scratch::new();
+    let names = [&b"caf\xe9"[..], b"\xff\xfe", "\u{efe9}\u{e9}".as_bytes(), b"plain"];
+    for name in names {
+        std::fs::write(scratch.path().join(OsStr::from_bytes(name)), name).unwrap();
+    }
+    let content = Function::source(
+        "import os\ndef f(folder, name, n=None): return bytearray(open(os.path.join(str(folder), name), 'rb').read())",
+        "f",
+    );
+    for python in interpreters() {
+        let driver = Local::new().python(python.path());
+        let tunnel = Tunnel::with_config(driver, quiet().encode(Encode::Names));
+        let folder = scratch.path().to_str().unwrap();
+        let mut found = tunnel.call::<Vec<OsName>>("os:listdir", (folder,)).await.unwrap();
+        found.sort();
+        let mut expected = names.map(|name| OsName::from(OsStr::from_bytes(name)));
+        expected.sort();
+        assert_eq!(found, expected, "{python}");
+        for name in found {
+            let got = tunnel.call::<ByteBuf>(content.clone(), (folder, &name)).await.unwrap();
+            assert_eq!(got, name.as_bytes(), "{python}");
+            let call = Call::new(content.clone()).arg(folder).arg(&name).kwarg("n", &name);
+            let got = tunnel.call_with(call).await.unwrap().decode::<ByteBuf>().unwrap();
+            assert_eq!(got, name.as_bytes(), "{python}");
+        }
         tunnel.close().await.unwrap();
     }
 }
