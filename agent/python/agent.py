@@ -67,7 +67,7 @@ lock = allocate_lock()      # guards the four below, `armed` and `serial`
 over = 0            # the end has begun
 busy = 0            # the request that the main thread runs
 taken = 0           # the helper reads, not the main thread
-handed = []         # a call that the helper left for the main thread; with the role of reader, if that was not busy
+handed = []         # what the helper left for the main thread; with the role of reader, if that was not busy
 number = -1         # the newest request of our own
 gate = allocate_lock()      # the main thread sleeps here while the helper reads
 alarm = allocate_lock()     # the helper sleeps here while nothing runs
@@ -80,7 +80,9 @@ calls = {}          # request -> (thread, start time), of calls that run
 inside = set()      # those that are in user code, where alone an interrupt may strike
 strike = allocate_lock()    # an interrupt of a thread is under way
 cancelled = set()
+stopping = {}       # cancelled call -> whether it is to stay until somebody has looked what it has started
 pending = {}        # our request -> [lock, operation, format, payload]
+masks = {}          # thread -> the signals that it blocks beside the one that waits while it forks
 known = {}          # function name -> (module, attribute)
 limit = 1 << 30
 nonce = ''
@@ -173,7 +175,7 @@ def send(request, operation, form, payload):
             flush()
             head = HEADER.pack(len(piece), request, operation, form if last else form | MORE)
             done = 0
-            if not OLD:
+            if hasattr(os, 'writev'):
                 try:
                     done = os.writev(OUT, (head, piece))
                 except OSError as e:
@@ -251,6 +253,7 @@ def next_call(slot=()):
         elif operation == CANCEL:
             if request in calls:
                 cancelled.add(request)
+                stopping[request] = 1
                 start_new_thread(stop, (request,))
             elif partial.pop((request, CALL), 0):
                 send(request, FAIL, 0, b'\2')
@@ -268,6 +271,8 @@ def stop(request):
     except ImportError:
         # The agent ends, and with it the call.
         pass
+    finally:
+        stopping.pop(request, 0)
 
 
 def start(payload):
@@ -383,6 +388,9 @@ def leave(request):
 
 def run(request, form, payload):
     """Runs a call and sends what came of it. Never raises."""
+    if OLD:
+        # There user code would see what its callers handle.
+        sys.exc_clear()
     try:
         try:
             stage = 'argument'
@@ -417,6 +425,8 @@ def run(request, form, payload):
         leave(request)
         operation, form, payload = failed('cancelled', request)
     function = value = args = kwargs = None
+    while stopping.get(request):
+        sleep(TICK)
     del calls[request]
     cancelled.discard(request)
     send(request, operation, form, payload)
@@ -512,7 +522,7 @@ def watch():
                     else:
                         # In two steps: a call that begins between them is seen.
                         armed = 0
-                        armed = serial != seen
+                        armed = serial != seen or busy > 0
                 seen = serial
             if taken:
                 with writing:
@@ -547,6 +557,16 @@ def at_fork():
         IN = 0
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    after_fork()
+
+
+def before_fork():
+    """A child forgets signals that come before it is whole: SIGTERM, which ends it, waits until it has no handler."""
+    masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def after_fork():
+    signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(get_ident()))
 
 
 def main():
@@ -564,7 +584,7 @@ def main():
     else:
         import _imp as imp
         if hasattr(os, 'register_at_fork'):
-            os.register_at_fork(after_in_child=at_fork)
+            os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=at_fork)
     try:
         # The leader of a group, which kept a terminal's signals away until now, cannot lead a session: leave it.
         if os.getpgrp() == PID:
@@ -577,7 +597,7 @@ def main():
     sys.dont_write_bytecode = True
     sys.meta_path.append(Finder())
     while 1:
-        call = handed.pop() if handed else next_call()
+        call = handed.pop(0) if handed else next_call()
         serial += 1
         # In this order: a call that is busy and not among the calls has come to its end.
         calls[call[0]] = MAIN, time()

@@ -54,8 +54,9 @@ def read_on():
     while 1:
         m = next_call()
         with lock:
-            # One that only has its reply to send still is free: to the controller, which may have that, it is.
-            free = busy not in calls and not handed
+            # One that only has its reply to send still is free: to the controller, which may have that, it is. So is
+            # one whose call is cancelled, until that proves to take its time (see `let_go`).
+            free = not [r for r in [busy] + [call[0] for call in handed] if r in calls and r not in stopping]
             if free:
                 calls[m[0]] = MAIN, time()
                 handed.append(m)

@@ -52,7 +52,7 @@ def message():
 
 def read_pieces(size, pieces):
     """Reads `size` bytes into one place, however small the parts in which they come; one that was used, if there is."""
-    if OLD or size > FRAME:
+    if size > FRAME or not hasattr(os, 'readv'):
         while size:
             pieces.append(read(size))
             size -= len(pieces[-1])
@@ -83,7 +83,7 @@ def send_data(request, view, file=None, at=0):
                 head = b''
                 view = view[send_pages(file, at, len(view)):]
             done = 0
-            if not OLD:
+            if hasattr(os, 'writev'):
                 try:
                     done = os.writev(OUT, (head, view))
                 except OSError as e:

@@ -346,6 +346,15 @@ class Source(Shared):
         self.assertEqual((failure['kind'], failure['message']),
                          ('result', 'result: jobs/thing.py.Thing is not a primitive type'))
 
+    def test_no_exception_is_at_hand_that_the_function_knows_nothing_of(self):
+        # On 2.7 those that callers handle can be seen.
+        agent = self.agent()
+        body = function('import sys, time\ndef f(n): time.sleep(n); return repr(sys.exc_info())')
+        nothing = repr((None, None, None))
+        self.assertEqual(agent.call(body, 0), nothing)
+        first = agent.call_later(body, .3)
+        self.assertEqual([agent.call(body, 0), agent.result(first)], [nothing] * 2)
+
     def test_generators_are_no_results(self):
         failure = self.fails(function('def f():\n  yield 1'))
         self.assertEqual((failure['kind'], failure['message']),

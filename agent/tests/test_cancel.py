@@ -1,8 +1,9 @@
 """Cancelled calls: how they end, what ends with them, and what does not."""
 import os
+import time
 import unittest
 
-from harness import Case, alive, eventually, function, marked
+from harness import Case, alive, eventually, function, marked, text
 
 STUBBORN = '''
 import os, signal, subprocess, sys, time
@@ -129,6 +130,126 @@ class Cancel(Case):
             agent.answer(request)
             self.assertEqual(agent.result(follower), n)
         self.usable(agent)
+
+    def test_call_after_a_cancelled_one_runs_on_the_main_thread(self):
+        agent = self.agent()
+        for n in range(20):
+            request = agent.call_later('time:sleep', 600)
+            time.sleep(n % 5 * .003)
+            agent.cancel(request)
+            self.usable(agent)
+            agent.answer(request)
+
+    def test_calls_in_sequence_that_are_all_cancelled_end_all(self):
+        agent = self.agent()
+        self.usable(agent)
+        requests = []
+        for n in range(60):
+            requests.append(agent.call_later(function('import time\ndef f():\n  while 1: time.sleep(.01)')))
+            time.sleep(n % 13 * .001)
+            agent.cancel(requests[-1])
+        for request in requests:
+            agent.answer(request)
+        self.usable(agent)
+
+    def test_call_on_a_thread_that_no_signal_reaches_is_given_up_alone(self):
+        # Most Pythons repeat a system call that a signal has ended, and none stops to wait for a lock on a thread.
+        agent, path = self.agent(), os.path.join(self.folder(), 'fifo')
+        os.mkfifo(path)
+        blocker = agent.call_later('time:sleep', 600)
+        body = ('import os, sys, threading\nlock = threading.Lock()\nlock.acquire()\n'
+                'def opens(path):\n  os.open(path, os.O_RDONLY)\n  os.write(2, b"on\\n")\n'
+                'def locked(_):\n  lock.acquire()\n  os.write(2, b"on\\n")\n'
+                'def free():\n  if lock.locked(): lock.release()\n'
+                'def blocked(): return [1 for f in sys._current_frames().values() if f.f_lineno in (5, 8)]')
+        names = ['opens', 'locked', 'opens', 'locked']
+        requests = [agent.call_later(function(body, name), text(path)) for name in names]
+        self.assertTrue(eventually(lambda: len(agent.call(function(body, 'blocked'))) == 4))
+        for request in requests:
+            agent.cancel(request)
+        # As soon as they are given up, and while they are interrupted every now and then.
+        for n in range(8):
+            self.assertEqual(agent.call('operator:neg', n), -n)
+            time.sleep(.1)
+        self.assertNotIn(blocker, agent.answers)
+        both = os.open(path, os.O_RDWR)
+        self.addCleanup(os.close, both)
+
+        def all_answered():
+            agent.call(function(body, 'free'))
+            return set(requests) <= set(agent.answers)
+        self.assertTrue(eventually(all_answered))
+        for request in requests:
+            self.cancelled(agent, request)
+        self.assertNotIn(b'on\n', agent.errors)
+        agent.cancel(blocker)
+        self.cancelled(agent, blocker)
+        self.usable(agent)
+
+    def test_what_a_call_starts_after_it_was_given_up_is_ended(self):
+        agent, mark, other = self.agent(), self.mark(), self.mark()
+        body = ('import os, subprocess, time\n'
+                'def stubborn(mark):\n'
+                '  while 1:\n'
+                '    try:\n'
+                '      while 1: time.sleep(.05)\n'
+                '    except KeyboardInterrupt: pass\n'
+                '    try:\n'
+                '      p = subprocess.Popen(["sh", "-c", "sleep 600; :", mark])\n'
+                '      os.write(2, ("%d\\n" % p.pid).encode())\n'
+                '    except KeyboardInterrupt: pass\n'
+                'def innocent(mark): subprocess.Popen(["sh", "-c", "sleep 600; :", mark])')
+        first = agent.call_later('time:sleep', 600)
+        agent.cancel(first)
+        self.cancelled(agent, first)
+        # It comes to the time in which one that was given up is interrupted less often.
+        agent.call(function('import sys\ndef f(): sys._getframe(1).f_globals["OFTEN"] = 3'))
+        blocker = agent.call_later('time:sleep', 600)
+        request = agent.call_later(function(body, 'stubborn'), mark)
+        self.assertEqual(agent.call('operator:neg', 1), -1)
+        agent.cancel(request)
+        agent.call(function(body, 'innocent'), other)
+        # It goes on to start them, and they go on to be ended.
+        # The shell may say that something was terminated.
+        for n in 2, 4, 6:
+            self.assertTrue(eventually(lambda: len([line for line in agent.errors if line.strip().isdigit()]) >= n))
+            pids = [int(line) for line in agent.errors if line.strip().isdigit()]
+            self.assertTrue(eventually(lambda: not [pid for pid in pids[:n] if alive(pid)]))
+        self.assertEqual(len(marked(other)), 1)
+        self.assertNotIn(request, agent.answers)
+        self.assertNotIn(blocker, agent.answers)
+
+    def test_children_of_a_thread_that_ends_at_once_end_with_it(self):
+        # They are the main thread's then, which runs another call.
+        agent, mark, other = self.agent(), self.mark(), self.mark()
+        first = agent.call_later(function(
+            'import subprocess\ndef f(mark): return subprocess.call(["sh", "-c", "sleep 600; :", mark])'), other)
+        self.assertTrue(eventually(lambda: marked(other)))
+        body = ('import subprocess, time\ndef f(mark):\n'
+                '  subprocess.Popen(["sh", "-c", "sleep 600; :", mark])\n  while 1: time.sleep(.001)')
+        for _ in range(3):
+            request = agent.call_later(function(body), mark)
+            self.assertTrue(eventually(lambda: marked(mark)))
+            agent.cancel(request)
+            self.cancelled(agent, request)
+            self.assertTrue(eventually(lambda: not marked(mark)), marked(mark))
+        self.assertTrue(marked(other))
+        self.assertNotIn(first, agent.answers)
+
+    def test_children_end_although_the_next_call_runs_on_the_same_thread(self):
+        agent, mark = self.agent(), self.mark()
+        for _ in range(3):
+            request = agent.call_later(function(
+                'import subprocess, time\ndef f(mark):\n'
+                '  subprocess.Popen(["sh", "-c", "trap : TERM; while :; do sleep .1; done", mark])\n'
+                '  while 1: time.sleep(.001)'), mark)
+            self.assertTrue(eventually(lambda: marked(mark)))
+            agent.cancel(request)
+            follower = agent.call_later('time:sleep', 600)
+            self.cancelled(agent, request)
+            self.assertTrue(eventually(lambda: not marked(mark)), marked(mark))
+            agent.cancel(follower)
+            self.cancelled(agent, follower)
 
     def test_repeated_cancels_are_one(self):
         agent = self.agent()

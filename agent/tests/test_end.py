@@ -155,9 +155,21 @@ class End(Case):
                 '  m = m.get_context("fork") if hasattr(m, "get_context") else m\n'
                 '  pool = m.Pool(2)\n'
                 '  try: return pool.map(double, range(5))\n'
-                '  finally: pool.close(); pool.join()')
-        self.assertEqual(agent.call(function(body)), [0, 2, 4, 6, 8])
+                '  finally: pool.%s(); pool.join()')
+        for end in 'close', 'terminate':
+            self.assertEqual(agent.call(function(body % end)), [0, 2, 4, 6, 8])
         self.assertEqual(agent.call('operator:neg', 1), -1)
+
+    @unittest.skipUnless(hasattr(os, 'register_at_fork'), 'there nothing can be done around a fork')
+    def test_child_that_is_ended_while_it_is_forked_ends(self):
+        # Its parent has a handler of the signal, and what that notes a fork throws away.
+        agent = self.agent()
+        body = ('import os, time\ndef f(n):\n  seen = set()\n  for _ in range(n):\n    pid = os.fork()\n'
+                '    if not pid:\n      while 1: time.sleep(.01)\n'
+                '    os.kill(pid, 15)\n    seen.add(os.waitpid(pid, 0)[1])\n  return seen')
+        self.assertEqual(agent.call(function(body), 100), set([15]))
+        mask = function('import signal\ndef f(): return [int(n) for n in signal.pthread_sigmask(signal.SIG_BLOCK, [])]')
+        self.assertEqual(agent.call(mask), [])
 
     def test_child_that_returns_from_the_function_ends_quietly(self):
         agent = self.agent()

@@ -18,7 +18,8 @@ def note(path, what):
 def sleeper(path):
     try:
         note(path, 'in %d' % os.getpid())
-        time.sleep(600)
+        # Not in one system call: it may overlap the end of another, and is then on a thread, where that could not end.
+        while 1: time.sleep(.05)
     except KeyboardInterrupt:
         # Interrupts go on until the call has ended, and one of them may strike here.
         while 1:
@@ -30,10 +31,12 @@ def stubborn(path):
     while 1:
         try: time.sleep(600)
         except KeyboardInterrupt: pass
-def patient():
-    # On a machine that is busy with others, a call may take long to end.
+def impatient(limit):
     from chopsticks import _connection
-    _connection.GRACE = 60
+    _connection.GRACE, _connection.MAX_ABANDONED = .5, limit
+def spin():
+    # The interpreter's lock is not given back: nothing else is done there.
+    u'a' * 40 and __import__('re').match('(a+)+b', 'a' * 40)
 def f(path, name='sleeper'): return shared.call(globals()[name], path)
 def in_with(path):
     with Local('own') as tun: tun.call(sleeper, path)
@@ -129,6 +132,12 @@ def garbage(mark):
 '''
 
 
+def is_busy(pid):
+    """Whether a process has computed for a while."""
+    with open('/proc/%d/stat' % pid) as f:
+        return int(f.read().rpartition(')')[2].split()[11]) > 50
+
+
 @unittest.skipUnless(os.path.isdir('/proc/self'), 'processes are looked for in /proc')
 class Ends(Case):
     counter = 0
@@ -152,7 +161,6 @@ class Ends(Case):
 
     def test_cancel_reaches_the_inner_call_on_the_main_thread_and_on_others(self):
         agent = self.outer(MINE)
-        agent.call('mine:patient')
         first = agent.call('mine:again')
         for blocked in 0, 1:
             blocker = blocked and agent.call_later('time:sleep', 600)
@@ -201,12 +209,34 @@ class Ends(Case):
         self.assertTrue(eventually(lambda: 'interrupted' in self.notes(path)))
         self.assertEqual(agent.call(function('async def f(): return 5')), 5)
 
-    def test_inner_call_that_does_not_end_costs_the_connection(self):
-        agent, path = self.outer(MINE), self.path()
+    def test_inner_call_that_does_not_end_is_abandoned_alone(self):
+        agent = self.outer(MINE)
         first = agent.call('mine:again')
-        agent.call(function('from chopsticks import _connection\ndef f(): _connection.GRACE = .5'))
-        request = agent.call_later('mine:f', text(path), u'stubborn')
-        self.assertTrue(eventually(lambda: self.notes(path)))
+        agent.call('mine:impatient', 2)
+        for _ in range(2):
+            path = self.path()
+            request = agent.call_later('mine:f', text(path), u'stubborn')
+            self.assertTrue(eventually(lambda: self.notes(path)))
+            other = agent.call_later('mine:f', text(self.path()))
+            agent.cancel(request)
+            self.cancelled(agent, request)
+            self.assertEqual(agent.call('mine:again'), first)
+        # One that would be too many says so, and the other goes on.
+
+        def refused():
+            info = agent.fails(function('import mine\ndef f():\n  mine.again()\n  raise LookupError'))
+            return info['message'].endswith('shared: 2 cancelled calls have not ended, which is the limit')
+        self.assertTrue(eventually(refused))
+        self.assertTrue(alive(first))
+        self.assertNotIn(other, agent.answers)
+
+    def test_inner_agent_that_does_nothing_any_more_is_given_up(self):
+        agent = self.outer(MINE)
+        first = agent.call('mine:again')
+        agent.call('mine:impatient', 9)
+        request = agent.call_later(function('import mine\ndef f(): mine.shared.call(mine.spin)'))
+        agent.wait(lambda: True)
+        self.assertTrue(eventually(lambda: is_busy(first)))
         agent.cancel(request)
         self.cancelled(agent, request)
         self.assertTrue(eventually(lambda: not alive(first)))

@@ -9,7 +9,7 @@ import zlib
 
 from chopsticks import _agent, _marshal, _serving
 from chopsticks._agent import agent, allocate_lock, inner, native, sleep, spawning, start_new_thread, text, time
-from chopsticks._errors import Disconnected
+from chopsticks._errors import Disconnected, RemoteException
 from chopsticks._first_stage import TEXT
 from chopsticks._stderr import Lines
 
@@ -26,8 +26,11 @@ MAX_FRAME = 1 << 20
 MAX_NOISE = 1 << 20
 MAX_REQUEST = 1 << 20
 MAX_REQUESTS = 64
-# How long the call of a cancelled call may last before the connection is given up, and an agent whose stdin has ended.
+# How long a cancelled call may last before it is abandoned, how long an agent may then take to answer a ping, and how
+# long one whose stdin has ended may take to end.
 GRACE = 5
+# How many cancelled calls may be abandoned at once.
+MAX_ABANDONED = 128
 
 program = []        # the first stage, the packed agent
 
@@ -98,7 +101,7 @@ class Connection(object):
         self.reaping = allocate_lock()
         self.queue, self.rest = [], b''
         self.slots, self.streams, self.asked, self.partial = {}, {}, set(), {}
-        self.number = self.pongs = 0
+        self.number = self.pongs = self.abandoned = 0
         self.sent = set()                   # modules that the agent has
         self.extended = False
         self.error = self.hello = None
@@ -141,6 +144,15 @@ class Connection(object):
         """Sends a request; its answer comes into the slot that is returned."""
         slot = Slot(wait)
         with self.lock:
+            full = self.abandoned >= MAX_ABANDONED
+            unused = full and all(other.cancelled for other in self.slots.values())
+        if full:
+            what = '%d cancelled calls have not ended, which is the limit' % MAX_ABANDONED
+            if unused:
+                # Nobody waits for anything: the next use connects again.
+                self.lose(what)
+            raise RemoteException(what, self.host)
+        with self.lock:
             if self.error:
                 raise self.error.copy()
             self.number += 2
@@ -171,7 +183,7 @@ class Connection(object):
         self.send(request, DATA, 0, view.tobytes())
 
     def cancel(self, slot):
-        """Cancels a request. What comes of it is of no interest any more, but it has to come within the grace."""
+        """Cancels a request. What comes of it is of no interest any more."""
         with self.lock:
             self.streams.pop(slot.request, None)
             if slot.cancelled or slot.request not in self.slots:
@@ -194,9 +206,22 @@ class Connection(object):
         end = time() + GRACE
         while not slot.answer and time() < end:
             sleep(.05)
-        if not slot.answer:
-            self.lose('a cancelled call did not end within %d s' % GRACE)
+        if slot.answer:
+            return
+        # It is abandoned: it keeps its number until it ends. But an agent that does nothing at all is given up.
+        with self.lock:
+            self.abandoned += 1
+            pongs = self.pongs
+        self.send(0, PING, 0, b'')
+        end = time() + GRACE
+        while not slot.answer and self.pongs == pongs and time() < end:
+            sleep(.05)
+        if not slot.answer and self.pongs == pongs:
+            self.lose('a cancelled call did not end within %g s, nor was a ping answered' % GRACE)
             self.finish(0)
+        slot.wait.until(slot.is_answered)
+        with self.lock:
+            self.abandoned -= 1
 
     def pump(self):
         """Writes what waits, as far as the pipe takes it at once. Never waits: the reader does this too."""
@@ -366,7 +391,9 @@ class Connection(object):
                 if sum(type(message) is bytes and message[8:9] == b'\7' for message in self.queue) > 16:
                     raise Malformed('more PING than answers can be sent')
             self.send(0, PONG, 0, payload)
-        elif operation == PONG or operation == CANCEL and request & 1:
+        elif operation == PONG:
+            self.pongs += 1
+        elif operation == CANCEL and request & 1:
             pass
         elif operation in (DATA, END, CREDIT, RESET) and request and not request & 1 and request <= self.number:
             self.got_stream(request, operation, payload)

@@ -29,6 +29,7 @@ pub struct TransportConfig {
     pub(crate) handshake_timeout: Option<Duration>,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) cancel_grace: Duration,
+    pub(crate) max_abandoned_requests: usize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -153,10 +154,24 @@ impl TransportConfig {
         self
     }
 
-    /// Sets how long the peer may take to end a cancelled request; 5 s. Then the connection ends.
+    /// Sets how long the peer may take to end a cancelled request; 5 s.
+    ///
+    /// After that the request is abandoned: its number stays in use until the peer answers, and the connection lives if
+    /// the peer answers a ping within the same time.
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace = grace;
+        self
+    }
+
+    /// Sets how many cancelled requests may be abandoned at once; 128.
+    ///
+    /// When so many are, further requests fail with
+    /// [`TooManyAbandoned`](crate::TransportErrorKind::TooManyAbandoned) while others are under way. As soon as
+    /// none are, the connection ends.
+    #[must_use]
+    pub fn max_abandoned_requests(mut self, count: usize) -> Self {
+        self.max_abandoned_requests = count;
         self
     }
 
@@ -171,6 +186,8 @@ impl TransportConfig {
             "stream_window is 0"
         } else if u64::from(self.stream_window) > MAX_CREDIT {
             "stream_window is 2 GiB or more"
+        } else if self.max_abandoned_requests == 0 {
+            "max_abandoned_requests is 0"
         } else {
             return Ok(());
         };
@@ -196,6 +213,8 @@ impl Default for TransportConfig {
             handshake_timeout: Some(Duration::from_secs(60)),
             keepalive: None,
             cancel_grace: Duration::from_secs(5),
+            // Half of the threads that an agent has for calls.
+            max_abandoned_requests: 128,
         }
     }
 }

@@ -77,6 +77,17 @@ pub struct Connection {
     keepalive_ping: Option<Instant>,
     /// In the order of their deadlines.
     cancels: VecDeque<(Instant, RequestId)>,
+    /// How many requests of this side are abandoned.
+    abandoned: usize,
+    probe: Option<Probe>,
+}
+
+/// A ping that asks whether a peer that has not ended a cancelled request does anything at all.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    token: u64,
+    sent: Instant,
+    request: RequestId,
 }
 
 impl Connection {
@@ -139,6 +150,8 @@ impl Connection {
             last_input: now,
             keepalive_ping: None,
             cancels: VecDeque::new(),
+            abandoned: 0,
+            probe: None,
         })
     }
 
@@ -179,7 +192,8 @@ impl Connection {
             }
         });
         let cancel = self.cancels.front().map(|(deadline, _)| *deadline);
-        [self.handshake.deadline(), keepalive, cancel].into_iter().flatten().min()
+        let probe = self.probe.and_then(|probe| self.probe_deadline(probe));
+        [self.handshake.deadline(), keepalive, cancel, probe].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -190,7 +204,7 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), TransportError> {
         self.check_failed()?;
         self.now = now;
-        let result = self.expire(now);
+        let result = self.expire(now).and_then(|()| self.check_worth());
         self.keep_failure(result)
     }
 
@@ -227,7 +241,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::MessageTooLarge`] or [`TransportErrorKind::RequestsExhausted`]; nothing is sent then.
+    /// [`TransportErrorKind::MessageTooLarge`], [`TransportErrorKind::RequestsExhausted`] or
+    /// [`TransportErrorKind::TooManyAbandoned`]; nothing is sent then.
     pub fn request(
         &mut self,
         operation: Operation,
@@ -238,6 +253,10 @@ impl Connection {
         self.check_failed()?;
         debug_assert!(operation.is_application(), "the transport's own operations are not requests");
         self.check_len(&payload)?;
+        let limit = self.config.max_abandoned_requests;
+        if self.abandoned >= limit {
+            return Err(TransportErrorKind::TooManyAbandoned { limit }.into());
+        }
         let exchanges = &self.exchanges;
         let id = self
             .numbers
@@ -316,9 +335,10 @@ impl Connection {
 
     /// Gives up a request of this side.
     ///
-    /// If a part of it has left, the peer is told and has the configured grace to end it;
-    /// [`Event::CancelAcknowledged`] follows. If not, it is as if it had never been. After the answer has come,
-    /// only streams can be left to give up, and no event follows.
+    /// If a part of it has left, the peer is told, and [`Event::CancelAcknowledged`] follows when the peer has ended it.
+    /// A peer that does not within the configured grace must answer a ping; the request is abandoned then, and its
+    /// number stays in use. If no part of it has left, it is as if it had never been. After the answer has come, only
+    /// streams can be left to give up, and no event follows.
     pub fn cancel(&mut self, now: Instant, request: RequestId) {
         if self.failed.is_some() || request.side() != self.side {
             return;
@@ -428,16 +448,45 @@ impl Connection {
                 None => {}
                 // Parts of its reply have come meanwhile: the work is over and only bytes are under way.
                 Some(later) if later > now => self.cancels.push_back((later, request)),
-                Some(_) => {
-                    let grace = self.config.cancel_grace;
-                    return Err(TransportError::of_request(
-                        request,
-                        TransportErrorKind::CancelTimeout { grace },
-                    ));
-                }
+                Some(_) => self.abandon(now, request),
             }
         }
+        if let Some(probe) = self.probe
+            && self.probe_deadline(probe).is_some_and(|deadline| now >= deadline)
+        {
+            let kind = TransportErrorKind::CancelTimeout { grace: self.config.cancel_grace };
+            return Err(TransportError::of_request(probe.request, kind));
+        }
         Ok(())
+    }
+
+    /// Waits no longer for the end of a cancelled request, but makes sure that the peer lives.
+    fn abandon(&mut self, now: Instant, request: RequestId) {
+        if let Some(exchange) = self.exchanges.get_mut(&request) {
+            exchange.cancel_deadline = None;
+            exchange.abandoned = true;
+            self.abandoned += 1;
+        }
+        if self.probe.is_none() {
+            let token = self.ping();
+            self.probe = Some(Probe { token, sent: now, request });
+        }
+    }
+
+    /// Returns when a peer that has not answered is given up. What comes from it meanwhile is a sign of life.
+    fn probe_deadline(&self, probe: Probe) -> Option<Instant> {
+        probe.sent.max(self.last_input).checked_add(self.config.cancel_grace)
+    }
+
+    /// Ends a connection that can be used for nothing any more: no request can be made, and nobody waits for one.
+    fn check_worth(&self) -> Result<(), TransportError> {
+        let limit = self.config.max_abandoned_requests;
+        if self.abandoned < limit {
+            return Ok(());
+        }
+        let is_used =
+            self.exchanges.iter().any(|(id, exchange)| id.side() == self.side && !exchange.abandoned);
+        if is_used { Ok(()) } else { Err(TransportErrorKind::TooManyAbandoned { limit }.into()) }
     }
 
     /// Forgets the request if it is over.

@@ -66,6 +66,7 @@ impl TransportError {
             | TransportErrorKind::ReplyTooLarge { .. }
             | TransportErrorKind::StreamAborted { .. }
             | TransportErrorKind::StreamReset { .. }
+            | TransportErrorKind::TooManyAbandoned { .. }
             | TransportErrorKind::VersionMismatch { .. } => Fault::Peer,
         }
     }
@@ -103,7 +104,8 @@ impl TransportError {
             | TransportErrorKind::RequestsExhausted
             | TransportErrorKind::StreamAborted { .. }
             | TransportErrorKind::StreamClosed
-            | TransportErrorKind::StreamReset { .. } => false,
+            | TransportErrorKind::StreamReset { .. }
+            | TransportErrorKind::TooManyAbandoned { .. } => false,
         }
     }
 
@@ -171,8 +173,8 @@ pub enum TransportErrorKind {
     /// The request was cancelled, and with it its streams.
     #[error("request was cancelled")]
     Cancelled,
-    /// The peer has not ended a cancelled request in time.
-    #[error("peer has not ended the cancelled request within {grace:?}")]
+    /// The peer has not ended a cancelled request in time, and then not answered a ping either.
+    #[error("peer has neither ended the cancelled request within {grace:?} nor answered a ping")]
     CancelTimeout {
         /// How long it was waited for.
         grace: Duration,
@@ -244,6 +246,12 @@ pub enum TransportErrorKind {
     StreamReset {
         /// The reason that the peer gave; 0 is none.
         reason: u32,
+    },
+    /// As many cancelled requests as there may be have not ended within their grace.
+    #[error("{limit} cancelled requests have not ended, which is the limit")]
+    TooManyAbandoned {
+        /// The limit.
+        limit: usize,
     },
     /// More than the limit came before the peer's first word.
     #[error("more than {limit} bytes came before the peer's answer")]

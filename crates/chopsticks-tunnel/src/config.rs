@@ -67,11 +67,27 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets how long a cancelled call may take to end; after that the connection is torn down, and the
-    /// next use makes another. Default: 5 s.
+    /// Sets how long a cancelled call may take to end. Default: 5 s.
+    ///
+    /// A function that sits in a system call cannot be ended on every thread, and one may ignore that it is interrupted.
+    /// After this time such a call is abandoned: it keeps its thread on the host until it ends by itself or the tunnel is
+    /// closed, what it starts is ended, and other calls are not affected. Only if the agent does not answer a ping within
+    /// the same time either, as when a C function keeps the interpreter to itself, the connection is torn down, and the
+    /// next use makes another.
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.transport = self.transport.cancel_grace(grace);
+        self
+    }
+
+    /// Sets how many abandoned calls and transfers the host may have at once. Default: 128; an agent has 256 threads for
+    /// calls.
+    ///
+    /// When so many are, new ones fail with [`ErrorKind::TooManyAbandoned`](crate::ErrorKind::TooManyAbandoned) while
+    /// others are under way. As soon as none are, the connection ends, and the next use makes another.
+    #[must_use]
+    pub fn max_abandoned(mut self, count: usize) -> Self {
+        self.transport = self.transport.max_abandoned_requests(count);
         self
     }
 

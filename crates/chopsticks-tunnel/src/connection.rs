@@ -9,7 +9,7 @@ use std::{
 
 use chopsticks_driver::{Hint, HostName, Known};
 use chopsticks_pencode::marshal;
-use chopsticks_transport::{Format, Handle, Operation};
+use chopsticks_transport::{Format, Handle, Operation, TransportError, TransportErrorKind};
 use futures::FutureExt as _;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tracing::Instrument as _;
@@ -179,6 +179,24 @@ impl Connection {
         match stage.wait_for(|stage| matches!(stage, Stage::Ended(_))).await.as_deref() {
             Ok(Stage::Ended(ended)) => ended.clone(),
             _ => Ended { error: self.abandoned(Phase::Close), forced: false },
+        }
+    }
+
+    /// Returns the error of a request that could not be made; waits for the end of the connection if that is why.
+    pub(crate) async fn not_made(&self, phase: Phase, error: &TransportError) -> Error {
+        match self.refusal(phase, error) {
+            Some(refusal) => refusal,
+            None => self.ended().await.error,
+        }
+    }
+
+    /// Returns the error of a request that could not be made although the connection lives.
+    pub(crate) fn refusal(&self, phase: Phase, error: &TransportError) -> Option<Error> {
+        match *error.kind() {
+            TransportErrorKind::TooManyAbandoned { limit } => {
+                Some(Error::new(&self.host, phase, ErrorKind::TooManyAbandoned { limit }))
+            }
+            _ => None,
         }
     }
 

@@ -155,6 +155,13 @@ pub enum ErrorKind {
         /// Which, and by how much.
         message: String,
     },
+    /// As many cancelled calls and transfers as there may be have not ended on the host, and others are under way:
+    /// [`TunnelConfig::max_abandoned`](crate::TunnelConfig::max_abandoned). Close the tunnel to end them.
+    #[error("{limit} cancelled calls have not ended on this host, which is the limit")]
+    TooManyAbandoned {
+        /// The limit.
+        limit: usize,
+    },
     /// The result is of a type that cannot be carried.
     #[error("the result cannot be carried: {}", harmless(message))]
     UnfitResult {
@@ -342,6 +349,7 @@ impl ErrorKind {
             Self::Spawn { .. } => "spawn",
             Self::Timeout { .. } => "timeout",
             Self::TooLarge { .. } => "too-large",
+            Self::TooManyAbandoned { .. } => "too-many-abandoned",
             Self::UnfitResult { .. } => "unfit-result",
         }
     }
@@ -486,6 +494,12 @@ mod tests {
                 false,
             ),
             (ErrorKind::TooLarge { message: "9 bytes".to_owned() }, "too-large", "9 bytes", false),
+            (
+                ErrorKind::TooManyAbandoned { limit: 128 },
+                "too-many-abandoned",
+                "128 cancelled calls have not ended on this host, which is the limit",
+                false,
+            ),
             (
                 ErrorKind::UnfitResult { message: "result[0]: set".to_owned() },
                 "unfit-result",

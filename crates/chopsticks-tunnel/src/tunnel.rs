@@ -184,7 +184,7 @@ impl Tunnel {
     /// # Cancel safety
     ///
     /// Dropping the future cancels the call: the agent interrupts the function and ends the processes that it started. If it has
-    /// not ended after [`TunnelConfig::cancel_grace`], the connection is torn down.
+    /// not ended after [`TunnelConfig::cancel_grace`], it is abandoned, and nobody else's call is affected.
     pub async fn call<R: DeserializeOwned>(
         &self,
         function: impl Into<Function>,
@@ -318,7 +318,10 @@ impl Tunnel {
                     let message = error.kind().to_string();
                     return Err(self.error(Phase::Call, ErrorKind::TooLarge { message }));
                 }
-                Err(_) => connection.after(&session).await?,
+                Err(error) => match connection.refusal(Phase::Call, &error) {
+                    Some(refusal) => return Err(refusal),
+                    None => connection.after(&session).await?,
+                },
             }
         }
     }

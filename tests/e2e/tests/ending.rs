@@ -46,6 +46,22 @@ def multiply(canary):
         subprocess.Popen(['setsid', 'sh', '-c', 'while true; do sleep 1000; done', canary])
         time.sleep(0.02)
 
+def nap():
+    while True:
+        time.sleep(0.05)
+
+def until(path):
+    while not os.path.exists(path):
+        time.sleep(0.05)
+    return 5
+
+def receive(_):
+    os.read(os.pipe()[0], 1)
+
+def wait(_):
+    import threading
+    threading.Event().wait()
+
 def stubborn(canary):
     children(canary)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -176,21 +192,73 @@ async fn agent_that_will_not_end_is_killed_and_that_is_told() {
 }
 
 #[tokio::test]
-async fn function_that_refuses_to_stop_ends_with_its_connection() {
+async fn function_that_refuses_to_stop_is_abandoned_and_ends_with_its_connection() {
     let scratch = scratch();
     let config = TunnelConfig::default()
         .modules(Codebase::folder(scratch.path()))
         .stderr(Stderr::off())
-        .cancel_grace(Duration::from_secs(1));
+        .cancel_grace(Duration::from_millis(200))
+        .max_abandoned(1);
     let tunnel = Tunnel::with_config(Local::new().python(python3().path()), config);
     let canary = canary("stubborn");
     let pid: u32 = tunnel.call("os:getpid", ()).await.unwrap();
     let call = Call::new("ops:stubborn").args((&canary,)).timeout(Duration::from_secs(2));
+    let beside = tokio::spawn({
+        let tunnel = tunnel.clone();
+        async move { tunnel.call::<()>("ops:nap", ()).await }
+    });
     assert!(tunnel.call_with(call).await.unwrap_err().is_timeout());
     gone(&canary).await;
+    // While another call is under way, one more that is abandoned is one too many.
+    let error = loop {
+        match tunnel.call::<u32>("os:getpid", ()).await {
+            Ok(same) => assert_eq!(same, pid),
+            Err(error) => break error,
+        }
+    };
+    let ErrorKind::TooManyAbandoned { limit: 1 } = error.kind() else { panic!("{}", error.report()) };
+    assert!(processes::is_there(pid));
+    assert!(!beside.is_finished());
+    // Without one, nobody loses anything by a new connection.
+    beside.abort();
     let left = move || eventually(PATIENCE, || !processes::is_there(pid));
     assert!(tokio::task::spawn_blocking(left).await.unwrap(), "the agent is still there");
     assert_ne!(tunnel.call::<u32>("os:getpid", ()).await.unwrap(), pid, "the next call connects again");
+}
+
+#[tokio::test]
+async fn deadline_of_a_call_in_a_system_call_costs_nobody_else_anything() {
+    for interpreter in interpreters() {
+        let scratch = scratch();
+        let config = TunnelConfig::default()
+            .modules(Codebase::folder(scratch.path()))
+            .stderr(Stderr::off())
+            .cancel_grace(Duration::from_millis(100));
+        let tunnel = Tunnel::with_config(Local::new().python(interpreter.path()), config);
+        let pid: u32 = tunnel.call("os:getpid", ()).await.unwrap();
+        let release = scratch.path().join("release");
+        let long = tokio::spawn({
+            let (tunnel, release) = (tunnel.clone(), release.display().to_string());
+            async move { tunnel.call::<u32>("ops:until", (release,)).await }
+        });
+        let late = async |function, deadline| {
+            let call = Call::new(function).args((1000,)).timeout(Duration::from_millis(deadline));
+            tunnel.call_with(call).await.unwrap_err()
+        };
+        for function in ["time:sleep", "ops:receive", "ops:wait", "time:sleep", "ops:receive"] {
+            let error = late(function, 200).await;
+            assert!(error.is_timeout(), "{interpreter:?}: {}", error.report());
+        }
+        for n in 0..60 {
+            let error = late("time:sleep", n % 13).await;
+            assert!(error.is_timeout(), "{interpreter:?}: {}", error.report());
+            tunnel.put(scratch.path().join("ops.py"), scratch.path().join("there")).await.unwrap();
+            tunnel.fetch(scratch.path().join("there"), scratch.path().join("back")).await.unwrap();
+        }
+        assert_eq!(tunnel.call::<u32>("os:getpid", ()).await.unwrap(), pid, "{interpreter:?}");
+        scratch.write("release", "");
+        assert_eq!(long.await.unwrap().unwrap(), 5, "{interpreter:?}");
+    }
 }
 
 #[tokio::test]

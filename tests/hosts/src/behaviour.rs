@@ -387,7 +387,7 @@ pub async fn killed_agent_fails_the_call_and_the_next_one_connects(place: Place)
     subject.close().await;
 }
 
-/// What takes no notice of being cancelled is torn down, with all that it started.
+/// What takes no notice of being cancelled is abandoned, without what it started, and ends with the connection.
 pub async fn stubborn_function_ends_with_its_connection(place: Place) {
     let subject = Subject::new(place, |setup| {
         setup.config =
@@ -403,10 +403,9 @@ pub async fn stubborn_function_ends_with_its_connection(place: Place) {
         }
     }
     gone(&canary).await;
-    // A call that is made before the connection is torn down goes down with it.
-    childless().await;
     subject.works().await;
     subject.close().await;
+    childless().await;
 }
 
 /// On the far side, whatever the client's own are.

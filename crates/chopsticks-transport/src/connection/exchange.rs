@@ -19,8 +19,10 @@ pub(super) struct Exchange {
     pub(super) assembly: Option<Assembly>,
     /// Whether whoever made the request has cancelled it.
     pub(super) cancelled: bool,
-    /// When a peer that has not ended our cancelled request is given up.
+    /// When our cancelled request is abandoned if the peer has not ended it.
     pub(super) cancel_deadline: Option<Instant>,
+    /// Whether the peer has not ended our cancelled request within its grace.
+    pub(super) abandoned: bool,
     pub(super) cancel_due: bool,
     /// Whether the request waits in the queue of those with a small frame to send.
     pub(super) in_attention: bool,
@@ -55,6 +57,7 @@ impl Exchange {
             assembly: None,
             cancelled: false,
             cancel_deadline: None,
+            abandoned: false,
             cancel_due: false,
             in_attention: false,
             streams: None,

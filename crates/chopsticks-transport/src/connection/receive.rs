@@ -59,7 +59,7 @@ impl Connection {
         self.now = now;
         self.last_input = now;
         self.keepalive_ping = None;
-        let result = self.receive(input);
+        let result = self.receive(input).and_then(|()| self.check_worth());
         self.keep_failure(result)
     }
 
@@ -388,6 +388,9 @@ impl Connection {
         }
         exchange.phase = Phase::Answered;
         exchange.cancel_deadline = None;
+        if std::mem::take(&mut exchange.abandoned) {
+            self.abandoned -= 1;
+        }
         let outcome = if assembly.operation == Operation::FAIL { Outcome::Fail } else { Outcome::Reply };
         let is_cancelled = exchange.cancelled;
         if outcome == Outcome::Fail {
@@ -451,6 +454,10 @@ impl Connection {
         let token = self.pings.pop_front().ok_or(PeerFault::PongUnexpected)?;
         if payload != token.to_be_bytes() {
             return Err(PeerFault::PongUnexpected);
+        }
+        if self.probe.is_some_and(|probe| probe.token == token) {
+            self.probe = None;
+            return Ok(());
         }
         self.events.push_back(Event::Pong { token });
         Ok(())

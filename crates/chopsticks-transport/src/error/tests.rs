@@ -18,7 +18,7 @@ fn each_kind_says_what_happened_and_who_is_at_fault() {
         (Kind::Cancelled, "request was cancelled", Fault::Caller),
         (
             Kind::CancelTimeout { grace: second },
-            "peer has not ended the cancelled request within 1s",
+            "peer has neither ended the cancelled request within 1s nor answered a ping",
             Fault::Peer,
         ),
         (Kind::Closed, "connection is closed", Fault::Caller),
@@ -48,6 +48,11 @@ fn each_kind_says_what_happened_and_who_is_at_fault() {
         (Kind::StreamAborted { reason: 7 }, "peer broke the stream off with reason 7", Fault::Peer),
         (Kind::StreamClosed, "stream is closed", Fault::Caller),
         (Kind::StreamReset { reason: 7 }, "peer refused the rest of the stream with reason 7", Fault::Peer),
+        (
+            Kind::TooManyAbandoned { limit: 10 },
+            "10 cancelled requests have not ended, which is the limit",
+            Fault::Peer,
+        ),
         (
             Kind::TooMuchNoise { limit: 10 },
             "more than 10 bytes came before the peer's answer",

@@ -242,7 +242,10 @@ impl Tunnel {
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_reader();
         let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
-        let Ok(reader) = request.reader() else { return Err(connection.ended().await.error) };
+        let reader = match request.reader() {
+            Ok(reader) => reader,
+            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+        };
         let meter = Meter::new(fetch.max_size, &mut fetch.watcher);
         let sha1 = match receive_file(Input::new(reader), meter, &mut sink).await {
             Ok(sha1) => Some(sha1),

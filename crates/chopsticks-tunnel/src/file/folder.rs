@@ -122,7 +122,10 @@ impl Tunnel {
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_writer();
         let mut request = session.handle.request_with(Operation::PUT, Format::Marshal, payload, options);
-        let Ok(writer) = request.writer() else { return Err(connection.ended().await.error) };
+        let writer = match request.writer() {
+            Ok(writer) => writer,
+            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+        };
         let sending = Sending { writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
         match sending.run(first, receiver, request).await {
             Ok(Ok(reply)) => {
@@ -154,7 +157,10 @@ impl Tunnel {
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_reader();
         let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
-        let Ok(reader) = request.reader() else { return Err(connection.ended().await.error) };
+        let reader = match request.reader() {
+            Ok(reader) => reader,
+            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+        };
         let sink = TreeSink::open(local.clone(), manner);
         let meter = Meter::new(fetch.max_size, &mut fetch.watcher);
         let received = receive_folder(Input::new(reader), meter, &sink).await;

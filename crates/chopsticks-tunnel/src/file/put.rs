@@ -274,7 +274,10 @@ impl Tunnel {
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_writer();
         let mut request = session.handle.request_with(Operation::PUT, Format::Marshal, payload, options);
-        let Ok(writer) = request.writer() else { return Err(connection.ended().await.error) };
+        let writer = match request.writer() {
+            Ok(writer) => writer,
+            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+        };
         let sending = Sending { feed, writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
         let (reply, summary) = match sending.run(request).await {
             Sent::Answered(reply, summary) => (reply, summary),

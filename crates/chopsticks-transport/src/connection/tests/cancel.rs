@@ -2,6 +2,12 @@
 
 use super::*;
 
+const SECOND: Duration = Duration::from_secs(1);
+
+fn config(max_abandoned: usize) -> TransportConfig {
+    TransportConfig::default().cancel_grace(5 * SECOND).max_abandoned_requests(max_abandoned)
+}
+
 #[test]
 fn request_that_has_not_left_is_as_if_never_made() {
     let mut bench = Bench::controller(TransportConfig::default().frame_len(4));
@@ -57,33 +63,99 @@ fn late_reply_to_cancelled_request_is_swallowed() {
 }
 
 #[test]
-fn peer_that_does_not_end_a_cancelled_request_is_given_up() {
-    let mut bench = Bench::controller(TransportConfig::default().cancel_grace(Duration::from_secs(5)));
+fn request_that_the_peer_does_not_end_is_abandoned_and_the_connection_lives() {
+    let mut bench = Bench::controller(config(128));
     let first = bench.sent_call();
     let second = bench.sent_call();
     bench.connection.cancel(bench.now, first);
-    bench.now += Duration::from_secs(1);
+    bench.now += SECOND;
     bench.connection.cancel(bench.now, second);
+    bench.sent();
     bench.take(2, Operation::REPLY, 0, b"");
-    assert_eq!(bench.connection.next_timeout(), Some(bench.now + Duration::from_secs(5)));
-    bench.pass(Duration::from_secs(4)).unwrap();
-    let error = bench.pass(Duration::from_secs(1)).unwrap_err();
+    assert_eq!(bench.connection.next_timeout(), Some(bench.now + 5 * SECOND));
+    bench.pass(4 * SECOND).unwrap();
+    assert_eq!(bench.sent(), []);
+    bench.pass(SECOND).unwrap();
+    assert_eq!(bench.sent(), frame(0, Operation::PING, 0, &[0; 8]));
+    bench.take(0, Operation::PONG, 0, &[0; 8]);
+    assert_eq!(bench.events(), [Event::CancelAcknowledged { request: first }]);
+    // No timer runs for it any more, and its number is not used for another.
+    assert_eq!(bench.connection.next_timeout(), None);
+    bench.connection.numbers = Numbers::starting_at(Side::Controller, second.number());
+    let third = bench.sent_call();
+    assert_ne!(third, second);
+    bench.take(third.number(), Operation::REPLY, 0, b"");
+    assert!(matches!(bench.events().as_slice(), [Event::Reply { .. }]));
+    bench.take(second.number(), Operation::FAIL, 0, &[2]);
+    assert_eq!(bench.events(), [Event::CancelAcknowledged { request: second }]);
+    bench.assert_idle();
+}
+
+#[test]
+fn peer_that_answers_neither_a_cancel_nor_a_ping_is_given_up() {
+    let mut bench = Bench::controller(config(128));
+    let request = bench.sent_call();
+    bench.connection.cancel(bench.now, request);
+    bench.pass(5 * SECOND).unwrap();
+    bench.pass(4 * SECOND).unwrap();
+    // Whatever comes is a sign of life.
+    bench.feed(&[0]).unwrap();
+    bench.pass(4 * SECOND).unwrap();
+    let error = bench.pass(SECOND).unwrap_err();
     assert!(matches!(error.kind(), TransportErrorKind::CancelTimeout { .. }));
-    assert_eq!(error.request(), Some(second));
-    assert!(error.is_timeout());
+    assert_eq!(error.request(), Some(request));
+    assert!(error.is_timeout() && error.is_disconnected());
+}
+
+#[test]
+fn requests_are_refused_while_too_many_are_abandoned() {
+    let mut bench = Bench::controller(config(2));
+    let other = bench.sent_call();
+    let requests = [bench.sent_call(), bench.sent_call()];
+    requests.iter().for_each(|request| bench.connection.cancel(bench.now, *request));
+    bench.pass(5 * SECOND).unwrap();
+    bench.take(0, Operation::PONG, 0, &[0; 8]);
+    let payload = b"call".as_slice().into();
+    let refused = bench.connection.request(Operation::CALL, Format::Marshal, payload, Order::Any);
+    let error = refused.unwrap_err();
+    assert!(matches!(error.kind(), TransportErrorKind::TooManyAbandoned { limit: 2 }), "{error:?}");
+    assert!(!error.is_disconnected());
+    // When one has ended, there is room again; the other request is not touched.
+    bench.take(requests[0].number(), Operation::FAIL, 0, &[2]);
+    bench.sent();
+    let next = bench.sent_call();
+    bench.take(next.number(), Operation::REPLY, 0, b"");
+    bench.take(other.number(), Operation::REPLY, 0, b"");
+}
+
+#[test]
+fn connection_with_nothing_but_too_many_abandoned_requests_ends() {
+    let mut bench = Bench::controller(config(2));
+    let other = bench.sent_call();
+    let requests = [bench.sent_call(), bench.sent_call()];
+    requests.iter().for_each(|request| bench.connection.cancel(bench.now, *request));
+    bench.pass(5 * SECOND).unwrap();
+    bench.take(0, Operation::PONG, 0, &[0; 8]);
+    let error = bench.feed(&frame(other.number(), Operation::REPLY, 0, b"")).unwrap_err();
+    assert!(matches!(error.kind(), TransportErrorKind::TooManyAbandoned { limit: 2 }), "{error:?}");
+    // Whoever waits for the last one gets its answer first.
+    assert!(matches!(bench.events().as_slice(), [Event::Reply { request, .. }] if *request == other));
 }
 
 #[test]
 fn long_reply_to_cancelled_request_may_take_its_time() {
-    let mut bench = Bench::controller(TransportConfig::default().cancel_grace(Duration::from_secs(5)));
+    let mut bench = Bench::controller(config(128));
     let request = bench.sent_call();
     bench.connection.cancel(bench.now, request);
+    bench.sent();
     for _ in 0..10 {
-        bench.pass(Duration::from_secs(3)).unwrap();
+        bench.pass(3 * SECOND).unwrap();
         bench.take(2, Operation::REPLY, MORE, b"x");
     }
-    bench.pass(Duration::from_secs(4)).unwrap();
-    assert!(bench.pass(Duration::from_secs(1)).is_err());
+    bench.pass(4 * SECOND).unwrap();
+    assert_eq!(bench.sent(), []);
+    bench.pass(SECOND).unwrap();
+    assert_eq!(bench.sent(), frame(0, Operation::PING, 0, &[0; 8]));
 }
 
 #[test]
