@@ -143,12 +143,9 @@ class Connection(object):
     def open(self, operation, form, payload, wait, stream=None):
         """Sends a request; its answer comes into the slot that is returned."""
         slot = Slot(wait)
-        with self.lock:
-            full = self.abandoned >= MAX_ABANDONED
-            unused = full and all(other.cancelled for other in self.slots.values())
-        if full:
+        if self.abandoned >= MAX_ABANDONED:
             what = '%d cancelled calls have not ended, which is the limit' % MAX_ABANDONED
-            if unused:
+            if all(other.cancelled for other in list(self.slots.values())):
                 # Nobody waits for anything: the next use connects again.
                 self.lose(what)
             raise RemoteException(what, self.host)
@@ -217,7 +214,7 @@ class Connection(object):
         while not slot.answer and self.pongs == pongs and time() < end:
             sleep(.05)
         if not slot.answer and self.pongs == pongs:
-            self.lose('a cancelled call did not end within %g s, nor was a ping answered' % GRACE)
+            self.lose('no answer to a ping')
             self.finish(0)
         slot.wait.until(slot.is_answered)
         with self.lock:
