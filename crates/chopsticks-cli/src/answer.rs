@@ -10,6 +10,8 @@ pub(crate) enum Answer<V = Reply> {
     /// All facts: typed for people, and as they came for JSON.
     Facts(Box<Facts>, V),
     File(Transferred),
+    /// A file whose content went to stdout.
+    Shown(Transferred),
     Folder(TransferredFolder),
     Pong(Pong),
     Ran(Ran),

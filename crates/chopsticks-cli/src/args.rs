@@ -15,7 +15,9 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind}
 use crate::{
     argument::{self, Argument, Keyword},
     function::FunctionName,
-    help, target,
+    help,
+    input::is_stdin,
+    target,
 };
 
 /// Runs your own Python code, and programs, elsewhere; nothing is installed there but Python.
@@ -118,11 +120,11 @@ pub(crate) struct FactsArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::FILES)]
 pub(crate) struct FetchArgs {
-    /// The path on the targets.
+    /// The path on the targets; `~` in front is a home folder there.
     #[arg(value_name = "REMOTE")]
     pub(crate) remote: PathBuf,
 
-    /// The local path, with `{host}` for the name of the target. By default a fresh temporary file for each.
+    /// The local path, with `{host}` for the name of the target; `-` is stdout. By default a fresh temporary file for each.
     #[arg(value_name = "LOCAL")]
     pub(crate) local: Option<String>,
 
@@ -137,15 +139,15 @@ pub(crate) struct FetchArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::FILES)]
 pub(crate) struct PutArgs {
-    /// The local path.
+    /// The local path; `-` is stdin.
     #[arg(value_name = "LOCAL")]
     pub(crate) local: PathBuf,
 
-    /// The path on the targets. By default a fresh temporary file.
+    /// The path on the targets; `~` in front is a home folder there. By default a fresh temporary file.
     #[arg(value_name = "REMOTE")]
     pub(crate) remote: Option<PathBuf>,
 
-    /// The owner on the targets: `user`, `user:group` or `:group`, names or numbers. By default the agent's user.
+    /// The owner on the targets: `user`, `user:group` or `:group`, names or numbers. By default that of the file that is replaced, or the agent's user.
     #[arg(long, value_name = "OWNER")]
     pub(crate) owner: Option<String>,
 
@@ -159,7 +161,7 @@ pub(crate) struct PutArgs {
 /// How files are moved.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TransferArgs {
-    /// The permissions of the new file, in octal digits. By default 644, or 600 for a temporary file.
+    /// The permissions of the file, in octal digits. By default those of the file that is replaced, or of the source.
     #[arg(long, value_name = "MODE", value_parser = mode, conflicts_with = "recursive")]
     pub(crate) mode: Option<u32>,
 
@@ -329,9 +331,23 @@ impl CallArgs {
 }
 
 impl FetchArgs {
+    /// Whether the content is to go to stdout.
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.local.as_deref().is_some_and(|local| local == "-" || local == "/dev/stdout")
+    }
+
     /// Returns the targets, and the local path of each, if all is well.
     pub(crate) fn check(&self) -> Result<(Vec<Target>, Option<Vec<PathBuf>>), String> {
         let targets = self.fleet.targets()?;
+        if self.is_stdout() {
+            if self.transfer.recursive || self.fleet.json {
+                return Err("stdout gets the content of a file, and nothing else".to_owned());
+            }
+            if targets.len() > 1 {
+                return Err("stdout takes the file of one target".to_owned());
+            }
+            return Ok((targets, None));
+        }
         let hosts: Vec<_> = targets.iter().map(Target::host).collect();
         let paths = self.local.as_ref().map(|local| chopsticks::host_paths(local, hosts.iter().copied()));
         let paths = paths.transpose().map_err(|error| error.to_string())?;
@@ -343,6 +359,15 @@ impl PutArgs {
     /// Returns the targets if all is well.
     pub(crate) fn check(&self) -> Result<Vec<Target>, String> {
         let local = self.local.display();
+        if is_stdin(&self.local) {
+            if self.transfer.recursive {
+                return Err("a folder cannot be read from stdin".to_owned());
+            }
+            if self.fleet.on.iter().any(|on| on.split(',').any(|target| target == "@-")) {
+                return Err("stdin cannot have both the targets and the content".to_owned());
+            }
+            return self.fleet.targets();
+        }
         match fs::metadata(&self.local) {
             Err(error) => return Err(format!("cannot read {local}: {error}")),
             Ok(metadata) if metadata.is_dir() && !self.transfer.recursive => {

@@ -2,25 +2,26 @@
 
 use std::{collections::HashMap, process::ExitCode, sync::Arc};
 
-use chopsticks::Fetch;
+use chopsticks::{Error, ErrorKind, Fetch, Side};
 
 use crate::{
     answer::Answer,
     args::{self, FetchArgs},
     bars::Bars,
-    fleet::Fleet,
+    fleet::{Fleet, Stopped},
 };
 
 /// Reads the file or folder of all targets.
 pub(crate) fn run(args: FetchArgs) -> ExitCode {
     let (targets, paths) = args::checked("fetch", || args.check());
+    let is_stdout = args.is_stdout();
     let FetchArgs { remote, transfer, fleet, .. } = args;
     let hosts = targets.iter().map(|target| target.host().clone());
     let paths: Option<HashMap<_, _>> = paths.map(|paths| hosts.zip(paths).collect());
     let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
     let timeout = fleet.timeout;
     let what = Arc::new((remote, paths, transfer));
-    let fleet = Fleet::new(fleet, targets).with_bars(bars.clone());
+    let fleet = Fleet::new(fleet, targets).transferring(bars.clone());
     fleet.run(move |tunnel, _| {
         let (what, bars) = (what.clone(), bars.clone());
         async move {
@@ -46,6 +47,14 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
             if let Some(timeout) = timeout {
                 fetch = fetch.timeout(timeout);
             }
+            if is_stdout {
+                let fetched = tunnel.fetch_with(fetch.writer(tokio::io::stdout())).await;
+                bars.end(&host);
+                return match fetched {
+                    Ok(file) => Ok(Answer::Shown(file)),
+                    Err(error) => Err(unwritten(&error).unwrap_or_else(|| error.into())),
+                };
+            }
             let answer = if transfer.recursive {
                 tunnel.fetch_dir_with(fetch).await.map(Answer::Folder)
             } else {
@@ -55,4 +64,12 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
             Ok(answer?)
         }
     })
+}
+
+/// Why stdout did not take the content, if that is what failed.
+fn unwritten(error: &Error) -> Option<Stopped> {
+    match error.kind() {
+        ErrorKind::File { side: Side::Local, source, .. } => Some(Stopped::Output(source.clone())),
+        _ => None,
+    }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use chopsticks::{Error, Limits, Target, Tunnel, TunnelConfig};
+use chopsticks::{Error, Limits, Phase, Target, Tunnel, TunnelConfig};
 use tokio::{
     runtime,
     task::{self, JoinError, JoinSet},
@@ -37,6 +37,8 @@ pub(crate) struct Fleet {
     limits: Limits,
     output: Output,
     renderer: Renderer,
+    /// What is done once a target is connected.
+    phase: Phase,
     /// The file for the targets that fail.
     failed: Option<PathBuf>,
 }
@@ -76,6 +78,7 @@ impl Fleet {
                 (false, true) => Output::folded(),
             }
             .with_summary(if args.group.summary { Show::Always } else { Show::ManyAndFailed }),
+            phase: Phase::Call,
             failed: args.group.failed,
         }
     }
@@ -85,9 +88,9 @@ impl Fleet {
         Self { config: change(self.config), ..self }
     }
 
-    /// Draws how far the targets are, unless the output is for programs.
-    pub(crate) fn with_bars(self, bars: Bars) -> Self {
-        Self { output: self.output.with_bars(bars), ..self }
+    /// Makes it a fleet of transfers, and draws how far the targets are, unless the output is for programs.
+    pub(crate) fn transferring(self, bars: Bars) -> Self {
+        Self { output: self.output.with_bars(bars), phase: Phase::Transfer, ..self }
     }
 
     /// Does `job` on all targets, prints what comes of it, and returns the exit status.
@@ -112,7 +115,7 @@ impl Fleet {
         let tunnels = Target::tunnels(&self.targets, &self.config);
         let code = runtime.block_on(async {
             let printer = Printer { output: output.clone() };
-            let jobs = Jobs::begin(tunnels, self.limits, printer, job);
+            let jobs = Jobs::begin(tunnels, self.limits, self.phase, printer, job);
             jobs.finish(&output, self.failed.as_deref(), &self.targets).await
         });
         // A thread may still wait for a stdout that nobody reads.
@@ -131,6 +134,7 @@ enum Stop {
 /// The jobs that are under way, and the tunnels that are being closed.
 struct Jobs {
     printer: Printer,
+    phase: Phase,
     tunnels: Vec<Tunnel>,
     begun: Instant,
     under_way: Work,
@@ -151,6 +155,7 @@ impl Jobs {
     fn begin<F>(
         tunnels: Vec<Tunnel>,
         limits: Limits,
+        phase: Phase,
         printer: Printer,
         job: impl Fn(Tunnel, Printer) -> F + Send + 'static,
     ) -> Self
@@ -160,7 +165,7 @@ impl Jobs {
         let each = printer.clone();
         let under_way = Work::begin(&tunnels, limits, move |tunnel| job(tunnel, each.clone()));
         let progress = vec![Progress::Unfinished; tunnels.len()];
-        Self { printer, tunnels, begun: Instant::now(), under_way, progress, closing: JoinSet::new() }
+        Self { printer, phase, tunnels, begun: Instant::now(), under_way, progress, closing: JoinSet::new() }
     }
 
     /// Waits until all is done, a signal comes or stdout is closed; then closes all tunnels. Returns the exit status.
@@ -232,6 +237,9 @@ impl Jobs {
     /// Cancels the jobs that are under way, waits until all tunnels are closed, and sums up. Returns why it had to stop, if it had.
     async fn end(mut self, mut stopped: Option<Stop>) -> Option<Stop> {
         self.under_way.stop().await;
+        if stopped.is_some() {
+            self.printer.with_output(|output| output.stop_drawing()).await;
+        }
         let is_unfinished = |&index: &usize| self.progress[index] == Progress::Unfinished;
         let unfinished: Vec<_> = (0..self.tunnels.len()).filter(is_unfinished).collect();
         for &index in &unfinished {
@@ -248,7 +256,7 @@ impl Jobs {
             Some(Stop::Signal(_)) => {
                 for index in unfinished {
                     // If stdout is gone by now, the exit status tells of the signal all the same.
-                    if self.print(index, Err(Failure::interrupted())).await.is_err() {
+                    if self.print(index, Err(Failure::interrupted(self.phase))).await.is_err() {
                         is_told = false;
                         break;
                     }

@@ -11,6 +11,7 @@ mod fetch;
 mod fleet;
 mod function;
 mod help;
+mod input;
 mod outcome;
 mod output;
 mod pieces;

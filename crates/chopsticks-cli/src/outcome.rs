@@ -36,9 +36,9 @@ impl Failure {
         Self { kind, phase: Phase::Call.to_string(), message: message.into(), hint: None, traceback: None }
     }
 
-    /// The call was cancelled by a signal.
-    pub(crate) fn interrupted() -> Self {
-        Self::of_call(INTERRUPTED, "interrupted before it had finished")
+    /// What was under way was cancelled by a signal.
+    pub(crate) fn interrupted(phase: Phase) -> Self {
+        Self { phase: phase.to_string(), ..Self::of_call(INTERRUPTED, "interrupted before it had finished") }
     }
 
     /// Others had failed too often, or it was too late.

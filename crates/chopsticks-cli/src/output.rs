@@ -108,6 +108,11 @@ impl Output {
         Self { bars, ..self }
     }
 
+    /// Takes away what is drawn, for good.
+    pub(crate) fn stop_drawing(&self) {
+        self.bars.clear();
+    }
+
     /// Sets when the table of outcomes is shown.
     pub(crate) fn with_summary(self, show: Show) -> Self {
         Self { show, ..self }

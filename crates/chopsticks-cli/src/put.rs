@@ -2,13 +2,12 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use chopsticks::Put;
-
 use crate::{
     answer::Answer,
     args::{self, PutArgs},
     bars::Bars,
     fleet::Fleet,
+    input::Input,
 };
 
 /// Writes the file or folder to all targets.
@@ -17,14 +16,15 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
     let PutArgs { local, remote, owner, transfer, fleet } = args;
     let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
     let timeout = fleet.timeout;
-    let what = Arc::new((local, remote, owner, transfer));
-    let fleet = Fleet::new(fleet, targets).with_bars(bars.clone());
+    let input = args::checked("put", || Input::open(&local, targets.len()));
+    let what = Arc::new((input, remote, owner, transfer));
+    let fleet = Fleet::new(fleet, targets).transferring(bars.clone());
     fleet.run(move |tunnel, _| {
         let (what, bars) = (what.clone(), bars.clone());
         async move {
-            let (local, remote, owner, transfer) = &*what;
+            let (input, remote, owner, transfer) = &*what;
             let host = tunnel.host().clone();
-            let mut put = Put::new(local);
+            let mut put = input.put();
             if transfer.no_overwrite {
                 put = put.no_overwrite();
             }

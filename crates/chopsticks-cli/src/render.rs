@@ -59,6 +59,7 @@ impl Renderer {
             }
             Answer::Facts(facts, _) => return Ok(Answer::Facts(facts, Shown::Line(Pieces::default()))),
             Answer::File(file) => Answer::File(file),
+            Answer::Shown(file) => Answer::Shown(file),
             Answer::Folder(folder) => Answer::Folder(folder),
             Answer::Pong(pong) => Answer::Pong(pong),
             Answer::Ran(ran) => Answer::Ran(ran),

@@ -9,6 +9,8 @@ use tokio::signal::unix::{self, SignalKind};
 pub(crate) struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
+    /// Of a file that would be larger than `ulimit -f` allows: writing it fails, in place of ending the program without a word.
+    _too_large: unix::Signal,
 }
 
 /// A signal that came.
@@ -23,6 +25,7 @@ impl Signals {
         Ok(Self {
             interrupt: unix::signal(SignalKind::interrupt())?,
             terminate: unix::signal(SignalKind::terminate())?,
+            _too_large: unix::signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

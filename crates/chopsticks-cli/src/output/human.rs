@@ -107,6 +107,7 @@ impl Human {
     }
 
     fn answer(&mut self, host: &str, index: usize, answer: Answer<Shown>) -> Result<Text, Failure> {
+        let is_shown = matches!(answer, Answer::Shown(_));
         match answer {
             Answer::Value(value) => {
                 let Some(folded) = &mut self.folded else { return Ok(self.value(host, value)) };
@@ -121,10 +122,20 @@ impl Human {
                 self.facts.add(index, host, &facts);
                 Ok(Text::default())
             }
-            Answer::File(Transferred { local, remote, size, sha1, .. }) => {
+            Answer::File(Transferred { local, remote, size, sha1, in_place, .. })
+            | Answer::Shown(Transferred { local, remote, size, sha1, in_place, .. }) => {
                 let path = named(local.as_ref().unwrap_or(&remote));
                 let size = counted(size, "byte");
-                Ok(self.line(host, &format!("{path}: {size}, sha1 {sha1}")))
+                let place = if in_place { ", written in place" } else { "" };
+                let line = format!("{path}: {size}, sha1 {sha1}{place}");
+                if !is_shown {
+                    return Ok(self.line(host, &line));
+                }
+                // stdout has the content.
+                let mut out = String::new();
+                self.stderr.push(&mut out, paint::HOST, host);
+                out.push_str(&format!(": {line}\n"));
+                Ok(Text { stderr: out.into_bytes(), ..Text::default() })
             }
             Answer::Folder(folder) => Ok(self.line(host, &inventory(&folder))),
             Answer::Pong(pong) => Ok(self.line(host, &described(&pong))),

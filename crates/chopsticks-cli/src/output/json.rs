@@ -49,7 +49,7 @@ fn answer(answer: Answer<Shown>) -> (Pieces, Option<Failure>) {
     match answer {
         Answer::Value(Shown::Json(value) | Shown::Line(value) | Shown::Block(value))
         | Answer::Facts(_, Shown::Json(value) | Shown::Line(value) | Shown::Block(value)) => (value, None),
-        Answer::File(file) => (self::file(&file).as_str().into(), None),
+        Answer::File(file) | Answer::Shown(file) => (self::file(&file).as_str().into(), None),
         Answer::Folder(folder) => (self::folder(&folder).as_str().into(), None),
         Answer::Pong(pong) => (self::pong(&pong).as_str().into(), None),
         Answer::Ran(ran) => {
@@ -84,7 +84,7 @@ fn pong(pong: &Pong) -> String {
 
 fn file(file: &Transferred) -> String {
     let (paths, size, sha1) = (paths(&file.remote, file.local.as_deref()), file.size, text::json(&file.sha1));
-    format!("{{{paths},\"size\":{size},\"sha1\":{sha1}}}")
+    format!("{{{paths},\"size\":{size},\"sha1\":{sha1},\"in_place\":{}}}", file.in_place)
 }
 
 fn folder(folder: &TransferredFolder) -> String {
