@@ -9,11 +9,13 @@ use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path}
 /// What every connection sends, the core first: see `python/agent.py`.
 const SENT: [&str; 4] = ["agent", "overlap", "ending", "importer"];
 /// What an agent asks for when it first needs it.
-const FETCHED: [&str; 12] = [
+const FETCHED: [&str; 14] = [
     "awaiting",
     "callables",
     "cancelling",
     "data",
+    "disk",
+    "distributions",
     "failure",
     "files",
     "folders",

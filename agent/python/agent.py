@@ -295,23 +295,45 @@ def start(payload):
         pass
     os.environ['CHOPSTICKS_AGENT'] = os.environ.get('CHOPSTICKS_AGENT', '') + ':' + nonce
     sys.path.extend(options.get('path', ()))
-    if options.get('site'):
+    if options.get('site') or options.get('user'):
         import site
-        site.main()
+        if options.get('site'):
+            site.main()
+        if options.get('user'):
+            site.addsitedir(site.getusersitepackages())
+    if options.get('search'):
+        sys.path[:0] = filter(None, os.environ.get('PYTHONPATH', '').split(':'))
     hello = Struct('>H').pack(VERSION) + marshal.dumps({
         u'python': list(sys.version_info[:3]), u'executable': to_text(sys.executable or ''), u'pid': PID,
         u'hostname': to_text(os.uname()[1]), u'platform': to_text(sys.platform)}, 2)
     write(token + HEADER.pack(len(hello), 0, HELLO, MARSHAL) + hello)
 
 
-class Finder(object):
-    """Stands last on `sys.meta_path`, for what the host lacks and the codebase has."""
+def late(self, name):
+    """What the part `data` gives to the class of `self`."""
+    if name[0] != '_' and os.getpid() == PID:
+        part('data')
+    return object.__getattribute__(self, name)
 
-    def find_spec(self, name, *_):
+
+class Finder(object):
+    """Stands last on `sys.meta_path`, for what the host lacks and the codebase has.
+
+    In `sys.path_importer_cache` it is what finds and lists the modules of a package.
+    """
+    __getattr__ = late
+    __class__ = disguised = property(lambda self: getattr(self, 'guise', type(self)))
+
+    def __init__(self, path='/chopsticks:', key='//'):
+        self.path, self.key = path, key
+
+    def find_spec(self, name, *rest):
         parent, _, leaf = name.rpartition('.')
         if leaf in listing.get(parent, ()):
             part('importer')
-            return find(name)
+            found = find(name)
+            # To the finders of folders a namespace package is not enough to end the search.
+            return found if OLD or len(rest) > 1 or not found or found.loader.kind < 2 else None
 
     if OLD:
         find_module = find_spec

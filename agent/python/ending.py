@@ -105,6 +105,7 @@ def end():
                     if os.getppid() == PID:
                         sleep(.02)
             kill(left)
+            remove_files()
             os.close(hold)
             if me != PID:
                 os._exit(0)
@@ -115,7 +116,27 @@ def end():
         sys.stderr.flush()
     except BaseException:
         pass
+    if 'unpacked' in globals():
+        remove_files()
     os._exit(0)
+
+
+def bases():
+    """Where temporary files may be."""
+    return [base for base in (os.environ.get('TMPDIR'), '/tmp', '/var/tmp') if base]
+
+
+def remove_files():
+    """Removes what the part `disk` has written, whoever does: it is found by its name."""
+    for base in bases() if nonce else ():
+        top = os.path.join(base, 'chopsticks-' + nonce)
+        for folder, names, files in os.walk(top, False):
+            for remove, found in (os.remove, files + names), (os.rmdir, names + [folder]):
+                for name in found:
+                    try:
+                        remove(os.path.join(folder, name))
+                    except OSError:
+                        pass
 
 
 def bore():

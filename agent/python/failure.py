@@ -35,6 +35,20 @@ def missing(error, function):
     return described(error) + close_to(leaf, there)
 
 
+def shadowed(error, function):
+    """What there is to say where the codebase has a module of this name as well, and this host's own has come first."""
+    name = getattr(error, 'name', None) if isinstance(error, ImportError) else getattr(
+        getattr(error, 'obj', None), '__name__', None)
+    top = to_text(name or type(function) is not tuple and function or '').replace(':', '.').partition('.')[0]
+    module = sys.modules.get(str(top))
+    if not module or top not in listing.get('', ()) or type(getattr(module, '__loader__', 0)).__module__ == __name__:
+        return ''
+    file = getattr(module, '__file__', None) or 'built in'
+    if 'chopsticks-' + nonce in file:
+        return ''
+    return '; %s is the module of that name on this host (%s), which comes before the one of the codebase' % (top, file)
+
+
 def show_lines(error, trace, seen):
     """Gives `linecache` the lines of the codebase, in whose place this host may have other files of the same name."""
     import linecache
@@ -80,12 +94,17 @@ def failure(stage, request):
                 error, (AttributeError, ImportError, TypeError, ValueError)):
             function = trace.tb_frame.f_locals.get('function')
             try:
-                message = missing(error, function) or message
+                message = (missing(error, function) or message) + shadowed(error, function)
             except Exception:
                 pass
             kind = None
         else:
             stage = 'raised'
+    if stage == 'raised' and isinstance(error, (AttributeError, ImportError)):
+        try:
+            message += shadowed(error, '')
+        except Exception:
+            pass
     if request in cancelled:
         stage = 'cancelled'
     # Our own frames tell the user nothing.

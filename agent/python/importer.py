@@ -1,23 +1,24 @@
 """Modules that the controller's codebase has and this host has not."""
+if OLD:
+    import imp
+else:
+    import _imp as imp
 
 
-class CodebaseLoader(Finder):
-    """Runs one module of the codebase (PEP 302 and 451). The part `data` has what else loaders can do.
+loaded = {}         # name -> the loader that has run it
 
-    In `sys.path_importer_cache` it also is what finds and lists the modules of its package.
-    """
 
-    def __init__(self, name, kind, file, source, submodules):
+class CodebaseLoader(object):
+    """Runs one module of the codebase (PEP 302 and 451). The part `data` has what else loaders can do."""
+    __getattr__ = late
+    __class__ = Finder.disguised
+
+    def __init__(self, name, kind, file, source, submodules, place=None, key=None):
         self.name, self.kind, self.source = name, kind, source
         self.file = file.encode('utf-8') if OLD and file else file
         # No folder: one of that name, with other files, may be on this host.
-        self.place = 'chopsticks:' + name
-
-    def __getattr__(self, name):
-        # A process that was forked cannot ask for the part.
-        if name[0] != '_' and os.getpid() == PID:
-            part('data')
-        return object.__getattribute__(self, name)
+        self.place = place or '/chopsticks:/' + name.replace('.', '/')
+        self.key = key or name
 
     def get_source(self, name=None):
         return get_source(self)
@@ -27,6 +28,8 @@ class CodebaseLoader(Finder):
 
     def exec_module(self, module):
         modules.pop(self.name, None)
+        if self.key == self.name:
+            loaded[self.name] = self
         if self.kind < 2:
             try:
                 code = compile(self.source, self.file, 'exec', 0, 1)
@@ -73,36 +76,50 @@ def native(name):
         pass
 
 
-def find(name):
+def hook(path):
+    """For `sys.path_hooks`: finds the modules in folders of the codebase by the folder."""
+    roots = modules.get('', (0, ()))[1] or ()
+    text = to_text(path if OLD else os.fsdecode(path)) + '/'
+    if any(text.startswith(root) for root in list(roots) + ['/chopsticks:/']):
+        part('data')
+        return in_folder(path)
+    raise ImportError(path)
+
+
+def find(name, key=None, place=None):
     """Returns the spec (on 2.7 the loader) of a module; `None` when the codebase has it not."""
     # There `sys.meta_path` comes before what the host has.
-    if OLD and '.' not in name and native(name):
+    if OLD and not key and '.' not in name and native(name):
         return
-    entry = modules.get(name)
+    entry = not key and modules.get(name)
     if not entry:
         frame = sys._getframe(2)
         while frame and (frame.f_globals is globals() or 'importlib' in frame.f_code.co_filename):
             frame = frame.f_code is not run.__code__ and frame.f_back
         wanted = frame and to_text('%s, line %d' % (frame.f_code.co_filename, frame.f_lineno)) or None
-        operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps((to_text(name), wanted), 2))
+        operation, form, payload = ask(IMPORT, MARSHAL, marshal.dumps((to_text(key or name), wanted), 2))
         if operation == FAIL:
-            # Without a format it comes from the transport: nobody answered, or the module is over the limit. What is
-            # raised here 2.7 takes for a module that is not there.
-            why = marshal.loads(payload)['message'] if form & 15 else u'cannot be sent'
-            entry = 0, u'codebase', (u'raise ImportError(%r%s)' % (
-                why if name in why else name + ': ' + why, '' if OLD else ', name=%r' % name)).encode('utf-8'), ()
+            part('data')
+            entry = refused(name, form, payload)
         else:
             entry = marshal.loads(payload)
-            if not entry:
+            entry = entry and entry[1:]
+        if not entry:
+            if not key:
                 # Not to be asked for again.
                 parent, _, leaf = name.rpartition('.')
                 listing[parent] = [n for n in listing[parent] if n != leaf]
-                return
+            return
+        if not key:
             # Until it is run: who only looks for it leaves it to those who import it.
-            entry = modules[name] = entry[1:]
+            modules[name] = entry
             listing[name] = entry[3]
-    loader = CodebaseLoader(name, *entry)
-    sys.path_importer_cache[loader.place] = loader
+    if entry[0] == 3:
+        part('disk')
+        return unpacked(name, modules.pop(name)[2])
+    loader = CodebaseLoader(name, *entry, place=place, key=key)
+    if loader.kind and not key:
+        sys.path_importer_cache[loader.place] = Finder(loader.place, name)
     if OLD:
         return loader
     from _frozen_importlib import ModuleSpec
@@ -111,3 +128,10 @@ def find(name):
     if loader.kind:
         spec.submodule_search_locations = [loader.place]
     return spec
+
+
+# What is below these is the host's, also where a root has the same path.
+own = sys.path[:]
+sys.path_importer_cache['/chopsticks:'] = Finder()
+sys.path_hooks.insert(0, hook)
+sys.path.append('/chopsticks:')

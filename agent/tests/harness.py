@@ -138,7 +138,8 @@ def program():
 class Agent(object):
     """An agent in a subprocess, and the frames to and from it."""
 
-    def __init__(self, codebase=None, limit=1 << 30, step=None, env=None, options=None, slow=0, entries=(), around=()):
+    def __init__(self, codebase=None, limit=1 << 30, step=None, env=None, options=None, slow=0, around=(),
+                 roots=(u'/code',)):
         first, packed = program()
         self.process = subprocess.Popen(
             list(around) + [sys.executable, '-s', '-S', '-c', first], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -146,6 +147,9 @@ class Agent(object):
         self.codebase, self.asked, self.errors, self.slow = codebase or {}, [], [], slow
         self.wanted = {}
         self.data = {}      # (package, path) -> content
+        self.packages = ()  # those with nothing below
+        self.kinds = {}     # name -> kind, where it is another than the names tell
+        self.files = {}     # name -> the files of an extension module
         self.writing = threading.Lock()
         self.request = 0
         # An agent ends whatever has its nonce in the environment, so no two may have the same.
@@ -162,7 +166,7 @@ class Agent(object):
             self.write(data[i:i + (step or len(data))])
         names = sorted(set(n.partition('.')[0] for n in self.codebase))
         if names:
-            self.send(0, MODULES, MARSHAL, marshal.dumps([(u'', 2, None, None, [text(n) for n in names])], 2))
+            self.send(0, MODULES, MARSHAL, marshal.dumps([(u'', 2, list(roots), None, [text(n) for n in names])], 2))
         self.threads = [threading.Thread(target=target) for target in (self.read, self.drain)]
         for thread in self.threads:
             thread.daemon = True
@@ -241,24 +245,38 @@ class Agent(object):
             self.came.notify_all()
 
     def entry(self, name):
+        if name[:1] == '/':
+            found = self.entry(name.split('/', 2)[2].replace('/', '.'))
+            return found and (name,) + found[1:]
+        if name in self.files:
+            return text({'message': name + ' cannot be sent', 'files': self.files[name]})
         if name not in self.codebase:
             return None
         source = self.codebase[name]
         below = sorted(set(n[len(name) + 1:].partition('.')[0] for n in self.codebase if n.startswith(name + '.')))
-        kind = 2 if source is None else 1 if below else 0
-        file = u'/code/' + name.replace('.', '/') + (u'/__init__.py' if below else u'.py')
+        kind = self.kinds.get(name, 2 if source is None else 1 if below or name in self.packages else 0)
+        file = u'/code/' + name.replace('.', '/') + (u'/__init__.py' if kind == 1 else u'.py')
         return text((name, kind, file)) + (source, text(below))
 
     def resource(self, package, path):
-        if (package, path) in self.data:
-            return self.data[package, path]
-        inner = path + '/' if path else ''
-        names = {}
-        for other, file in self.data:
-            if other == package and file.startswith(inner):
-                name, more, _ = file[len(inner):].partition('/')
-                names[name] = bool(more)
-        return sorted(names.items()) or None
+        if package[:1] == '/':
+            # By where it is, in the one root.
+            inner = (package.split('/', 2)[2] + '/' + path).strip('/')
+            files = dict(((p.replace('.', '/') + '/' + n).lstrip('/'), c) for (p, n), c in self.data.items())
+            for name in self.codebase:
+                entry = self.entry(name)
+                if type(entry) is tuple and entry[3] is not None:
+                    files[entry[2][len('/code/'):]] = entry[3]
+            if inner in files:
+                return files[inner]
+            names = {}
+            for file in files:
+                if (file + '/').startswith(inner + '/' if inner else ''):
+                    name, more, _ = file[len(inner) + 1 if inner else 0:].partition('/')
+                    names[name] = bool(more)
+            return sorted(names.items()) or None
+        if package in self.codebase:
+            return self.resource('//' + package.replace('.', '/'), path)
 
     def call_later(self, function, *args, **kwargs):
         self.request += 2

@@ -115,7 +115,8 @@ class Connection(object):
         self.spawn(argv, environment)
         start = struct.pack('>H16sQ', agent['VERSION'], self.nonce, self.limit) + marshal.dumps(options, 2)
         names = [text(name) for name in agent['listing'].get('', ())]
-        listing = marshal.dumps([(u'', 2, None, None, names)], 2)
+        roots = agent['modules'].get('', (2, None))[1]
+        listing = marshal.dumps([(u'', 2, roots, None, names)], 2)
         self.queue.append(packed()[1] + frame(0, agent['START'], 0, start) + frame(0, MODULES, MARSHAL, listing))
         start_new_thread(self.run, ())
 

@@ -18,8 +18,8 @@ kept = [0]
 
 def entry(name):
     """What a connection is sent of a module that is at hand, or `None`."""
-    loader = sys.path_importer_cache.get('chopsticks:' + name)
-    if isinstance(loader, agent['CodebaseLoader']):
+    loader = agent.get('loaded', {}).get(name)
+    if loader:
         found = loader.kind, loader.file, loader.source, agent['listing'].get(name, ())
     else:
         found = agent['modules'].get(name)
@@ -48,8 +48,8 @@ def cached(name):
                 found = part
         found = found and (text(name), 0, u'', found, [])
     else:
-        found = entry(name)
-    if found or name[:1] != '.' and not is_listed(name):
+        found = entry(name) if name else None
+    if found or name[:1] not in ('.', '/') and not is_listed(name):
         return REPLY, MARSHAL, marshal.dumps(found, 2)
 
 
@@ -76,6 +76,9 @@ def module(name, wanted):
             found = marshal.loads(payload)
             if found and name[:1] == '.':
                 texts[name] = found[3]
+            elif name[:1] == '/':
+                # A place: who asks for it by name means another module.
+                pass
             elif found:
                 agent['modules'][name] = found[1:]
                 agent['listing'][name] = found[4]

@@ -84,6 +84,17 @@ pub(crate) struct CallArgs {
           default_missing_value = "objects,names")]
     pub(crate) encode: Vec<EncodeName>,
 
+    /// Write packages of the codebase whose names match to a temporary folder on the targets, such as `docutils`, so that they find their
+    /// files as if they were installed. Can be repeated.
+    ///
+    /// The folder is removed when the call has ended. All files of the package come, keys included, but for those that --exclude names.
+    #[arg(long = "unpack", value_name = "PATTERN")]
+    pub(crate) unpacks: Vec<String>,
+
+    /// Where symbolic links in the codebase may lead to be followed.
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = LinksName::WithinRoot)]
+    pub(crate) links: LinksName,
+
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
 }
@@ -254,6 +265,14 @@ pub(crate) struct FleetArgs {
     #[arg(long)]
     pub(crate) site_packages: bool,
 
+    /// Let targets import what their user has installed for itself too (`pip install --user`).
+    #[arg(long)]
+    pub(crate) user_site: bool,
+
+    /// Let targets import from the folders of the variable PYTHONPATH too: their own, or that of --env.
+    #[arg(long)]
+    pub(crate) search_path: bool,
+
     /// The working directory on the targets. By default that in which they start.
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<String>,
@@ -286,6 +305,15 @@ pub(crate) enum EngineName {
 pub(crate) enum EncodeName {
     Names,
     Objects,
+}
+
+/// Where links may lead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LinksName {
+    /// Anywhere: all that they lead to is served.
+    Anywhere,
+    /// To what is below the same root.
+    WithinRoot,
 }
 
 /// An environment variable.

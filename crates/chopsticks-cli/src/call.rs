@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-use chopsticks::{Call, Codebase, Encode};
+use chopsticks::{Call, Codebase, Encode, Links};
 
 use crate::{
     answer::Answer,
-    args::{self, CallArgs, EncodeName},
+    args::{self, CallArgs, EncodeName, LinksName},
     fleet::Fleet,
 };
 
 /// Calls the function on all targets.
 pub(crate) fn run(args: CallArgs) -> ExitCode {
     let targets = args::checked("call", || args.check());
-    let CallArgs { function, args, kwargs, roots, includes, excludes, encode, fleet } = args;
+    let CallArgs { function, args, kwargs, roots, includes, excludes, unpacks, links, encode, fleet } = args;
     let mut call = args.into_iter().fold(Call::new(function.function()), Call::arg);
     for keyword in kwargs {
         call = call.kwarg(keyword.name, keyword.value);
@@ -23,6 +23,11 @@ pub(crate) fn run(args: CallArgs) -> ExitCode {
     let codebase = roots.into_iter().fold(codebase, Codebase::and_path);
     let codebase = includes.into_iter().fold(codebase, Codebase::include);
     let codebase = excludes.into_iter().fold(codebase, Codebase::exclude);
+    let codebase = unpacks.into_iter().fold(codebase, Codebase::unpack);
+    let codebase = match links {
+        LinksName::Anywhere => codebase.links(Links::Anywhere),
+        LinksName::WithinRoot => codebase,
+    };
     let fleet = Fleet::new(fleet, targets).with_config(|config| {
         let config = encode.into_iter().fold(config, |config, what| {
             config.encode(match what {

@@ -57,6 +57,12 @@ impl Fleet {
         if args.site_packages {
             config = config.with_site_packages();
         }
+        if args.user_site {
+            config = config.with_user_site();
+        }
+        if args.search_path {
+            config = config.with_search_path();
+        }
         if let Some(folder) = args.cwd {
             config = config.current_dir(folder);
         }

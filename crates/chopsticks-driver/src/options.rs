@@ -37,6 +37,8 @@ pub struct AgentOptions {
     env: Quiet<BTreeMap<String, String>>,
     path: Vec<String>,
     site_packages: bool,
+    user_site: bool,
+    search_path: bool,
 }
 
 impl AgentOptions {
@@ -80,6 +82,21 @@ impl AgentOptions {
         self
     }
 
+    /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+    #[must_use]
+    pub fn with_user_site(mut self) -> Self {
+        self.user_site = true;
+        self
+    }
+
+    /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable, in front of the standard library as Python has
+    /// it. By default the far side's is passed over, and so is one that [`env`](Self::env) sets.
+    #[must_use]
+    pub fn with_search_path(mut self) -> Self {
+        self.search_path = true;
+        self
+    }
+
     /// Returns these options, with those of `special` on top.
     #[must_use]
     pub fn overlaid(mut self, special: Self) -> Self {
@@ -88,6 +105,8 @@ impl AgentOptions {
         self.env.extend(special.env.0);
         self.path.extend(special.path);
         self.site_packages |= special.site_packages;
+        self.user_site |= special.user_site;
+        self.search_path |= special.search_path;
         self
     }
 
@@ -114,6 +133,16 @@ impl AgentOptions {
     /// Returns whether the `site-packages` of the far side can be imported.
     pub fn has_site_packages(&self) -> bool {
         self.site_packages
+    }
+
+    /// Returns whether the packages that the far side's user has installed can be imported.
+    pub fn has_user_site(&self) -> bool {
+        self.user_site
+    }
+
+    /// Returns whether the folders of `PYTHONPATH` can be imported from.
+    pub fn has_search_path(&self) -> bool {
+        self.search_path
     }
 }
 

@@ -422,6 +422,12 @@ macro_rules! common {
         if $settings.take_yes("site-packages")? {
             driver = driver.with_site_packages();
         }
+        if $settings.take_yes("user-site")? {
+            driver = driver.with_user_site();
+        }
+        if $settings.take_yes("search-path")? {
+            driver = driver.with_search_path();
+        }
         driver
     }};
 }

@@ -73,9 +73,8 @@ impl Cache {
         let is_settled = stamp.is_settled();
         let source = read()?;
         // What is the same need not be parsed again.
-        let text = known
-            .filter(|known| known.source == source)
-            .unwrap_or_else(|| Arc::new(Text { source, imports: OnceLock::new() }));
+        let text =
+            known.filter(|known| known.source == source).unwrap_or_else(|| Arc::new(Text::new(source)));
         self.insert(key, Entry { stamp, is_settled, content: Content::File(text.clone()) });
         Ok(text)
     }
@@ -147,6 +146,10 @@ impl Entry {
 }
 
 impl Text {
+    pub(crate) fn new(source: Vec<u8>) -> Self {
+        Self { source, imports: OnceLock::new() }
+    }
+
     pub(crate) fn imports(&self) -> &Imports {
         self.imports.get_or_init(|| Imports::read(&self.source))
     }

@@ -81,7 +81,7 @@ impl<'a> Closure<'a> {
         let module = self.nodes[node].module.clone();
         let Some(imports) = module.imports() else { return Vec::new() };
         let package = match module.kind() {
-            ModuleKind::Module => module.name().parent(),
+            ModuleKind::Module | ModuleKind::Unpacked => module.name().parent(),
             ModuleKind::Namespace | ModuleKind::Package => Some(module.name().clone()),
         };
         let mut needs = Vec::new();
@@ -168,7 +168,8 @@ impl<'a> Closure<'a> {
         if let Some(node) = self.known.get(&name) {
             return *node;
         }
-        if self.modules_left == 0 {
+        // What is unpacked comes whole when it is asked for.
+        if self.modules_left == 0 || self.codebase.unpacks(&name) {
             return None;
         }
         // What is refused or cannot be read is told when the host asks for it.

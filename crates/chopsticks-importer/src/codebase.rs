@@ -1,6 +1,12 @@
 //! An ordered list of sources of Python modules.
 
-use std::{env, ffi::OsStr, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chopsticks_module::Resource;
 
@@ -16,6 +22,7 @@ use crate::{
     root::Root,
     rules::{Links, Rules},
     source::Source,
+    unpack,
 };
 
 /// An ordered list of sources whose modules agents can import, the counterpart of Python's `sys.path`: folders, archives (zips, wheels, eggs), modules
@@ -41,6 +48,8 @@ pub struct Codebase {
     roots: Arc<Vec<Arc<Root>>>,
     rules: Arc<Rules>,
     cache: Arc<Cache>,
+    /// The links of which the log has told.
+    told: Arc<Mutex<BTreeSet<PathBuf>>>,
     max_ahead_len: usize,
     max_ahead_modules: usize,
 }
@@ -153,6 +162,24 @@ impl Codebase {
     #[must_use]
     pub fn include(self, pattern: impl Into<String>) -> Self {
         self.with_rules(|rules| rules.include(pattern.into()))
+    }
+
+    /// Writes outermost packages and modules whose names match a glob to the host's disk when they are imported there, such as `docutils`.
+    ///
+    /// For packages that open files beside `__file__`, or have extension modules that fit the host: they find themselves as if they were
+    /// installed. The folder is in the host's folder for temporary files, is the agent user's alone, and is removed when the agent ends,
+    /// however it ends. All files of the package come, also keys that [`include`](Self::include) would have to name; not what
+    /// [`exclude`](Self::exclude) matches, nor what begins with a dot.
+    ///
+    /// ```
+    /// use chopsticks_importer::Codebase;
+    ///
+    /// let codebase = Codebase::folder("vendor").unpack("docutils").unpack("certifi");
+    /// # let _ = codebase;
+    /// ```
+    #[must_use]
+    pub fn unpack(self, pattern: impl Into<String>) -> Self {
+        self.with_rules(|rules| rules.unpack(pattern.into()))
     }
 
     /// Sets where symbolic links in folders may lead; [`Links::WithinRoot`] unless set.
@@ -284,7 +311,23 @@ impl Codebase {
         name: &ModuleName,
         look: &mut Look<'_>,
     ) -> Result<Option<Module>, CodebaseError> {
+        if self.unpacks(name) {
+            let packed = if name.parent().is_none() { unpack::pack(self, name)? } else { None };
+            return Ok(packed.map(|packed| Module::packed(name.clone(), packed)));
+        }
         Found::find(name, look)?.map(|found| found.read(name, look)).transpose()
+    }
+
+    /// Returns whether a module is part of what is written to the host's disk as a whole.
+    pub(crate) fn unpacks(&self, name: &ModuleName) -> bool {
+        name.parts().next().is_some_and(|outermost| self.rules.unpacks(outermost))
+    }
+
+    /// Returns whether the log has not told of a path yet.
+    pub(crate) fn is_news(&self, path: &Path) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Agents choose what they ask for.
+        told.len() < MAX_TOLD && told.insert(path.to_owned())
     }
 
     pub(crate) fn rules(&self) -> &Rules {
@@ -303,12 +346,15 @@ impl Default for Codebase {
             roots: Arc::default(),
             rules: Arc::default(),
             cache: Arc::default(),
+            told: Arc::default(),
             max_ahead_len: MAX_AHEAD_LEN,
             max_ahead_modules: MAX_AHEAD_MODULES,
         }
     }
 }
 
+/// More than anybody reads.
+const MAX_TOLD: usize = 100;
 /// The whole of most codebases.
 const MAX_AHEAD_MODULES: usize = 1000;
 /// Takes a second to parse, once, and most of one on a link of 100 Mbit/s, for each connection.

@@ -55,7 +55,11 @@ pub(crate) fn resource(
 }
 
 /// What of a folder would be served, if it were asked for.
-fn listed(folder: &Place, rules: &Rules, look: &mut Look<'_>) -> Result<Vec<ResourceEntry>, CodebaseError> {
+pub(crate) fn listed(
+    folder: &Place,
+    rules: &Rules,
+    look: &mut Look<'_>,
+) -> Result<Vec<ResourceEntry>, CodebaseError> {
     let (mut entries, _) = look.list(folder)?;
     entries.retain(|entry| {
         let place = folder.join(&entry.name);

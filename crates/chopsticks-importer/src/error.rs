@@ -19,16 +19,21 @@ pub enum CodebaseError {
         #[source]
         source: Arc<io::Error>,
     },
-    /// The way to a module leads out of its root by a symbolic link.
-    #[error("{} leads out of the root {}", path.display(), root.display())]
+    /// The way to a file or folder leads out of its root by a symbolic link.
+    #[error(
+        "{} is a link that leads out of the root {}: to serve what it leads to, set Codebase::links, or give the program \
+         --links anywhere",
+        path.display(),
+        root.display()
+    )]
     Outside {
-        /// The file or folder that was found.
+        /// The link, or what is behind one. It is not told whether there is something at its end.
         path: PathBuf,
         /// The root below which it was found.
         root: PathBuf,
     },
     /// A pattern excludes the data that was asked for.
-    #[error("{} is kept back by the pattern {pattern:?}: to serve it all the same, give it to Codebase::include", path.display())]
+    #[error("{} is kept back by the pattern {pattern:?}: to serve it all the same, give it to Codebase::include, or the program --include", path.display())]
     Excluded {
         /// The file or folder, which need not be there.
         path: PathBuf,
@@ -42,6 +47,8 @@ pub enum CodebaseError {
         module: String,
         /// The file that is there.
         path: PathBuf,
+        /// The names of all such files that may be this module, one for each system that they were made for.
+        files: Vec<String>,
         /// What it is.
         what: &'static str,
         /// What to do about it.
@@ -76,16 +83,17 @@ impl CodebaseError {
         Self::Read { path: path.into(), source: Arc::new(source) }
     }
 
-    pub(crate) fn compiled(module: &ModuleName, path: PathBuf, kind: Compiled) -> Self {
+    pub(crate) fn compiled(module: &ModuleName, path: PathBuf, kind: Compiled, files: &[String]) -> Self {
         let (what, advice) = match kind {
             Compiled::ByteCode => ("byte code", "give the codebase its source"),
             Compiled::Extension => (
                 "an extension module",
-                "install its package on the host and let the tunnel use it (with_site_packages), or give the codebase \
-                 a version in pure Python",
+                "install its package on the host and let the tunnel use it (with_site_packages, --site-packages), give \
+                 the codebase a version in pure Python, or let its package be unpacked on the host (Codebase::unpack, \
+                 --unpack)",
             ),
         };
-        Self::Compiled { module: module.to_string(), path, what, advice }
+        Self::Compiled { module: module.to_string(), path, files: files.to_vec(), what, advice }
     }
 }
 
@@ -100,12 +108,16 @@ mod tests {
         let read = CodebaseError::read("/x/y.py", io::Error::other("gone"));
         assert_eq!(read.to_string(), "cannot read /x/y.py");
         assert_eq!(read.source().map(ToString::to_string).as_deref(), Some("gone"));
-        let outside = CodebaseError::Outside { path: "/etc/a.py".into(), root: "/code".into() };
-        assert_eq!(outside.to_string(), "/etc/a.py leads out of the root /code");
+        let outside = CodebaseError::Outside { path: "/code/a.py".into(), root: "/code".into() };
+        assert_eq!(
+            outside.to_string(),
+            "/code/a.py is a link that leads out of the root /code: to serve what it leads to, set Codebase::links, or give the \
+             program --links anywhere"
+        );
         let folder = CodebaseError::NotAFolder { root: "/code".into() };
         assert_eq!(folder.to_string(), "the codebase root /code is not a folder");
         let excluded = CodebaseError::Excluded { path: "/x/a.pem".into(), pattern: "*.pem".into() };
-        let text = "/x/a.pem is kept back by the pattern \"*.pem\": to serve it all the same, give it to Codebase::include";
+        let text = "/x/a.pem is kept back by the pattern \"*.pem\": to serve it all the same, give it to Codebase::include, or the program --include";
         assert_eq!(excluded.to_string(), text);
         let large = CodebaseError::TooLarge { path: "/x/a".into(), limit: 7 };
         assert_eq!(large.to_string(), "/x/a is larger than max_file_len, 7 bytes");
@@ -116,7 +128,7 @@ mod tests {
     #[test]
     fn compiled_modules_say_what_to_do() {
         let text = |kind, path: &str| {
-            CodebaseError::compiled(&"a.b".parse().unwrap(), path.into(), kind).to_string()
+            CodebaseError::compiled(&"a.b".parse().unwrap(), path.into(), kind, &[]).to_string()
         };
         let extension = text(Compiled::Extension, "/x/a/b.so");
         assert!(

@@ -24,7 +24,8 @@
 //! (`migrations.0001_initial`). A [`ModuleName`] has no separators and no `..`.
 //!
 //! Data: the files in a package's folder and the folders below, for `pkgutil.get_data` and `importlib.resources`. A folder without `__init__.py` is a
-//! namespace package if its name is an identifier, so its files are data too; files directly in a root are not. What begins with a dot is never data, nor are keys such as
+//! namespace package if its name is an identifier, so its files are data too; files directly in a root are not. The metadata of distributions
+//! (`*.dist-info`, `*.egg-info` directly in a root) is data, for `importlib.metadata`. What begins with a dot is never data, nor are keys such as
 //! `*.pem`, unless [`Codebase::include`] says so; [`Codebase::exclude`] keeps back more, modules too.
 //!
 //! # What is never served
@@ -62,7 +63,9 @@ mod root;
 mod rules;
 mod serve;
 mod source;
+mod spot;
 mod stdlib;
+mod unpack;
 
 pub use chopsticks_module::{Resource, ResourceEntry, ResourceKind};
 pub use codebase::Codebase;

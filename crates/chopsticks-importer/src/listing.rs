@@ -12,7 +12,7 @@ pub(crate) struct Listing {
     /// Sorted.
     pub(crate) names: Arc<[String]>,
     /// Names of which there is no source, and the files that are there instead. Of a package's own, the name is `__init__`.
-    compiled: HashMap<String, (Compiled, String)>,
+    compiled: HashMap<String, (Compiled, Vec<String>)>,
 }
 
 /// A module that cannot be sent.
@@ -45,9 +45,13 @@ impl Listing {
                 Named::Source(stem) => names.push(stem.to_owned()),
                 Named::Compiled(kind, stem) => {
                     let stem = stem.to_owned();
+                    let (known, files) = compiled.entry(stem).or_insert_with(|| (kind, Vec::new()));
                     // An extension goes before byte code, as in Python.
-                    if kind == Compiled::Extension || !compiled.contains_key(&stem) {
-                        compiled.insert(stem, (kind, entry.name));
+                    if kind == Compiled::Extension && *known == Compiled::ByteCode {
+                        (*known, *files) = (kind, Vec::new());
+                    }
+                    if *known == kind {
+                        files.push(entry.name);
                     }
                 }
                 Named::Other => {}
@@ -57,20 +61,29 @@ impl Listing {
         names.retain(|name| name != "__init__");
         names.sort_unstable();
         names.dedup();
+        compiled.values_mut().for_each(|(_, files)| files.sort_unstable());
         Self { names: names.into(), compiled }
     }
 
-    /// Returns the file that a module of this name is in, if it cannot be sent. Whether there is a source too was looked at before.
-    pub(crate) fn compiled(&self, name: &str) -> Option<(Compiled, &str)> {
-        self.compiled.get(name).map(|(kind, file)| (*kind, file.as_str()))
+    /// Returns the files that a module of this name is in, if it cannot be sent: of an extension one for each system that it was
+    /// made for. Whether there is a source too was looked at before.
+    pub(crate) fn compiled(&self, name: &str) -> Option<(Compiled, &[String])> {
+        self.compiled.get(name).map(|(kind, files)| (*kind, files.as_slice()))
     }
 
     /// About how many bytes it takes.
     pub(crate) fn len(&self) -> usize {
         let names = self.names.iter().map(|name| name.len() + size_of::<String>());
-        let compiled = self.compiled.iter().map(|(name, (_, file))| name.len() + file.len() + COMPILED_LEN);
+        let compiled = self.compiled.iter().map(|(name, (_, files))| {
+            name.len() + files.iter().map(|file| file.len() + COMPILED_LEN).sum::<usize>()
+        });
         names.chain(compiled).sum()
     }
+}
+
+/// Whether a file of this name may be a module.
+pub(crate) fn is_module(file: &str) -> bool {
+    !matches!(Named::of(file), Named::Other)
 }
 
 impl<'a> Named<'a> {
@@ -106,6 +119,7 @@ mod tests {
             "__init__.py",
             "a.py",
             "b.cpython-311-x86_64-linux-gnu.so",
+            "c.cpython-39-darwin.so",
             "c.abi3.so",
             "d.pyd",
             "d.pyc",
@@ -130,10 +144,11 @@ mod tests {
         let listing = Listing::of(entries.chain(folders.map(ResourceEntry::folder)));
         let names = ["0001_first", "a", "b", "c", "d", "e", "f", "not-an-identifier", "sub"];
         assert_eq!(*listing.names, names.map(str::to_owned));
-        assert_eq!(listing.compiled("c"), Some((Compiled::Extension, "c.abi3.so")));
-        assert_eq!(listing.compiled("d"), Some((Compiled::Extension, "d.pyd")));
-        assert_eq!(listing.compiled("e"), Some((Compiled::ByteCode, "e.pyc")));
-        assert_eq!(listing.compiled("__init__"), Some((Compiled::ByteCode, "__init__.pyc")));
+        let compiled = |name| listing.compiled(name).map(|(kind, files)| (kind, files.join(" ")));
+        assert_eq!(compiled("c"), Some((Compiled::Extension, "c.abi3.so c.cpython-39-darwin.so".to_owned())));
+        assert_eq!(compiled("d"), Some((Compiled::Extension, "d.pyd".to_owned())));
+        assert_eq!(compiled("e"), Some((Compiled::ByteCode, "e.pyc".to_owned())));
+        assert_eq!(compiled("__init__"), Some((Compiled::ByteCode, "__init__.pyc".to_owned())));
         assert_eq!(listing.compiled("a"), None);
     }
 }

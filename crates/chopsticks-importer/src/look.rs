@@ -195,7 +195,7 @@ impl<'a> Look<'a> {
         if real.starts_with(self.real(root)?) {
             Ok(())
         } else {
-            Err(CodebaseError::Outside { path: real, root: root.clone() })
+            Err(CodebaseError::Outside { path, root: root.clone() })
         }
     }
 
@@ -224,7 +224,7 @@ impl<'a> Look<'a> {
             return Ok(*entry);
         }
         let entry = match &self.roots[place.root].tree {
-            Tree::Folder(_) => Entry::read(&self.shown(place)).ok().flatten(),
+            Tree::Folder(_) => self.entry_of_folder(place)?,
             Tree::Archive { prefix, .. } => {
                 let path = path::join(prefix, &place.path);
                 self.archive(place.root)?.and_then(|(stamp, archive)| Entry::packed(&archive, &path, stamp))
@@ -237,6 +237,34 @@ impl<'a> Look<'a> {
         };
         self.entries.insert(place.clone(), entry);
         Ok(entry)
+    }
+
+    /// Looks at a path in a folder. Where the way to it leads out of the root, the answer is the same whatever is there.
+    fn entry_of_folder(&mut self, place: &Place) -> Result<Option<Entry>, CodebaseError> {
+        let (around, _) = path::split(&place.path);
+        if !around.is_empty() {
+            let around = Place { root: place.root, path: around.to_owned() };
+            match self.entry(&around)? {
+                Some(entry) if entry.is_link => self.check_within(&around)?,
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+        let path = self.shown(place);
+        match Entry::read(&path) {
+            Ok(Some(entry)) => Ok(Some(entry)),
+            // Nor does a link tell whether there is something at its end.
+            _ if self.rules.links == Links::WithinRoot && path.is_symlink() => {
+                let root = self.roots[place.root].label.clone();
+                let real = self.real(&root)?;
+                if root::end_of_link(&path).starts_with(real) {
+                    Ok(None)
+                } else {
+                    Err(CodebaseError::Outside { path, root })
+                }
+            }
+            _ => Ok(None),
+        }
     }
 
     fn archive(&mut self, root: usize) -> Result<Option<(Stamp, Arc<Archive>)>, CodebaseError> {

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use memchr::memmem;
+
 use crate::{
     cache::Text,
     error::CodebaseError,
@@ -34,9 +36,17 @@ pub enum ModuleKind {
     Namespace,
     /// A folder with `__init__.py`.
     Package,
+    /// Whatever it is, it is written to the host's disk: the source is a zip of its files.
+    Unpacked,
 }
 
 impl Module {
+    /// Creates one that is written to the host's disk.
+    pub(crate) fn packed(name: ModuleName, zip: Vec<u8>) -> Self {
+        let text = Some(Arc::new(Text::new(zip)));
+        Self { name, kind: ModuleKind::Unpacked, file: None, text, submodules: Arc::default() }
+    }
+
     /// Returns the full name.
     pub fn name(&self) -> &ModuleName {
         &self.name
@@ -71,9 +81,17 @@ impl Module {
 /// What a name stands for in a list of places.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Module { file: Place },
-    Namespace { folders: Vec<Place> },
-    Package { folder: Place, file: Place },
+    Module {
+        file: Place,
+    },
+    Namespace {
+        folders: Vec<Place>,
+    },
+    /// The first folder has the file. There are more where the source asks for it, as packages did before PEP 420.
+    Package {
+        folders: Vec<Place>,
+        file: Place,
+    },
 }
 
 impl Found {
@@ -85,8 +103,7 @@ impl Found {
             if let Some(package) = found {
                 match package {
                     Self::Module { .. } => return Ok(None),
-                    Self::Package { folder, .. } => places = vec![folder],
-                    Self::Namespace { folders } => places = folders,
+                    Self::Package { folders, .. } | Self::Namespace { folders } => places = folders,
                 }
             }
             found = Self::search(&places, &name, look)?;
@@ -98,7 +115,7 @@ impl Found {
     }
 
     /// Looks for the last part of `name` in the places of the package around it.
-    fn search(
+    pub(crate) fn search(
         places: &[Place],
         name: &ModuleName,
         look: &mut Look<'_>,
@@ -115,7 +132,11 @@ impl Found {
                 let file = folder.join("__init__.py");
                 if look.is_file(&file)? {
                     look.check_within(&file)?;
-                    return Ok(Some(Self::Package { folder, file }));
+                    let mut folders = vec![folder];
+                    if places.len() > 1 && is_spread(&look.text(&file)?.source) {
+                        folders.extend(others(places, &folders[0], part, look));
+                    }
+                    return Ok(Some(Self::Package { folders, file }));
                 }
             }
             let file = place.join(&format!("{part}.py"));
@@ -142,8 +163,7 @@ impl Found {
     pub(crate) fn folders(self) -> Vec<Place> {
         match self {
             Self::Module { .. } => Vec::new(),
-            Self::Namespace { folders } => folders,
-            Self::Package { folder, .. } => vec![folder],
+            Self::Namespace { folders } | Self::Package { folders, .. } => folders,
         }
     }
 
@@ -151,8 +171,10 @@ impl Found {
     pub(crate) fn submodules(&self, look: &mut Look<'_>) -> Result<Arc<[String]>, CodebaseError> {
         match self {
             Self::Module { .. } => Ok(Arc::default()),
-            Self::Package { folder, .. } => Ok(look.listing(folder)?.names.clone()),
-            Self::Namespace { folders } => {
+            Self::Namespace { folders } | Self::Package { folders, .. } => {
+                if let [folder] = &folders[..] {
+                    return Ok(look.listing(folder)?.names.clone());
+                }
                 let mut below = BTreeSet::new();
                 for folder in folders {
                     below.extend(look.listing(folder)?.names.iter().cloned());
@@ -175,7 +197,25 @@ impl Found {
     }
 }
 
-/// Why a module cannot be sent of which there is no source, but something compiled.
+/// Whether the source of a package spreads it over all folders of its name, by `pkgutil.extend_path` or
+/// `pkg_resources.declare_namespace`.
+fn is_spread(source: &[u8]) -> bool {
+    SPREADERS.iter().any(|word| memmem::find(source, word.as_bytes()).is_some())
+}
+
+/// The folders of a package in `places` other than its own.
+fn others(places: &[Place], own: &Place, part: &str, look: &mut Look<'_>) -> Vec<Place> {
+    let folders = places.iter().map(|place| place.join(part)).filter(|folder| folder != own);
+    // What is refused or cannot be read does not keep the package itself from being found.
+    folders
+        .filter(|folder| look.is_folder(folder).unwrap_or_default() && look.check_within(folder).is_ok())
+        .collect()
+}
+
+/// The functions that spread a package.
+const SPREADERS: [&str; 2] = ["extend_path", "declare_namespace"];
+
+/// Returns the error for a module that exists only in compiled form.
 fn is_compiled(
     folder: Option<&Place>,
     place: &Place,
@@ -189,8 +229,9 @@ fn is_compiled(
             continue;
         }
         let listing = look.listing(place)?;
-        if let Some((kind, file)) = listing.compiled(name_there) {
-            return Ok(Some(CodebaseError::compiled(name, look.shown(&place.join(file)), kind)));
+        if let Some((kind, files)) = listing.compiled(name_there) {
+            let path = files.first().map_or_else(|| place.clone(), |file| place.join(file));
+            return Ok(Some(CodebaseError::compiled(name, look.shown(&path), kind, files)));
         }
     }
     Ok(None)

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -165,6 +165,34 @@ pub(crate) fn list_folder(folder: &Path) -> io::Result<(Vec<ResourceEntry>, Cove
     Ok((entries, covered))
 }
 
+/// Where a link leads that leads to nothing, as far as that can be told without looking outside.
+pub(crate) fn end_of_link(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let folder = path.parent().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.to_owned()));
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = lexical(&folder.unwrap_or_default().join(target));
+    }
+    // A link in the last folders may lead further.
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => path,
+    }
+}
+
+/// A path without `.` and `..`.
+fn lexical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
 /// What `entries` have of this name.
 pub(crate) fn kind_of(entries: &[ResourceEntry], name: &str) -> Option<ResourceKind> {
     entries.iter().find(|entry| entry.name == name).map(|entry| entry.kind)
@@ -173,3 +201,6 @@ pub(crate) fn kind_of(entries: &[ResourceEntry], name: &str) -> Option<ResourceK
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
+
+/// As many as Linux follows.
+const MAX_LINKS: usize = 40;

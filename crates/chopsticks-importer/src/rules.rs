@@ -22,6 +22,7 @@ pub(crate) struct Rules {
     pub(crate) max_file_len: usize,
     exclude: Patterns,
     include: Patterns,
+    unpack: Patterns,
     secrets: Patterns,
     /// Why nothing at all is served: a pattern that is none.
     invalid: Option<CodebaseError>,
@@ -52,6 +53,16 @@ impl Rules {
     pub(crate) fn include(&mut self, pattern: String) {
         let added = self.include.add(pattern);
         self.note(added);
+    }
+
+    pub(crate) fn unpack(&mut self, pattern: String) {
+        let added = self.unpack.add(pattern);
+        self.note(added);
+    }
+
+    /// Whether an outermost package or module is to be written to the host's disk.
+    pub(crate) fn unpacks(&self, name: &str) -> bool {
+        self.unpack.find(name).is_some()
     }
 
     fn note(&mut self, added: Result<(), CodebaseError>) {
@@ -99,6 +110,7 @@ impl Default for Rules {
             max_file_len: MAX_FILE_LEN,
             exclude: Patterns::default(),
             include: Patterns::default(),
+            unpack: Patterns::default(),
             secrets,
             invalid: added.err(),
         }

@@ -4,20 +4,29 @@ use chopsticks_module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource,
 
 use crate::{
     codebase::Codebase,
+    error::CodebaseError,
     module::{Module, ModuleKind},
     name::ModuleName,
+    spot::Spot,
 };
 
 impl ModuleSource for Codebase {
     fn top_level(&self) -> Result<Vec<String>, ModuleError> {
-        Self::top_level(self).map_err(|error| ModuleError::from_error(&error))
+        Self::top_level(self).map_err(|error| self.refused(&error))
+    }
+
+    fn roots(&self) -> Vec<String> {
+        Self::roots(self).map(|root| root.to_string_lossy().into_owned()).collect()
     }
 
     fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError> {
-        // A name that is none of a module's is one that the codebase has not.
-        let Ok(name) = name.parse::<ModuleName>() else { return Ok(None) };
-        let module = self.find(&name).map_err(|error| ModuleError::from_error(&error))?;
-        Ok(module.as_ref().map(entry))
+        let found = if name.starts_with('/') {
+            self.module_at(name)
+        } else {
+            // Other texts are reported as missing.
+            name.parse().map_or(Ok(None), |name| self.find(&name))
+        };
+        Ok(found.map_err(|error| self.refused(&error))?.as_ref().map(entry))
     }
 
     fn needed(&self, name: &str) -> Vec<ModuleEntry> {
@@ -30,12 +39,41 @@ impl ModuleSource for Codebase {
     }
 
     fn resource(&self, package: &str, path: &str) -> Result<Option<Resource>, ModuleError> {
-        let Ok(package) = package.parse::<ModuleName>() else { return Ok(None) };
-        Self::resource(self, &package, path).map_err(|error| ModuleError::from_error(&error))
+        let found = if package.starts_with('/') {
+            self.resource_at(package, path)
+        } else {
+            package.parse().map_or(Ok(None), |package: ModuleName| Self::resource(self, &package, path))
+        };
+        found.map_err(|error| self.refused(&error))
     }
 
     fn hint(&self, name: &str) -> Option<String> {
         Self::hint(self, &name.parse().ok()?)
+    }
+}
+
+impl Codebase {
+    fn module_at(&self, spot: &str) -> Result<Option<Module>, CodebaseError> {
+        self.rules().check()?;
+        Spot::parse(spot, self).map_or(Ok(None), |spot| spot.module(self))
+    }
+
+    fn resource_at(&self, folder: &str, path: &str) -> Result<Option<Resource>, CodebaseError> {
+        self.rules().check()?;
+        Spot::parse(folder, self).map_or(Ok(None), |spot| spot.resource(self, path))
+    }
+
+    /// What the agent is told. What the user of this program has to know, though code over there may catch it, is logged.
+    fn refused(&self, error: &CodebaseError) -> ModuleError {
+        match error {
+            CodebaseError::Outside { path, .. } if self.is_news(path) => tracing::warn!("{error}"),
+            _ => {}
+        }
+        let refused = ModuleError::from_error(error);
+        match error {
+            CodebaseError::Compiled { files, .. } => refused.files(files.iter().cloned()),
+            _ => refused,
+        }
     }
 }
 
@@ -44,6 +82,7 @@ fn entry(module: &Module) -> ModuleEntry {
         ModuleKind::Module => ModuleEntryKind::Module,
         ModuleKind::Package => ModuleEntryKind::Package,
         ModuleKind::Namespace => ModuleEntryKind::Namespace,
+        ModuleKind::Unpacked => ModuleEntryKind::Unpacked,
     };
     let file = module.file().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     let entry = ModuleEntry::new(module.name().as_str(), kind, file, module.source());

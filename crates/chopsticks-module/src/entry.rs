@@ -26,6 +26,8 @@ pub enum ModuleEntryKind {
     Namespace,
     /// A package.
     Package,
+    /// An outermost package or module that is written to the host's disk: the source is a zip of its files.
+    Unpacked,
 }
 
 impl ModuleEntry {

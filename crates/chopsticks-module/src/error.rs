@@ -7,12 +7,13 @@ use thiserror::Error;
 #[error("{message}")]
 pub struct ModuleError {
     message: String,
+    files: Vec<String>,
 }
 
 impl ModuleError {
     /// Creates an error with the text that the host's `ImportError` shows.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: message.into(), files: Vec::new() }
     }
 
     /// Creates an error with the text of another one and of all its sources.
@@ -24,7 +25,20 @@ impl ModuleError {
             message.push_str(&error.to_string());
             source = error.source();
         }
-        Self { message }
+        Self { message, files: Vec::new() }
+    }
+
+    /// Sets the names of the files that the module is in, where it is there in compiled form alone. A host that can load none of them
+    /// takes the module for missing, as Python itself does.
+    #[must_use]
+    pub fn files(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.files = names.into_iter().collect();
+        self
+    }
+
+    /// Returns the names of the files that the module is in, where it is there in compiled form alone.
+    pub fn compiled_files(&self) -> &[String] {
+        &self.files
     }
 }
 

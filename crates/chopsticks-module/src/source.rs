@@ -17,9 +17,17 @@ pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
     /// Any reason why the source cannot list them. The error fails the call that made the agent connect.
     fn top_level(&self) -> Result<Vec<String>, ModuleError>;
 
+    /// Returns what stands before the paths of the files of each root, in the order in which they are searched.
+    ///
+    /// Agents that know them find modules and data by the path of their folder too: see [`module`](Self::module). By default there are none.
+    fn roots(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the module called `name`, or `None` if there is none.
     ///
-    /// `name` comes from the agent and can be any text: answer only for what is meant to be served.
+    /// `name` comes from the agent and can be any text: answer only for what is meant to be served. One that begins with `/` names a file by
+    /// its path without the ending: `/`, the number of a root, or nothing for all of them, `/`, and the path below, as in `/0/ops/deploy`.
     ///
     /// # Errors
     ///
@@ -47,7 +55,7 @@ pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
     /// Returns a file or folder of the data of `package`, or `None` if it does not exist or is not served.
     ///
     /// `path` has `/` between its parts, and is empty for the package's own folder. Both names come from the agent and can be any text: answer only for
-    /// what is meant to be served. By default there is no data.
+    /// what is meant to be served. A package that begins with `/` is a folder, as in [`module`](Self::module). By default there is no data.
     ///
     /// # Errors
     ///

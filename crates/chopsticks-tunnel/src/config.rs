@@ -188,6 +188,21 @@ impl TunnelConfig {
         self
     }
 
+    /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+    #[must_use]
+    pub fn with_user_site(mut self) -> Self {
+        self.options = self.options.with_user_site();
+        self
+    }
+
+    /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable: see
+    /// [`AgentOptions::with_search_path`](crate::AgentOptions::with_search_path).
+    #[must_use]
+    pub fn with_search_path(mut self) -> Self {
+        self.options = self.options.with_search_path();
+        self
+    }
+
     /// Sets how deep code on the far side may open tunnels of its own, with the Python package `chopsticks`. Default: 2, or what
     /// [`set_default_depth_limit`](Self::set_default_depth_limit) said.
     ///

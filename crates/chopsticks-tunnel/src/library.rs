@@ -36,6 +36,11 @@ impl Modules {
         Ok(names)
     }
 
+    /// What stands before the paths of the codebase's files.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        self.codebase.as_ref().map(|codebase| codebase.roots()).unwrap_or_default()
+    }
+
     /// The module called `name`, if there is one.
     pub(crate) fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError> {
         if is_ours(name) {

@@ -76,13 +76,21 @@ impl Notices {
     }
 }
 
-/// Composes the notice that tells an agent the outermost names.
-pub(crate) fn listing(names: &[String]) -> Result<Vec<u8>, EncodeError> {
+/// Composes the notice that tells an agent the outermost names, and where the roots are.
+pub(crate) fn listing(names: &[String], roots: &[String]) -> Result<Vec<u8>, EncodeError> {
     let mut writer = Writer::new();
-    writer.begin_list(1);
-    let entry = ModuleEntry::new("", ModuleEntryKind::Namespace, "", "");
-    write(&entry.submodules(names.iter().cloned()), &mut writer);
+    writer.begin_list(1).begin_tuple(5).text("").int(2);
+    texts(roots, &mut writer);
+    writer.none();
+    texts(names, &mut writer);
     writer.finish()
+}
+
+pub(crate) fn texts(texts: &[String], writer: &mut Writer) {
+    writer.begin_list(texts.len());
+    for text in texts {
+        writer.text(text);
+    }
 }
 
 /// Writes an entry as in `docs/wire.md`, section 6.
@@ -90,6 +98,7 @@ pub(crate) fn write(entry: &ModuleEntry, writer: &mut Writer) {
     let kind = match entry.kind {
         ModuleEntryKind::Package => 1,
         ModuleEntryKind::Namespace => 2,
+        ModuleEntryKind::Unpacked => 3,
         _ => 0,
     };
     writer.begin_tuple(5).text(&entry.name).int(kind);
@@ -98,10 +107,7 @@ pub(crate) fn write(entry: &ModuleEntry, writer: &mut Writer) {
     } else {
         writer.text(&entry.file).bytes(&entry.source);
     }
-    writer.begin_list(entry.submodules.len());
-    for name in &entry.submodules {
-        writer.text(name);
-    }
+    texts(&entry.submodules, writer);
 }
 
 /// More modules than any agent imports.

@@ -76,8 +76,9 @@ impl Serving {
         self.listed
             .get_or_try_init(|| async {
                 let source = source.clone();
-                let names = self.blocking("its list of modules", move || source.top_level()).await?;
-                let listing = module::listing(&names).map_err(unfit)?;
+                let list = move || Ok((source.top_level()?, source.roots()));
+                let (names, roots) = self.blocking("its list of modules", list).await?;
+                let listing = module::listing(&names, &roots).map_err(unfit)?;
                 // A lost connection is told by the request that follows.
                 let _ = handle.notice(Operation::MODULES, Format::Marshal, listing).await;
                 Ok::<(), ModuleError>(())
@@ -146,7 +147,9 @@ impl Serving {
             Ok((format, payload)) => responder.reply(format, payload),
             Err(error) => {
                 let mut writer = Writer::new();
-                writer.begin_dict(2).name("kind").text("import").name("message").text(&error.to_string());
+                writer.begin_dict(3).name("kind").text("import").name("message").text(&error.to_string());
+                writer.name("files");
+                module::texts(error.compiled_files(), &mut writer);
                 responder.fail(Format::Marshal, writer.finish().unwrap_or_default())
             }
         };

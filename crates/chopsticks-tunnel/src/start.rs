@@ -17,7 +17,7 @@ pub(crate) fn encode(
     let encoded = options.encoded();
     let has_encode = usize::from(encoded.len() > 0);
     let host = hosts.last().map_or("", String::as_str);
-    writer.begin_dict(6 + has_cwd + has_env + has_encode).name("host").text(host);
+    writer.begin_dict(8 + has_cwd + has_env + has_encode).name("host").text(host);
     writer.name("hosts").begin_list(hosts.len());
     for host in hosts {
         writer.text(host);
@@ -29,6 +29,8 @@ pub(crate) fn encode(
         writer.text(folder);
     }
     writer.name("site").bool(options.has_site_packages());
+    writer.name("user").bool(options.has_user_site());
+    writer.name("search").bool(options.has_search_path());
     if let Some(folder) = folder {
         writer.name("cwd").text(folder);
     }

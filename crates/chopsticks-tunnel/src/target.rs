@@ -33,7 +33,8 @@ use crate::{
 /// | setting | of | |
 /// |---|---|---|
 /// | `python` | all | path or name of the interpreter, or `auto` |
-/// | `cwd`, `env`, `site-packages` | all | a folder, `NAME=VALUE`, `yes` |
+/// | `cwd`, `env` | all | a folder, `NAME=VALUE` |
+/// | `site-packages`, `user-site`, `search-path` | all | `yes` |
 /// | `config`, `identity`, `jump`, `sudo`, `option` | ssh | as the methods of [`Ssh`](crate::Ssh); `sudo` alone is root |
 /// | `connect-timeout` | ssh | seconds |
 /// | `name`, `network`, `volume`, `user`, `workdir`, `arg` | containers | as the methods of [`Docker`](crate::Docker) |

@@ -60,7 +60,7 @@ pub use chopsticks_group::{
 #[doc(inline)]
 pub use chopsticks_importer as importer;
 #[doc(inline)]
-pub use chopsticks_importer::{Codebase, Embedded};
+pub use chopsticks_importer::{Codebase, Embedded, Links};
 #[doc(inline)]
 pub use chopsticks_module as module;
 #[doc(inline)]

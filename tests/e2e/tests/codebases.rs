@@ -17,7 +17,7 @@ const FILES: &[(&str, &str)] = &[
         "try:\n    from ._fast import price\nexcept ImportError:\n    from ._slow import price\n",
     ),
     ("shop/_slow.py", "def price():\n    return 7\n"),
-    ("shop/_fast.cpython-311-x86_64-linux-gnu.so", "\x7fELF"),
+    ("shop/_fast.so", "\x7fELF"),
     ("shop/data/stock.txt", "apples\n"),
     ("shop/sub/__init__.py", ""),
     (

@@ -86,6 +86,21 @@ impl Local {
         self
     }
 
+    /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+    #[must_use]
+    pub fn with_user_site(mut self) -> Self {
+        self.options = self.options.with_user_site();
+        self
+    }
+
+    /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable: see
+    /// [`AgentOptions::with_search_path`](crate::AgentOptions::with_search_path).
+    #[must_use]
+    pub fn with_search_path(mut self) -> Self {
+        self.options = self.options.with_search_path();
+        self
+    }
+
     fn options_in(&self, folder: Option<PathBuf>) -> AgentOptions {
         let mut options = self.options.clone();
         if let Some(folder) = folder.as_ref().and_then(|folder| folder.to_str()) {

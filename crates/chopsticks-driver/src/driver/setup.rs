@@ -67,6 +67,21 @@ macro_rules! setup_methods {
             self.setup.options = self.setup.options.with_site_packages();
             self
         }
+
+        /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+        #[must_use]
+        pub fn with_user_site(mut self) -> Self {
+            self.setup.options = self.setup.options.with_user_site();
+            self
+        }
+
+        /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable: see
+        /// [`AgentOptions::with_search_path`](crate::AgentOptions::with_search_path).
+        #[must_use]
+        pub fn with_search_path(mut self) -> Self {
+            self.setup.options = self.setup.options.with_search_path();
+            self
+        }
     };
 }
 pub(crate) use setup_methods;

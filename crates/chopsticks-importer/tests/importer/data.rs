@@ -1,6 +1,7 @@
 //! The data of packages.
 
 use chopsticks_importer::{Codebase, CodebaseError, Links};
+use chopsticks_module::ModuleSource;
 
 use crate::files::{content, names, resource, tree};
 
@@ -136,11 +137,28 @@ fn links_and_special_files_lead_nowhere() {
     pipe.unwrap();
     symlink("/dev/zero", package.join("zero")).unwrap();
     let codebase = Codebase::folder(folder.path());
-    for path in ["leak.txt", "leak", "leak/secret.txt"] {
-        assert!(matches!(resource(&codebase, "p", path), Err(CodebaseError::Outside { .. })), "{path}");
+    symlink(outside.path().join("absent"), package.join("lost.txt")).unwrap();
+    symlink("lost.txt", package.join("lost-by-two.txt")).unwrap();
+    // Whether there is something outside makes no difference.
+    for path in [
+        "leak.txt",
+        "leak",
+        "leak/secret.txt",
+        "leak/absent.txt",
+        "leak/absent/x",
+        "lost.txt",
+        "lost-by-two.txt",
+        "zero",
+    ] {
+        let refused = resource(&codebase, "p", path).unwrap_err();
+        assert!(matches!(refused, CodebaseError::Outside { .. }), "{path}: {refused}");
+        assert!(!refused.to_string().contains(outside.path().to_str().unwrap()), "{path}: {refused}");
     }
+    let lost = ModuleSource::resource(&codebase, "p", "lost.txt").unwrap_err().to_string();
+    let leak = ModuleSource::resource(&codebase, "p", "leak.txt").unwrap_err().to_string();
+    assert_eq!(lost.replace("lost", "leak"), leak);
     assert!(codebase.find(&"p.leak.code".parse().unwrap()).is_err());
-    for path in ["self", "dangling", "pipe.txt", "zero"] {
+    for path in ["self", "dangling", "pipe.txt"] {
         assert_eq!(resource(&codebase, "p", path).unwrap(), None, "{path}");
     }
     assert!(codebase.find(&"p.pipe".parse().unwrap()).unwrap().is_none());

@@ -90,8 +90,9 @@ fn nothing_outside_is_served() {
     let served = Cell::new(0);
     let config = ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(name in odd(), path in odd())| {
+        let (all, first) = (format!("//{name}"), format!("/0/{name}"));
         for codebase in &codebases {
-            for name in [name.as_str(), path.as_str(), "p", "q", "p.up", "p.top", "p.-m"] {
+            for name in [name.as_str(), path.as_str(), "p", "q", "p.up", "p.top", "p.-m", &all, &first, "//", "/0/p"] {
                 if let Ok(Some(entry)) = ModuleSource::module(codebase, name) {
                     prop_assert!(matches!(entry.source.as_slice(), b"" | b"inside"), "{name:?}");
                 }

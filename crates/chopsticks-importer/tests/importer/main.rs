@@ -8,3 +8,5 @@ mod data;
 mod escape;
 mod files;
 mod sources;
+mod spots;
+mod unpack;

@@ -1,0 +1,62 @@
+"""Files of the codebase on this host's disk: in a folder of the agent's own, which goes with it."""
+
+part('ending')
+disk = []           # the folder
+on_it = allocate_lock()
+
+
+def own_folder():
+    """The folder, which nobody else can have made, for nobody else knows its name."""
+    with on_it:
+        for base in bases() if not disk else ():
+            folder = os.path.join(base, 'chopsticks-' + nonce)
+            try:
+                os.mkdir(folder, 448)
+            except OSError:
+                continue
+            disk.append(folder)
+            break
+    if not disk:
+        raise IOError(errno.ENOENT, 'There is no folder for temporary files', 'TMPDIR')
+    return disk[0]
+
+
+def unpacked(name, packed):
+    """Writes a package, and returns the spec (on 2.7 the loader) of what is an ordinary module from now on."""
+    from io import BytesIO
+    from zipfile import ZipFile
+    folder = own_folder()
+    ZipFile(BytesIO(packed)).extractall(folder)
+    if folder not in sys.path:
+        # Where the codebase is: the host's own come first.
+        there = '/chopsticks:' in sys.path
+        sys.path.insert(sys.path.index('/chopsticks:') if there else len(sys.path), folder)
+    # What this knows of the folder is older.
+    sys.path_importer_cache.pop(folder, None)
+    if OLD:
+        from pkgutil import ImpImporter
+        return ImpImporter(folder).find_module(name)
+    from importlib.machinery import PathFinder
+    return PathFinder.find_spec(name, [folder])
+
+
+def on_disk(file):
+    """The path of a copy of a file or folder of the codebase."""
+    path = os.path.join(own_folder(), '.data', *str(file).strip('/').split('/'))
+    if not os.path.exists(path):
+        copy(file, path)
+    return path
+
+
+def copy(file, path):
+    if not os.path.isdir(os.path.dirname(path)):
+        os.makedirs(os.path.dirname(path))
+    if file.is_dir():
+        os.mkdir(path)
+        for inner in file.iterdir():
+            copy(inner, os.path.join(path, inner.name))
+    else:
+        content = file.read_bytes()
+        with open(path + '~', 'wb') as f:
+            f.write(content)
+        os.rename(path + '~', path)
