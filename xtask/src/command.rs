@@ -206,8 +206,7 @@ mod tests {
         command.args(["-c", "printf begun; sleep \"$1\" & sleep \"$1\"; true", "sh", &canary]);
         let mut lines = Vec::new();
         let ending =
-            watch(&mut command, "> ", Duration::from_millis(300), |line| lines.push(line.to_owned()))
-                .unwrap();
+            watch(&mut command, "> ", Duration::from_secs(3), |line| lines.push(line.to_owned())).unwrap();
         assert!(matches!(ending, Ending::Silent));
         assert_eq!(lines, ["begun"]);
         processes::wait_until_gone(processes::with_argument(&canary), PATIENCE).unwrap();

@@ -128,7 +128,7 @@ fn run(task: Task) -> Result<(), Failure> {
 /// Runs one suite that has to run: nothing else was asked for.
 fn test_alone(workspace: &Workspace, suite: &str, hosts: HostOptions, official: bool) -> Result<(), Failure> {
     let options = Options { keep: hosts.keep, official, filters: hosts.filters };
-    test::run(workspace, Strictness::Strict, &[suite.to_owned()], &options)
+    test::run(workspace, Strictness::Alone, &[suite.to_owned()], &options)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub(crate) enum Strictness {
     Lenient,
     /// It is a failure.
     Strict,
+    /// Nothing else was asked for: it is a failure, unless it is but a half.
+    Alone,
 }
 
 impl Strictness {
@@ -20,6 +22,7 @@ impl Strictness {
         match self {
             Self::Lenient => "What was not run counts as no failure without --strict.",
             Self::Strict => "What was not run counts as a failure: --strict.",
+            Self::Alone => "What was not run counts as a failure, unless it is but a half.",
         }
     }
 }
@@ -30,6 +33,7 @@ pub(crate) enum Outcome {
     Failed,
     NotRun,
     Ran,
+    RanInPart,
 }
 
 impl Outcome {
@@ -37,6 +41,7 @@ impl Outcome {
         match self {
             Self::Ran => true,
             Self::NotRun => strictness == Strictness::Lenient,
+            Self::RanInPart => strictness != Strictness::Strict,
             Self::Failed => false,
         }
     }
@@ -46,6 +51,7 @@ impl Outcome {
             Self::Failed => "FAILED",
             Self::NotRun => "NOT RUN",
             Self::Ran => "ran",
+            Self::RanInPart => "HALF",
         }
     }
 }
@@ -84,6 +90,9 @@ mod tests {
         }
         assert!(Outcome::NotRun.is_fine(Strictness::from_flag(false)));
         assert!(!Outcome::NotRun.is_fine(Strictness::from_flag(true)));
+        assert!(!Outcome::NotRun.is_fine(Strictness::Alone));
+        assert!(Outcome::RanInPart.is_fine(Strictness::Alone));
+        assert!(!Outcome::RanInPart.is_fine(Strictness::Strict));
     }
 
     #[test]

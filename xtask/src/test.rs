@@ -58,6 +58,8 @@ struct Plan {
     runs: Vec<Run>,
     /// What to say of it in the table, such as the interpreters that were found.
     note: String,
+    /// What is left out because something is not installed, if anything: what, and how to get it.
+    left_out: Option<String>,
     at_once: AtOnce,
     /// Where the runs leave what nobody needs.
     scratch: Option<TempDir>,
@@ -179,9 +181,14 @@ fn run_suite(workspace: &Workspace, suite: &Suite, options: &Options) -> Result<
     if let Some(lab) = plan.lab {
         troubles.extend(end_lab(lab, options));
     }
-    report.remark = if troubles.is_empty() { plan.note } else { troubles.join("; ") };
     if !troubles.is_empty() {
         report.outcome = Outcome::Failed;
+        report.remark = troubles.join("; ");
+    } else if let Some(left_out) = plan.left_out {
+        report.outcome = Outcome::RanInPart;
+        report.remark = format!("{left_out}; {}", plan.note);
+    } else {
+        report.remark = plan.note;
     }
     Ok(report)
 }
@@ -283,7 +290,7 @@ fn conclude(reports: &[Report], strictness: Strictness) {
     for name in reports.iter().flat_map(|report| &report.flaky) {
         println!("flaky: {name}");
     }
-    if reports.iter().any(|report| report.outcome == Outcome::NotRun) {
+    if reports.iter().any(|report| matches!(report.outcome, Outcome::NotRun | Outcome::RanInPart)) {
         println!("{}", strictness.verdict_on_what_was_not_run());
     }
     println!();
@@ -330,13 +337,7 @@ mod tests {
     }
 
     fn plan(script: &str) -> Result<Plan, Obstacle> {
-        Ok(Plan {
-            runs: vec![shell(script)],
-            note: "as planned".to_owned(),
-            at_once: AtOnce::One,
-            scratch: None,
-            lab: None,
-        })
+        Ok(Plan { note: "as planned".to_owned(), ..Plan::of(vec![shell(script)]) })
     }
 
     #[test]
@@ -346,6 +347,18 @@ mod tests {
         assert_eq!(report.counts, Counts { passed: 5, failed: 0, skipped: 1 });
         assert_eq!(report.closing_lines, ["test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured"]);
         assert_eq!(report.remark, "as planned");
+    }
+
+    #[test]
+    fn half_that_is_left_out_stands_in_the_table() {
+        fn half() -> Result<Plan, Obstacle> {
+            let left_out = Some("the other half was not run: get it".to_owned());
+            Ok(Plan { left_out, ..plan("echo 'test result: ok. 5 passed; 0 failed; 0 ignored'")? })
+        }
+        let report = report(|_, _| half());
+        assert_eq!(report.outcome, Outcome::RanInPart);
+        assert_eq!(report.remark, "the other half was not run: get it; as planned");
+        assert_eq!(report.counts.passed, 5);
     }
 
     #[test]
@@ -425,7 +438,7 @@ mod tests {
                 run("broken", "exit 3"),
                 run("quick", "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'"),
             ];
-            Ok(Plan { runs, note: String::new(), at_once: AtOnce::TwoPerCore, scratch: None, lab: None })
+            Ok(Plan { at_once: AtOnce::TwoPerCore, ..Plan::of(runs) })
         });
         assert_eq!(report.counts, Counts { passed: 3, failed: 1, skipped: 0 });
         assert_eq!(report.remark, "broken: exit status: 3");

@@ -3,8 +3,6 @@
 #![cfg(feature = "serde")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
 
-use std::time::Instant;
-
 use chopsticks_pencode::{DecodeConfig, DecodeErrorKind, Graph, GraphBuilder, from_slice, from_slice_with};
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
@@ -96,14 +94,13 @@ fn bad_numbers_are_refused() {
 
 #[test]
 fn an_integer_of_a_million_digits_takes_no_time() {
-    let start = Instant::now();
+    // A reader that is quadratic takes hours for it, and the runner ends it.
     let buffer = [b"i\0\x0f\x42\x40".to_vec(), vec![b'7'; 1_000_000]].concat();
     let graph = Graph::decode(&buffer).unwrap();
     assert_eq!(graph.encode(), buffer);
     assert!(graph.root().as_int().unwrap().to_i128().is_none());
     assert!(from_slice::<f64>(&buffer).is_err());
     assert!(from_slice::<Json>(&buffer).is_err());
-    assert!(start.elapsed().as_secs() < 20);
 }
 
 #[test]
@@ -148,7 +145,7 @@ fn a_cycle_is_fine_in_a_graph_and_an_error_in_a_tree() {
 
 #[test]
 fn bombs_are_small_graphs_and_no_trees() {
-    let start = Instant::now();
+    // As a tree it has a million million nodes.
     let graph = bomb(40);
     let bytes = graph.encode();
     assert!(bytes.len() < 500);
@@ -162,7 +159,6 @@ fn bombs_are_small_graphs_and_no_trees() {
     read.deserialize::<IgnoredAny>().unwrap();
     // A small one is no bomb.
     assert!(from_slice::<Json>(&bomb(10).encode()).is_ok());
-    assert!(start.elapsed().as_secs() < 60);
 }
 
 #[test]

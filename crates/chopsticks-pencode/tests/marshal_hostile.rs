@@ -285,11 +285,10 @@ fn bomb(levels: u32) -> Vec<u8> {
 #[test]
 fn references_that_multiply_are_stopped_by_the_budget() {
     let bytes = bomb(60);
-    let begun = Instant::now();
+    // As a tree it has more nodes than anybody could wait for.
     let error = typed::<ciborium::Value>(&bytes).unwrap_err();
     let budget = DecodeConfig::DEFAULT_EXPANSION_BUDGET;
     assert_eq!(*error.kind(), DecodeErrorKind::ExpansionBudget { budget });
-    assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(marshal::decode_graph(&bytes).unwrap().root().items().unwrap().len(), 61);
     typed::<IgnoredAny>(&bytes).unwrap();
     typed::<ciborium::Value>(&bomb(10)).unwrap();

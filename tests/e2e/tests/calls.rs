@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chopsticks::{Call, ErrorKind, Function, Local, Phase, Stderr, Tunnel};
@@ -48,8 +48,13 @@ def spin():
         pass
 
 
+naps = []
+
+
 def nap(n):
-    time.sleep(.1)
+    naps.append(n)
+    while len(naps) < 100:
+        time.sleep(.01)
     return n
 "#;
 
@@ -203,15 +208,13 @@ async fn hundred_calls_overlap() {
     let code = code();
     for python in interpreters() {
         let tunnel = tunnel_with_code(python, &code);
-        let begin = Instant::now();
+        // Each of them waits until all are there.
         let got = join_all((0..100).map(|n| tunnel.call::<i32>("shop.ops:nap", (n,)))).await;
         let got: Vec<i32> = got
             .into_iter()
             .map(|n| n.unwrap_or_else(|error| panic!("{python}: {}", error.report())))
             .collect();
         assert_eq!(got, (0..100).collect::<Vec<_>>(), "{python}");
-        // In sequence they take 10 s.
-        assert!(begin.elapsed() < Duration::from_secs(8), "{python}: {:?}", begin.elapsed());
         tunnel.close().await.unwrap();
     }
 }

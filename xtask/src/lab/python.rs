@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use chopsticks_support::Interpreter;
+use chopsticks_support::{Interpreter, find_interpreters};
 
 use crate::command;
 use crate::failure::Failure;
@@ -31,6 +31,21 @@ const WITHOUT: [&str; 13] = [
     "test",
     "tests",
 ];
+
+/// Finds the interpreters of this machine that can be copied.
+///
+/// One with a C library of its own, such as `.ci/interpreters` fetches, runs at its place alone.
+pub(super) fn found() -> Result<Vec<Interpreter>, Failure> {
+    let mut found = find_interpreters().map_err(|error| Failure::during("interpreters", error))?;
+    found.retain(|interpreter| {
+        // With this variable, the loader prints what it would load: `libc.so.6 => /lib/…/libc.so.6 (0x…)`.
+        let mut trace = interpreter.command();
+        let text = command::output(trace.env("LD_TRACE_LOADED_OBJECTS", "1")).unwrap_or_default();
+        let libc = text.lines().find_map(|line| line.trim().strip_prefix("libc.so.6 => "));
+        libc.is_none_or(|path| path.starts_with("/lib") || path.starts_with("/usr/lib"))
+    });
+    Ok(found)
+}
 
 /// Copies an interpreter and its standard library to the same paths below `root`.
 pub(super) fn copy(interpreter: &Interpreter, root: &Path) -> Result<(), Failure> {

@@ -104,6 +104,9 @@ async fn deadline_cancels_and_leaves_nothing() {
     for python in newest_and_oldest() {
         let there = Scratch::new();
         let (tunnel, target) = (tunnel(python), there.path().join("x"));
+        // The deadline is for the transfer alone, and what it needs of the agent is there.
+        tunnel.put_with(Put::bytes("x").to(&target)).await.unwrap();
+        fs::remove_file(&target).unwrap();
         let (never, _open) = tokio::io::duplex(64);
         // The time that a start takes is not part of what is looked at.
         tunnel.connect().await.unwrap();

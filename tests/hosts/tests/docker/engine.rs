@@ -1,8 +1,8 @@
-//! Docker and podman: every image, what goes wrong with containers, and what a crash leaves.
+//! Docker: every image, what goes wrong with containers, and what a crash leaves.
 
 use std::process::{Command, Stdio};
 
-use chopsticks::{Docker, Hint, Podman, Target};
+use chopsticks::{Docker, Hint, Target, Tunnel};
 use chopsticks_hosts::check::{config, fails, failure, matches, tunnel};
 use chopsticks_hosts::lab;
 use chopsticks_hosts::watch::{appeared, canary, childless, eventually, gone};
@@ -12,12 +12,8 @@ fn docker(name: &str) -> Docker {
     Docker::new(name).image(lab::newest_image()).network("none")
 }
 
-fn podman(name: &str) -> Podman {
-    Podman::new(name).image(lab::newest_image()).network("none")
-}
-
 /// The names of the containers that the engine has, running or not.
-fn containers(engine: &str) -> String {
+pub(crate) fn containers(engine: &str) -> String {
     lab::run(engine, ["ps", "--all", "--format", "{{.Names}}"])
 }
 
@@ -49,14 +45,6 @@ async fn name_in_use_is_told_and_leaves_the_other_alone() {
     assert_eq!(first.call::<i64>("far:add", (1, 2)).await.unwrap(), 3);
     first.close().await.unwrap();
     assert!(!containers("docker").contains(&name), "it is removed");
-
-    let first = tunnel(podman(&name));
-    first.connect().await.unwrap();
-    let error = tunnel(podman(&name)).connect().await.unwrap_err();
-    assert_eq!(error.hint().map(Hint::cause), Some("name-in-use"), "{}", error.report());
-    assert_eq!(first.call::<i64>("far:add", (1, 2)).await.unwrap(), 3);
-    first.close().await.unwrap();
-    assert!(!containers("podman").contains(&name), "it is removed");
 }
 
 #[tokio::test]
@@ -70,9 +58,7 @@ async fn what_is_not_there_is_told_with_its_cause() {
         &(start(&name) + "125: *No such image*(*)"),
     )
     .await;
-    fails(podman(&name).image(missing), "image-missing", &(start(&name) + "125: *")).await;
     fails(docker(&name).python("python9"), "python-missing", &(start(&name) + "127: *python9*(*)")).await;
-    fails(podman(&name).python("python9"), "python-missing", &(start(&name) + "127: *python9*(*)")).await;
     fails(
         docker(&name).network("nowhere"),
         "network-missing",
@@ -86,12 +72,11 @@ async fn what_is_not_there_is_told_with_its_cause() {
     )
     .await;
     fails(Docker::attach(&name), "container-missing", &(start(&name) + "1: *No such container*(*)")).await;
-    fails(Podman::attach(&name), "container-missing", &(start(&name) + "125: *")).await;
     // The image of Python 2.7 has no `python3`.
     if let Some(old) = lab::images().into_iter().find(|image| image.ends_with(":2.7")) {
         fails(docker(&name).image(old), "python-missing", &(start(&name) + "127: *python3*(*)")).await;
     }
-    assert!(!containers("docker").contains(&name) && !containers("podman").contains(&name));
+    assert!(!containers("docker").contains(&name));
 }
 
 #[tokio::test]
@@ -112,25 +97,27 @@ async fn engine_that_does_not_run_is_told() {
 
 #[tokio::test]
 async fn container_that_is_killed_fails_the_call_and_the_next_one_makes_another() {
-    for engine in ["docker", "podman"] {
-        let name = canary("killed");
-        let tunnel = if engine == "docker" { tunnel(docker(&name)) } else { tunnel(podman(&name)) };
-        let mark = canary("mark");
-        let call = tokio::spawn({
-            let (tunnel, mark) = (tunnel.clone(), mark.clone());
-            async move { tunnel.call::<()>("far:hang", (mark,)).await }
-        });
-        appeared(&mark, 4).await;
-        lab::run(engine, ["kill", &name]);
-        let error = call.await.unwrap().unwrap_err();
-        assert!(error.is_disconnected(), "{}", error.report());
-        let report = format!("{name}: call of far:hang: the connection was lost, exit status 137*");
-        assert!(matches(&error.report(), &report), "{}", error.report());
-        gone(&mark).await;
-        assert_eq!(tunnel.call::<i64>("far:add", (1, 2)).await.unwrap(), 3);
-        tunnel.close().await.unwrap();
-        assert!(!containers(engine).contains(&name), "it is removed");
-    }
+    let name = canary("killed");
+    killed("docker", &name, tunnel(docker(&name))).await;
+}
+
+/// Kills the container of a tunnel during a call.
+pub(crate) async fn killed(engine: &str, name: &str, tunnel: Tunnel) {
+    let mark = canary("mark");
+    let call = tokio::spawn({
+        let (tunnel, mark) = (tunnel.clone(), mark.clone());
+        async move { tunnel.call::<()>("far:hang", (mark,)).await }
+    });
+    appeared(&mark, 4).await;
+    lab::run(engine, ["kill", name]);
+    let error = call.await.expect("it does not panic").expect_err("its container is gone");
+    assert!(error.is_disconnected(), "{}", error.report());
+    let report = format!("{name}: call of far:hang: the connection was lost, exit status 137*");
+    assert!(matches(&error.report(), &report), "{}", error.report());
+    gone(&mark).await;
+    assert_eq!(tunnel.call::<i64>("far:add", (1, 2)).await.expect("another is made"), 3);
+    tunnel.close().await.expect("it closes");
+    assert!(!containers(engine).contains(name), "it is removed");
 }
 
 #[tokio::test]
@@ -195,18 +182,17 @@ async fn options_reach_the_engine() {
 }
 
 #[tokio::test]
-async fn target_strings_lead_there() {
-    let image = lab::newest_image();
+async fn target_string_leads_there() {
     let name = canary("target");
-    for text in [
-        format!("docker://{image}?name={name}&network=none"),
-        format!("podman://{image}?name={name}&network=none"),
-    ] {
-        let target: Target = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
-        let tunnel = target.tunnel(config());
-        assert_eq!(tunnel.host().as_str(), name);
-        let sum = tunnel.call::<i64>("far:add", (1, 2)).await;
-        assert_eq!(sum.unwrap_or_else(|error| panic!("{text}: {}", error.report())), 3);
-        tunnel.close().await.unwrap();
-    }
+    targeted(&format!("docker://{}?name={name}&network=none", lab::newest_image()), &name).await;
+}
+
+/// Calls a function on the target of a text.
+pub(crate) async fn targeted(text: &str, name: &str) {
+    let target: Target = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+    let tunnel = target.tunnel(config());
+    assert_eq!(tunnel.host().as_str(), name);
+    let sum = tunnel.call::<i64>("far:add", (1, 2)).await;
+    assert_eq!(sum.unwrap_or_else(|error| panic!("{text}: {}", error.report())), 3);
+    tunnel.close().await.expect("it closes");
 }

@@ -2,6 +2,7 @@
 
 mod engine;
 mod outward;
+mod podman;
 mod pool;
 
 chopsticks_hosts::behaviours! { docker_exec docker_run podman_exec podman_run via_local_docker via_podman_local }
