@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 use crate::failure::Failure;
 use crate::report::{self, Outcome, Strictness};
 use crate::workspace::Workspace;
-use crate::{agent_size, command, layers, tidy};
+use crate::{agent_size, command, layers, package, tidy};
 
 /// Something to be checked.
 struct Step {
@@ -40,6 +40,22 @@ const STEPS: &[Step] = &[
         tool: None,
         run: |_| agent_size::run(),
     },
+    Step {
+        name: "features",
+        about: "every feature alone, and none",
+        tool: Some(Tool {
+            // It shows its version only as a subcommand of cargo.
+            probe: &["cargo", "hack", "--version"],
+            installation: "pip install -r .ci/tools.txt, or cargo install --locked cargo-hack",
+        }),
+        run: features,
+    },
+    Step {
+        name: "package",
+        about: "what is published can be packed, and says what a registry shows",
+        tool: None,
+        run: package::run,
+    },
     Step { name: "docs", about: "documentation without warnings, private items too", tool: None, run: docs },
     Step {
         name: "deny",
@@ -49,6 +65,15 @@ const STEPS: &[Step] = &[
             installation: "cargo install --locked cargo-deny",
         }),
         run: deny,
+    },
+    Step {
+        name: "typos",
+        about: "words are spelled right",
+        tool: Some(Tool {
+            probe: &["typos", "--version"],
+            installation: "pip install -r .ci/tools.txt, or cargo install --locked typos-cli",
+        }),
+        run: typos,
     },
     Step {
         name: "ruff",
@@ -124,6 +149,21 @@ fn docs(workspace: &Workspace) -> Result<(), Failure> {
 
 fn deny(workspace: &Workspace) -> Result<(), Failure> {
     command::run(&mut workspace.cargo(["deny", "--locked", "check", "bans", "licenses", "sources"]))
+}
+
+/// Only the crates that are published have features; the others would be built for nothing.
+fn features(workspace: &Workspace) -> Result<(), Failure> {
+    let mut command = workspace.cargo(["hack", "check", "--workspace", "--locked", "--each-feature"]);
+    // What has one state of features only was built by `clippy`.
+    let published = package::published(workspace)?;
+    for name in workspace.names()?.iter().filter(|name| !published.contains(name)) {
+        command.args(["--exclude", name]);
+    }
+    command::run(command.args(["--no-dev-deps", "--ignore-private"]))
+}
+
+fn typos(workspace: &Workspace) -> Result<(), Failure> {
+    command::run(workspace.program("typos").arg("--format=brief"))
 }
 
 fn ruff(workspace: &Workspace) -> Result<(), Failure> {

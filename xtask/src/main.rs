@@ -14,6 +14,7 @@ mod failure;
 mod interrupt;
 mod lab;
 mod layers;
+mod package;
 mod report;
 mod test;
 mod tidy;

@@ -74,17 +74,17 @@ pub fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<H
         return is_folder.then(|| Hint::new(NO_FOLDER.0, NO_FOLDER.1));
     };
     match number {
-        Errno::MFILE if let Some(parent) = parent => {
-            let advice =
-                format!("the agent of {parent} may open no more files: connect to fewer hosts through it");
-            Some(Hint::new("out-of-files", advice))
-        }
         Errno::MFILE => {
             let limit = process::getrlimit(process::Resource::Nofile).current;
             let limit = limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
-            let advice = format!(
-                "this process may open {limit} files: raise `ulimit -n`, or connect to fewer hosts at once"
-            );
+            let advice = match parent {
+                Some(parent) => {
+                    format!("the agent of {parent} may open no more files: connect to fewer hosts through it")
+                }
+                None => format!(
+                    "this process may open {limit} files: raise `ulimit -n`, or connect to fewer hosts at once"
+                ),
+            };
             Some(Hint::new("out-of-files", advice))
         }
         Errno::NFILE => Some(Hint::new("out-of-files", "the system is out of open files")),
