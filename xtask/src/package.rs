@@ -27,6 +27,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     for package in workspace.packages()?.iter().filter(|package| is_published(package)) {
         let name = package["name"].as_str().unwrap_or_default();
         missing.extend(lacking(package).into_iter().map(|field| format!("{name}: no {field}")));
+        if !package["repository"].is_null() {
+            missing.push(format!("{name}: names a repository, and there is none yet"));
+        }
     }
     if !missing.is_empty() {
         return Err(Failure::new(missing.join("; ")));

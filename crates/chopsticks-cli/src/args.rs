@@ -22,7 +22,7 @@ use crate::{
 
 /// Runs your own Python code, and programs, elsewhere; nothing is installed there but Python.
 #[derive(Debug, Parser)]
-#[command(name = "chopsticks", version, max_term_width = 100)]
+#[command(name = "chopsticks", version = env!("CHOPSTICKS_VERSION"), max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -31,9 +31,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Call(CallArgs),
+    Completions(CompletionsArgs),
     Containers(ContainersArgs),
     Facts(FactsArgs),
     Fetch(FetchArgs),
+    Man(ManArgs),
     Ping(PingArgs),
     Put(PutArgs),
     Run(RunArgs),
@@ -97,6 +99,14 @@ pub(crate) struct CallArgs {
 
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
+}
+
+/// Print a script that completes the command line in a shell.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// List the containers that tunnels have left over, and remove them if asked to.
@@ -191,6 +201,14 @@ pub(crate) struct TransferArgs {
     /// The most bytes per second for each target.
     #[arg(long, value_name = "BYTES")]
     pub(crate) rate: Option<NonZeroU64>,
+}
+
+/// Write the manual pages into a folder.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// The folder, which has to be there. It gets `chopsticks.1`, `chopsticks-call.1` and so on.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Connect to targets, and show their Python and how far away they are.

@@ -10,6 +10,7 @@ mod facts;
 mod fetch;
 mod fleet;
 mod function;
+mod generate;
 mod help;
 mod input;
 mod outcome;
@@ -34,9 +35,11 @@ fn main() -> ExitCode {
     let Args { command } = Args::parse();
     match command {
         Command::Call(args) => call::run(args),
+        Command::Completions(args) => generate::completions(&args),
         Command::Containers(args) => containers::run(&args),
         Command::Facts(args) => facts::run(args),
         Command::Fetch(args) => fetch::run(args),
+        Command::Man(args) => generate::man(&args),
         Command::Ping(args) => ping::run(args),
         Command::Put(args) => put::run(args),
         Command::Run(args) => run::run(args),

@@ -7,6 +7,7 @@ mod call;
 mod document;
 mod facts;
 mod files;
+mod generate;
 mod group;
 mod run;
 mod targets;

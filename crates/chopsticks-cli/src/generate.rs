@@ -1,0 +1,33 @@
+//! `chopsticks completions` and `chopsticks man`: what packagers install beside the program.
+
+use std::{io, process::ExitCode};
+
+use clap::CommandFactory as _;
+
+use crate::{
+    args::{Args, CompletionsArgs, ManArgs},
+    output::Output,
+};
+
+/// Prints the script that completes the command line in a shell.
+pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "chopsticks", &mut script);
+    let output = Output::human();
+    finish(&output, output.write(&String::from_utf8_lossy(&script)))
+}
+
+/// Writes the manual pages, one for the program and one for each command.
+pub(crate) fn man(args: &ManArgs) -> ExitCode {
+    finish(&Output::human(), clap_mangen::generate_to(Args::command(), &args.folder))
+}
+
+fn finish(output: &Output, result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.complain(&format!("cannot write: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
