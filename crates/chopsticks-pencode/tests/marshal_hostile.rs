@@ -3,8 +3,6 @@
 #![cfg(feature = "serde")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
 
-use std::time::{Duration, Instant};
-
 use chopsticks_pencode::{
     BigInt, DecodeConfig,
     marshal::{self, DecodeError, DecodeErrorKind},
