@@ -1,5 +1,7 @@
 //! A codebase against the same files in a folder on `sys.path`: what code does with one works with the other.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
