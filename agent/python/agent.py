@@ -333,7 +333,7 @@ class Finder(object):
             part('importer')
             found = find(name)
             # To the finders of folders a namespace package is not enough to end the search.
-            return found if OLD or len(rest) > 1 or not found or found.loader.kind < 2 else None
+            return found if OLD or len(rest) > 1 or not found or getattr(found.loader, 'kind', 0) < 2 else None
 
     if OLD:
         find_module = find_spec

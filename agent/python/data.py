@@ -260,7 +260,7 @@ class Folder(Finder):
         if not any(leaf == there.partition('.')[0] for there in of_key(self.key).listing()):
             return
         found = find(name, self.key + ('/' if self.key[-1] != '/' else '') + leaf, self.path + '/' + leaf)
-        if found and (found if OLD else found.loader).kind > 1:
+        if found and getattr(found if OLD else found.loader, 'kind', 0) > 1:
             # A portion of a namespace package, which others may have further ones of.
             found = None if OLD else found
             if found:
