@@ -179,8 +179,10 @@ def started(wanted, path):
                 from fcntl import fcntl
                 for fd in pipe:
                     fcntl(fd, 2, 1)     # F_SETFD, FD_CLOEXEC
+        # Python ignores SIGPIPE, and 2.7 lets its children do so too.
         process = Popen(
-            argv, stdin=pipes[0], stdout=pipes[3], stderr=pipes[5], close_fds=True, cwd=folder, env=environment)
+            argv, stdin=pipes[0], stdout=pipes[3], stderr=pipes[5], close_fds=True, cwd=folder, env=environment,
+            preexec_fn=(lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL)) if OLD else None)
         kept = pipes[1], pipes[2], pipes[4]
         ends.update(dict.fromkeys(kept, 0))
     finally:

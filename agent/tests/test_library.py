@@ -1,12 +1,9 @@
 # coding: utf-8
 """The package `chopsticks` that every host can import."""
 import os
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import unittest
 
 LIB = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'lib')
@@ -213,104 +210,15 @@ class Helpers(unittest.TestCase):
         self.assertEqual(helpers.check_output('yes | head -n 1; true'), b'y\n')
 
 
-class Executions(unittest.TestCase):
-    def execute(self, command, **options):
-        """Runs a program as the controller does: returns its status, and its output in pieces."""
-        key, result = object(), []
-
-        def run():
-            try:
-                result.append(helpers.execute(key, command, **options))
-            except Exception as e:
-                result.append(e)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        pieces = []
-        if not options.get('cwd', '').startswith('/nonexistent'):
-            taken = helpers.output(key)
-            while taken:
-                pieces += [(stream, bytes(data)) for stream, data in taken]
-                taken = helpers.output(key)
-        thread.join(30)
-        self.assertFalse(thread.is_alive())
-        self.assertEqual(helpers.running, {})
-        return result[0], pieces
-
-    def joined(self, command, **options):
-        status, pieces = self.execute(command, **options)
-        return (status,) + tuple(b''.join(data for which, data in pieces if which == stream) for stream in (1, 2))
-
-    def test_status_and_both_streams(self):
-        self.assertEqual(self.joined('echo out; echo err >&2; exit 3'), (3, b'out\n', b'err\n'))
-        self.assertEqual(self.joined(['sh', '-c', 'kill -9 $$']), (-signal.SIGKILL, b'', b''))
-        self.assertEqual(self.joined(['true']), (0, b'', b''))
-
-    def test_output_comes_while_the_program_runs(self):
-        folder = tempfile.mkdtemp()
-        self.addCleanup(os.rmdir, folder)
-        fifo = os.path.join(folder, 'fifo')
-        os.mkfifo(fifo)
-        self.addCleanup(os.remove, fifo)
-        thread = threading.Thread(target=helpers.execute, args=('live', 'echo first; cat %s >&2' % fifo))
-        thread.start()
-        self.assertEqual([bytes(data) for _, data in helpers.output('live')], [b'first\n'])
-        with open(fifo, 'wb') as f:
-            f.write(b'second')
-        self.assertEqual([(which, bytes(data)) for which, data in helpers.output('live')], [(2, b'second')])
-        self.assertIsNone(helpers.output('live'))
-        thread.join()
-
-    def test_much_output_waits_for_whoever_takes_it(self):
-        status, pieces = self.execute(['head', '-c', '5000000', '/dev/zero'])
-        self.assertEqual((status, sum(len(data) for _, data in pieces)), (0, 5000000))
-        self.assertLessEqual(max(len(data) for _, data in pieces), helpers.CHUNK)
-
     def test_environment_and_folder(self):
         os.environ['CHOPSTICKS_TEST'] = 'inherited'
         self.addCleanup(os.environ.pop, 'CHOPSTICKS_TEST')
         echo = 'pwd; echo $CHOPSTICKS_TEST $OTHER'
-        self.assertEqual(self.joined(echo, cwd=u'/')[1], b'/\ninherited\n')
-        self.assertEqual(self.joined(echo, cwd='/', env={u'OTHER': u'é'})[1], u'/\ninherited é\n'.encode('utf-8'))
-        self.assertEqual(self.joined(echo, cwd='/', env={u'CHOPSTICKS_TEST': None})[1], b'/\n\n')
-
-    def test_program_that_is_not_there_raises(self):
-        status, _ = self.execute(['true'], cwd='/nonexistent')
-        self.assertTrue(isinstance(status, OSError), status)
-
-    def test_what_keeps_the_pipes_does_not_keep_the_call(self):
-        marker = os.path.join(tempfile.gettempdir(), 'chopsticks-%d' % os.getpid())
-        status, out, _ = self.joined('tail -f /dev/null & echo $! > %s; echo done' % marker)
-        with open(marker) as f:
-            os.kill(int(f.read()), signal.SIGKILL)
-        os.remove(marker)
-        self.assertEqual((status, out), (0, b'done\n'))
-
-    def test_program_that_closes_its_output_is_waited_for(self):
-        self.assertEqual(self.joined('exec >&- 2>&-; sleep 0.3; exit 4'), (4, b'', b''))
-
-    def test_interrupt_ends_program_and_both_waits(self):
-        """As a cancel does it on the main thread."""
-        results = []
-
-        def take():
-            results.append(helpers.output('cut'))
-            execution = helpers.running['cut']
-            os.kill(os.getpid(), signal.SIGINT)
-            results.append(execution.take())
-            execution.close()
-
-        thread = threading.Thread(target=take)
-        old = signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.addCleanup(signal.signal, signal.SIGINT, old)
-        thread.start()
-        with self.assertRaises(KeyboardInterrupt):
-            helpers.execute('cut', 'echo $$; exec tail -f /dev/null')
-        pid = int(bytes(results[0][0][1]))
-        self.assertRaises(OSError, os.kill, pid, 0)
-        thread.join(30)
-        self.assertEqual(results[1], [])
-        self.assertEqual(helpers.running, {})
+        output = helpers.check_output
+        self.assertEqual(output(echo, cwd=u'/'), b'/\ninherited\n')
+        self.assertEqual(output(echo, cwd=b'/', env={u'OTHER': u'\xe9'}), u'/\ninherited \xe9\n'.encode('utf-8'))
+        self.assertEqual(output(echo, cwd='/', env={b'OTHER': b'\xff'}), b'/\ninherited \xff\n')
+        self.assertEqual(output(echo, cwd='/', env={u'CHOPSTICKS_TEST': None}), b'/\n\n')
 
 
 if __name__ == '__main__':

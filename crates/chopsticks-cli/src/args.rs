@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs, io,
     num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
@@ -17,6 +18,7 @@ use crate::{
     function::FunctionName,
     help,
     input::is_stdin,
+    stdin::Wanted,
     target,
 };
 
@@ -225,9 +227,17 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
 
+    /// Give each target all of stdin. Without this one target gets it, unless it is a terminal, and several get none.
+    #[arg(long, conflicts_with = "no_stdin")]
+    pub(crate) stdin_to_all: bool,
+
+    /// Give the program an empty stdin, as `ssh -n` does. In a loop that reads its list from stdin, the program would take that.
+    #[arg(short = 'n', long)]
+    pub(crate) no_stdin: bool,
+
     /// The program and its arguments, after `--`.
     #[arg(value_name = "COMMAND", last = true, required = true)]
-    pub(crate) command: Vec<String>,
+    pub(crate) command: Vec<OsString>,
 }
 
 /// How many targets at once, and what becomes of their results.
@@ -350,6 +360,17 @@ pub(crate) fn checked<T>(verb: &str, check: impl FnOnce() -> Result<T, String>) 
         let subcommand = command.find_subcommand_mut(verb).expect("the verb is defined above");
         subcommand.error(ErrorKind::ValueValidation, message).exit()
     })
+}
+
+impl RunArgs {
+    /// Returns who gets stdin.
+    pub(crate) fn stdin(&self) -> Wanted {
+        match (self.stdin_to_all, self.no_stdin) {
+            (true, _) => Wanted::ByAll,
+            (false, true) => Wanted::No,
+            (false, false) => Wanted::ByTargets,
+        }
+    }
 }
 
 impl CallArgs {

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -41,6 +42,8 @@ pub(crate) struct Fleet {
     phase: Phase,
     /// The file for the targets that fail.
     failed: Option<PathBuf>,
+    /// Whether the exit status is that of the one target's program.
+    passes_status_on: bool,
 }
 
 /// Writes what a job has to tell before its end.
@@ -86,12 +89,18 @@ impl Fleet {
             .with_summary(if args.group.summary { Show::Always } else { Show::ManyAndFailed }),
             phase: Phase::Call,
             failed: args.group.failed,
+            passes_status_on: false,
         }
     }
 
     /// Changes the configuration of all tunnels.
     pub(crate) fn with_config(self, change: impl FnOnce(TunnelConfig) -> TunnelConfig) -> Self {
         Self { config: change(self.config), ..self }
+    }
+
+    /// Has the exit status be that of the one target's program, as `ssh` does.
+    pub(crate) fn passing_status_on(self) -> Self {
+        Self { passes_status_on: true, ..self }
     }
 
     /// Makes it a fleet of transfers, and draws how far the targets are, unless the output is for programs.
@@ -121,7 +130,10 @@ impl Fleet {
         let tunnels = Target::tunnels(&self.targets, &self.config);
         let code = runtime.block_on(async {
             let printer = Printer { output: output.clone() };
-            let jobs = Jobs::begin(tunnels, self.limits, self.phase, printer, job);
+            let mut jobs = Jobs::begin(tunnels, self.limits, self.phase, printer, job);
+            if self.passes_status_on {
+                jobs.status = Some(NO_STATUS);
+            }
             jobs.finish(&output, self.failed.as_deref(), &self.targets).await
         });
         // A thread may still wait for a stdout that nobody reads.
@@ -145,6 +157,8 @@ struct Jobs {
     begun: Instant,
     under_way: Work,
     progress: Vec<Progress>,
+    /// The exit status, if it is that of a program.
+    status: Option<u8>,
     closing: JoinSet<Result<(), Error>>,
 }
 
@@ -171,7 +185,8 @@ impl Jobs {
         let each = printer.clone();
         let under_way = Work::begin(&tunnels, limits, move |tunnel| job(tunnel, each.clone()));
         let progress = vec![Progress::Unfinished; tunnels.len()];
-        Self { printer, phase, tunnels, begun: Instant::now(), under_way, progress, closing: JoinSet::new() }
+        let (begun, closing) = (Instant::now(), JoinSet::new());
+        Self { printer, phase, tunnels, begun, under_way, progress, status: None, closing }
     }
 
     /// Waits until all is done, a signal comes or stdout is closed; then closes all tunnels. Returns the exit status.
@@ -193,6 +208,7 @@ impl Jobs {
             _ => None,
         };
         let is_noted = failed.is_none_or(|file| self.note_failed(file, targets, output));
+        let status = self.status;
         let ending = self.end(stopped);
         tokio::pin!(ending);
         let stopped = loop {
@@ -210,8 +226,12 @@ impl Jobs {
             (Some(signal), _) => signal.exit_code(),
             (None, Some(Stop::Output(error))) if error.kind() == io::ErrorKind::BrokenPipe => CLOSED_STDOUT,
             (None, Some(_)) => FAILED,
-            (None, None) if !is_noted || lock(output).tally().has_failures() => FAILED,
-            (None, None) => 0,
+            (None, None) if !is_noted => FAILED,
+            (None, None) => match status {
+                Some(status) => status,
+                None if lock(output).tally().has_failures() => FAILED,
+                None => 0,
+            },
         }
     }
 
@@ -224,6 +244,11 @@ impl Jobs {
                 Ended::Output(error) => return Err(error),
             };
             let is_success = result.as_ref().is_ok_and(|answer| !answer.is_failure());
+            if let (Some(status), Ok(Answer::Ran(ran))) = (&mut self.status, &result) {
+                // As shells have it for a program that a signal ended.
+                let code = ran.status.code().or_else(|| Some(128 + ran.status.signal()?));
+                *status = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NO_STATUS);
+            }
             self.progress[index] = if is_success { Progress::Succeeded } else { Progress::Failed };
             self.close(index);
             self.print(index, result).await?;
@@ -351,6 +376,8 @@ fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
 /// As shells have it for a program that SIGPIPE ended.
 const CLOSED_STDOUT: u8 = 128 + 13;
 const FAILED: u8 = 1;
+/// As `ssh` has it for a program of which no status is known.
+const NO_STATUS: u8 = 255;
 
 #[cfg(test)]
 mod tests {

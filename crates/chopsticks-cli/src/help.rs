@@ -50,8 +50,9 @@ pub(crate) const RUN: &str = "\
 What is run:
   COMMAND is a program and its arguments; no shell sees them. For a line for the
   shell, write: -- sh -c 'df -h | tail -1'
-  Its stdin is empty, and it has no terminal. It is ended with the program, and
-  what it leaves running in the background too.
+  It has no terminal. With one target it reads the stdin of chopsticks, unless that
+  is a terminal; with several its stdin is empty, or the same for each with
+  --stdin-to-all. It ends with chopsticks, as does what it leaves in the background.
 
 Output:
   Lines come as the program writes them, as `[host] line`: its stdout on stdout, its

@@ -21,6 +21,7 @@ mod put;
 mod render;
 mod run;
 mod signals;
+mod stdin;
 mod target;
 mod walk;
 mod work;

@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use chopsticks::{
-    Error, Tunnel,
-    helpers::{self, OutputStream, RemoteCommand},
-};
+use chopsticks::{RemoteCommand, Stdio, Tunnel, TunnelCommand};
+use tokio::io::{AsyncRead, AsyncReadExt as _, simplex};
 
 use crate::{
     answer::{Answer, Ran},
@@ -13,75 +11,87 @@ use crate::{
     fleet::{Fleet, Printer, Stopped},
     outcome::Failure,
     output::Stream,
+    stdin::Stdin,
 };
 
 /// Runs the program on all targets.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
     let targets = args::checked("run", || args.fleet.targets());
-    let command = RemoteCommand::from(args.command);
+    let input = args::checked("run", || Stdin::choose(args.stdin(), targets.len()));
+    let command: RemoteCommand = args.command.iter().collect();
     let is_live = !args.fleet.json;
-    Fleet::new(args.fleet, targets).run(move |tunnel, printer| {
-        let command = command.clone();
+    let is_single = targets.len() == 1;
+    let fleet = Fleet::new(args.fleet, targets);
+    let fleet = if is_single { fleet.passing_status_on() } else { fleet };
+    fleet.run(move |tunnel, printer| {
+        let command = tunnel.command_with(command.clone());
+        let command = match input.reader() {
+            Some(reader) => command.stdin(Stdio::reader(reader)),
+            None => command,
+        };
         async move {
             match is_live {
                 true => show(&tunnel, command, &printer).await,
-                false => collect(&tunnel, command).await,
+                false => collect(command).await,
             }
         }
     })
 }
 
 /// Prints the lines of the program as they come.
-async fn show(tunnel: &Tunnel, command: RemoteCommand, printer: &Printer) -> Result<Answer, Stopped> {
-    let mut running = helpers::start(tunnel, command);
-    let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-    while let Some(chunk) = running.next().await.map_err(unstarted)? {
-        let (stream, lines) = match chunk.stream {
-            OutputStream::Stdout => (Stream::Stdout, &mut stdout),
-            OutputStream::Stderr => (Stream::Stderr, &mut stderr),
-        };
-        let whole = lines.take(&chunk.data);
+async fn show(tunnel: &Tunnel, command: TunnelCommand<'_>, printer: &Printer) -> Result<Answer, Stopped> {
+    let ((stdout, stdout_end), (stderr, stderr_end)) = (simplex(BUFFER_LEN), simplex(BUFFER_LEN));
+    let command = command.stdout(Stdio::writer(stdout_end)).stderr(Stdio::writer(stderr_end));
+    let running = async { Ok(command.status().await?) };
+    let (status, (), ()) = tokio::try_join!(
+        running,
+        print(tunnel, stdout, Stream::Stdout, printer),
+        print(tunnel, stderr, Stream::Stderr, printer),
+    )?;
+    Ok(Answer::Ran(Ran { status, stdout: Vec::new(), stderr: Vec::new() }))
+}
+
+/// Prints the lines of one stream, to its end.
+async fn print(
+    tunnel: &Tunnel,
+    mut output: impl AsyncRead + Unpin,
+    stream: Stream,
+    printer: &Printer,
+) -> Result<(), Stopped> {
+    let (mut lines, mut buffer) = (Lines::default(), vec![0; BUFFER_LEN]);
+    // The stream is in memory, and has no errors.
+    while let Ok(len @ 1..) = output.read(&mut buffer).await {
+        let whole = lines.take(&buffer[..len]);
         if !whole.is_empty() {
             printer.lines(tunnel, stream, whole).await?;
         }
     }
-    for (stream, lines) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-        if let Some(rest) = lines.finish() {
-            printer.lines(tunnel, stream, rest).await?;
-        }
+    match lines.finish() {
+        Some(rest) => printer.lines(tunnel, stream, rest).await,
+        None => Ok(()),
     }
-    Ok(Answer::Ran(Ran {
-        status: running.wait().await.map_err(unstarted)?,
-        stdout: Vec::new(),
-        stderr: Vec::new(),
-    }))
 }
 
 /// Keeps what the program writes.
-async fn collect(tunnel: &Tunnel, command: RemoteCommand) -> Result<Answer, Stopped> {
-    let mut running = helpers::start(tunnel, command);
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    while let Some(chunk) = running.next().await.map_err(unstarted)? {
-        match chunk.stream {
-            OutputStream::Stdout => stdout.extend_from_slice(&chunk.data),
-            OutputStream::Stderr => stderr.extend_from_slice(&chunk.data),
-        }
-        if stdout.len() + stderr.len() > MAX_OUTPUT_LEN {
-            let message = format!("the output is over the limit of {} MiB", MAX_OUTPUT_LEN >> 20);
-            return Err(Stopped::Failure(Failure::of_call("too-large", message)));
-        }
-    }
-    Ok(Answer::Ran(Ran { status: running.wait().await.map_err(unstarted)?, stdout, stderr }))
+async fn collect(command: TunnelCommand<'_>) -> Result<Answer, Stopped> {
+    let (stdout, stdout_end) = simplex(BUFFER_LEN);
+    let (stderr, stderr_end) = simplex(BUFFER_LEN);
+    let command = command.stdout(Stdio::writer(stdout_end)).stderr(Stdio::writer(stderr_end));
+    let running = async { Ok(command.status().await?) };
+    let (status, stdout, stderr) = tokio::try_join!(running, keep(stdout), keep(stderr))?;
+    Ok(Answer::Ran(Ran { status, stdout, stderr }))
 }
 
-/// A program that cannot be started is told by the system's words: where in our code that was noticed helps nobody.
-fn unstarted(error: Error) -> Stopped {
-    let is_of_system = error.remote().is_some_and(|raised| UNSTARTED.contains(&raised.type_name.as_str()));
-    let mut failure = Failure::from(error);
-    if is_of_system {
-        failure.traceback = None;
+/// Reads one stream, to its end.
+async fn keep(output: impl AsyncRead + Unpin) -> Result<Vec<u8>, Stopped> {
+    let mut kept = Vec::new();
+    // The stream is in memory, and has no errors.
+    let _ = output.take(MAX_OUTPUT_LEN + 1).read_to_end(&mut kept).await;
+    if kept.len() as u64 > MAX_OUTPUT_LEN {
+        let message = format!("the output is over the limit of {} MiB", MAX_OUTPUT_LEN >> 20);
+        return Err(Stopped::Failure(Failure::of_call("too-large", message)));
     }
-    Stopped::Failure(failure)
+    Ok(kept)
 }
 
 /// Puts pieces together to lines.
@@ -115,12 +125,12 @@ impl Lines {
     }
 }
 
-/// What `subprocess` raises for a program or folder that is not there, may not be used, or is none.
-const UNSTARTED: &[&str] = &["FileNotFoundError", "NotADirectoryError", "OSError", "PermissionError"];
 /// A longer line is cut, so that a program that never writes a newline costs bounded memory.
 const MAX_LINE_LEN: usize = 64 << 10;
-/// What is kept of a target for its JSON object. Much more than anyone reads.
-const MAX_OUTPUT_LEN: usize = 256 << 20;
+/// What is kept of each stream of a target for its JSON object. Much more than anyone reads.
+const MAX_OUTPUT_LEN: u64 = 128 << 20;
+/// What is under way from a target to stdout or stderr.
+const BUFFER_LEN: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {

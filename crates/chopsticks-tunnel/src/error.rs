@@ -104,6 +104,15 @@ pub enum ErrorKind {
     /// The tunnel that this one goes through failed: see [`Route`](crate::Route). Its sources and its hint are those of the error.
     #[error("the tunnel that leads there failed: {}", .0.without_hint())]
     Parent(Box<Error>),
+    /// A program could not be started on the host, or ended in a way that is not known.
+    #[error("cannot run {program}")]
+    Program {
+        /// The program, or the file or folder that is at fault.
+        program: String,
+        /// Why, in the words of its host.
+        #[source]
+        source: Arc<io::Error>,
+    },
     /// The agent broke the protocol.
     #[error("{}", Gone("the connection failed", &None, stderr, noise))]
     Protocol {
@@ -185,6 +194,12 @@ pub struct RemoteException {
 impl Error {
     pub(crate) fn new(host: &HostName, phase: Phase, kind: ErrorKind) -> Self {
         Self { inner: Arc::new(Inner { host: host.clone(), phase, kind, hint: None }), function: None }
+    }
+
+    /// The error of a stream of this side, by a name such as `<stdout>`.
+    pub(crate) fn of_file(host: &HostName, side: Side, name: &str, error: io::Error) -> Self {
+        let kind = ErrorKind::File { side, path: name.into(), source: Arc::new(error) };
+        Self::new(host, Phase::Transfer, kind)
     }
 
     /// Adds what to do about it. For errors that nobody shares yet.
@@ -342,6 +357,7 @@ impl ErrorKind {
             Self::NoAgent { .. } => "no-agent",
             Self::NoFunction { .. } => "no-function",
             Self::Parent(_) => "parent",
+            Self::Program { .. } => "program",
             Self::Protocol { .. } => "protocol",
             Self::Raised(_) => "raised",
             Self::Result(_) => "result",
@@ -472,6 +488,12 @@ mod tests {
                 },
                 "protocol",
                 "the connection failed",
+                true,
+            ),
+            (
+                ErrorKind::Program { program: "make".to_owned(), source: io() },
+                "program",
+                "cannot run make",
                 true,
             ),
             (ErrorKind::Raised(raised), "raised", "KeyError: 'x'", false),

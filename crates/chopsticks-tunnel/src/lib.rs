@@ -25,6 +25,7 @@
 //! * [`Driver`], [`Link`], [`AgentCommand`]: for drivers of your own.
 //! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
 //!   answers what agents import.
+//! * [`RemoteCommand`], [`TunnelCommand`], [`Child`], [`Stdio`]: programs on hosts.
 //! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
 //! * [`Error`], [`ErrorKind`], [`Phase`], [`Hint`]: what went wrong, on which host, in which phase.
 //!
@@ -40,6 +41,7 @@ mod keeper;
 mod library;
 mod module;
 mod name;
+mod program;
 mod reader;
 mod relay;
 mod room;
@@ -65,6 +67,7 @@ pub use module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
 pub use name::OsName;
+pub use program::{Child, ChildStderr, ChildStdin, ChildStdout, RemoteCommand, Stdio, TunnelCommand};
 pub use room::Room;
 pub use route::{Route, Via};
 pub use stderr::Stderr;

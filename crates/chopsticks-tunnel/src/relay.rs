@@ -82,7 +82,7 @@ enum State {
 }
 
 /// Starts a program; its streams can be used at once. If it cannot be started, waiting for it tells why.
-async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
+pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
     let session = connected(connection).await?;
     session.extend_for_programs().await;
     let options = || RequestOptions::new().order(Order::AfterNotices);

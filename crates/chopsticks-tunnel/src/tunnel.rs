@@ -5,6 +5,7 @@ use std::{
     pin::pin,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -367,6 +368,11 @@ impl Tunnel {
 
     fn last(&self) -> std::sync::MutexGuard<'_, Option<watch::Receiver<Stage>>> {
         self.shared.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a call may take that sets no deadline of its own.
+    pub(crate) fn call_timeout(&self) -> Option<Duration> {
+        self.shared.config.call_timeout
     }
 
     pub(crate) fn error(&self, phase: Phase, kind: ErrorKind) -> Error {

@@ -5,14 +5,15 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     pin::Pin,
+    process::{ExitStatus, Output},
     task::{Context, Poll},
 };
 
 use chopsticks_group::Limits;
 use chopsticks_tunnel::{
     AgentInfo, Args, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget,
-    Local, Podman, PodmanExec, Put, Reply, Route, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel,
-    TunnelConfig,
+    Local, Podman, PodmanExec, Put, RemoteCommand, Reply, Route, Ssh, Sudo, Target, Transferred,
+    TransferredFolder, Tunnel, TunnelConfig,
 };
 use futures::Stream;
 use serde::de::DeserializeOwned;
@@ -208,6 +209,41 @@ impl Group {
             let call = call.clone();
             async move { tunnel.call_with(call).await }
         })
+    }
+
+    /// Runs a program on all hosts, and returns the status and the output of each: see
+    /// [`TunnelCommand::output`](crate::TunnelCommand::output).
+    ///
+    /// ```no_run
+    /// # async fn example(group: chopsticks::Group) {
+    /// use chopsticks::RemoteCommand;
+    ///
+    /// let outputs = group.output(RemoteCommand::new("uname").arg("-r")).await;
+    /// for (host, output) in outputs.successful() {
+    ///     println!("{host}: {}", String::from_utf8_lossy(&output.stdout));
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the programs.
+    pub async fn output(&self, command: RemoteCommand) -> GroupResult<Output> {
+        self.each_output(command).join().await
+    }
+
+    /// Runs a program on all hosts, and returns the status and the output of each as it ends.
+    pub fn each_output(&self, command: RemoteCommand) -> Run<'static, Output> {
+        self.each(move |tunnel| tunnel.command_with(command.clone()).output())
+    }
+
+    /// Runs a program on all hosts, drops its output, and returns the status of each.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the programs.
+    pub async fn status(&self, command: RemoteCommand) -> GroupResult<ExitStatus> {
+        self.run(move |tunnel| tunnel.command_with(command.clone()).status()).await
     }
 
     /// Writes a local file to a path on all hosts, and replaces what is there: see [`Tunnel::put`].

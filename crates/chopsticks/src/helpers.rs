@@ -1,54 +1,39 @@
-//! Runs programs on hosts.
+//! Output of programs, as the Python module `chopsticks.helpers` gives it to code on hosts.
 //!
-//! The counterparts of the Python module `chopsticks.helpers`, which code on any host can import as well. A program has an
-//! empty stdin, no terminal, and the environment of the agent. It ends with its call: when the future is dropped or the deadline
-//! passes, it and all that it has started are ended. What it leaves running in the background ends with the connection.
+//! [`Tunnel::command`] runs programs of any kind. The functions here are for the common case of a program that must not fail, and
+//! whose output is wanted: a failure is an error, and what the program writes to stderr appears as `[host] line`, or where the
+//! tunnel's [`Stderr`](crate::Stderr) puts it.
 //!
 //! ```no_run
 //! # async fn example(tunnel: chopsticks::Tunnel) -> Result<(), chopsticks::Error> {
-//! use chopsticks::helpers::{self, RemoteCommand};
+//! use chopsticks::{RemoteCommand, helpers};
 //!
-//! // Arguments, or a line for the shell of the host.
-//! let release = helpers::output_lines(&tunnel, ["uname", "-r"]).await?;
-//! let busy = helpers::output_lines(&tunnel, "ps -eo comm | sort | uniq -c | sort -n | tail -3").await?;
-//!
-//! let command = RemoteCommand::new("make").arg("test").current_dir("/srv/app").env("JOBS", "2");
-//! let output = helpers::run(&tunnel, command).await?;
-//! if !output.status.success() {
-//!     println!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-//! }
+//! let release = helpers::output_lines(&tunnel, RemoteCommand::new("uname").arg("-r")).await?;
+//! let busy = RemoteCommand::shell("ps -eo comm | sort | uniq -c | sort -n | tail -3");
+//! let busy = helpers::output_lines(&tunnel, busy).await?;
 //! # let _ = (release, busy);
 //! # Ok(())
 //! # }
 //! ```
 
-mod command;
-mod running;
+use std::{collections::BTreeMap, ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
-use std::process::Output;
-
-use chopsticks_tunnel::{Error, Tunnel};
+use chopsticks_tunnel::{Call, Error, RemoteCommand, Tunnel};
+use serde::{Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-pub use self::{
-    command::RemoteCommand,
-    running::{Chunk, OutputStream, Running},
-};
-
-/// Runs a program and returns its stdout.
-///
-/// What it writes to stderr goes where the agent's goes: by default to the console, as `[host] line`.
+/// Runs a program and returns its stdout. Its stdin is empty, whatever the command says of it.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Raised`](crate::ErrorKind::Raised) with Python's `subprocess.CalledProcessError` if the program fails, and with an
-/// `OSError` if there is none; else as [`Tunnel::call`].
+/// `OSError` if it cannot be started; else as [`Tunnel::call`].
 ///
 /// # Cancel safety
 ///
 /// Dropping the future ends the program.
-pub async fn check_output(tunnel: &Tunnel, command: impl Into<RemoteCommand>) -> Result<Vec<u8>, Error> {
-    let reply = tunnel.call_with(command.into().call("carried_output")).await?;
+pub async fn check_output(tunnel: &Tunnel, command: RemoteCommand) -> Result<Vec<u8>, Error> {
+    let reply = tunnel.call_with(call("carried_output", &command)).await?;
     reply.decode::<ByteBuf>().map(ByteBuf::into_vec)
 }
 
@@ -63,37 +48,38 @@ pub async fn check_output(tunnel: &Tunnel, command: impl Into<RemoteCommand>) ->
 /// # Cancel safety
 ///
 /// Dropping the future ends the program.
-pub async fn output_lines(tunnel: &Tunnel, command: impl Into<RemoteCommand>) -> Result<Vec<String>, Error> {
-    tunnel.call_with(command.into().call("output_lines")).await?.decode()
+pub async fn output_lines(tunnel: &Tunnel, command: RemoteCommand) -> Result<Vec<String>, Error> {
+    tunnel.call_with(call("output_lines", &command)).await?.decode()
 }
 
-/// Runs a program, and returns how it has ended and what it wrote to stdout and stderr.
-///
-/// Its output is held in memory; [`start`] gives it piece by piece.
-///
-/// # Errors
-///
-/// [`ErrorKind::Raised`](crate::ErrorKind::Raised) with Python's `OSError` if there is no such program; else as [`Tunnel::call`]. A program
-/// that fails is no error.
-///
-/// # Cancel safety
-///
-/// Dropping the future ends the program.
-pub async fn run(tunnel: &Tunnel, command: impl Into<RemoteCommand>) -> Result<Output, Error> {
-    let mut running = start(tunnel, command);
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    while let Some(chunk) = running.next().await? {
-        match chunk.stream {
-            OutputStream::Stdout => stdout.extend_from_slice(&chunk.data),
-            OutputStream::Stderr => stderr.extend_from_slice(&chunk.data),
+/// The call of a function of the Python module with this command.
+fn call(function: &str, command: &RemoteCommand) -> Call {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let words: Vec<_> = words.map(Word).collect();
+    let mut call = Call::new(format!("chopsticks.helpers:{function}")).args((words,));
+    if let Some(folder) = command.get_current_dir() {
+        call = call.kwarg("cwd", Word(folder.as_os_str()));
+    }
+    let variables: BTreeMap<_, _> =
+        command.get_envs().map(|(name, value)| (Word(name), value.map(Word))).collect();
+    if !variables.is_empty() {
+        call = call.kwarg("env", variables);
+    }
+    match command.get_timeout() {
+        Some(timeout) => call.timeout(timeout),
+        None => call,
+    }
+}
+
+/// A word of a command: text where it is UTF-8, which errors can show, and bytes elsewhere.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Word<'a>(&'a OsStr);
+
+impl Serialize for Word<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.to_str() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.serialize_bytes(self.0.as_bytes()),
         }
     }
-    Ok(Output { status: running.wait().await?, stdout, stderr })
-}
-
-/// Starts a program whose output comes while it runs.
-///
-/// It starts when [`Running::next`] or [`Running::wait`] is first polled, and waits whenever its output is not taken.
-pub fn start(tunnel: &Tunnel, command: impl Into<RemoteCommand>) -> Running {
-    Running::new(tunnel, command.into())
 }

@@ -26,10 +26,11 @@
 //!   written as a text. [`Driver`] is for your own, and [`Via`] starts any of them from the far side of another tunnel.
 //! * [`Function`], [`Args`], [`Call`], [`Reply`]: what is called, with what, and what comes back; [`Ignored`] is a result that
 //!   is not needed.
+//! * [`RemoteCommand`], [`TunnelCommand`], [`Child`], [`Stdio`]: programs on hosts, in the vocabulary of [`std::process`].
 //! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
 //! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
 //! * [`Group`], [`GroupResult`], [`Queue`], [`Limits`]: many hosts at once, and each one's outcome.
-//! * [`facts`], [`helpers`]: what there is to know of a host, and programs that run there.
+//! * [`facts`], [`helpers`]: what is known of a host, and the output of programs that must not fail.
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
 //! * [`text`]: what hosts say, as it may be shown on a terminal or in a log.
@@ -73,10 +74,11 @@ pub use chopsticks_transport as transport;
 #[doc(inline)]
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
-    AgentCommand, AgentInfo, AgentOptions, Args, Call, Command, ContainerInfo, Docker, DockerExec, Driver,
-    Encode, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Link,
-    Local, OsName, Phase, Podman, PodmanExec, Progress, Put, RemoteException, Reply, Route, Side, Ssh,
-    Stderr, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig, Via,
+    AgentCommand, AgentInfo, AgentOptions, Args, Call, Child, ChildStderr, ChildStdin, ChildStdout, Command,
+    ContainerInfo, Docker, DockerExec, Driver, Encode, Error, ErrorKind, Fetch, Function, Hint, HostName,
+    Ignored, Interpreter, InvalidTarget, Link, Local, OsName, Phase, Podman, PodmanExec, Progress, Put,
+    RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo, Symptoms, Target,
+    Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, Via,
 };
 
 pub use crate::{

@@ -3,7 +3,9 @@
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
 use chopsticks_group::{AsyncResult, Limits, Timeline};
-use chopsticks_tunnel::{AgentInfo, Args, Call, Error, Function, HostName, Reply, Transferred, Tunnel};
+use chopsticks_tunnel::{
+    AgentInfo, Args, Call, Error, Function, HostName, RemoteCommand, Reply, Transferred, Tunnel,
+};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -100,6 +102,16 @@ impl Queue {
             let call = call.clone();
             async move { tunnel.call_with(call).await }
         })
+    }
+
+    /// Adds a program; the result is its status and its output: see [`TunnelCommand::output`](crate::TunnelCommand::output).
+    pub fn output<T: QueueTarget>(
+        &self,
+        target: T,
+        command: RemoteCommand,
+    ) -> AsyncResult<T::Output<std::process::Output>> {
+        let label = command.get_program().to_string_lossy().into_owned();
+        self.push(target, &label, move |tunnel| tunnel.command_with(command.clone()).output())
     }
 
     /// Adds the writing of a local file to a path on the host: see [`Tunnel::put`].

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, Command, Stdio},
 };
 
@@ -51,7 +51,55 @@ fn other_status_than_0_is_a_failure() {
     assert!(ran.stderr.contains("a: call: exit status: 3\n"), "{ran:?}");
     assert!(ran.stderr.contains("2 hosts: 2 failed in "), "{ran:?}");
     let ran = run(&bench, &["--on", "a=local"], "kill -9 $$");
+    assert_eq!(ran.code, Some(128 + 9), "{ran:?}");
     assert!(ran.stderr.contains("a: call: signal: 9 (SIGKILL)\n"), "{ran:?}");
+}
+
+#[test]
+fn status_of_one_target_is_passed_on_and_several_are_summed_up() {
+    let bench = Bench::new();
+    for (line, code) in [("exit 7", 7), ("true", 0), ("kill -15 $$", 128 + 15)] {
+        assert_eq!(run(&bench, &["--on", "a=local"], line).code, Some(code), "{line}");
+    }
+    assert_eq!(run(&bench, &["--on", "a=local,b=local"], "exit 7").code, Some(1));
+    // As `ssh`, where there is no status.
+    assert_eq!(run(&bench, &["--on", "a=local", "--cwd", "/nonexistent"], "true").code, Some(255));
+}
+
+#[test]
+fn one_target_reads_stdin_and_several_do_so_on_request() {
+    let bench = Bench::new();
+    let given = |options: &[&str]| {
+        let mut child =
+            command(&bench, options, "cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // One that reads nothing closes it early.
+        let _ = stdin.write_all(b"one\ntwo\n");
+        drop(stdin);
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.sorted_stdout().join(" ")
+    };
+    assert_eq!(given(&["--on", "a=local"]), "[a] one [a] two");
+    assert_eq!(given(&["--on", "a=local", "--no-stdin"]), "");
+    assert_eq!(given(&["--on", "a=local,b=local"]), "");
+    let both = "[a] one [a] two [b] one [b] two";
+    assert_eq!(given(&["--on", "a=local,b=local", "--stdin-to-all"]), both);
+}
+
+#[test]
+fn stdin_that_never_ends_does_not_keep_a_program_that_has() {
+    let bench = Bench::new();
+    let mut child = command(&bench, &["--on", "a=local"], "head -c 10")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"0123456789abc").unwrap();
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "[a] 0123456789\n"), "{ran:?}");
+    drop(stdin);
 }
 
 #[test]
@@ -61,8 +109,9 @@ fn missing_program_is_told_without_a_traceback_of_our_own_code() {
         let on = format!("a=local?python={}", python.path().display());
         let output = bench.verb("run", &["--on", &on, "--", "no-such-program"]).output().unwrap();
         let ran = Ran::of(output);
-        assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 2), "{python:?}: {ran:?}");
-        assert!(ran.stderr.contains("No such file or directory: 'no-such-program'\n"), "{python:?}: {ran:?}");
+        assert_eq!((ran.code, ran.stderr.lines().count()), (Some(255), 2), "{python:?}: {ran:?}");
+        let told = "a: call: cannot run no-such-program: No such file or directory";
+        assert!(ran.stderr.contains(told), "{python:?}: {ran:?}");
     }
 }
 
@@ -74,7 +123,7 @@ fn json_has_status_stdout_and_stderr_under_every_interpreter() {
         command.args(["run", "--on", "a=local", "--json", "--python"]).arg(python.path());
         command.args(["--", "sh", "-c", r"printf 'é\n'; printf '\377' >&2; exit 3"]);
         let ran = Ran::of(command.output().unwrap());
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{python}: {ran:?}");
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(3), ""), "{python}: {ran:?}");
         let line = &ran.json()[0];
         let value = json!({"status": 3, "signal": null, "stdout": "é\n", "stderr": {"$bytes": "/w=="}});
         assert_eq!((&line["ok"], &line["value"]), (&json!(false), &value), "{python}");
@@ -91,8 +140,8 @@ fn json_has_status_stdout_and_stderr_under_every_interpreter() {
 fn program_that_is_not_there_is_named() {
     let ran =
         Ran::of(Bench::new().verb("run", &["--on", "a=local", "--", "/nonexistent/x"]).output().unwrap());
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
-    assert!(ran.stderr.contains("No such file or directory: '/nonexistent/x'"), "{ran:?}");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(255), ""), "{ran:?}");
+    assert!(ran.stderr.contains("cannot run /nonexistent/x: No such file or directory"), "{ran:?}");
 }
 
 #[test]
@@ -138,7 +187,7 @@ fn deadline_ends_the_program() {
     let bench = Bench::new();
     let line = format!("echo $$ > '{}'; tail -f /dev/null", bench.ready());
     let ran = run(&bench, &["--on", "a=local", "--timeout", "2", "--json"], &line);
-    assert_eq!((ran.code, &ran.json()[0]["error"]["kind"]), (Some(1), &json!("timeout")), "{ran:?}");
+    assert_eq!((ran.code, &ran.json()[0]["error"]["kind"]), (Some(255), &json!("timeout")), "{ran:?}");
     let pid = fs::read_to_string(bench.ready()).unwrap_or_default();
     processes::wait_until_gone(pid.trim().parse::<u32>(), DEADLINE).unwrap();
 }
