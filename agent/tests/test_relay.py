@@ -8,7 +8,8 @@ import tempfile
 import time
 
 from harness import FAIL, REPLY, Case, alive, eventually, function, marked
-from test_streams import CREDIT, DATA, END, EXTEND, RESET, WINDOW, Streaming
+from streaming import CREDIT, DATA, END, EXTEND, RESET, Streaming
+from test_streams import WINDOW
 
 SPAWN, STDERR = 0x27, 0x28
 PLENTY = struct.pack('>L', 1 << 30)
