@@ -471,12 +471,13 @@ def failed(stage, request):
     except:  # noqa: E722
         if OLD:
             sys.exc_clear()
+    name = what = u'exception'
     try:
+        name = to_text(type(error).__name__)
         what = to_text(repr(error))
     except:  # noqa: E722
-        what = u'exception'
-    return FAIL, MARSHAL, marshal.dumps({
-        u'kind': u'raised', u'type': to_text(type(error).__name__), u'message': what, u'traceback': u''}, 2)
+        pass
+    return FAIL, MARSHAL, marshal.dumps({u'kind': u'raised', u'type': name, u'message': what, u'traceback': u''}, 2)
 
 
 def ask(operation, form, payload):

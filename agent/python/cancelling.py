@@ -68,7 +68,9 @@ def end_call(request):
         thread = calls.get(request, (MAIN,))[0]
         # The main thread gets the children of threads that have ended.
         mine = set() if thread == MAIN else children(thread).difference(globals().get('inner', ()))
-        return mine and mine | below(processes(), mine)
+        table = mine and processes()
+        # Those that have ended and that the call has not waited for are children still.
+        return mine.intersection(table) | below(table, mine)
 
     can_look = os.path.exists('/proc/uptime')
     n = 0

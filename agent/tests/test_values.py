@@ -6,7 +6,7 @@ import struct
 import sys
 import unittest
 
-from harness import BYTES, MARSHAL, OLD, PENCODE, Case, namespace
+from harness import BYTES, MARSHAL, OLD, PENCODE, Case, function, namespace
 
 SPACE = namespace('values', 'plain')
 SPACE['compiled'].update(('values', 'plain'))
@@ -358,10 +358,9 @@ class Carried(Case):
         self.assertEqual(failure['traceback'], '')
 
     def test_path_of_unfit_results_is_in_the_message(self):
-        failure = self.shared.fails('os:uname') if not OLD else self.shared.fails('sys:exc_info')
-        if not OLD:
-            self.assertEqual((failure['kind'], failure['message']),
-                             ('result', 'result: posix.uname_result is not a primitive type' + HINT))
+        failure = self.shared.fails(function('import decimal\ndef f(): return {"when": [0, decimal.Decimal(1)]}'))
+        self.assertEqual((failure['kind'], failure['message']),
+                         ('result', "result['when'][1]: decimal.Decimal is not a primitive type" + HINT))
 
     def test_undecodable_arguments_are_an_argument_failure(self):
         from harness import CALL

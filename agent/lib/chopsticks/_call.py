@@ -138,6 +138,9 @@ def failure(connection, host, form, payload):
         path = info.get(u'path')
         path = native(path.decode('utf-8', 'replace')) if type(path) is bytes else ''
         return RemoteException('%s: %s' % (path, message), host)
+    if words.get('kind') == 'result':
+        # The type is one of the agent's own.
+        return RemoteException('the result cannot be carried: %s' % message, host)
     error = RemoteException('%s: %s' % (words['type'], message) if words.get('type') else message, host,
                             words.get('traceback'))
     error.type_name = words.get('type')
