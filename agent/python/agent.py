@@ -81,6 +81,7 @@ inside = set()      # those that are in user code, where alone an interrupt may 
 strike = allocate_lock()    # an interrupt of a thread is under way
 cancelled = set()
 stopping = {}       # cancelled call -> whether it is to stay until somebody has looked what it has started
+errands = []        # functions that the main thread is to run when SIGINT comes
 pending = {}        # our request -> [lock, operation, format, payload]
 masks = {}          # thread -> the signals that it blocks beside the one that waits while it forks
 known = {}          # function name -> (module, attribute)
@@ -520,6 +521,14 @@ def ask(operation, form, payload):
     return slot[1:]
 
 
+def interrupted(_, frame):
+    """Handles SIGINT, by which other threads reach the main thread."""
+    while errands:
+        errands.pop()()
+    if cancelled:
+        on_interrupt(frame)
+
+
 def arm():
     """Wakes the helper, for the main thread is about to run user code; under `lock`."""
     global armed
@@ -615,7 +624,7 @@ def main():
         os.setsid()
     except OSError:
         pass
-    signal.signal(signal.SIGINT, lambda _, frame: cancelled and on_interrupt(frame))
+    signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, gone)
     sys.dont_write_bytecode = True
     sys.meta_path.append(Finder())
