@@ -82,7 +82,9 @@ fn pipelined_calls(criterion: &mut Criterion) {
         bencher.iter(|| {
             for _ in 0..COUNT {
                 let payload = Bytes::from_static(SMALL).into();
-                controller.request(Operation::CALL, Format::Marshal, payload, Order::Any).unwrap();
+                controller
+                    .request(Operation::application(0x20), Format::Marshal, payload, Order::Any)
+                    .unwrap();
             }
             transfer(&mut controller, &mut agent);
             while let Some(event) = agent.poll_event() {
@@ -101,8 +103,9 @@ fn pipelined_calls(criterion: &mut Criterion) {
     let runtime = runtime();
     let many = async |controller: &Handle| {
         let payload = || Bytes::from_static(SMALL);
-        let requests: Vec<_> =
-            (0..COUNT).map(|_| controller.request(Operation::CALL, Format::Marshal, payload())).collect();
+        let requests: Vec<_> = (0..COUNT)
+            .map(|_| controller.request(Operation::application(0x20), Format::Marshal, payload()))
+            .collect();
         for request in requests {
             request.await.unwrap();
         }
@@ -126,7 +129,8 @@ fn large_messages(criterion: &mut Criterion) {
         for (name, controller) in [("memory", &memory), ("pipe", &pipe)] {
             group.bench_with_input(BenchmarkId::new(name, len), &payload, |bencher, payload| {
                 bencher.iter(|| {
-                    let request = controller.request(Operation::CALL, Format::Bytes, payload.clone());
+                    let request =
+                        controller.request(Operation::application(0x20), Format::Bytes, payload.clone());
                     runtime.block_on(request).unwrap();
                 });
             });
@@ -151,8 +155,12 @@ fn streams(criterion: &mut Criterion) {
                 runtime.block_on(async {
                     let payload = Bytes::from_static(b"stream");
                     let options = RequestOptions::new().with_writer();
-                    let mut request =
-                        controller.request_with(Operation::CALL, Format::Bytes, payload, options);
+                    let mut request = controller.request_with(
+                        Operation::application(0x20),
+                        Format::Bytes,
+                        payload,
+                        options,
+                    );
                     let mut writer = request.writer().unwrap();
                     for _ in 0..LEN / chunk.len() {
                         writer.send(chunk.clone()).await.unwrap();
@@ -167,7 +175,8 @@ fn streams(criterion: &mut Criterion) {
 }
 
 async fn call(controller: &Handle) {
-    let reply = controller.request(Operation::CALL, Format::Marshal, Bytes::from_static(SMALL)).await;
+    let reply =
+        controller.request(Operation::application(0x20), Format::Marshal, Bytes::from_static(SMALL)).await;
     black_box(reply.unwrap());
 }
 

@@ -25,6 +25,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-pencode", below: &["chopsticks-text"], in_tests: &[] },
     Layer { name: "chopsticks-group", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-agent", below: &[], in_tests: &["chopsticks-pencode"] },
+    Layer { name: "chopsticks-protocol", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-module", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-importer", below: &["chopsticks-module"], in_tests: &[] },
@@ -40,6 +41,7 @@ const LAYERS: &[Layer] = &[
             "chopsticks-driver",
             "chopsticks-files",
             "chopsticks-text",
+            "chopsticks-protocol",
         ],
         in_tests: &[],
     },
@@ -80,6 +82,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     // Processes and hosts are the tunnel's.
     ("chopsticks-transport", &["libc", "rustix", "async-trait"]),
     ("chopsticks-module", &["tokio", "tokio-util", "futures", "libc", "rustix", "async-trait"]),
+    // Messages are bytes and values; nothing is sent, and nothing runs.
+    ("chopsticks-protocol", &["tokio", "tokio-util", "futures", "libc", "rustix", "async-trait"]),
     // Programs are started; nothing is said over their pipes.
     ("chopsticks-driver", &["bytes", "serde", "tokio-util", "futures"]),
     // Files are read and written by threads; no process is started, and no value is encoded.

@@ -63,7 +63,7 @@ mod tests {
         let header = FrameHeader {
             size: 0x0102_0304,
             request: 0x0506_0708,
-            operation: Operation::CALL,
+            operation: Operation::application(0x20),
             format: Format::Marshal,
             more: true,
         };

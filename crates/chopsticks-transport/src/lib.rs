@@ -34,7 +34,7 @@
 //! let (controller, _incoming, driver) =
 //!     Transport::controller(reader, writer, StartOptions::new(), config)?;
 //! tokio::spawn(driver);
-//! let reply = controller.request(Operation::CALL, Format::Bytes, "hello".as_bytes()).await?;
+//! let reply = controller.request(Operation::application(0x20), Format::Bytes, "hello".as_bytes()).await?;
 //! assert_eq!(reply.payload, "5");
 //! assert_eq!(controller.hello().await?.payload, "it is me");
 //!

@@ -5,7 +5,7 @@ use std::fmt;
 /// What a frame asks for or carries.
 ///
 /// Codes below [`Operation::FIRST_APPLICATION`] belong to the transport. Those from it on belong to
-/// the layer above, which may use more of them than are named here.
+/// the layer above, which names them.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Operation(u8);
 
@@ -44,24 +44,6 @@ operations! {
     CREDIT = 0x0a;
     /// The stream in the other direction is no longer wanted.
     RESET = 0x0b;
-    /// Calls a function.
-    CALL = 0x20;
-    /// Modules that the agent will need.
-    MODULES = 0x21;
-    /// Asks for a module.
-    IMPORT = 0x22;
-    /// Asks for a package's data.
-    RESOURCE = 0x23;
-    /// Writes a file.
-    PUT = 0x24;
-    /// Reads a file.
-    FETCH = 0x25;
-    /// Parts of the agent that it needs from here on.
-    EXTEND = 0x26;
-    /// Runs a program, whose stdin and stdout are the request's streams.
-    SPAWN = 0x27;
-    /// The stream is the stderr of a program.
-    STDERR = 0x28;
 }
 
 impl Operation {
@@ -74,8 +56,18 @@ impl Operation {
         known.then_some(Self(code))
     }
 
+    /// Returns an operation of the layer above the transport.
+    ///
+    /// # Panics
+    ///
+    /// If the transport reserves the code, which is found at compile time where it is a constant.
+    pub const fn application(code: u8) -> Self {
+        assert!(code >= Self::FIRST_APPLICATION, "the transport reserves this code");
+        Self(code)
+    }
+
     /// Returns the code that stands in a frame.
-    pub fn code(self) -> u8 {
+    pub const fn code(self) -> u8 {
         self.0
     }
 

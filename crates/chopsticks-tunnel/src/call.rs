@@ -1,6 +1,7 @@
 //! What is called, with what, and what comes back.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     error::Error as StdError,
     fmt, fs, io, mem,
@@ -15,6 +16,7 @@ use chopsticks_pencode::{
     Container, Graph, GraphBuilder,
     marshal::{self, DecodeErrorKind, EncodeError, Writer},
 };
+use chopsticks_protocol::{self as protocol, Arguments, Callee, Keywords, NamedValues, Source, SourceText};
 use chopsticks_transport::Format;
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -172,25 +174,22 @@ impl Function {
         }
     }
 
-    fn write(&self, script: Option<&Script>, writer: &mut Writer) -> Result<(), EncodeError> {
-        match (&self.0, script) {
-            (Kind::Name(name), _) => {
-                writer.text(name);
-            }
+    /// The function as it is sent.
+    fn message<'a>(&'a self, script: Option<&'a Script>) -> Result<Callee<'a>, EncodeError> {
+        let (source, name, values, file, module) = match (&self.0, script) {
+            (Kind::Name(name), _) => return Ok(Callee::Name(name.into())),
             (Kind::Source { text, name, file, values }, _) => {
-                writer.begin_tuple(5).text(text);
-                write_values(name, values, file, writer)?;
-                writer.none();
+                (Source::Text(text.into()), name, values, file.as_str(), None)
             }
             (Kind::Script { path, name, values }, script) => {
                 let (content, file) =
                     script.map_or((&[][..], ""), |script| (&script.content[..], &script.file));
-                writer.begin_tuple(5).bytes(content);
-                write_values(name, values, file, writer)?;
-                writer.text(&path.file_stem().unwrap_or_default().to_string_lossy());
+                let module = path.file_stem().unwrap_or_default().to_string_lossy();
+                (Source::Bytes(content.into()), name, values, file, Some(module))
             }
-        }
-        Ok(())
+        };
+        let globals = named(values)?;
+        Ok(Callee::Source(SourceText { source, name: name.into(), globals, file: file.into(), module }))
     }
 }
 
@@ -234,13 +233,14 @@ impl fmt::Debug for Names<'_> {
     }
 }
 
-fn write_values(name: &str, values: &Values, file: &str, writer: &mut Writer) -> Result<(), EncodeError> {
-    writer.text(name).begin_dict(values.len());
-    for (key, value) in values {
-        writer.name(key).splice(value.as_ref().map_err(Clone::clone)?);
+/// Values as they are sent.
+fn named(values: &Values) -> Result<NamedValues<'_>, EncodeError> {
+    let mut named = Vec::with_capacity(values.len());
+    for (name, value) in values {
+        let value = value.as_ref().map_err(Clone::clone)?;
+        named.push((Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_slice())));
     }
-    writer.text(file);
-    Ok(())
+    Ok(named)
 }
 
 impl Script {
@@ -386,34 +386,19 @@ impl Call {
     /// Composes the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not copied.
     pub(crate) fn payload(&self, script: Option<&Script>) -> Result<Vec<Bytes>, ErrorKind> {
         let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
-        let (count, args) = match &self.positional {
-            Positional::Graph(graph) => (None, graph),
+        let arguments = match &self.positional {
+            Positional::Graph(graph) => Arguments::Graph(graph.clone()),
             Positional::Unfit(error) => return Err(ErrorKind::Argument(error.clone())),
-            Positional::Values { count, encoded } => (Some(*count), encoded),
-        };
-        let mut function = Writer::with_buffer(TUPLE_OF_THREE.to_vec());
-        self.function.write(script, &mut function).map_err(failed)?;
-        let mut head = function.finish().map_err(failed)?;
-        let mut kwargs = Writer::new();
-        if self.kwargs.is_empty() {
-            kwargs.none();
-        } else {
-            kwargs.begin_dict(self.kwargs.len());
-            for (name, value) in self.kwargs.iter() {
-                kwargs.name(name).splice(value.as_ref().map_err(|error| failed(error.clone()))?);
+            Positional::Values { count, encoded } => {
+                Arguments::Values { count: *count, encoded: encoded.clone() }
             }
-        }
-        let kwargs = kwargs.finish().map_err(failed)?;
-        if let Some(count) = count {
-            head.push(TUPLE);
-            head.extend_from_slice(&count.to_le_bytes());
-        }
-        if args.len() > SPLICED_LEN {
-            return Ok(vec![Bytes::from(head), args.clone(), Bytes::from(kwargs)]);
-        }
-        head.extend_from_slice(args);
-        head.extend_from_slice(&kwargs);
-        Ok(vec![Bytes::from(head)])
+        };
+        let keywords = match self.kwargs.is_empty() {
+            true => Keywords::None,
+            false => Keywords::Values(named(&self.kwargs).map_err(failed)?),
+        };
+        let callee = self.function.message(script).map_err(failed)?;
+        protocol::Call { callee, arguments, keywords }.encode().map_err(failed)
     }
 }
 
@@ -436,13 +421,8 @@ impl fmt::Debug for Positional {
     }
 }
 
-/// A tuple in `marshal` begins with a tag and a count of four bytes, little-endian. A call is composed of parts that are
-/// encoded by themselves.
-const TUPLE: u8 = b'(';
-const TUPLE_OF_THREE: &[u8] = b"(\x03\0\0\0";
+/// A tuple in `marshal` begins with a tag and a count of four bytes, little-endian.
 const TUPLE_HEAD_LEN: usize = 5;
-/// Arguments up to this many bytes are copied behind the function: cheaper than another piece to send.
-const SPLICED_LEN: usize = 4 << 10;
 
 impl Positional {
     fn from_tuple(mut tuple: Vec<u8>) -> Self {

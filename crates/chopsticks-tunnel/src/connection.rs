@@ -8,7 +8,7 @@ use std::{
 };
 
 use chopsticks_driver::{Hint, HostName, Known};
-use chopsticks_pencode::marshal;
+use chopsticks_protocol::{Hello, operation};
 use chopsticks_transport::{Format, Handle, Operation, TransportError, TransportErrorKind};
 use futures::FutureExt as _;
 use tokio::sync::{OnceCell, mpsc, watch};
@@ -224,8 +224,8 @@ impl Connection {
                 continue;
             };
             let failed = |error| Error::new(&self.host, Phase::Handshake, ErrorKind::Result(Arc::new(error)));
-            let agent = marshal::from_slice(&hello.payload).map_err(failed)?;
-            return Ok(session.agent.get_or_init(|| agent).clone());
+            let agent = Hello::decode(&hello.payload).map_err(failed)?;
+            return Ok(session.agent.get_or_init(|| agent.into()).clone());
         }
     }
 
@@ -315,8 +315,8 @@ impl Session {
         let send = || async {
             let sources: Vec<_> = parts.iter().filter_map(|part| chopsticks_agent::part(part)).collect();
             // A lost connection is told by the request that follows.
-            let _ =
-                self.handle.notice(Operation::EXTEND, Format::None, sources.join("\n").into_bytes()).await;
+            let operation = Operation::application(operation::EXTEND);
+            let _ = self.handle.notice(operation, Format::None, sources.join("\n").into_bytes()).await;
         };
         sent.get_or_init(send).await;
     }

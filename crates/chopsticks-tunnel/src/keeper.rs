@@ -7,7 +7,7 @@ use chopsticks_driver::{
     AgentCommand, CleanUp, Hint, HostName, Link, LinkParts, Process, SpawnError, Symptoms, hint,
     pacing::{self, Gate, Turn},
 };
-use chopsticks_pencode::marshal;
+use chopsticks_protocol::Hello;
 use chopsticks_transport::{Handle, StartOptions, Transport, TransportError, TransportErrorKind};
 use tokio::{
     sync::{mpsc, watch},
@@ -25,7 +25,7 @@ use crate::{
     serving::Serving,
     start,
     stderr::{self, Tail},
-    tunnel::{AgentInfo, Tunnel},
+    tunnel::Tunnel,
 };
 
 /// Owns a connection from its start to its end.
@@ -223,7 +223,9 @@ impl Keeper {
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
         let mut hosts = self.parent.as_ref().map(Tunnel::hosts).unwrap_or_default();
         hosts.push(self.host.to_string());
-        let options = start::encode(&options, &hosts, self.config.depth_limit_in_force())
+        let options = start::options(&options, hosts, self.config.depth_limit_in_force())
+            .encode()
+            .map(Bytes::from)
             .map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
         let start =
             StartOptions::new().preamble(Bytes::from_static(chopsticks_agent::PACKED)).options(options);
@@ -309,7 +311,7 @@ impl Keeper {
                 hello = running.handle.hello(), if is_connecting => {
                     is_connecting = false;
                     if let Ok(hello) = hello {
-                        let agent = marshal::from_slice::<AgentInfo>(&hello.payload).ok();
+                        let agent = Hello::decode(&hello.payload).ok();
                         tracing::debug!(python = ?agent.as_ref().map(|agent| agent.python), "connected");
                         if let Some(turn) = turn.take() {
                             turn.came_through();

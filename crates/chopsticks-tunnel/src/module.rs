@@ -1,6 +1,7 @@
 //! Modules as they go over the wire, and which of them a connection has.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     sync::{Mutex, PoisonError},
 };
@@ -9,7 +10,8 @@ use bytes::Bytes;
 pub use chopsticks_module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
-use chopsticks_pencode::marshal::{EncodeError, Writer};
+use chopsticks_pencode::marshal::EncodeError;
+use chopsticks_protocol::{Entry, EntryKind, Listing, Modules};
 
 /// Which modules a connection has been sent.
 #[derive(Debug, Default)]
@@ -65,12 +67,8 @@ impl Notices {
         {
             return Ok(notice.clone());
         }
-        let mut writer = Writer::new();
-        writer.begin_list(entries.len());
-        for entry in &entries {
-            write(entry, &mut writer);
-        }
-        let notice = Bytes::from(writer.finish()?);
+        let notice =
+            Bytes::from(Modules { listing: None, entries: entries.iter().map(message).collect() }.encode()?);
         *latest = Some((entries, notice.clone()));
         Ok(notice)
     }
@@ -78,36 +76,25 @@ impl Notices {
 
 /// Composes the notice that tells an agent the outermost names, and where the roots are.
 pub(crate) fn listing(names: &[String], roots: &[String]) -> Result<Vec<u8>, EncodeError> {
-    let mut writer = Writer::new();
-    writer.begin_list(1).begin_tuple(5).text("").int(2);
-    texts(roots, &mut writer);
-    writer.none();
-    texts(names, &mut writer);
-    writer.finish()
+    let listing = Listing { names: names.into(), roots: roots.into() };
+    Modules { listing: Some(listing), entries: Vec::new() }.encode()
 }
 
-pub(crate) fn texts(texts: &[String], writer: &mut Writer) {
-    writer.begin_list(texts.len());
-    for text in texts {
-        writer.text(text);
-    }
-}
-
-/// Writes an entry as in `docs/wire.md`, section 6.
-pub(crate) fn write(entry: &ModuleEntry, writer: &mut Writer) {
+/// An entry as it is sent.
+pub(crate) fn message(entry: &ModuleEntry) -> Entry<'_> {
     let kind = match entry.kind {
-        ModuleEntryKind::Package => 1,
-        ModuleEntryKind::Namespace => 2,
-        ModuleEntryKind::Unpacked => 3,
-        _ => 0,
+        ModuleEntryKind::Package => EntryKind::Package,
+        ModuleEntryKind::Namespace => EntryKind::Namespace,
+        ModuleEntryKind::Unpacked => EntryKind::Unpacked,
+        _ => EntryKind::Module,
     };
-    writer.begin_tuple(5).text(&entry.name).int(kind);
-    if entry.kind == ModuleEntryKind::Namespace {
-        writer.none().none();
-    } else {
-        writer.text(&entry.file).bytes(&entry.source);
+    Entry {
+        name: (&entry.name).into(),
+        kind,
+        file: (&entry.file).into(),
+        source: Cow::Borrowed(&entry.source),
+        submodules: (&entry.submodules).into(),
     }
-    texts(&entry.submodules, writer);
 }
 
 /// More modules than any agent imports.

@@ -13,14 +13,12 @@ use std::{
 use async_trait::async_trait;
 
 use chopsticks_driver::{Known, Launcher, Link, LinkParts, Program, SpawnError, missing_folder};
-use chopsticks_pencode::marshal::{self, EncodeError, Writer};
+use chopsticks_protocol::{EMPTY, Exit, Failure, Spawn, operation};
 use chopsticks_text::harmless;
 use chopsticks_transport::{
     Format, Operation, Order, Outcome, Reply, Request, RequestOptions, StreamReader, StreamWriter,
 };
 use rustix::io::Errno;
-use serde::Deserialize;
-use serde_bytes::ByteBuf;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::{
@@ -87,13 +85,22 @@ pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::
     session.extend_for_programs().await;
     let options = || RequestOptions::new().order(Order::AfterNotices);
     let failed = |error: chopsticks_transport::TransportError| io::Error::other(error);
-    let mut errors =
-        session.handle.request_with(Operation::STDERR, Format::Marshal, EMPTY, options().with_reader());
+    let mut errors = session.handle.request_with(
+        Operation::application(operation::STDERR),
+        Format::Marshal,
+        EMPTY,
+        options().with_reader(),
+    );
     // One that could not be made has no number, and what follows fails alike.
     let number = errors.id().map_or(0, |id| id.number());
-    let payload = payload(command, number).map_err(io::Error::other)?;
+    let payload = message(command, number).encode().map_err(io::Error::other)?;
     let options = options().with_reader().with_writer().initial_credit(INITIAL_CREDIT);
-    let mut request = session.handle.request_with(Operation::SPAWN, Format::Marshal, payload, options);
+    let mut request = session.handle.request_with(
+        Operation::application(operation::SPAWN),
+        Format::Marshal,
+        payload,
+        options,
+    );
     let stdin = Stdin(Some(request.writer().map_err(failed)?));
     let stdout = request.reader().map_err(failed)?;
     let stderr = Stderr { reader: errors.reader().map_err(failed)?, _request: errors };
@@ -127,29 +134,12 @@ async fn connected(connection: &Connection) -> io::Result<Arc<Session>> {
     }
 }
 
-fn payload(command: &std::process::Command, errors: u32) -> Result<Vec<u8>, EncodeError> {
-    let mut writer = Writer::new();
-    let argv: Vec<&OsStr> = [command.get_program()].into_iter().chain(command.get_args()).collect();
-    writer.begin_dict(4).name("argv").begin_list(argv.len());
-    for argument in argv {
-        writer.bytes(argument.as_bytes());
-    }
-    let env: Vec<_> = command.get_envs().collect();
-    writer.name("env").begin_dict(env.len());
-    for (name, value) in env {
-        writer.bytes(name.as_bytes());
-        match value {
-            Some(value) => writer.bytes(value.as_bytes()),
-            None => writer.none(),
-        };
-    }
-    writer.name("cwd");
-    match command.get_current_dir() {
-        Some(folder) => writer.bytes(folder.as_os_str().as_bytes()),
-        None => writer.none(),
-    };
-    writer.name("stderr").int(i64::from(errors));
-    writer.finish()
+fn message(command: &std::process::Command, stderr: u32) -> Spawn {
+    let bytes = |text: &OsStr| text.as_bytes().to_vec();
+    let argv = [command.get_program()].into_iter().chain(command.get_args()).map(bytes).collect();
+    let env = command.get_envs().map(|(name, value)| (bytes(name), value.map(bytes))).collect();
+    let cwd = command.get_current_dir().map(|folder| bytes(folder.as_os_str()));
+    Spawn { argv, env, cwd, stderr }
 }
 
 #[async_trait]
@@ -194,13 +184,13 @@ impl Relayed {
     fn status(&self, reply: &Reply) -> Result<ExitStatus, Arc<io::Error>> {
         let invalid = |error| Arc::new(io::Error::new(io::ErrorKind::InvalidData, error));
         if reply.outcome == Outcome::Reply {
-            let Ended { status } = marshal::from_slice(&reply.payload).map_err(invalid)?;
+            let Exit { status } = Exit::decode(&reply.payload).map_err(invalid)?;
             return Ok(exit_status(status));
         }
         if reply.format == Format::None {
             return Err(Arc::new(io::Error::other("the agent has given up")));
         }
-        let Failed { errno, message, path } = marshal::from_slice(&reply.payload).map_err(invalid)?;
+        let Failure { errno, message, path } = Failure::decode(&reply.payload).map_err(invalid)?;
         let path = String::from_utf8_lossy(&path).into_owned();
         let (program, source) = match errno {
             0 => (path, io::Error::other(harmless(&message).into_owned())),
@@ -284,26 +274,10 @@ impl AsyncRead for Stderr {
     }
 }
 
-/// The payload of the `REPLY`.
-#[derive(Debug, Deserialize)]
-struct Ended {
-    status: i32,
-}
-
-/// The payload of `FAIL`.
-#[derive(Debug, Deserialize)]
-struct Failed {
-    errno: i32,
-    message: String,
-    path: ByteBuf,
-}
-
 /// What the agent takes of stdin before it has given credit: a packed agent, its first modules and its first call.
 const INITIAL_CREDIT: u32 = 64 << 10;
 /// Far more than anything that is run for its output has to say.
 const MAX_OUTPUT: u64 = 4 << 20;
-/// An empty dict.
-const EMPTY: &[u8] = b"{0";
 
 #[cfg(test)]
 mod tests {
@@ -323,13 +297,13 @@ mod tests {
     fn command_is_sent_as_it_was_composed() {
         let mut command = std::process::Command::new("ssh");
         command.args(["-T", "web1"]).env("A", "1").env_remove("B").current_dir("/srv");
-        let payload = payload(&command, 8).unwrap();
-        let graph =
-            marshal::from_slice::<std::collections::BTreeMap<String, serde::de::IgnoredAny>>(&payload);
-        assert_eq!(graph.unwrap().into_keys().collect::<Vec<_>>(), ["argv", "cwd", "env", "stderr"]);
-        let holds = |part: &[u8]| payload.windows(part.len()).any(|window| window == part);
-        for part in [b"ssh".as_slice(), b"-T", b"web1", b"A", b"1", b"B", b"/srv"] {
-            assert!(holds(part), "{part:?}");
-        }
+        let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+        let expected = Spawn {
+            argv: texts(&["ssh", "-T", "web1"]),
+            env: vec![(b"A".to_vec(), Some(b"1".to_vec())), (b"B".to_vec(), None)],
+            cwd: Some(b"/srv".to_vec()),
+            stderr: 8,
+        };
+        assert_eq!(message(&command, 8), expected);
     }
 }

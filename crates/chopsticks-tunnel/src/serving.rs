@@ -10,7 +10,8 @@ use std::{
 };
 
 use chopsticks_driver::HostName;
-use chopsticks_pencode::marshal::{self, EncodeError, Writer};
+use chopsticks_pencode::marshal::{self, EncodeError};
+use chopsticks_protocol::{self as protocol, Folder, Import, ImportFailure, Imported, operation};
 use chopsticks_transport::{Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation};
 use tokio::{
     sync::{OnceCell, Semaphore},
@@ -20,7 +21,10 @@ use tokio::{
 use crate::{
     config::TunnelConfig,
     library::Modules,
-    module::{self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Notices, Resource, ResourceKind},
+    module::{
+        self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Notices, Resource, ResourceEntry,
+        ResourceKind,
+    },
     reader,
 };
 
@@ -80,7 +84,8 @@ impl Serving {
                 let (names, roots) = self.blocking("its list of modules", list).await?;
                 let listing = module::listing(&names, &roots).map_err(unfit)?;
                 // A lost connection is told by the request that follows.
-                let _ = handle.notice(Operation::MODULES, Format::Marshal, listing).await;
+                let _ =
+                    handle.notice(Operation::application(operation::MODULES), Format::Marshal, listing).await;
                 Ok::<(), ModuleError>(())
             })
             .await?;
@@ -104,7 +109,7 @@ impl Serving {
         let new = self.ahead.take_new(key, entries);
         if !new.is_empty() {
             let notice = self.common.notices.encode(new).map_err(unfit)?;
-            let _ = handle.notice(Operation::MODULES, Format::Marshal, notice).await;
+            let _ = handle.notice(Operation::application(operation::MODULES), Format::Marshal, notice).await;
         }
         Ok(())
     }
@@ -137,30 +142,24 @@ impl Serving {
 
     async fn answer_one(&self, request: IncomingRequest) {
         let IncomingRequest { operation, payload, responder, .. } = request;
-        let answer = match operation {
-            Operation::IMPORT => self.module(&payload).await,
-            Operation::RESOURCE => self.resource(&payload).await,
+        let answer = match operation.code() {
+            operation::IMPORT => self.module(&payload).await,
+            operation::RESOURCE => self.resource(&payload).await,
             _ => Err(ModuleError::new(format!("unknown operation {operation}"))),
         };
         // Whoever is gone needs no answer, and one that is too large is refused by the transport.
         let _ = match answer {
             Ok((format, payload)) => responder.reply(format, payload),
             Err(error) => {
-                let mut writer = Writer::new();
-                writer.begin_dict(3).name("kind").text("import").name("message").text(&error.to_string());
-                writer.name("files");
-                module::texts(error.compiled_files(), &mut writer);
-                responder.fail(Format::Marshal, writer.finish().unwrap_or_default())
+                let failure = ImportFailure::new(error.to_string(), error.compiled_files().to_vec());
+                responder.fail(Format::Marshal, failure.encode().unwrap_or_default())
             }
         };
     }
 
     /// The entry of a module, or `None`. A name with a dot in front is a part of the agent itself.
     async fn module(&self, payload: &[u8]) -> Result<Answer, ModuleError> {
-        let (name, wanted_by) = match marshal::from_slice::<(String, Option<String>)>(payload) {
-            Ok(asked) => asked,
-            Err(_) => (marshal::from_slice(payload).map_err(invalid)?, None),
-        };
+        let Import { name, wanted_by } = Import::decode(payload).map_err(invalid)?;
         let entry = match name.strip_prefix('.') {
             Some(part) => {
                 let source = chopsticks_agent::part(part);
@@ -168,15 +167,11 @@ impl Serving {
             }
             None => self.found(&name, wanted_by.as_deref()).await?,
         };
-        let mut writer = Writer::new();
-        match entry {
-            Some(entry) => module::write(&entry, &mut writer),
-            None => {
-                self.note_unknown();
-                writer.none();
-            }
+        if entry.is_none() {
+            self.note_unknown();
         }
-        Ok((Format::Marshal, writer.finish().map_err(unfit)?))
+        let imported = Imported(entry.as_ref().map(module::message));
+        Ok((Format::Marshal, imported.encode().map_err(unfit)?))
     }
 
     async fn found(&self, name: &str, wanted_by: Option<&str>) -> Result<Option<ModuleEntry>, ModuleError> {
@@ -193,25 +188,22 @@ impl Serving {
 
     /// A file or folder of a package's data, or `None`.
     async fn resource(&self, payload: &[u8]) -> Result<Answer, ModuleError> {
-        let (package, path): (String, String) = marshal::from_slice(payload).map_err(invalid)?;
+        let protocol::Resource { package, path } = protocol::Resource::decode(payload).map_err(invalid)?;
         let source = self.source.clone();
         let what = format!("{} of package {}", shortened(&path), shortened(&package));
         let found = self.blocking(&what, move || source.resource(&package, &path)).await?;
-        let mut writer = Writer::new();
-        match found {
+        let folder = match found {
             Some(Resource::File(content)) => return Ok((Format::Bytes, content)),
             Some(Resource::Folder(entries)) => {
-                writer.begin_list(entries.len());
-                for entry in &entries {
-                    writer.begin_tuple(2).text(&entry.name).bool(entry.kind == ResourceKind::Folder);
-                }
+                let named = |entry: ResourceEntry| (entry.name, entry.kind == ResourceKind::Folder);
+                Some(entries.into_iter().map(named).collect())
             }
             _ => {
                 self.note_unknown();
-                writer.none();
+                None
             }
-        }
-        Ok((Format::Marshal, writer.finish().map_err(unfit)?))
+        };
+        Ok((Format::Marshal, Folder(folder).encode().map_err(unfit)?))
     }
 
     /// An agent asks only for what was listed to it, so one that guesses is told of; once, for it can ask as often as it likes.

@@ -10,9 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use chopsticks_driver::{Driver, HostName, InvalidTarget};
-use chopsticks_pencode::marshal;
+use chopsticks_protocol::{CallFailure, Hello, operation};
 use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -58,7 +58,7 @@ struct Shared {
 }
 
 /// What an agent says of itself.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct AgentInfo {
     /// The Python version: major, minor, micro.
@@ -307,8 +307,12 @@ impl Tunnel {
             let session = connection.session().await?;
             connection.send_ahead(&session, call.function.need(script.as_ref())).await?;
             let options = RequestOptions::new().order(Order::AfterNotices);
-            let request =
-                session.handle.request_with(Operation::CALL, Format::Marshal, payload.clone(), options);
+            let request = session.handle.request_with(
+                Operation::application(operation::CALL),
+                Format::Marshal,
+                payload.clone(),
+                options,
+            );
             match request.await {
                 Ok(reply) if reply.outcome == Outcome::Reply => {
                     let (host, function) = (self.host().clone(), call.function.label());
@@ -333,17 +337,17 @@ impl Tunnel {
             // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
             return self.error(Phase::Call, refused(&reply.payload));
         }
-        let mut failure = match marshal::from_slice::<Failure>(&reply.payload) {
+        let mut failure = match CallFailure::decode(&reply.payload) {
             Ok(failure) => failure,
             Err(error) => return self.error(Phase::Call, ErrorKind::Result(Arc::new(error))),
         };
-        if failure.lacks_module()
+        if lacks_module(&failure)
             && let Some(module) = call.function.module()
             && let Some(hint) = session.serving.hint(module).await
         {
-            failure.add(&hint);
+            add_hint(&mut failure, &hint);
         }
-        self.error(Phase::Call, failure.into_kind())
+        self.error(Phase::Call, kind(failure))
     }
 
     /// The connection, a new one if there is none that lives.
@@ -437,36 +441,32 @@ impl<D: Driver> From<D> for Tunnel {
     }
 }
 
-/// The payload of FAIL: `docs/wire.md`, section 6.
-#[derive(Deserialize)]
-struct Failure {
-    kind: String,
-    r#type: String,
-    message: String,
-    traceback: String,
+/// Returns whether a call failed because the module of a named function is missing.
+fn lacks_module(failure: &CallFailure) -> bool {
+    failure.kind == "function" && matches!(failure.r#type.as_str(), "ImportError" | "ModuleNotFoundError")
 }
 
-impl Failure {
-    /// Whether the module of a named function is missing.
-    fn lacks_module(&self) -> bool {
-        self.kind == "function" && matches!(self.r#type.as_str(), "ImportError" | "ModuleNotFoundError")
-    }
+/// Adds what the codebase has to say, which knows more than the agent of names that are near.
+fn add_hint(failure: &mut CallFailure, hint: &str) {
+    let end = failure.message.find(" (near: ").unwrap_or(failure.message.len());
+    failure.message.truncate(end);
+    failure.message.push_str("; ");
+    failure.message.push_str(hint);
+}
 
-    /// Adds what the codebase has to say, which knows more than the agent of names that are near.
-    fn add(&mut self, hint: &str) {
-        let end = self.message.find(" (near: ").unwrap_or(self.message.len());
-        self.message.truncate(end);
-        self.message.push_str("; ");
-        self.message.push_str(hint);
+fn kind(failure: CallFailure) -> ErrorKind {
+    let CallFailure { kind, r#type, message, traceback } = failure;
+    match kind.as_str() {
+        "function" => ErrorKind::NoFunction { message },
+        "result" => ErrorKind::UnfitResult { message },
+        "size" => ErrorKind::TooLarge { message },
+        _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback }),
     }
+}
 
-    fn into_kind(self) -> ErrorKind {
-        let Self { kind, r#type, message, traceback } = self;
-        match kind.as_str() {
-            "function" => ErrorKind::NoFunction { message },
-            "result" => ErrorKind::UnfitResult { message },
-            "size" => ErrorKind::TooLarge { message },
-            _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback }),
-        }
+impl From<Hello> for AgentInfo {
+    fn from(hello: Hello) -> Self {
+        let Hello { python, executable, pid, hostname, platform } = hello;
+        Self { python, executable, pid, hostname, platform }
     }
 }

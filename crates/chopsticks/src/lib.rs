@@ -34,7 +34,7 @@
 //! * [`Error`]: what went wrong, on which host, in which phase.
 //! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
 //! * [`text`]: what hosts say, as it may be shown on a terminal or in a log.
-//! * [`pencode`], [`transport`], [`driver`], [`files`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
+//! * [`pencode`], [`protocol`], [`transport`], [`driver`], [`files`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
 //!
 //! This crate composes the layers and has no logic of its own.
 
@@ -67,6 +67,8 @@ pub use chopsticks_module as module;
 #[doc(inline)]
 pub use chopsticks_pencode as pencode;
 pub use chopsticks_pencode::{Graph, Value};
+#[doc(inline)]
+pub use chopsticks_protocol as protocol;
 #[doc(inline)]
 pub use chopsticks_text as text;
 #[doc(inline)]

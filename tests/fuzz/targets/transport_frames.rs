@@ -30,7 +30,7 @@ fn observe<'a>(
     let mut connection = Connection::controller(now, start, config).expect("the configuration is fine");
     for _ in 0..3 {
         let payload = Bytes::from_static(b"call").into();
-        let request = connection.request(Operation::CALL, Format::None, payload, Order::Any);
+        let request = connection.request(Operation::application(0x20), Format::None, payload, Order::Any);
         connection.open_reader(request.expect("it is short")).expect("nothing is open yet");
     }
     let mut outbox = Outbox::new();

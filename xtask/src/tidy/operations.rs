@@ -7,8 +7,9 @@ use super::{File, Finding};
 const SPECIFICATION: &str = "docs/wire.md";
 /// The heading of the section with the table.
 const SECTION: &str = "Operations";
-/// The Rust side, which has all operations.
-const RUST: &str = "crates/chopsticks-transport/src/operation.rs";
+/// The Rust side, which has all operations: those of the transport, and those of the layer above.
+const RUST: [&str; 2] =
+    ["crates/chopsticks-transport/src/operation.rs", "crates/chopsticks-protocol/src/operation.rs"];
 /// The agent, whose files define the operations that they use.
 const AGENT: &str = "agent/python/";
 const RULE: &str = "operations";
@@ -28,13 +29,16 @@ pub(super) fn check(files: &[File], findings: &mut Vec<Finding>) {
         findings.push(specification.error(1, RULE, format!("no table in the section {SECTION}")));
         return;
     }
-    if let Some(rust) = files.iter().find(|file| file.path == RUST) {
+    let rust: Vec<_> = files.iter().filter(|file| RUST.contains(&file.path.as_str())).collect();
+    let all: Vec<_> = rust.iter().flat_map(|file| defined_in_rust(file)).collect();
+    for operation in specified.iter().filter(|found| !all.iter().any(|own| own.name == found.name)) {
+        let message =
+            format!("{} of {SPECIFICATION} is not defined in {}", operation.name, RUST.join(" or "));
+        findings.push(specification.error(operation.line, RULE, message));
+    }
+    for rust in rust {
         let defined = defined_in_rust(rust);
         compare(rust, &defined, &specified, findings);
-        for operation in specified.iter().filter(|found| !defined.iter().any(|own| own.name == found.name)) {
-            let message = format!("{} of {SPECIFICATION} is not defined", operation.name);
-            findings.push(rust.error(1, RULE, message));
-        }
         // A name for a known code, such as the first of a range, is no new operation.
         let is_known =
             |own: &&Operation| specified.iter().any(|found| found.name == own.name || found.code == own.code);
@@ -145,7 +149,7 @@ mod tests {
     }
 
     fn findings(rust: &str, agent: &str) -> Vec<String> {
-        let files = [file(SPECIFICATION, TABLE), file(RUST, rust), file("agent/python/agent.py", agent)];
+        let files = [file(SPECIFICATION, TABLE), file(RUST[0], rust), file("agent/python/agent.py", agent)];
         let mut findings = Vec::new();
         check(&files, &mut findings);
         findings.iter().map(ToString::to_string).collect()
@@ -180,7 +184,7 @@ mod tests {
     fn operations_that_one_side_lacks_are_found() {
         let found = findings("Start = 0x01,\nSurprise = 0x33,\n", "");
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].ends_with("FLOW_CREDIT of docs/wire.md is not defined"));
+        assert!(found[0].contains("FLOW_CREDIT of docs/wire.md is not defined"));
         assert!(found[1].ends_with("SURPRISE is not in docs/wire.md"));
     }
 

@@ -91,19 +91,23 @@ impl Bench {
 
     fn call(&mut self, payload: &'static [u8]) -> RequestId {
         let payload = payload.into();
-        self.connection.request(Operation::CALL, Format::Marshal, payload, Order::Any).unwrap()
+        self.connection.request(Operation::application(0x20), Format::Marshal, payload, Order::Any).unwrap()
     }
 
     /// Makes a request that has left.
     fn sent_call(&mut self) -> RequestId {
         let request = self.call(b"call");
-        assert_eq!(self.sent(), frame(request.number(), Operation::CALL, MARSHAL, b"call"));
+        assert_eq!(self.sent(), frame(request.number(), Operation::application(0x20), MARSHAL, b"call"));
         request
     }
 
     /// Takes a request from the peer.
     fn served(&mut self, number: u32) -> RequestId {
-        let operation = if number.is_multiple_of(2) { Operation::CALL } else { Operation::IMPORT };
+        let operation = if number.is_multiple_of(2) {
+            Operation::application(0x20)
+        } else {
+            Operation::application(0x22)
+        };
         self.take(number, operation, MARSHAL, b"name");
         let request = RequestId::new(number).unwrap();
         let message = Message { operation, format: Format::Marshal, payload: Bytes::from_static(b"name") };
@@ -214,10 +218,10 @@ fn small_message_takes_its_turn_inside_a_large_one() {
     let large = bench.call(b"0123456789").number();
     let small = bench.call(b"ab").number();
     let expected = [
-        frame(large, Operation::CALL, MARSHAL | MORE, b"0123"),
-        frame(small, Operation::CALL, MARSHAL, b"ab"),
-        frame(large, Operation::CALL, MARSHAL | MORE, b"4567"),
-        frame(large, Operation::CALL, MARSHAL, b"89"),
+        frame(large, Operation::application(0x20), MARSHAL | MORE, b"0123"),
+        frame(small, Operation::application(0x20), MARSHAL, b"ab"),
+        frame(large, Operation::application(0x20), MARSHAL | MORE, b"4567"),
+        frame(large, Operation::application(0x20), MARSHAL, b"89"),
     ];
     assert_eq!(bench.sent(), expected.concat());
 }
@@ -226,21 +230,25 @@ fn small_message_takes_its_turn_inside_a_large_one() {
 fn notices_and_what_is_to_follow_them_keep_their_order() {
     let mut bench = Bench::controller(TransportConfig::default().frame_len(4));
     let mut notice = |payload: &'static [u8]| {
-        bench.connection.notice(Operation::MODULES, Format::Marshal, payload.into()).unwrap();
+        bench.connection.notice(Operation::application(0x21), Format::Marshal, payload.into()).unwrap();
     };
     notice(b"first");
     notice(b"second");
     let payload = b"call".as_slice().into();
     let order = Order::AfterNotices;
-    let late = bench.connection.request(Operation::CALL, Format::Marshal, payload, order).unwrap().number();
+    let late = bench
+        .connection
+        .request(Operation::application(0x20), Format::Marshal, payload, order)
+        .unwrap()
+        .number();
     let early = bench.call(b"now").number();
     let expected = [
-        frame(0, Operation::MODULES, MARSHAL | MORE, b"firs"),
-        frame(early, Operation::CALL, MARSHAL, b"now"),
-        frame(0, Operation::MODULES, MARSHAL, b"t"),
-        frame(0, Operation::MODULES, MARSHAL | MORE, b"seco"),
-        frame(0, Operation::MODULES, MARSHAL, b"nd"),
-        frame(late, Operation::CALL, MARSHAL, b"call"),
+        frame(0, Operation::application(0x21), MARSHAL | MORE, b"firs"),
+        frame(early, Operation::application(0x20), MARSHAL, b"now"),
+        frame(0, Operation::application(0x21), MARSHAL, b"t"),
+        frame(0, Operation::application(0x21), MARSHAL | MORE, b"seco"),
+        frame(0, Operation::application(0x21), MARSHAL, b"nd"),
+        frame(late, Operation::application(0x20), MARSHAL, b"call"),
     ];
     assert_eq!(bench.sent(), expected.concat());
 }
@@ -248,12 +256,12 @@ fn notices_and_what_is_to_follow_them_keep_their_order() {
 #[test]
 fn messages_in_parts_are_put_together_beside_each_other() {
     let mut bench = Bench::agent(TransportConfig::default());
-    bench.take(0, Operation::MODULES, MARSHAL | MORE, b"mod");
-    bench.take(2, Operation::CALL, MARSHAL | MORE, b"ca");
+    bench.take(0, Operation::application(0x21), MARSHAL | MORE, b"mod");
+    bench.take(2, Operation::application(0x20), MARSHAL | MORE, b"ca");
     bench.take(0, Operation::new(0x30).unwrap(), MARSHAL, b"other");
-    bench.take(4, Operation::CALL, 0, b"");
-    bench.take(2, Operation::CALL, MARSHAL, b"ll");
-    bench.take(0, Operation::MODULES, MARSHAL, b"ules");
+    bench.take(4, Operation::application(0x20), 0, b"");
+    bench.take(2, Operation::application(0x20), MARSHAL, b"ll");
+    bench.take(0, Operation::application(0x21), MARSHAL, b"ules");
     let payloads: Vec<Bytes> = bench
         .events()
         .into_iter()

@@ -36,7 +36,8 @@ async fn many_requests_leave_nothing_behind() {
     let options = RequestOptions::new().with_reader().with_writer();
     for number in 0..10_000_u32 {
         let payload = number.to_be_bytes().to_vec();
-        let mut request = controller.request_with(Operation::CALL, Format::Bytes, payload, options.clone());
+        let mut request =
+            controller.request_with(Operation::application(0x20), Format::Bytes, payload, options.clone());
         match number % 5 {
             0 => drop(request),
             1 => {
@@ -55,7 +56,7 @@ async fn many_requests_leave_nothing_behind() {
                 drop(reader);
             }
         }
-        drop(controller.request(Operation::CALL, Format::None, Vec::<u8>::new()).await.unwrap());
+        drop(controller.request(Operation::application(0x20), Format::None, Vec::<u8>::new()).await.unwrap());
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     for (shared, users) in [(&incoming.shared, 1), (&far_shared, 1)] {

@@ -46,7 +46,10 @@ async fn echo(mut incoming: Incoming) {
 async fn request_is_answered() {
     let (controller, _controller_incoming, _agent, incoming) = pair().await;
     tokio::spawn(echo(incoming));
-    let reply = controller.request(Operation::CALL, Format::Bytes, Bytes::from_static(b"x")).await.unwrap();
+    let reply = controller
+        .request(Operation::application(0x20), Format::Bytes, Bytes::from_static(b"x"))
+        .await
+        .unwrap();
     assert_eq!(reply.outcome, Outcome::Reply);
     assert_eq!(reply.format, Format::Bytes);
     assert_eq!(reply.payload.as_ref(), b"x");
@@ -61,9 +64,12 @@ async fn large_message_and_small_ones_share_the_connection() {
     let (controller, _controller_incoming, _agent, incoming) = pair().await;
     tokio::spawn(echo(incoming));
     let large = Bytes::from(vec![7; 1 << 20]);
-    let request = controller.request(Operation::CALL, Format::Bytes, large.clone());
+    let request = controller.request(Operation::application(0x20), Format::Bytes, large.clone());
     for _ in 0..100 {
-        controller.request(Operation::CALL, Format::Bytes, Bytes::from_static(b"small")).await.unwrap();
+        controller
+            .request(Operation::application(0x20), Format::Bytes, Bytes::from_static(b"small"))
+            .await
+            .unwrap();
     }
     assert_eq!(request.await.unwrap().payload, large);
 }
@@ -74,7 +80,7 @@ async fn streams_carry_more_than_their_window_both_ways() {
     tokio::spawn(echo(incoming));
     let options = RequestOptions::new().with_reader().with_writer();
     let payload = Bytes::from_static(b"stream");
-    let mut request = controller.request_with(Operation::CALL, Format::Bytes, payload, options);
+    let mut request = controller.request_with(Operation::application(0x20), Format::Bytes, payload, options);
     let mut reader = request.reader().unwrap();
     let mut writer = request.writer().unwrap();
     let expected: Vec<u8> = (0..10_000_000_u32).map(|number| (number % 253) as u8).collect();

@@ -72,9 +72,11 @@ fn observe<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Vec<u8>, 
     let mut connection = Connection::controller(now, start, config).unwrap();
     for _ in 0..3 {
         let payload = Bytes::from_static(b"call").into();
-        connection.request(Operation::CALL, Format::None, payload, Order::Any).unwrap();
+        connection.request(Operation::application(0x20), Format::None, payload, Order::Any).unwrap();
     }
-    let request = connection.request(Operation::CALL, Format::None, Bytes::new().into(), Order::Any).unwrap();
+    let request = connection
+        .request(Operation::application(0x20), Format::None, Bytes::new().into(), Order::Any)
+        .unwrap();
     connection.open_reader(request).unwrap();
     let mut outbox = Outbox::new();
     connection.transmit(&mut outbox, usize::MAX);

@@ -37,12 +37,12 @@ impl Bench {
     }
 
     fn call(&self, payload: &'static [u8]) -> Request {
-        self.handle.request(Operation::CALL, Format::Marshal, payload)
+        self.handle.request(Operation::application(0x20), Format::Marshal, payload)
     }
 
     fn streaming_call(&self) -> Request {
         let options = RequestOptions::new().with_reader().with_writer();
-        self.handle.request_with(Operation::CALL, Format::Marshal, b"call".as_slice(), options)
+        self.handle.request_with(Operation::application(0x20), Format::Marshal, b"call".as_slice(), options)
     }
 
     async fn next_request(&mut self) -> IncomingRequest {
@@ -61,9 +61,13 @@ async fn everything_leaves_before_the_agent_has_answered() {
     let (handle, _incoming, driver) =
         Transport::controller(reader, writer, start, TransportConfig::default()).unwrap();
     let driver = tokio::spawn(driver);
-    handle.notice(Operation::MODULES, Format::Marshal, Bytes::from_static(b"modules")).await.unwrap();
+    handle
+        .notice(Operation::application(0x21), Format::Marshal, Bytes::from_static(b"modules"))
+        .await
+        .unwrap();
     let options = RequestOptions::new().order(Order::AfterNotices);
-    let call = handle.request_with(Operation::CALL, Format::Marshal, b"call".as_slice(), options);
+    let call =
+        handle.request_with(Operation::application(0x20), Format::Marshal, b"call".as_slice(), options);
     peer.expect(b"agent").await;
     peer.expect_frame(0, START, 0, b"\0\x010123456789abcdef\0\0\0\0\x40\0\0\0options").await;
     peer.expect_frame(0, MODULES, 2, b"modules").await;
@@ -191,7 +195,10 @@ async fn requests_of_the_peer_are_served() {
     bench.peer.send_frame(1, IMPORT, 2, b"name").await;
     bench.peer.send_frame(0, 0x30, 2, b"notice").await;
     let request = bench.next_request().await;
-    assert_eq!((request.operation, request.payload.as_ref()), (Operation::IMPORT, b"name".as_slice()));
+    assert_eq!(
+        (request.operation, request.payload.as_ref()),
+        (Operation::application(0x22), b"name".as_slice())
+    );
     let Some(IncomingMessage::Notice(notice)) = bench.incoming.next().await else { panic!() };
     assert_eq!(notice.payload, "notice");
     request.responder.reply(Format::Marshal, b"module".as_slice()).unwrap();
@@ -247,8 +254,8 @@ async fn notices_that_nobody_takes_are_limited() {
 async fn notice_waits_for_room() {
     let mut bench = Bench::new(TransportConfig::default().max_queued_len(100_000)).await;
     let payload = Bytes::from(vec![1; 1 << 20]);
-    bench.handle.notice(Operation::MODULES, Format::Bytes, payload.clone()).await.unwrap();
-    let mut waiting = Box::pin(bench.handle.notice(Operation::MODULES, Format::Bytes, payload));
+    bench.handle.notice(Operation::application(0x21), Format::Bytes, payload.clone()).await.unwrap();
+    let mut waiting = Box::pin(bench.handle.notice(Operation::application(0x21), Format::Bytes, payload));
     let is_waiting = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
     assert!(is_waiting);
     let reading = tokio::spawn(async move {
@@ -345,7 +352,8 @@ async fn dropped_halves_tell_the_peer() {
 async fn writer_learns_that_the_peer_has_enough() {
     let mut bench = Bench::new(TransportConfig::default().frame_len(4)).await;
     let options = RequestOptions::new().with_writer();
-    let mut call = bench.handle.request_with(Operation::CALL, Format::Marshal, b"call".as_slice(), options);
+    let mut call =
+        bench.handle.request_with(Operation::application(0x20), Format::Marshal, b"call".as_slice(), options);
     let mut writer = call.writer().unwrap();
     assert!(call.reader().is_err());
     writer.send(b"0123456789".as_slice()).await.unwrap();

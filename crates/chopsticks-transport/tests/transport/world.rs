@@ -152,7 +152,12 @@ impl World {
         let payload = Bytes::from(payload);
         let order = if len.is_multiple_of(3) { Order::AfterNotices } else { Order::Any };
         let end = &mut self.ends[side];
-        let result = end.connection.request(Operation::CALL, Format::Bytes, payload.clone().into(), order);
+        let result = end.connection.request(
+            Operation::application(0x20),
+            Format::Bytes,
+            payload.clone().into(),
+            order,
+        );
         match result {
             Ok(id) => end.own.push(Own { id, payload, answer: None, is_cancelled: false }),
             Err(_) => assert!(end.has_failed),
@@ -163,7 +168,8 @@ impl World {
         let Ok(number) = u8::try_from(self.started % 256) else { return };
         self.started += 1;
         let payload = vec![number; len + 1];
-        let sent = self.ends[side].connection.notice(Operation::MODULES, Format::None, payload.into());
+        let sent =
+            self.ends[side].connection.notice(Operation::application(0x21), Format::None, payload.into());
         if sent.is_ok() {
             self.ends[1 - side].notices.push_back(number);
         }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use chopsticks_files::{Attributes, Destination, Input, Meter, Stopped, Watcher, Wish, receive_file, time};
-use chopsticks_pencode::marshal::{EncodeError, Writer};
+use chopsticks_pencode::marshal::EncodeError;
+use chopsticks_protocol::{self as protocol, Done, operation};
 use chopsticks_transport::{Format, Operation, Order, RequestOptions};
 use tokio::io::AsyncWrite;
 
@@ -18,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred,
-        reply::{self, Done},
+        reply::{self, Answer as _},
     },
     tunnel::Tunnel,
 };
@@ -170,10 +171,8 @@ impl<'a> Fetch<'a> {
 
     pub(super) fn payload(&self, folder: bool) -> Result<Vec<u8>, EncodeError> {
         let limit = self.limit.map_or(0, |limit| i64::try_from(limit.get()).unwrap_or(i64::MAX));
-        let mut writer = Writer::new();
-        writer.begin_dict(3).name("path").bytes(self.remote.as_os_str().as_bytes());
-        writer.name("limit").int(limit).name("folder").bool(folder);
-        writer.finish()
+        let path = self.remote.as_os_str().as_bytes().to_vec();
+        protocol::Fetch { path, limit, folder }.encode()
     }
 
     fn attributes(&self, done: &Done, is_temporary: bool) -> Attributes {
@@ -241,7 +240,12 @@ impl Tunnel {
         let connection = self.connection();
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_reader();
-        let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
+        let mut request = session.handle.request_with(
+            Operation::application(operation::FETCH),
+            Format::Marshal,
+            payload,
+            options,
+        );
         let reader = match request.reader() {
             Ok(reader) => reader,
             Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
@@ -264,10 +268,10 @@ impl Tunnel {
                     let attributes = fetch.attributes(&done, is_temporary);
                     let (summary, in_place) =
                         sink.finish(sha1, attributes, fetch.sync.unwrap_or(true)).await.map_err(here)?;
-                    let (remote, sha1) = (done.path(), summary.hex());
+                    let (remote, sha1) = (done.remote(), summary.hex());
                     return Ok(Transferred { local, remote, size: summary.size, sha1, in_place });
                 }
-                (Ok(done), None) => transfer(reply::differs(done.path())),
+                (Ok(done), None) => transfer(reply::differs(done.remote())),
                 (Err(kind), _) => transfer(kind),
             },
         };

@@ -10,6 +10,7 @@ use chopsticks_files::{
     Destination, Input, Manner, Meter, Problem, Source, Stopped, TreePiece as Piece, TreeSink, Watcher,
     read_tree, receive_folder,
 };
+use chopsticks_protocol::{DoneFolder, operation};
 use chopsticks_transport::{
     Format, Operation, Order as When, Reply, Request, RequestOptions, StreamWriter, TransportError,
 };
@@ -21,7 +22,7 @@ use crate::{
     file::{
         Fetch, Put, Side, TransferredFolder,
         put::{ABORT_GRACE, Local, Pace},
-        reply::{self, DoneFolder},
+        reply::{self, Answer as _},
     },
     tunnel::Tunnel,
 };
@@ -121,7 +122,12 @@ impl Tunnel {
         let connection = self.connection();
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_writer();
-        let mut request = session.handle.request_with(Operation::PUT, Format::Marshal, payload, options);
+        let mut request = session.handle.request_with(
+            Operation::application(operation::PUT),
+            Format::Marshal,
+            payload,
+            options,
+        );
         let writer = match request.writer() {
             Ok(writer) => writer,
             Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
@@ -156,7 +162,12 @@ impl Tunnel {
         let connection = self.connection();
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_reader();
-        let mut request = session.handle.request_with(Operation::FETCH, Format::Marshal, payload, options);
+        let mut request = session.handle.request_with(
+            Operation::application(operation::FETCH),
+            Format::Marshal,
+            payload,
+            options,
+        );
         let reader = match request.reader() {
             Ok(reader) => reader,
             Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
@@ -176,7 +187,7 @@ impl Tunnel {
         let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
         match received {
             Ok(()) => Ok(transferred(Some(local), &done)),
-            Err(_) => Err(transfer(reply::differs(done.path()))),
+            Err(_) => Err(transfer(reply::differs(done.remote()))),
         }
     }
 
@@ -189,7 +200,7 @@ impl Tunnel {
 
 fn transferred(local: Option<PathBuf>, done: &DoneFolder) -> TransferredFolder {
     let DoneFolder { files, folders, links, left_out, size, .. } = *done;
-    TransferredFolder { local, remote: done.path(), files, folders, links, left_out, size }
+    TransferredFolder { local, remote: done.remote(), files, folders, links, left_out, size }
 }
 
 /// A folder on its way to a host.

@@ -12,7 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use chopsticks_files::{BLOCK_LEN, Feed, Piece, Source, Summary, Watcher, nanoseconds};
-use chopsticks_pencode::marshal::{EncodeError, Writer};
+use chopsticks_pencode::marshal::EncodeError;
+use chopsticks_protocol::{self as protocol, Done, operation};
 use chopsticks_transport::{
     Format, Operation, Order, Reply, Request, RequestOptions, StreamWriter, TransportError,
 };
@@ -25,7 +26,7 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred,
-        reply::{self, Done},
+        reply::{self, Answer as _},
     },
     tunnel::Tunnel,
 };
@@ -184,33 +185,24 @@ impl<'a> Put<'a> {
     }
 
     pub(super) fn payload(&self, local: &Local, folder: bool) -> Result<Vec<u8>, EncodeError> {
-        let mut writer = Writer::new();
-        writer
-            .begin_dict(10)
-            .name("path")
-            .bytes(self.remote.as_deref().map_or(b"", |path| path.as_os_str().as_bytes()));
-        writer.name("name").bytes(local.name.as_bytes()).name("mode");
-        match self.mode {
-            Some(mode) => writer.int(i64::from(mode & 0o7777)),
-            None => writer.none(),
-        };
         let default = match &self.remote {
             Some(_) => local.mode.map_or(FILE_MODE, |mode| mode & 0o777),
             None => TEMPORARY_MODE,
         };
-        writer.name("default").int(i64::from(default)).name("owner");
-        match &self.owner {
-            Some(owner) => writer.text(owner),
-            None => writer.none(),
+        let modified = self.modified.or(local.modified.filter(|_| self.keep_modified));
+        let put = protocol::Put {
+            path: self.remote.as_deref().map_or(Vec::new(), |path| path.as_os_str().as_bytes().to_vec()),
+            name: local.name.as_bytes().to_vec(),
+            mode: self.mode.map(|mode| mode & 0o7777),
+            default,
+            owner: self.owner.clone(),
+            modified: modified.map(nanoseconds),
+            replace: self.overwrite,
+            sync: self.sync.unwrap_or(!folder),
+            folder,
+            keep: self.keep_modified,
         };
-        writer.name("modified");
-        match self.modified.or(local.modified.filter(|_| self.keep_modified)) {
-            Some(time) => writer.int(nanoseconds(time)),
-            None => writer.none(),
-        };
-        writer.name("replace").bool(self.overwrite).name("sync").bool(self.sync.unwrap_or(!folder));
-        writer.name("folder").bool(folder).name("keep").bool(self.keep_modified);
-        writer.finish()
+        put.encode()
     }
 }
 
@@ -273,7 +265,12 @@ impl Tunnel {
         let connection = self.connection();
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_writer();
-        let mut request = session.handle.request_with(Operation::PUT, Format::Marshal, payload, options);
+        let mut request = session.handle.request_with(
+            Operation::application(operation::PUT),
+            Format::Marshal,
+            payload,
+            options,
+        );
         let writer = match request.writer() {
             Ok(writer) => writer,
             Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
@@ -285,12 +282,12 @@ impl Tunnel {
             Sent::Lost => return Err(connection.ended().await.error),
         };
         let done: Done = reply::read(&reply).map_err(|kind| self.error(Phase::Transfer, kind))?;
-        match summary.filter(|summary| done.matches(summary)) {
+        match summary.filter(|summary| reply::matches(&done, summary)) {
             Some(Summary { size, .. }) => {
                 let sha1 = summary.map(|summary| summary.hex()).unwrap_or_default();
-                Ok(Transferred { local: None, remote: done.path(), size, sha1, in_place: done.in_place })
+                Ok(Transferred { local: None, remote: done.remote(), size, sha1, in_place: done.in_place })
             }
-            None => Err(self.error(Phase::Transfer, reply::differs(done.path()))),
+            None => Err(self.error(Phase::Transfer, reply::differs(done.remote()))),
         }
     }
 }

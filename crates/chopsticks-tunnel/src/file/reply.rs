@@ -3,77 +3,56 @@
 use std::{ffi::OsString, io, os::unix::ffi::OsStringExt as _, path::PathBuf, sync::Arc};
 
 use chopsticks_files::Summary;
-use chopsticks_pencode::marshal;
+use chopsticks_pencode::marshal::DecodeError;
+use chopsticks_protocol::{Done, DoneFolder, Failure};
 use chopsticks_text::harmless;
 use chopsticks_transport::{Format, Outcome, Reply};
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_bytes::ByteBuf;
 
 use crate::{error::ErrorKind, file::Side};
 
-/// The payload of the `REPLY` to `PUT` and to `FETCH`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Done {
-    path: ByteBuf,
-    size: u64,
-    sha1: ByteBuf,
-    /// Of a file that was put.
-    #[serde(default)]
-    pub(super) in_place: bool,
-    /// Of a file that was fetched.
-    #[serde(default)]
-    pub(super) mode: Option<u32>,
-    /// Nanoseconds since 1970.
-    #[serde(default)]
-    pub(super) modified: Option<i64>,
+/// What an agent answers to a transfer that is done.
+pub(super) trait Answer: Sized {
+    fn decode(payload: &[u8]) -> Result<Self, DecodeError>;
+
+    /// The absolute path on the host.
+    fn remote(&self) -> PathBuf;
 }
 
-/// The payload of `FAIL`.
-#[derive(Debug, Deserialize)]
-struct Failed {
-    errno: i32,
-    message: String,
-    path: ByteBuf,
-}
+impl Answer for Done {
+    fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode(payload)
+    }
 
-/// The payload of the `REPLY` to a transfer of a folder.
-#[derive(Debug, Deserialize)]
-pub(super) struct DoneFolder {
-    path: ByteBuf,
-    pub(super) files: u64,
-    pub(super) folders: u64,
-    pub(super) links: u64,
-    pub(super) left_out: u64,
-    pub(super) size: u64,
-}
-
-impl DoneFolder {
-    pub(super) fn path(&self) -> PathBuf {
+    fn remote(&self) -> PathBuf {
         path(&self.path)
     }
 }
 
-impl Done {
-    pub(super) fn path(&self) -> PathBuf {
-        path(&self.path)
+impl Answer for DoneFolder {
+    fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode(payload)
     }
 
-    /// Whether it speaks of the same content.
-    pub(super) fn matches(&self, summary: &Summary) -> bool {
-        self.size == summary.size && *self.sha1 == summary.sha1
+    fn remote(&self) -> PathBuf {
+        path(&self.path)
     }
+}
+
+/// Whether a file that is done has the content that is known here.
+pub(super) fn matches(done: &Done, summary: &Summary) -> bool {
+    done.size == summary.size && *done.sha1 == summary.sha1
 }
 
 /// Reads an answer.
-pub(super) fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, ErrorKind> {
+pub(super) fn read<T: Answer>(reply: &Reply) -> Result<T, ErrorKind> {
     let unreadable = |error| ErrorKind::Result(Arc::new(error));
     if reply.outcome == Outcome::Reply {
-        return marshal::from_slice(&reply.payload).map_err(unreadable);
+        return T::decode(&reply.payload).map_err(unreadable);
     }
     if reply.format == Format::None {
         return Err(failure(PathBuf::new(), io::Error::other("the agent has given up")));
     }
-    let Failed { errno, message, path: name } = marshal::from_slice(&reply.payload).map_err(unreadable)?;
+    let Failure { errno, message, path: name } = Failure::decode(&reply.payload).map_err(unreadable)?;
     let kind = if errno == 0 { io::ErrorKind::Other } else { io::Error::from_raw_os_error(errno).kind() };
     Err(failure(path(&name), io::Error::new(kind, harmless(&message).into_owned())))
 }

@@ -16,12 +16,13 @@ fn request_that_has_not_left_is_as_if_never_made() {
     bench.connection.cancel(bench.now, request);
     bench.assert_idle();
     // Also if its turn comes after notices.
-    bench.connection.notice(Operation::MODULES, Format::None, b"x".as_slice().into()).unwrap();
+    bench.connection.notice(Operation::application(0x21), Format::None, b"x".as_slice().into()).unwrap();
     let payload = b"call".as_slice().into();
     let order = Order::AfterNotices;
-    let request = bench.connection.request(Operation::CALL, Format::None, payload, order).unwrap();
+    let request =
+        bench.connection.request(Operation::application(0x20), Format::None, payload, order).unwrap();
     bench.connection.cancel(bench.now, request);
-    assert_eq!(bench.sent(), frame(0, Operation::MODULES, 0, b"x"));
+    assert_eq!(bench.sent(), frame(0, Operation::application(0x21), 0, b"x"));
     bench.assert_idle();
 }
 
@@ -29,7 +30,7 @@ fn request_that_has_not_left_is_as_if_never_made() {
 fn request_half_sent_is_cut_short() {
     let mut bench = Bench::controller(TransportConfig::default().frame_len(4));
     let request = bench.call(b"0123456789");
-    assert_eq!(bench.sent_once(), frame(2, Operation::CALL, MARSHAL | MORE, b"0123"));
+    assert_eq!(bench.sent_once(), frame(2, Operation::application(0x20), MARSHAL | MORE, b"0123"));
     bench.connection.cancel(bench.now, request);
     assert_eq!(bench.sent(), frame(2, Operation::CANCEL, 0, b""));
     bench.take(2, Operation::FAIL, 0, &[2]);
@@ -116,7 +117,8 @@ fn requests_are_refused_while_too_many_are_abandoned() {
     bench.pass(5 * SECOND).unwrap();
     bench.take(0, Operation::PONG, 0, &[0; 8]);
     let payload = b"call".as_slice().into();
-    let refused = bench.connection.request(Operation::CALL, Format::Marshal, payload, Order::Any);
+    let refused =
+        bench.connection.request(Operation::application(0x20), Format::Marshal, payload, Order::Any);
     let error = refused.unwrap_err();
     assert!(matches!(error.kind(), TransportErrorKind::TooManyAbandoned { limit: 2 }), "{error:?}");
     assert!(!error.is_disconnected());
@@ -176,7 +178,7 @@ fn peer_learns_of_cancel_while_serving() {
 #[test]
 fn request_cancelled_before_it_was_complete_is_refused() {
     let mut bench = Bench::controller(TransportConfig::default());
-    bench.take(1, Operation::IMPORT, MORE, b"half");
+    bench.take(1, Operation::application(0x22), MORE, b"half");
     bench.take(1, Operation::CANCEL, 0, b"");
     assert_eq!(bench.events(), []);
     assert_eq!(bench.sent(), frame(1, Operation::FAIL, 0, &[2]));

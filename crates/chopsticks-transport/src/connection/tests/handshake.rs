@@ -12,7 +12,7 @@ fn controller_sends_all_it_has_without_waiting() {
     let expected = [
         b"agent".to_vec(),
         frame(0, Operation::START, 0, &start_payload(1, 1 << 30)),
-        frame(2, Operation::CALL, MARSHAL, b"call"),
+        frame(2, Operation::application(0x20), MARSHAL, b"call"),
     ];
     assert_eq!(bench.sent(), expected.concat());
 }
@@ -75,15 +75,17 @@ fn versions_that_differ_are_both_named() {
 fn agent_says_nothing_before_its_hello() {
     let mut bench = Bench::new(|now| Connection::agent(now, TransportConfig::default()).unwrap());
     let payload = b"name".as_slice().into();
-    bench.connection.request(Operation::IMPORT, Format::Marshal, payload, Order::Any).unwrap();
+    bench.connection.request(Operation::application(0x22), Format::Marshal, payload, Order::Any).unwrap();
     assert_eq!(bench.sent(), []);
     bench.feed(&frame(0, Operation::START, 0, &start_payload(1, 77))).unwrap();
     let start = Start { max_message_len: 77, options: Bytes::from_static(b"options") };
     assert_eq!(bench.events(), [Event::Started(start)]);
     assert_eq!(bench.sent(), NONCE);
     bench.connection.send_hello(Format::Marshal, b"dict".as_slice().into()).unwrap();
-    let expected =
-        [frame(0, Operation::HELLO, MARSHAL, b"\0\x01dict"), frame(1, Operation::IMPORT, MARSHAL, b"name")];
+    let expected = [
+        frame(0, Operation::HELLO, MARSHAL, b"\0\x01dict"),
+        frame(1, Operation::application(0x22), MARSHAL, b"name"),
+    ];
     assert_eq!(bench.sent(), expected.concat());
 }
 

@@ -33,9 +33,9 @@ fn frames_that_cannot_be_are_named() {
         (4, Op::REPLY, 0, b"", unexpected(Op::REPLY, 4)),
         (4, Op::FAIL, 0, b"", unexpected(Op::FAIL, 4)),
         (1, Op::REPLY, 0, b"", parity(Op::REPLY, 1)),
-        (2, Op::CALL, 0, b"", parity(Op::CALL, 2)),
-        (4, Op::IMPORT, 0, b"", parity(Op::IMPORT, 4)),
-        (1, Op::IMPORT, 0, b"", PeerFault::RequestReused { request: 1 }),
+        (2, Op::application(0x20), 0, b"", parity(Op::application(0x20), 2)),
+        (4, Op::application(0x22), 0, b"", parity(Op::application(0x22), 4)),
+        (1, Op::application(0x22), 0, b"", PeerFault::RequestReused { request: 1 }),
         (0, Op::PING, 0, &[0; 65], wrong_length(Op::PING, 65)),
         (1, Op::PING, 0, b"", unknown(Op::PING, 1)),
         (0, Op::PING, MARSHAL, b"", format(Op::PING)),
@@ -66,7 +66,10 @@ fn frames_that_cannot_be_are_named() {
             assert_eq!(fault(bench.feed(b"")), *expected);
             assert!(bench.connection.handle_eof().is_err());
             assert!(
-                bench.connection.request(Op::CALL, Format::None, Bytes::new().into(), Order::Any).is_err()
+                bench
+                    .connection
+                    .request(Op::application(0x20), Format::None, Bytes::new().into(), Order::Any)
+                    .is_err()
             );
             assert_eq!(bench.sent(), []);
         }
@@ -98,11 +101,11 @@ fn format_may_not_change_within_a_message() {
     bench.take(2, Operation::REPLY, MARSHAL | MORE, b"x");
     assert_eq!(bench.refuse(2, Operation::REPLY, 1, b"x"), PeerFault::FormatChanged);
     let mut bench = busy();
-    bench.take(3, Operation::IMPORT, MARSHAL | MORE, b"x");
-    assert_eq!(bench.refuse(3, Operation::IMPORT, 1, b"x"), PeerFault::FormatChanged);
+    bench.take(3, Operation::application(0x22), MARSHAL | MORE, b"x");
+    assert_eq!(bench.refuse(3, Operation::application(0x22), 1, b"x"), PeerFault::FormatChanged);
     let mut bench = busy();
-    bench.take(0, Operation::MODULES, MARSHAL | MORE, b"x");
-    assert_eq!(bench.refuse(0, Operation::MODULES, 1, b"x"), PeerFault::FormatChanged);
+    bench.take(0, Operation::application(0x21), MARSHAL | MORE, b"x");
+    assert_eq!(bench.refuse(0, Operation::application(0x21), 1, b"x"), PeerFault::FormatChanged);
 }
 
 #[test]
@@ -111,10 +114,12 @@ fn operation_may_not_change_within_a_message() {
     let mut bench = busy();
     bench.take(2, Operation::FAIL, MORE, b"x");
     assert_eq!(bench.refuse(2, Operation::REPLY, 0, b"x"), interleaved(Operation::REPLY));
-    for operation in [Operation::CALL, Operation::DATA, Operation::CREDIT, Operation::END, Operation::RESET] {
+    for operation in
+        [Operation::application(0x20), Operation::DATA, Operation::CREDIT, Operation::END, Operation::RESET]
+    {
         let payload = b"xxxx";
         let mut bench = busy();
-        bench.take(3, Operation::IMPORT, MORE, b"x");
+        bench.take(3, Operation::application(0x22), MORE, b"x");
         assert_eq!(bench.refuse(3, operation, 0, payload), interleaved(operation));
     }
 }

@@ -41,11 +41,11 @@ fn replies_share_one_limit_while_they_are_incomplete() {
 #[test]
 fn request_over_the_limit_is_answered_with_a_failure() {
     let mut bench = Bench::controller(TransportConfig::default().max_request_len(10));
-    bench.take(1, Operation::IMPORT, MORE, b"01234567");
-    bench.take(1, Operation::IMPORT, MORE, b"01234567");
+    bench.take(1, Operation::application(0x22), MORE, b"01234567");
+    bench.take(1, Operation::application(0x22), MORE, b"01234567");
     assert_eq!(bench.connection.buffered, 0);
     assert_eq!(bench.sent(), []);
-    bench.take(1, Operation::IMPORT, 0, b"");
+    bench.take(1, Operation::application(0x22), 0, b"");
     assert_eq!(bench.events(), []);
     assert_eq!(bench.sent(), frame(1, Operation::FAIL, 0, &[3]));
     bench.assert_idle();
@@ -84,22 +84,28 @@ fn failure_takes_the_place_of_half_a_reply() {
 #[test]
 fn notice_over_the_limit_ends_the_connection() {
     let mut bench = Bench::controller(TransportConfig::default().max_request_len(10));
-    bench.take(0, Operation::MODULES, MORE, b"01234567");
-    assert_eq!(bench.refuse(0, Operation::MODULES, 0, b"89a"), PeerFault::NoticeTooLarge { limit: 10 });
+    bench.take(0, Operation::application(0x21), MORE, b"01234567");
+    assert_eq!(
+        bench.refuse(0, Operation::application(0x21), 0, b"89a"),
+        PeerFault::NoticeTooLarge { limit: 10 }
+    );
 }
 
 #[test]
 fn peer_has_so_many_requests_and_no_more() {
     let mut bench = Bench::controller(TransportConfig::default().max_peer_requests(3));
     // The parts of messages count as well.
-    bench.take(1, Operation::IMPORT, MORE, b"");
+    bench.take(1, Operation::application(0x22), MORE, b"");
     let third = (bench.served(3), bench.served(5)).1;
     bench.reply(third, b"");
     // What is answered counts until the answer has left, so that a peer that does not read cannot pile up answers.
     assert_eq!(bench.connection.peer_requests, 3);
     bench.sent();
     bench.served(7);
-    assert_eq!(bench.refuse(9, Operation::IMPORT, 0, b""), PeerFault::TooManyRequests { limit: 3 });
+    assert_eq!(
+        bench.refuse(9, Operation::application(0x22), 0, b""),
+        PeerFault::TooManyRequests { limit: 3 }
+    );
 }
 
 #[test]
@@ -115,8 +121,10 @@ fn messages_over_the_limit_are_refused_before_they_leave() {
     let payload = || b"0123456789a".as_slice().into();
     let mut bench = Bench::controller(TransportConfig::default().max_message_len(10));
     let connection = &mut bench.connection;
-    too_large(connection.request(Operation::CALL, Format::None, payload(), Order::Any).map(drop));
-    too_large(connection.notice(Operation::MODULES, Format::None, payload()));
+    too_large(
+        connection.request(Operation::application(0x20), Format::None, payload(), Order::Any).map(drop),
+    );
+    too_large(connection.notice(Operation::application(0x21), Format::None, payload()));
     let request = bench.served(1);
     too_large(bench.connection.reply(request, Outcome::Reply, Format::None, payload()));
     bench.connection.refuse(request, Refusal::TooLarge);
@@ -126,7 +134,7 @@ fn messages_over_the_limit_are_refused_before_they_leave() {
     // An agent keeps to what its controller said.
     let mut bench = Bench::new(|now| Connection::agent(now, TransportConfig::default()).unwrap());
     bench.feed(&frame(0, Operation::START, 0, &start_payload(1, 10))).unwrap();
-    too_large(bench.connection.notice(Operation::MODULES, Format::None, payload()));
+    too_large(bench.connection.notice(Operation::application(0x21), Format::None, payload()));
 }
 
 #[test]

@@ -17,8 +17,10 @@ fn reader_gives_credit_as_it_reads() {
     let request = bench.call(b"call");
     bench.connection.open_reader(request).unwrap();
     assert!(bench.connection.open_reader(request).is_err());
-    let expected =
-        [frame(2, Operation::CALL, MARSHAL, b"call"), frame(2, Operation::CREDIT, 0, &[0, 0, 0, 8])];
+    let expected = [
+        frame(2, Operation::application(0x20), MARSHAL, b"call"),
+        frame(2, Operation::CREDIT, 0, &[0, 0, 0, 8]),
+    ];
     assert_eq!(bench.sent(), expected.concat());
     assert_eq!(bench.connection.stream_read(request, 99).unwrap(), StreamRead::Pending);
     bench.take(2, Operation::DATA, 0, b"01234567");
@@ -78,7 +80,7 @@ fn writer_keeps_to_its_credit() {
     bench.connection.open_writer(request).unwrap();
     bench.connection.stream_write(request, Bytes::from_static(b"012345678")).unwrap();
     assert_eq!(bench.connection.stream_room(request).unwrap(), 0);
-    assert_eq!(bench.sent(), frame(2, Operation::CALL, MARSHAL, b"call"));
+    assert_eq!(bench.sent(), frame(2, Operation::application(0x20), MARSHAL, b"call"));
     bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 6]);
     assert_eq!(
         bench.sent(),
@@ -107,7 +109,7 @@ fn presumed_credit_lets_the_first_bytes_follow_the_request() {
     bench.connection.presume_credit(request, 5);
     bench.connection.stream_write(request, Bytes::from_static(b"0123456")).unwrap();
     let expected = [
-        frame(2, Operation::CALL, MARSHAL, b"call"),
+        frame(2, Operation::application(0x20), MARSHAL, b"call"),
         frame(2, Operation::DATA, 0, b"0123"),
         frame(2, Operation::DATA, 0, b"4"),
     ];
@@ -275,9 +277,9 @@ fn nothing_of_a_stream_leaves_before_its_request() {
     bench.connection.open_reader(request).unwrap();
     bench.connection.open_writer(request).unwrap();
     bench.connection.stream_finish(request).unwrap();
-    assert_eq!(bench.sent_once(), frame(2, Operation::CALL, MARSHAL | MORE, b"0123"));
+    assert_eq!(bench.sent_once(), frame(2, Operation::application(0x20), MARSHAL | MORE, b"0123"));
     let rest = [
-        frame(2, Operation::CALL, MARSHAL, b"456"),
+        frame(2, Operation::application(0x20), MARSHAL, b"456"),
         frame(2, Operation::CREDIT, 0, &[0, 0, 0, 8]),
         frame(2, Operation::END, 0, b""),
     ];

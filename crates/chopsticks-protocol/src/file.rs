@@ -1,0 +1,228 @@
+//! Files that are sent and fetched: `docs/wire.md`, section 8.
+
+use chopsticks_pencode::marshal::{self, DecodeError, EncodeError, Writer};
+use serde::Deserialize;
+
+/// `PUT`: writes a file or a folder, whose content is the request's stream.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "whoever sends a file decides on each of them")]
+pub struct Put {
+    /// Where it is to be; empty for a new file in the folder for temporary files.
+    #[serde(with = "serde_bytes")]
+    pub path: Vec<u8>,
+    /// The file's name if the path leads to a folder; empty if that is a failure.
+    #[serde(with = "serde_bytes")]
+    pub name: Vec<u8>,
+    /// The permission bits; `None` for those of the file that is replaced.
+    pub mode: Option<u32>,
+    /// The permission bits of a new file if `mode` is `None`, before the umask.
+    pub default: u32,
+    /// `user`, `user:group` or `:group`, names or numbers; `None` for that of the file that is replaced.
+    pub owner: Option<String>,
+    /// The time of modification in nanoseconds since 1970; `None` for now.
+    pub modified: Option<i64>,
+    /// Whether a file that is there is replaced; otherwise that is a failure.
+    pub replace: bool,
+    /// Whether the file is on the disk before it is visible.
+    pub sync: bool,
+    /// Whether what comes is a folder.
+    pub folder: bool,
+    /// Whether what is in the folder gets the times that come with it.
+    pub keep: bool,
+}
+
+impl Put {
+    /// The keys, in the order in which they are sent.
+    pub const KEYS: [&'static str; 10] =
+        ["path", "name", "mode", "default", "owner", "modified", "replace", "sync", "folder", "keep"];
+
+    /// Composes the request.
+    ///
+    /// # Errors
+    ///
+    /// Something is too long.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let [path, name, mode, default, owner, modified, replace, sync, folder, keep] = Self::KEYS;
+        let mut writer = Writer::new();
+        writer.begin_dict(Self::KEYS.len()).name(path).bytes(&self.path).name(name).bytes(&self.name);
+        writer.name(mode);
+        number(self.mode.map(i64::from), &mut writer);
+        writer.name(default).int(i64::from(self.default)).name(owner);
+        match &self.owner {
+            Some(owner) => writer.text(owner),
+            None => writer.none(),
+        };
+        writer.name(modified);
+        number(self.modified, &mut writer);
+        writer.name(replace).bool(self.replace).name(sync).bool(self.sync);
+        writer.name(folder).bool(self.folder).name(keep).bool(self.keep);
+        writer.finish()
+    }
+
+    /// Reads the request.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not such a request.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        marshal::from_slice(payload)
+    }
+}
+
+/// `FETCH`: reads a file or a folder, whose content is the request's stream.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "whoever asks for a file decides on each of them")]
+pub struct Fetch {
+    /// Where it is.
+    #[serde(with = "serde_bytes")]
+    pub path: Vec<u8>,
+    /// Bytes per second; 0 for no limit.
+    pub limit: i64,
+    /// Whether a folder is asked for.
+    pub folder: bool,
+}
+
+impl Fetch {
+    /// The keys, in the order in which they are sent.
+    pub const KEYS: [&'static str; 3] = ["path", "limit", "folder"];
+
+    /// Composes the request.
+    ///
+    /// # Errors
+    ///
+    /// Something is too long.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let [path, limit, folder] = Self::KEYS;
+        let mut writer = Writer::new();
+        writer.begin_dict(Self::KEYS.len()).name(path).bytes(&self.path);
+        writer.name(limit).int(self.limit).name(folder).bool(self.folder);
+        writer.finish()
+    }
+
+    /// Reads the request.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not such a request.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        marshal::from_slice(payload)
+    }
+}
+
+/// The `REPLY` to [`Put`] and [`Fetch`] of a file.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "it is a dict of these on the wire")]
+pub struct Done {
+    /// The absolute path.
+    #[serde(with = "serde_bytes")]
+    pub path: Vec<u8>,
+    /// The size in bytes.
+    pub size: u64,
+    /// The checksum.
+    #[serde(with = "serde_bytes")]
+    pub sha1: Vec<u8>,
+    /// Of a file that was put: whether it was written into what is there.
+    #[serde(default)]
+    pub in_place: bool,
+    /// Of a file that was fetched: the permission bits.
+    #[serde(default)]
+    pub mode: Option<u32>,
+    /// Of a file that was fetched: the time of modification in nanoseconds since 1970.
+    #[serde(default)]
+    pub modified: Option<i64>,
+}
+
+impl Done {
+    /// Composes the reply, with what each of the two requests is answered.
+    ///
+    /// # Errors
+    ///
+    /// Something is too long.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        let is_fetched = self.mode.is_some() || self.modified.is_some();
+        writer.begin_dict(if is_fetched { 5 } else { 4 }).name("path").bytes(&self.path);
+        writer.name("size").int(size(self.size)).name("sha1").bytes(&self.sha1);
+        if is_fetched {
+            writer.name("mode");
+            number(self.mode.map(i64::from), &mut writer);
+            writer.name("modified");
+            number(self.modified, &mut writer);
+        } else {
+            writer.name("in_place").bool(self.in_place);
+        }
+        writer.finish()
+    }
+
+    /// Reads the reply.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not such a reply.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        marshal::from_slice(payload)
+    }
+}
+
+/// The `REPLY` to [`Put`] and [`Fetch`] of a folder.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "it is a dict of these on the wire")]
+pub struct DoneFolder {
+    /// The absolute path.
+    #[serde(with = "serde_bytes")]
+    pub path: Vec<u8>,
+    /// Regular files.
+    pub files: u64,
+    /// Folders, the outermost included.
+    pub folders: u64,
+    /// Symbolic links.
+    pub links: u64,
+    /// What was left out: FIFOs, sockets, devices.
+    pub left_out: u64,
+    /// The bytes of all files.
+    pub size: u64,
+}
+
+impl DoneFolder {
+    /// Composes the reply.
+    ///
+    /// # Errors
+    ///
+    /// Something is too long.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.begin_dict(6).name("path").bytes(&self.path);
+        let counts = [
+            ("files", self.files),
+            ("folders", self.folders),
+            ("links", self.links),
+            ("left_out", self.left_out),
+            ("size", self.size),
+        ];
+        for (name, count) in counts {
+            writer.name(name).int(size(count));
+        }
+        writer.finish()
+    }
+
+    /// Reads the reply.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not such a reply.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        marshal::from_slice(payload)
+    }
+}
+
+fn number(number: Option<i64>, writer: &mut Writer) {
+    match number {
+        Some(number) => writer.int(number),
+        None => writer.none(),
+    };
+}
+
+/// No file system has larger files.
+fn size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,137 @@
+//! How a connection begins: `docs/wire.md`, section 5.
+
+use std::collections::BTreeMap;
+
+use chopsticks_pencode::marshal::{self, DecodeError, EncodeError, Writer};
+use serde::Deserialize;
+
+/// The options of `START`: what the agent sets up before anything runs.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "whoever starts an agent decides on each of them")]
+pub struct Start {
+    /// The tunnel's name.
+    pub host: String,
+    /// The names of the tunnels that lead there, outermost first, and its own.
+    pub hosts: Vec<String>,
+    /// How many controllers, one behind the other, lead to the agent.
+    pub depth: u32,
+    /// How deep tunnels may be that code on the agent opens.
+    pub depth_limit: u32,
+    /// Folders to put on `sys.path`.
+    pub path: Vec<String>,
+    /// Whether the host's site-packages can be imported.
+    pub site: bool,
+    /// Whether the user's own site-packages can be imported.
+    pub user: bool,
+    /// Whether the folders of `PYTHONPATH` can be imported from.
+    pub search: bool,
+    /// The folder to work in.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// What the agent sends in a plain form, though it is not plain data.
+    #[serde(default)]
+    pub encode: Vec<String>,
+    /// What is added to the environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+impl Start {
+    /// The names of the options, in the order in which they are sent. The last three are left out where they change nothing.
+    pub const OPTIONS: [&'static str; 11] =
+        ["host", "hosts", "depth", "depth_limit", "path", "site", "user", "search", "cwd", "encode", "env"];
+
+    /// Composes the options.
+    ///
+    /// # Errors
+    ///
+    /// A text or a list is too long.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let [host, hosts, depth, depth_limit, path, site, user, search, cwd, encode, env] = Self::OPTIONS;
+        let mut writer = Writer::new();
+        let optional = [self.cwd.is_some(), !self.encode.is_empty(), !self.env.is_empty()];
+        let optional = optional.into_iter().map(usize::from).sum::<usize>();
+        writer.begin_dict(8 + optional).name(host).text(&self.host);
+        writer.name(hosts);
+        texts(&self.hosts, &mut writer);
+        writer.name(depth).int(i64::from(self.depth)).name(depth_limit).int(i64::from(self.depth_limit));
+        writer.name(path);
+        texts(&self.path, &mut writer);
+        writer.name(site).bool(self.site).name(user).bool(self.user).name(search).bool(self.search);
+        if let Some(folder) = &self.cwd {
+            writer.name(cwd).text(folder);
+        }
+        if !self.encode.is_empty() {
+            writer.name(encode);
+            texts(&self.encode, &mut writer);
+        }
+        if !self.env.is_empty() {
+            writer.name(env).begin_dict(self.env.len());
+            for (name, value) in &self.env {
+                writer.text(name).text(value);
+            }
+        }
+        writer.finish()
+    }
+
+    /// Reads the options; unknown ones are passed over.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not such options.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        marshal::from_slice(payload)
+    }
+}
+
+/// What an agent says of itself: the value of `HELLO`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "an agent says each of them")]
+pub struct Hello {
+    /// The Python version: major, minor, micro.
+    pub python: (u8, u8, u8),
+    /// The path of the interpreter, as it knows it.
+    pub executable: String,
+    /// The process id on its host.
+    pub pid: u32,
+    /// The name that its host gives itself.
+    pub hostname: String,
+    /// Python's `sys.platform`.
+    pub platform: String,
+}
+
+impl Hello {
+    /// Composes the value.
+    ///
+    /// # Errors
+    ///
+    /// A text is too long.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let (major, minor, micro) = self.python;
+        let mut writer = Writer::new();
+        writer.begin_dict(5).name("python").begin_list(3);
+        for number in [major, minor, micro] {
+            writer.int(i64::from(number));
+        }
+        writer.name("executable").text(&self.executable).name("pid").int(i64::from(self.pid));
+        writer.name("hostname").text(&self.hostname).name("platform").text(&self.platform);
+        writer.finish()
+    }
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not such a value.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        marshal::from_slice(payload)
+    }
+}
+
+/// Writes a list of texts.
+pub(crate) fn texts(texts: &[String], writer: &mut Writer) {
+    writer.begin_list(texts.len());
+    for text in texts {
+        writer.text(text);
+    }
+}
