@@ -7,6 +7,9 @@ const MOST_LINES: usize = 1000;
 /// From here on it is time to look for the seam.
 const MANY_LINES: usize = 800;
 
+/// Where prose is wrapped, as in `.rumdl.toml`.
+const MOST_COLUMNS: usize = 100;
+
 /// The macro that prints a value while one debugs; in two parts, or this file would be found.
 const DEBUG_MACRO: &str = concat!("dbg", "!(");
 /// Folders that exist on somebody's machine only.
@@ -26,6 +29,9 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
         return;
     }
     check_length(file, findings);
+    if extension == "md" {
+        check_columns(file, findings);
+    }
     let is_code = matches!(extension, "rs" | "py");
     for (line, text) in file.lines() {
         if text.ends_with([' ', '\t', '\r']) {
@@ -52,6 +58,22 @@ fn check_length(file: &File, findings: &mut Vec<Finding>) {
         findings.push(file.error(lines, "length", format!("{lines} lines, {MOST_LINES} are allowed")));
     } else if lines > MANY_LINES {
         findings.push(file.warning(lines, "length", format!("{lines} lines, {MOST_LINES} are allowed")));
+    }
+}
+
+/// Warns of the first line of prose that is too long: `rumdl fmt` wraps them all.
+fn check_columns(file: &File, findings: &mut Vec<Finding>) {
+    let mut is_code = false;
+    for (line, text) in file.lines() {
+        let is_fence = text.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        let is_prose = !is_code && !is_fence && !text.starts_with(['|', '#', '[']);
+        // A link or a path of its own cannot be wrapped.
+        let can_break = text.trim().contains(' ');
+        if is_prose && can_break && text.chars().count() > MOST_COLUMNS {
+            findings.push(file.warning(line, "columns", format!("wrap at {MOST_COLUMNS}: rumdl fmt")));
+            return;
+        }
     }
 }
 
@@ -95,6 +117,16 @@ mod tests {
     #[test]
     fn white_space_of_data_is_left_alone() {
         assert_eq!(rules("vectors.json", "{\t} \n"), []);
+    }
+
+    #[test]
+    fn prose_that_is_too_long_is_found_once() {
+        let long = "word ".repeat(21);
+        let long = long.trim_end();
+        assert_eq!(rules("a.md", &format!("short\n{long}\n{long}\n")), [(2, "columns")]);
+        assert_eq!(rules("a.md", &format!("```text\n{long}\n```\n| {long} |\n# {long}\n")), []);
+        assert_eq!(rules("a.md", &format!("{}\n", "x".repeat(101))), []);
+        assert_eq!(rules("a.rs", &format!("//! {long}\n")), []);
     }
 
     #[test]
