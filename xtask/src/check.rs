@@ -58,6 +58,15 @@ const STEPS: &[Step] = &[
     },
     Step { name: "docs", about: "documentation without warnings, private items too", tool: None, run: docs },
     Step {
+        name: "book",
+        about: "the book builds",
+        tool: Some(Tool {
+            probe: &["mdbook", "--version"],
+            installation: "apt-get install mdbook from Debian 13 on, .ci/interpreters, or cargo install mdbook",
+        }),
+        run: book,
+    },
+    Step {
         name: "deny",
         about: "licenses, sources and bans of dependencies",
         tool: Some(Tool {
@@ -147,19 +156,20 @@ fn docs(workspace: &Workspace) -> Result<(), Failure> {
     command::run(command.arg("--locked").env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
+/// Its links are checked by `tidy`.
+fn book(workspace: &Workspace) -> Result<(), Failure> {
+    let mut command = workspace.program("mdbook");
+    command::run(command.args(["build", "docs", "--dest-dir"]).arg(workspace.root().join("target/book")))
+}
+
 fn deny(workspace: &Workspace) -> Result<(), Failure> {
     command::run(&mut workspace.cargo(["deny", "--locked", "check", "bans", "licenses", "sources"]))
 }
 
 /// Only the crates that are published have features; the others would be built for nothing.
 fn features(workspace: &Workspace) -> Result<(), Failure> {
-    let mut command = workspace.cargo(["hack", "check", "--workspace", "--locked", "--each-feature"]);
-    // What has one state of features only was built by `clippy`.
-    let published = package::published(workspace)?;
-    for name in workspace.names()?.iter().filter(|name| !published.contains(name)) {
-        command.args(["--exclude", name]);
-    }
-    command::run(command.args(["--no-dev-deps", "--ignore-private"]))
+    let mut command = workspace.cargo(["hack", "check", "--workspace", "--ignore-private", "--locked"]);
+    command::run(command.arg("--each-feature"))
 }
 
 fn typos(workspace: &Workspace) -> Result<(), Failure> {

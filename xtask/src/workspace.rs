@@ -55,10 +55,4 @@ impl Workspace {
             _ => Err(Failure::new("cargo metadata: no list of packages")),
         }
     }
-
-    /// Returns the names of the workspace's packages.
-    pub(crate) fn names(&self) -> Result<Vec<String>, Failure> {
-        let packages = self.packages()?;
-        Ok(packages.iter().filter_map(|package| Some(package["name"].as_str()?.to_owned())).collect())
-    }
 }
