@@ -64,14 +64,15 @@ class Frames(Case):
         data = start() + call(2, 'operator:add', 20, 22) + frame(0, PING, 0, b'PONG')
         whole = converse(data, [])
         self.assertIn(NONCE, whole)
-        self.assertTrue(whole.endswith(frame(0, PONG, 0, b'PONG')))
+        # Whether it comes before the reply or after it is a matter of chance.
+        self.assertIn(frame(0, PONG, 0, b'PONG'), whole)
         wanted = whole.partition(NONCE)[2][20:]
         # One agent for some cuts each: all of them are in the same place of some frame once.
         size = len(data)
         for cut in range(1, size, 7):
             said = converse(data, [c for c in range(cut, size, 29)])
             self.assertEqual(said.partition(NONCE)[2][20:20 + 4], wanted[:4], cut)
-            self.assertEqual(said[-14:], whole[-14:], cut)
+            self.assertIn(frame(0, PONG, 0, b'PONG'), said, cut)
             self.assertEqual(len(said), len(whole))
 
     def test_first_stage_survives_short_reads(self):
