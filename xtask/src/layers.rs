@@ -1,4 +1,4 @@
-//! Keeps the layers: which crate may depend on which.
+//! Keeps the layers: which crate may depend on which, and that the modules of a crate do not all depend on each other.
 //!
 //! Dependencies point down only and siblings do not see each other. Adding a line to a table of this file
 //! is a change of the design: say why in the commit, and in `docs/architecture.md`.
@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::tidy::{self, File};
 use crate::workspace::Workspace;
+
+mod modules;
 
 /// What a crate of the workspace may use of the workspace.
 struct Layer {
@@ -24,9 +27,9 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-text", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-pencode", below: &["chopsticks-text"], in_tests: &[] },
     Layer { name: "chopsticks-group", below: &[], in_tests: &[] },
-    Layer { name: "chopsticks-agent", below: &[], in_tests: &["chopsticks-pencode"] },
+    Layer { name: "chopsticks-agent", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-protocol", below: &["chopsticks-pencode"], in_tests: &[] },
-    Layer { name: "chopsticks-transport", below: &["chopsticks-pencode"], in_tests: &[] },
+    Layer { name: "chopsticks-transport", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-module", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-importer", below: &["chopsticks-module"], in_tests: &[] },
     Layer { name: "chopsticks-driver", below: &[], in_tests: &[] },
@@ -57,6 +60,7 @@ const LAYERS: &[Layer] = &[
             "chopsticks-agent",
             "chopsticks-driver",
             "chopsticks-files",
+            "chopsticks-protocol",
             "chopsticks-tunnel",
         ],
         in_tests: &[],
@@ -96,7 +100,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 /// Checks the workspace.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let packages: Vec<Package> = workspace.packages()?.iter().map(Package::read).collect::<Result<_, _>>()?;
-    let findings = check(&packages);
+    let mut findings = check(&packages);
+    let files = tidy::tracked_files(workspace)?;
+    for layer in LAYERS {
+        println!("{}", arrows(layer.name, &packages));
+        check_modules(layer.name, &files, &mut findings);
+    }
     for finding in &findings {
         eprintln!("Cargo.toml: layers: {finding}");
     }
@@ -188,6 +197,39 @@ fn check(packages: &[Package]) -> Vec<String> {
     findings
 }
 
+/// A crate, and those that it depends on.
+fn arrows(name: &str, packages: &[Package]) -> String {
+    let package = packages.iter().find(|package| package.name == name);
+    let dependencies = package.map(|package| package.dependencies.as_slice()).unwrap_or_default();
+    let ours = dependencies.iter().filter(|other| other.is_ours && other.kind != Kind::Test);
+    let below: Vec<_> = ours.map(|other| other.name.trim_start_matches("chopsticks-")).collect();
+    match below.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name} -> {}", below.join(", ")),
+    }
+}
+
+/// Finds circles of modules that are too large, and prints them all.
+fn check_modules(name: &str, files: &[File], findings: &mut Vec<String>) {
+    let folder =
+        if name == "chopsticks-agent" { "agent/src/".to_owned() } else { format!("crates/{name}/src/") };
+    let uses = modules::uses(files, &folder);
+    let known = CIRCLES.iter().find(|(known, _)| *known == name).map(|(_, len)| *len);
+    let mut largest = 0;
+    for circle in modules::circles(&uses, 1) {
+        println!("    circle of {}: {}", circle.len(), circle.join(", "));
+        largest = largest.max(circle.len());
+        let most = known.unwrap_or(MOST_IN_A_CIRCLE);
+        if circle.len() > most {
+            let circle_of = format!("{name} has a circle of {} modules", circle.len());
+            findings.push(format!("{circle_of}, more than {most}: {}", circle.join(", ")));
+        }
+    }
+    if known.is_some_and(|known| largest < known) {
+        findings.push(format!("{name} has got better: its circle of {largest} goes into CIRCLES"));
+    }
+}
+
 fn check_layer(package: &Package, layer: &Layer, findings: &mut Vec<String>) {
     let name = layer.name;
     let forbidden =
@@ -213,7 +255,22 @@ fn check_layer(package: &Package, layer: &Layer, findings: &mut Vec<String>) {
         };
         findings.push(finding);
     }
+    let has = |other: &str, is_test: bool| {
+        let mut dependencies = package.dependencies.iter();
+        dependencies.any(|found| found.name == other && (found.kind == Kind::Test) == is_test)
+    };
+    let unused = layer.below.iter().filter(|other| !has(other, false));
+    let unused_in_tests = layer.in_tests.iter().filter(|other| !has(other, true));
+    for other in unused.chain(unused_in_tests) {
+        findings.push(format!("xtask/src/layers.rs permits {name} to depend on {other}, which it does not"));
+    }
 }
+
+/// Crates with a larger circle, and how large it is. It may shrink, and then this number does; it is not to grow.
+const CIRCLES: &[(&str, usize)] =
+    &[("chopsticks-cli", 5), ("chopsticks-importer", 5), ("chopsticks-tunnel", 9)];
+/// Two sides of one idea, and what they share.
+const MOST_IN_A_CIRCLE: usize = 3;
 
 #[cfg(test)]
 mod tests;

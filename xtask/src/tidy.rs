@@ -36,14 +36,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 
 /// A text file of the work tree.
 #[derive(Debug)]
-struct File {
+pub(crate) struct File {
     /// The path from the root of the workspace.
-    path: String,
-    content: String,
+    pub(crate) path: String,
+    pub(crate) content: String,
 }
 
 impl File {
-    fn extension(&self) -> &str {
+    pub(crate) fn extension(&self) -> &str {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         name.rsplit_once('.').map_or("", |(_, extension)| extension)
     }
@@ -96,7 +96,7 @@ impl fmt::Display for Finding {
 }
 
 /// Reads the tracked files; those that are deleted in the work tree or not text are left out.
-fn tracked_files(workspace: &Workspace) -> Result<Vec<File>, Failure> {
+pub(crate) fn tracked_files(workspace: &Workspace) -> Result<Vec<File>, Failure> {
     let list = command::output(workspace.program("git").args(["ls-files", "-z"]))?;
     let paths = list.split_terminator('\0').map(str::to_owned);
     let read = |path: String| {

@@ -63,7 +63,17 @@ fn tests_of_a_layer_do_not_reach_up() {
         findings,
         ["chopsticks-transport must not depend on chopsticks-tunnel, not even in its tests"]
     );
-    assert!(findings_with("chopsticks-agent", ours("chopsticks-pencode", Kind::Test)).is_empty());
+}
+
+#[test]
+fn permission_that_nobody_uses_is_found() {
+    let mut packages = workspace();
+    let importer = packages.iter_mut().find(|found| found.name == "chopsticks-importer").unwrap();
+    importer.dependencies.clear();
+    let findings = check(&packages);
+    let expected =
+        "xtask/src/layers.rs permits chopsticks-importer to depend on chopsticks-module, which it does not";
+    assert_eq!(findings, [expected]);
 }
 
 #[test]
@@ -84,7 +94,7 @@ fn unknown_and_missing_crates_are_found() {
     let findings = check(&packages);
     assert_eq!(findings.len(), 2, "{findings:?}");
     assert!(findings[0].starts_with("chopsticks-surprise has no place"));
-    assert!(findings[1].contains("names chopsticks-pencode, which is no member"));
+    assert!(findings[1].contains(&format!("names {}, which is no member", LAYERS[0].name)));
 }
 
 #[test]
