@@ -55,6 +55,8 @@ OLD = sys.version_info < (3,)
 SCALARS = frozenset((int, float, bool, bytes, type(u''), type(None)))
 PLAIN = SCALARS.union((list, tuple, dict, set, frozenset))
 HEADER = Struct('>LLBB')
+# A filter of warnings; in place of a pattern, for which `re` would be needed, stands what has its method.
+QUIET = 'ignore', type('', (), {'match': lambda self, text: 'multi-threaded' in text})(), DeprecationWarning, None, 0
 PID = os.getpid()
 MAIN = get_ident()
 
@@ -594,6 +596,10 @@ def at_fork():
 
 def before_fork():
     """A child forgets signals that come before it is whole: SIGTERM, which ends it, waits until it has no handler."""
+    # Python 3.12 warns where there are threads. Those of the agent are no affair of who forks.
+    filters = getattr(sys.modules.get('warnings'), 'filters', [QUIET])
+    if filters[:1] != [QUIET]:
+        filters[:] = [QUIET] + [f for f in filters if f != QUIET]
     masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 
 
