@@ -3,7 +3,7 @@ import os
 import time
 import unittest
 
-from harness import Case, alive, eventually, function, marked, text
+from harness import OLD, Case, alive, eventually, function, marked, text
 
 STUBBORN = '''
 import os, signal, subprocess, sys, time
@@ -151,6 +151,24 @@ class Cancel(Case):
         for request in requests:
             agent.answer(request)
         self.usable(agent)
+
+    def test_calls_in_sequence_that_sleep_and_are_all_cancelled_end_or_stay_on_threads_of_their_own(self):
+        agent = self.agent()
+        self.usable(agent)
+        requests = []
+        for n in range(60):
+            requests.append(agent.call_later('time:sleep', 600))
+            time.sleep(n % 13 * .001)
+            agent.cancel(requests[-1])
+        running = function('import sys\ndef f(): return list(sys._getframe(1).f_globals["calls"])')
+
+        def settled():
+            left = set(agent.call(running)) - set([agent.request])
+            return set(requests) - set(agent.answers) == left and not (OLD and left)
+        self.assertTrue(eventually(settled), (requests, sorted(agent.answers)))
+        self.usable(agent)
+        self.assertEqual(agent.close(), 0)
+        self.assertEqual(agent.errors, [])
 
     def test_call_on_a_thread_that_no_signal_reaches_is_given_up_alone(self):
         # Most Pythons repeat a system call that a signal has ended, and none stops to wait for a lock on a thread.
