@@ -26,9 +26,10 @@ MAX_FRAME = 1 << 20
 MAX_NOISE = 1 << 20
 MAX_REQUEST = 1 << 20
 MAX_REQUESTS = 64
-# How long a cancelled call may last before it is abandoned, how long an agent may then take to answer a ping, and how
-# long one whose stdin has ended may take to end.
+# How long a cancelled call may last before it is abandoned, and how long one whose stdin has ended may take to end.
 GRACE = 5
+# How long an agent may take to answer a ping.
+ANSWER_TIME = 5
 # How many cancelled calls may be abandoned at once.
 MAX_ABANDONED = 128
 
@@ -211,7 +212,7 @@ class Connection(object):
             self.abandoned += 1
             pongs = self.pongs
         self.send(0, PING, 0, b'')
-        end = time() + GRACE
+        end = time() + ANSWER_TIME
         while not slot.answer and self.pongs == pongs and time() < end:
             sleep(.05)
         if not slot.answer and self.pongs == pongs:

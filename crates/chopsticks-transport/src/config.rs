@@ -157,7 +157,7 @@ impl TransportConfig {
     /// Sets how long the peer may take to end a cancelled request; 5 s.
     ///
     /// After that the request is abandoned: its number stays in use until the peer answers, and the connection lives if
-    /// the peer answers a ping within the same time.
+    /// the peer answers a ping within the same time, or within 5 s if that is longer.
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace = grace;

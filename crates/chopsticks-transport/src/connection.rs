@@ -82,6 +82,9 @@ pub struct Connection {
     probe: Option<Probe>,
 }
 
+/// How long a peer has at least to answer a [`Probe`].
+const MIN_PROBE_TIME: Duration = Duration::from_secs(5);
+
 /// A ping that asks whether a peer that has not ended a cancelled request does anything at all.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
@@ -474,8 +477,10 @@ impl Connection {
     }
 
     /// Returns when a peer that has not answered is given up. What comes from it meanwhile is a sign of life.
+    ///
+    /// A short grace says something about the work that was cancelled, and nothing about the way to the peer.
     fn probe_deadline(&self, probe: Probe) -> Option<Instant> {
-        probe.sent.max(self.last_input).checked_add(self.config.cancel_grace)
+        probe.sent.max(self.last_input).checked_add(self.config.cancel_grace.max(MIN_PROBE_TIME))
     }
 
     /// Ends a connection that can be used for nothing any more: no request can be made, and nobody waits for one.

@@ -72,8 +72,8 @@ impl TunnelConfig {
     /// A function that sits in a system call cannot be ended on every thread, and one may ignore that it is interrupted.
     /// After this time such a call is abandoned: it keeps its thread on the host until it ends by itself or the tunnel is
     /// closed, what it starts is ended, and other calls are not affected. Only if the agent does not answer a ping within
-    /// the same time either, as when a C function keeps the interpreter to itself, the connection is torn down, and the
-    /// next use makes another.
+    /// the same time either (at least 5 s), as when a C function keeps the interpreter to itself, the connection is torn
+    /// down, and the next use makes another.
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.transport = self.transport.cancel_grace(grace);

@@ -262,6 +262,21 @@ async fn deadline_of_a_call_in_a_system_call_costs_nobody_else_anything() {
 }
 
 #[tokio::test]
+async fn calls_in_sequence_that_sleep_beyond_their_deadlines_leave_the_connection_as_it_is() {
+    for interpreter in interpreters() {
+        let scratch = scratch();
+        let tunnel = tunnel(interpreter, &scratch);
+        let pid: u32 = tunnel.call("os:getpid", ()).await.unwrap();
+        for n in 0..60 {
+            let call = Call::new("time:sleep").args((600,)).timeout(Duration::from_millis(n % 13));
+            let error = tunnel.call_with(call).await.unwrap_err();
+            assert!(error.is_timeout(), "{interpreter:?}: {}", error.report());
+        }
+        assert_eq!(tunnel.call::<u32>("os:getpid", ()).await.unwrap(), pid, "{interpreter:?}");
+    }
+}
+
+#[tokio::test]
 async fn killed_agent_fails_the_call_with_its_status_and_the_next_one_connects() {
     for interpreter in interpreters() {
         let scratch = scratch();

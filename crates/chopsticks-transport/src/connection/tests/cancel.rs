@@ -109,6 +109,22 @@ fn peer_that_answers_neither_a_cancel_nor_a_ping_is_given_up() {
 }
 
 #[test]
+fn peer_far_away_has_time_to_answer_a_ping_whatever_the_grace() {
+    let mut bench = Bench::controller(TransportConfig::default().cancel_grace(SECOND / 10));
+    let request = bench.sent_call();
+    bench.connection.cancel(bench.now, request);
+    bench.sent();
+    bench.pass(SECOND / 10).unwrap();
+    assert_eq!(bench.sent(), frame(0, Operation::PING, 0, &[0; 8]));
+    bench.pass(4 * SECOND).unwrap();
+    bench.take(0, Operation::PONG, 0, &[0; 8]);
+    bench.pass(60 * SECOND).unwrap();
+    bench.take(request.number(), Operation::FAIL, 0, &[2]);
+    assert_eq!(bench.events(), [Event::CancelAcknowledged { request }]);
+    bench.assert_idle();
+}
+
+#[test]
 fn requests_are_refused_while_too_many_are_abandoned() {
     let mut bench = Bench::controller(config(2));
     let other = bench.sent_call();
