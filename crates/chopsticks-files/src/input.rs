@@ -34,6 +34,43 @@ pub(crate) enum Content {
     End([u8; SHA1_LEN]),
 }
 
+/// The content of one file, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Coming {
+    /// How much was announced; 0 if that was not known.
+    announced: u64,
+    came: u64,
+    /// What is to come of the block at hand.
+    block: usize,
+}
+
+impl Coming {
+    /// Returns how much was announced, if that was known.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        (self.announced > 0).then_some(self.announced)
+    }
+
+    /// Refuses more than was announced as soon as it comes.
+    fn add(&mut self, len: usize) -> Result<(), Stopped> {
+        self.came += len as u64;
+        match self.announced() {
+            Some(announced) if self.came > announced => {
+                Err(malformed(&format!("more than the {announced} bytes that were announced")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&self) -> Result<(), Stopped> {
+        match self.announced() {
+            Some(announced) if self.came != announced => {
+                Err(malformed(&format!("{} bytes came in place of {announced}", self.came)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Counts the content that comes.
 #[derive(Debug)]
 pub struct Meter<'a, 'b> {
@@ -100,26 +137,28 @@ impl Input {
         Ok(array)
     }
 
-    /// Reads how much content is expected; 0 if that is not known. The content follows.
-    pub(crate) async fn expected(&mut self) -> Result<u64, Stopped> {
-        Ok(u64::from_be_bytes(self.array().await?))
+    /// Begins to read the content of a file.
+    pub(crate) async fn begin(&mut self) -> Result<Coming, Stopped> {
+        Ok(Coming { announced: u64::from_be_bytes(self.array().await?), came: 0, block: 0 })
     }
 
-    /// Reads on in the content of a file, of whose block at hand `left` bytes are to come: 0 at the beginning.
+    /// Reads on in the content of a file. Another size than was announced is an error.
     pub(crate) async fn content(
         &mut self,
-        left: &mut usize,
+        coming: &mut Coming,
         meter: &mut Meter<'_, '_>,
     ) -> Result<Content, Stopped> {
-        if *left == 0 {
+        if coming.block == 0 {
             let block = u32::from_be_bytes(self.array().await?);
             if block == 0 {
+                coming.end()?;
                 return Ok(Content::End(self.array().await?));
             }
-            *left = usize::try_from(block).unwrap_or(usize::MAX);
+            coming.block = usize::try_from(block).unwrap_or(usize::MAX);
         }
-        let piece = self.piece(*left).await?;
-        *left -= piece.len();
+        let piece = self.piece(coming.block).await?;
+        coming.block -= piece.len();
+        coming.add(piece.len())?;
         meter.add(piece.len())?;
         Ok(Content::Data(piece))
     }

@@ -18,11 +18,10 @@ pub async fn receive_file(
     mut meter: Meter<'_, '_>,
     sink: &mut Sink<'_>,
 ) -> Result<[u8; SHA1_LEN], Stopped> {
-    let expected = input.expected().await?;
-    meter.total = (expected > 0).then_some(expected);
-    let mut left = 0;
+    let mut coming = input.begin().await?;
+    meter.total = coming.announced();
     let sha1 = loop {
-        match input.content(&mut left, &mut meter).await? {
+        match input.content(&mut coming, &mut meter).await? {
             Content::Data(data) => sink.write(data).await.map_err(Stopped::Unwritable)?,
             Content::End(sha1) => break sha1,
         }
@@ -62,10 +61,9 @@ pub async fn receive_folder(
             }
             Kind::File => {
                 sink.give(Order::File(name, looks)).await?;
-                input.expected().await?;
-                let mut left = 0;
+                let mut coming = input.begin().await?;
                 loop {
-                    match input.content(&mut left, &mut meter).await? {
+                    match input.content(&mut coming, &mut meter).await? {
                         Content::Data(data) => sink.give(Order::Data(data)).await?,
                         Content::End(sha1) => break sink.give(Order::EndFile(sha1)).await?,
                     }
