@@ -173,7 +173,7 @@ impl Keeper {
         let mut turn = turn;
         let mut status = None;
         let cause = self.live(&mut running, &mut turn, &mut status).await;
-        let Running { mut process, handle, io, mut pump, answering, clean_up } = running;
+        let Running { mut process, handle, io, pump, answering, clean_up } = running;
         // Ends the pipes, if anything still holds them.
         io.abort();
         let patience = match cause {
@@ -187,10 +187,7 @@ impl Keeper {
             Cause::Failed(_) | Cause::Lost | Cause::NotRun(_) => LOST_GRACE,
         };
         let forced = reap(&mut process, &mut status, patience).await;
-        if timeout(DRAIN, &mut pump).await.is_err() {
-            // A process that left our reach keeps stderr open; its lines are nobody's.
-            pump.abort();
-        }
+        stderr::drain(pump, &self.tail).await;
         answering.abort();
         if let Some(work) = clean_up
             && (forced || !status.is_some_and(|status| status.success()))

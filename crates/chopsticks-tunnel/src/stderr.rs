@@ -6,13 +6,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use chopsticks_driver::{HostName, hint};
 use chopsticks_text::harmless_line;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 /// What is done with each line that an agent's side writes to stderr.
 ///
@@ -106,13 +111,21 @@ impl fmt::Debug for Stderr {
     }
 }
 
-/// The last lines of an agent's stderr.
+/// The last lines of an agent's stderr, and how far its reading is.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tail(Arc<Mutex<VecDeque<Vec<u8>>>>);
+pub(crate) struct Tail {
+    lines: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    /// How often something was read; odd while what was read is passed on.
+    steps: Arc<AtomicUsize>,
+}
 
 impl Tail {
+    fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn push(&self, line: &[u8]) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == TAIL_LINES {
             lines.pop_front();
         }
@@ -120,11 +133,11 @@ impl Tail {
     }
 
     pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(crate) fn text(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let lines: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
         lines.join("\n")
     }
@@ -148,8 +161,9 @@ pub(crate) async fn pump(
 ) {
     let mut console = Vec::new();
     let mut was_refused = false;
+    let lines = tail.clone();
     let mut take = |line: &[u8], console: &mut Vec<u8>| {
-        tail.push(line);
+        lines.push(line);
         if let (Hush::Refusals, Ok(text)) = (hush, std::str::from_utf8(line)) {
             let follows = ["Connection closed by ", "Connection reset by "];
             was_refused = hint::is_refusal_for_load(text)
@@ -164,6 +178,7 @@ pub(crate) async fn pump(
     let mut buffer = vec![0; 8 << 10];
     // An error ends the stream as its end does: nobody could be told more.
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+        tail.step();
         for piece in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
             match piece.strip_suffix(b"\n") {
                 Some(line) if pending.is_empty() => take(line, &mut console),
@@ -180,6 +195,7 @@ pub(crate) async fn pump(
             pending.clear();
         }
         print(&mut console).await;
+        tail.step();
         if count == buffer.len() && count < MAX_LINE_LEN {
             buffer.resize(MAX_LINE_LEN, 0);
         }
@@ -188,6 +204,24 @@ pub(crate) async fn pump(
         take(&pending, &mut console);
         print(&mut console).await;
     }
+}
+
+/// Waits until all is passed on that a program has written which has ended.
+///
+/// Those of many hosts wait for each other where they share a console. A process that left our reach may keep stderr open; its lines are
+/// nobody's.
+pub(crate) async fn drain(mut pump: JoinHandle<()>, tail: &Tail) {
+    let end = Instant::now() + DRAIN;
+    let mut quiet = 0;
+    while quiet < QUIET_TURNS && Instant::now() < end {
+        let before = tail.steps.load(Ordering::Relaxed);
+        if timeout(QUIET, &mut pump).await.is_ok() {
+            return;
+        }
+        let is_waiting = before.is_multiple_of(2) && before == tail.steps.load(Ordering::Relaxed);
+        quiet = if is_waiting { quiet + 1 } else { 0 };
+    }
+    pump.abort();
 }
 
 /// Writes to the controller's stderr, one host at a time: whole lines, and no more than one thread that a slow console
@@ -210,6 +244,11 @@ const MAX_LINE_LEN: usize = 64 << 10;
 /// A Python traceback of usual depth fits.
 const TAIL_LINES: usize = 20;
 const TAIL_LINE_LEN: usize = 1 << 10;
+/// How long a console that stands still is waited for, or a process that left our reach and goes on to write.
+const DRAIN: Duration = Duration::from_secs(5);
+/// When nothing has come in so many times this long, nothing will. Once is not enough where the machine had no time for us.
+const QUIET: Duration = Duration::from_millis(250);
+const QUIET_TURNS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -285,5 +324,31 @@ mod tests {
         let text: String = (0..1000).map(|n| format!("{n}\n")).collect();
         let (_, tail) = lines(Box::leak(text.into_bytes().into_boxed_slice())).await;
         assert!(tail.starts_with("980\n") && tail.ends_with("\n999"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_that_wait_are_not_lost_when_the_program_ends_and_an_open_pipe_is_given_up() {
+        let seen = Arc::new(Mutex::new(0));
+        let sink = Stderr::callback({
+            let seen = seen.clone();
+            move |_, _| *seen.lock().unwrap() += 1
+        });
+        let (mut writer, reader) = tokio::io::duplex(16);
+        let tail = Tail::default();
+        let pumped = tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, tail.clone(), Hush::Nothing));
+        let writing = tokio::spawn(async move {
+            // In all far longer than the quiet after which it is given up.
+            for _ in 0..10 {
+                writer.write_all(b"line\n").await.unwrap();
+                tokio::time::sleep(QUIET).await;
+            }
+            // Kept open by someone else.
+            writer
+        });
+        let began = Instant::now();
+        drain(pumped, &tail).await;
+        assert_eq!(*seen.lock().unwrap(), 10);
+        assert!(began.elapsed() < DRAIN, "{:?}", began.elapsed());
+        drop(writing.await.unwrap());
     }
 }
