@@ -84,7 +84,11 @@ impl From<Error> for Failure {
 
 impl From<Unshown> for Failure {
     fn from(error: Unshown) -> Self {
-        Self::of_call("result", error.to_string())
+        let kind = match &error {
+            Unshown::Unwritten(error) if error.kind() == std::io::ErrorKind::OutOfMemory => "out-of-memory",
+            _ => "result",
+        };
+        Self::of_call(kind, error.to_string())
     }
 }
 

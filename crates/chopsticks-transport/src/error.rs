@@ -57,6 +57,7 @@ impl TransportError {
             | TransportErrorKind::HandshakeTimeout { .. }
             | TransportErrorKind::KeepaliveTimeout { .. }
             | TransportErrorKind::NoHandshake
+            | TransportErrorKind::OutOfMemory { .. }
             | TransportErrorKind::Read(_)
             | TransportErrorKind::TooMuchNoise { .. }
             | TransportErrorKind::Truncated
@@ -97,6 +98,7 @@ impl TransportError {
             | TransportErrorKind::Truncated
             | TransportErrorKind::VersionMismatch { .. }
             | TransportErrorKind::Write(_) => true,
+            TransportErrorKind::OutOfMemory { .. } => self.request.is_none(),
             TransportErrorKind::Cancelled
             | TransportErrorKind::InvalidConfig { .. }
             | TransportErrorKind::MessageTooLarge { .. }
@@ -217,6 +219,12 @@ pub enum TransportErrorKind {
     /// The peer's bytes ended before its first word.
     #[error("peer's output ended before it answered")]
     NoHandshake,
+    /// There is no memory for what the peer sends.
+    #[error("out of memory after {len} bytes of a message")]
+    OutOfMemory {
+        /// How much of the message had come.
+        len: usize,
+    },
     /// The peer broke the protocol.
     #[error("peer broke the protocol")]
     Peer(#[source] PeerFault),

@@ -515,7 +515,7 @@ impl Reply {
 
     /// Returns how many bytes the encoded value has.
     ///
-    /// [`graph`](Self::graph) takes at most 18 bytes of memory for each of them, most results 2 to 4.
+    /// [`graph`](Self::graph) takes at most 18 bytes of memory for each of them.
     pub fn encoded_len(&self) -> usize {
         self.payload.len()
     }
@@ -529,11 +529,15 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Result`] if it was not well-formed, [`ErrorKind::UnfitResult`] as [`decode`](Self::decode).
+    /// [`ErrorKind::Result`] if it was not well-formed, [`ErrorKind::UnfitResult`] as [`decode`](Self::decode),
+    /// [`ErrorKind::OutOfMemory`].
     pub fn graph(&self) -> Result<Graph<'_>, Error> {
         match self.format {
             Format::Marshal => marshal::decode_graph(&self.payload).map_err(|error| self.refused(error)),
-            Format::Pencode => Graph::decode(&self.payload).map_err(|error| self.failed(error)),
+            Format::Pencode => Graph::decode(&self.payload).map_err(|error| match error.kind() {
+                chopsticks_pencode::DecodeErrorKind::NoMemory => self.no_memory(),
+                _ => self.failed(error),
+            }),
             Format::Bytes => {
                 let mut builder = GraphBuilder::new();
                 let root = builder.borrowed_bytes(&self.payload);
@@ -556,8 +560,14 @@ impl Reply {
                 let message = format!("result{}: {}{hint}", error.path(), error.kind());
                 self.error(ErrorKind::UnfitResult { message })
             }
+            DecodeErrorKind::NoMemory => self.no_memory(),
             _ => self.failed(error),
         }
+    }
+
+    fn no_memory(&self) -> Error {
+        let message = format!("a result of {} bytes has too many objects", self.payload.len());
+        self.error(ErrorKind::OutOfMemory { message })
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

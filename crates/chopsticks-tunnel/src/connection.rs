@@ -182,22 +182,25 @@ impl Connection {
         }
     }
 
-    /// Returns the error of a request that could not be made; waits for the end of the connection if that is why.
-    pub(crate) async fn not_made(&self, phase: Phase, error: &TransportError) -> Error {
+    /// Returns the error of a request that has failed or could not be made; waits for the end of the connection if that is why.
+    pub(crate) async fn failure(&self, phase: Phase, error: &TransportError) -> Error {
         match self.refusal(phase, error) {
             Some(refusal) => refusal,
             None => self.ended().await.error,
         }
     }
 
-    /// Returns the error of a request that could not be made although the connection lives.
+    /// Returns the error of a request that has failed or could not be made although the connection lives.
     pub(crate) fn refusal(&self, phase: Phase, error: &TransportError) -> Option<Error> {
-        match *error.kind() {
-            TransportErrorKind::TooManyAbandoned { limit } => {
-                Some(Error::new(&self.host, phase, ErrorKind::TooManyAbandoned { limit }))
+        let kind = match *error.kind() {
+            TransportErrorKind::TooManyAbandoned { limit } => ErrorKind::TooManyAbandoned { limit },
+            TransportErrorKind::OutOfMemory { len } if error.request().is_some() => {
+                ErrorKind::OutOfMemory { message: format!("{len} bytes of the answer had come") }
             }
-            _ => None,
-        }
+            _ if error.is_too_large() => ErrorKind::TooLarge { message: error.kind().to_string() },
+            _ => return None,
+        };
+        Some(Error::new(&self.host, phase, kind))
     }
 
     /// The error of a connection whose keeper went without a word.

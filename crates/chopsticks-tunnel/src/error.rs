@@ -101,6 +101,12 @@ pub enum ErrorKind {
         /// What is missing, and names like it.
         message: String,
     },
+    /// There is no memory for what the host has answered. The tunnel stays usable.
+    #[error("out of memory: {message}")]
+    OutOfMemory {
+        /// What there is no memory for.
+        message: String,
+    },
     /// The tunnel that this one goes through failed: see [`Route`](crate::Route). Its sources and its hint are those of the error.
     #[error("the tunnel that leads there failed: {}", .0.without_hint())]
     Parent(Box<Error>),
@@ -356,6 +362,7 @@ impl ErrorKind {
             Self::File { .. } => "file",
             Self::NoAgent { .. } => "no-agent",
             Self::NoFunction { .. } => "no-function",
+            Self::OutOfMemory { .. } => "out-of-memory",
             Self::Parent(_) => "parent",
             Self::Program { .. } => "program",
             Self::Protocol { .. } => "protocol",
@@ -498,6 +505,12 @@ mod tests {
             ),
             (ErrorKind::Raised(raised), "raised", "KeyError: 'x'", false),
             (ErrorKind::Result(io()), "result", "the result is not what was asked for", true),
+            (
+                ErrorKind::OutOfMemory { message: "9 bytes".to_owned() },
+                "out-of-memory",
+                "out of memory: 9 bytes",
+                false,
+            ),
             (
                 ErrorKind::Script { path: "ops/x.py".into(), source: io() },
                 "script",

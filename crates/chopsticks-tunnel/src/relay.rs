@@ -149,7 +149,9 @@ impl Program for Relayed {
             self.state = match request.await {
                 Ok(reply) => State::Ended(self.status(&reply)),
                 // The connection goes on: its end is not to be waited for.
-                Err(error) if error.is_too_large() => State::Ended(Err(Arc::new(io::Error::other(error)))),
+                Err(error) if !error.is_disconnected() => {
+                    State::Ended(Err(Arc::new(io::Error::other(error))))
+                }
                 Err(_) => State::Lost,
             };
         }

@@ -319,10 +319,6 @@ impl Tunnel {
                     return Ok(Reply::new(host, function, reply.format, reply.payload));
                 }
                 Ok(reply) => return Err(self.failure(&session, call, &reply).await),
-                Err(error) if error.is_too_large() => {
-                    let message = error.kind().to_string();
-                    return Err(self.error(Phase::Call, ErrorKind::TooLarge { message }));
-                }
                 Err(error) => match connection.refusal(Phase::Call, &error) {
                     Some(refusal) => return Err(refusal),
                     None => connection.after(&session).await?,

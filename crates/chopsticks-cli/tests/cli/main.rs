@@ -9,5 +9,6 @@ mod facts;
 mod files;
 mod generate;
 mod group;
+mod memory;
 mod run;
 mod targets;

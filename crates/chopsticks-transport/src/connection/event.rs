@@ -26,6 +26,13 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
+    /// There is no memory for the reply to a request of this side, which is lost; the connection goes on.
+    OutOfMemory {
+        /// The request.
+        request: RequestId,
+        /// How many bytes of the reply had come.
+        len: usize,
+    },
     /// The peer has ended a request that this side had cancelled.
     CancelAcknowledged {
         /// The request.

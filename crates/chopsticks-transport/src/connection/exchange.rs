@@ -1,5 +1,6 @@
 //! The state of one request.
 
+use std::collections::TryReserveError;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -139,13 +140,22 @@ impl Assembly {
         std::mem::take(&mut self.buffer).len()
     }
 
-    /// Appends bytes that really came; nothing is set aside for those that are only announced.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
+    /// Appends bytes that really came; nothing is set aside for those that are only announced. Returns how many were
+    /// kept.
+    ///
+    /// A long message is given up while there is memory left: a program that has none ends, with all its requests.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<usize, TryReserveError> {
         if self.oversize {
-            return 0;
+            return Ok(0);
+        }
+        if bytes.len() > self.buffer.capacity() - self.buffer.len() {
+            self.buffer.try_reserve(bytes.len())?;
+            if self.buffer.capacity() > HEADROOM_FROM {
+                Vec::<u8>::new().try_reserve_exact(HEADROOM)?;
+            }
         }
         self.buffer.extend_from_slice(bytes);
-        bytes.len()
+        Ok(bytes.len())
     }
 
     pub(super) fn finish(mut self) -> Bytes {
@@ -156,3 +166,8 @@ impl Assembly {
         Bytes::from(self.buffer)
     }
 }
+
+/// Messages that take more than this leave memory for others.
+const HEADROOM_FROM: usize = 1 << 20;
+/// How much. Allocators that learn from the sizes they are asked for, such as glibc's, take no notice of one above 32 MiB.
+const HEADROOM: usize = 48 << 20;

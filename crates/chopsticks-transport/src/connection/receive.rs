@@ -10,7 +10,7 @@ use super::event::{Event, Hello, Message, Outcome, Refusal, Reply};
 use super::exchange::{Assembly, Exchange, Phase};
 use super::stream::{Ending, IncomingState, OutgoingState};
 use super::transmit::DECLINED;
-use crate::error::{PeerFault, TransportError};
+use crate::error::{PeerFault, TransportError, TransportErrorKind};
 use crate::format::Format;
 use crate::frame::{FrameHeader, HEADER_LEN};
 use crate::operation::Operation;
@@ -112,7 +112,7 @@ impl Connection {
                     *remaining -= piece.len();
                     input = rest;
                     let (header, is_last) = (*header, *remaining == 0);
-                    self.feed(header, piece);
+                    self.feed(header, piece)?;
                     if is_last {
                         self.input = Input::start_of_frame();
                         self.finish_frame(header)?;
@@ -312,7 +312,7 @@ impl Connection {
     /// Takes a frame whose payload is all there.
     fn handle_frame(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), TransportError> {
         if !is_small(header.operation) {
-            self.feed(header, payload);
+            self.feed(header, payload)?;
             return self.finish_frame(header);
         }
         let request = RequestId::new(header.request);
@@ -333,20 +333,30 @@ impl Connection {
     }
 
     /// Takes a piece of a message or a stream, which [`begin_frame`](Self::begin_frame) has admitted.
-    fn feed(&mut self, header: FrameHeader, piece: &[u8]) {
+    fn feed(&mut self, header: FrameHeader, piece: &[u8]) -> Result<(), TransportError> {
         let Some(id) = RequestId::new(header.request) else {
             if let Some(notice) = self.notices.iter_mut().find(|notice| notice.operation == header.operation)
             {
-                self.buffered += notice.push(piece);
+                let len = notice.len() + piece.len();
+                self.buffered += notice.push(piece).map_err(|_| TransportErrorKind::OutOfMemory { len })?;
             }
-            return;
+            return Ok(());
         };
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return Ok(()) };
         if header.operation != Operation::DATA {
-            if let Some(assembly) = &mut exchange.assembly {
-                self.buffered += assembly.push(piece);
+            let Some(assembly) = &mut exchange.assembly else { return Ok(()) };
+            let len = assembly.len() + piece.len();
+            match assembly.push(piece) {
+                Ok(kept) => self.buffered += kept,
+                Err(_) => {
+                    self.buffered -= assembly.discard();
+                    // A request of the peer is refused when the rest of it has come.
+                    if exchange.phase == Phase::Awaiting {
+                        self.events.push_back(Event::OutOfMemory { request: id, len });
+                    }
+                }
             }
-            return;
+            return Ok(());
         }
         if let Some(streams) = &mut exchange.streams
             && streams.incoming.state == IncomingState::Open
@@ -357,6 +367,7 @@ impl Connection {
             }
             streams.incoming.buffer.push(piece);
         }
+        Ok(())
     }
 
     /// Ends a frame, and its message if it is the last.

@@ -314,6 +314,10 @@ impl State {
                     let error = TransportErrorKind::ReplyTooLarge { limit };
                     self.settle(request, Err(TransportError::of_request(request, error)), wakers);
                 }
+                Event::OutOfMemory { request, len } => {
+                    let error = TransportErrorKind::OutOfMemory { len };
+                    self.settle(request, Err(TransportError::of_request(request, error)), wakers);
+                }
                 Event::Readable { request } => {
                     wakers.extend(self.slots.get_mut(&request).and_then(|slot| slot.reader.take()));
                 }

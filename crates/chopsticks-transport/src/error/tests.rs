@@ -41,6 +41,7 @@ fn each_kind_says_what_happened_and_who_is_at_fault() {
             Fault::Caller,
         ),
         (Kind::NoHandshake, "peer's output ended before it answered", Fault::Connection),
+        (Kind::OutOfMemory { len: 10 }, "out of memory after 10 bytes of a message", Fault::Connection),
         (Kind::Peer(PeerFault::CreditOverflow), "peer broke the protocol", Fault::Peer),
         (Kind::Read(io_error()), "reading failed", Fault::Connection),
         (Kind::ReplyTooLarge { limit: 10 }, "reply exceeds the limit of 10 bytes", Fault::Peer),

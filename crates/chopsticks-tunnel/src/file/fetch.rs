@@ -248,7 +248,7 @@ impl Tunnel {
         );
         let reader = match request.reader() {
             Ok(reader) => reader,
-            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+            Err(error) => return Err(connection.failure(Phase::Transfer, &error).await),
         };
         let meter = Meter::new(fetch.max_size, &mut fetch.watcher);
         let sha1 = match receive_file(Input::new(reader), meter, &mut sink).await {
@@ -262,7 +262,7 @@ impl Tunnel {
             Err(Stopped::Unwritable(error)) => return Err(here(error)),
         };
         let failed = match request.await {
-            Err(_) => connection.ended().await.error,
+            Err(error) => connection.failure(Phase::Transfer, &error).await,
             Ok(reply) => match (reply::read::<Done>(&reply), sha1) {
                 (Ok(done), Some(sha1)) => {
                     let attributes = fetch.attributes(&done, is_temporary);

@@ -130,7 +130,7 @@ impl Tunnel {
         );
         let writer = match request.writer() {
             Ok(writer) => writer,
-            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+            Err(error) => return Err(connection.failure(Phase::Transfer, &error).await),
         };
         let sending = Sending { writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
         match sending.run(first, receiver, request).await {
@@ -138,7 +138,7 @@ impl Tunnel {
                 let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
                 Ok(transferred(None, &done))
             }
-            Ok(Err(_)) => Err(connection.ended().await.error),
+            Ok(Err(error)) => Err(connection.failure(Phase::Transfer, &error).await),
             Err((path, error)) => Err(self.local(&path, error)),
         }
     }
@@ -170,7 +170,7 @@ impl Tunnel {
         );
         let reader = match request.reader() {
             Ok(reader) => reader,
-            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+            Err(error) => return Err(connection.failure(Phase::Transfer, &error).await),
         };
         let sink = TreeSink::open(local.clone(), manner);
         let meter = Meter::new(fetch.max_size, &mut fetch.watcher);
@@ -183,7 +183,10 @@ impl Tunnel {
             let kind = ErrorKind::File { side: Side::Remote, path: fetch.remote, source: Arc::new(problem) };
             return Err(transfer(kind));
         }
-        let Ok(reply) = request.await else { return Err(connection.ended().await.error) };
+        let reply = match request.await {
+            Ok(reply) => reply,
+            Err(error) => return Err(connection.failure(Phase::Transfer, &error).await),
+        };
         let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
         match received {
             Ok(()) => Ok(transferred(Some(local), &done)),

@@ -273,13 +273,13 @@ impl Tunnel {
         );
         let writer = match request.writer() {
             Ok(writer) => writer,
-            Err(error) => return Err(connection.not_made(Phase::Transfer, &error).await),
+            Err(error) => return Err(connection.failure(Phase::Transfer, &error).await),
         };
         let sending = Sending { feed, writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
         let (reply, summary) = match sending.run(request).await {
             Sent::Answered(reply, summary) => (reply, summary),
             Sent::Unreadable(error) => return Err(failed(error)),
-            Sent::Lost => return Err(connection.ended().await.error),
+            Sent::Failed(error) => return Err(connection.failure(Phase::Transfer, &error).await),
         };
         let done: Done = reply::read(&reply).map_err(|kind| self.error(Phase::Transfer, kind))?;
         match summary.filter(|summary| reply::matches(&done, summary)) {
@@ -305,8 +305,8 @@ enum Sent {
     Answered(Reply, Option<Summary>),
     /// The source failed.
     Unreadable(io::Error),
-    /// The connection ended.
-    Lost,
+    /// There is no answer: the connection ended, or it is too long.
+    Failed(TransportError),
 }
 
 impl Sending<'_, '_> {
@@ -354,7 +354,7 @@ impl Sending<'_, '_> {
 }
 
 fn answered(reply: Result<Reply, TransportError>, summary: Option<Summary>) -> Sent {
-    reply.map_or(Sent::Lost, |reply| Sent::Answered(reply, summary))
+    reply.map_or_else(Sent::Failed, |reply| Sent::Answered(reply, summary))
 }
 
 /// Keeps to a number of bytes per second.
