@@ -322,6 +322,8 @@ impl Call {
 
     /// Adds a positional argument behind those that are there.
     ///
+    /// A `Vec` or a slice arrives as a list, a tuple or an array as a tuple.
+    ///
     /// ```
     /// use chopsticks_tunnel::Call;
     ///

@@ -156,7 +156,10 @@ async fn arguments_of_every_kind_arrive_as_what_they_are() {
                 "(bytes 00ff, [int 1, int 2]){}",
             ),
             (show(call().arg("a").arg("b")).await, "(text a, text b){}"),
-            (show(call().args(("a",)).arg([(1, "x")])).await, "(text a, [(int 1, text x)]){}"),
+            (
+                show(call().args(("a",)).arg(vec![(1, "x")]).arg([(2, "y")])).await,
+                "(text a, [(int 1, text x)], ((int 2, text y))){}",
+            ),
             (
                 show(call().args((BTreeMap::from([("k", vec![1])]), BTreeMap::from([(5, None::<u8>)]))))
                     .await,
