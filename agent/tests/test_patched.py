@@ -29,8 +29,9 @@ def leave_program(mark, action):
     child = subprocess.Popen(['sh', '-c', 'exec 2>/dev/null; sleep 600; : ' + mark])
 
 
-def fork(action):
-    warnings.simplefilter(action)
+def fork(action=None):
+    if action:
+        warnings.simplefilter(action)
     pid = os.fork()
     if not pid:
         os._exit(7)
@@ -100,6 +101,7 @@ class Patched(Case):
         self.assertEqual(agent.call('job:warn', 'error'), 'of the user')
         agent.call('job:fork', 'error')
         before = agent.call('job:filters')
+        # On 2.7 `simplefilter` itself adds what is there already.
         for _ in range(3):
-            agent.call('job:fork', 'error')
+            agent.call('job:fork')
         self.assertEqual(agent.call('job:filters'), before)
