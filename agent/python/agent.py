@@ -59,6 +59,8 @@ HEADER = Struct('>LLBB')
 QUIET = 'ignore', type('', (), {'match': lambda self, text: 'multi-threaded' in text})(), DeprecationWarning, None, 0
 PID = os.getpid()
 MAIN = get_ident()
+# User code may replace that, as gevent does. At the end it is too late for an import: another thread may hold the lock.
+fork = os.fork
 
 buf = b''           # what the reader has read, and where the next frame begins
 pos = 0

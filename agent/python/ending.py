@@ -72,8 +72,6 @@ def end():
     if bore():
         # Whatever a call does meanwhile, it ends with this process now; a child, which holds the pipe until it has
         # finished, clears up behind it. Our children's parent is then another: so look first.
-        # Not the function in `os`, which user code may have replaced, as gevent does. An import might have to wait.
-        fork = sys.modules['posix'].fork
         if calls and marked(PID):
             # Nor may they start more behind our back, where we need not start `ps` ourselves. The interpreter's lock is
             # held while one is started: none is under way here, and the next fails, or waits.
