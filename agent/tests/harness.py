@@ -19,6 +19,7 @@ START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)
 CALL, MODULES, IMPORT, RESOURCE = range(0x20, 0x24)
 PENCODE, MARSHAL, BYTES, MORE = 1, 2, 3, 0x80
 OLD = sys.version_info < (3,)
+PYPY = hasattr(sys, 'pypy_version_info')
 # No step of any test takes this long; it turns a hang into a failure.
 PATIENCE = 60
 PROGRAM = []

@@ -4,7 +4,7 @@ import struct
 import sys
 import unittest
 
-from harness import FAIL, OLD, REPLY, Case, eventually, function, marked
+from harness import FAIL, OLD, PYPY, REPLY, Case, eventually, function, marked
 from streaming import CREDIT, DATA, END, StreamCase, content
 
 WITHOUT_CTYPES = '''
@@ -54,7 +54,7 @@ class WithoutCtypes(Case):
         self.assertEqual(agent.call('operator:neg', 1), -1)
         self.assertEqual(agent.errors, [])
 
-    @unittest.skipIf(hasattr(sys, 'pypy_version_info'), 'it has a function of its own in place of ctypes')
+    @unittest.skipIf(PYPY, 'it has a function of its own in place of ctypes')
     def test_call_on_a_thread_is_given_up_alone_and_what_it_started_ends(self):
         agent, mark = self.lacking(), 'lacking-canary-%d' % os.getpid()
         blocker = agent.call_later('time:sleep', 600)
