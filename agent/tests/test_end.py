@@ -210,6 +210,19 @@ class End(Case):
         self.leftovers('[subprocess.Popen(LOOP, preexec_fn=os.setsid), __import__("atexit").register('
                        'lambda: [os.write(2, b"exit\\n"), time.sleep(1)])]', 0, end=end)
 
+    def test_daemon_without_the_mark_stays(self):
+        mark = 'end-canary-daemon-%d' % os.getpid()
+        agent = self.agent()
+        agent.call(function('import subprocess\ndef f(mark): subprocess.check_call(["env", "-u", "CHOPSTICKS_AGENT", '
+                            '"setsid", "-f", "sh", "-c", "exec >/dev/null 2>&1; while :; do sleep .1; done", '
+                            'mark])'), mark)
+        self.assertTrue(eventually(lambda: marked(mark)))
+        agent.close()
+        left = marked(mark)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(len(left), 1)
+
     def test_end_of_input_in_the_middle_of_a_frame(self):
         agent = self.agent()
         agent.call('operator:neg', 1)
