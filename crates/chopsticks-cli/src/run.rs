@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use chopsticks::{RemoteCommand, Stdio, Tunnel, TunnelCommand};
-use tokio::io::{AsyncRead, AsyncReadExt as _, simplex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, duplex};
 
 use crate::{
     answer::{Answer, Ran},
@@ -40,7 +40,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
 
 /// Prints the lines of the program as they come.
 async fn show(tunnel: &Tunnel, command: TunnelCommand<'_>, printer: &Printer) -> Result<Answer, Stopped> {
-    let ((stdout, stdout_end), (stderr, stderr_end)) = (simplex(BUFFER_LEN), simplex(BUFFER_LEN));
+    let ((stdout, stdout_end), (stderr, stderr_end)) = (duplex(BUFFER_LEN), duplex(BUFFER_LEN));
     let command = command.stdout(Stdio::writer(stdout_end)).stderr(Stdio::writer(stderr_end));
     let running = async { Ok(command.status().await?) };
     let (status, (), ()) = tokio::try_join!(
@@ -74,8 +74,8 @@ async fn print(
 
 /// Keeps what the program writes.
 async fn collect(command: TunnelCommand<'_>) -> Result<Answer, Stopped> {
-    let (stdout, stdout_end) = simplex(BUFFER_LEN);
-    let (stderr, stderr_end) = simplex(BUFFER_LEN);
+    let (stdout, stdout_end) = duplex(BUFFER_LEN);
+    let (stderr, stderr_end) = duplex(BUFFER_LEN);
     let command = command.stdout(Stdio::writer(stdout_end)).stderr(Stdio::writer(stderr_end));
     let running = async { Ok(command.status().await?) };
     let (status, stdout, stderr) = tokio::try_join!(running, keep(stdout), keep(stderr))?;

@@ -365,6 +365,7 @@ impl<'a> Stdio<'a> {
     }
 
     /// What the program writes goes to the writer. An error of the writer ends the program and is returned.
+    /// At the end the writer is flushed and dropped, and not shut down.
     pub fn writer(writer: impl AsyncWrite + Send + Unpin + 'a) -> Self {
         Self(Kind::Writer(Box::new(writer)))
     }
