@@ -15,7 +15,7 @@ use crate::file::Side;
 /// leaves the sources out, [`report`](Self::report) has all in one line.
 /// [`fmt::Debug`], which is what `main` and `unwrap` print, is the report, followed by the traceback or all that was kept of stderr.
 ///
-/// What the host has said is in all three of them as [`harmless`](chopsticks_text::harmless) shows it: nothing in it is obeyed by a terminal. The fields of
+/// What the host has said is in all three of them as [`harmless`] shows it: nothing in it is obeyed by a terminal. The fields of
 /// [`ErrorKind`] have it as it came.
 #[derive(Clone)]
 pub struct Error {
