@@ -400,15 +400,17 @@ async fn hundred_megabytes_of_stderr_hold_up_no_result() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agent_killed_in_mid_call_is_told_with_signal_and_stderr() {
+    let scratch = Scratch::new();
     for python in interpreters() {
         let tunnel = tunnel(python);
-        let text = "import os, time\ndef f():\n    os.write(2, b'the last words\\n'); time.sleep(600)";
+        let said = scratch.path().join(python.to_string());
+        let text = "import os, time\ndef f(said):\n    os.write(2, b'the last words\\n')\n    open(said, 'w').close(); time.sleep(600)";
         let pid = tunnel.connect().await.unwrap().pid;
         let call = {
-            let tunnel = tunnel.clone();
-            tokio::spawn(async move { tunnel.call::<()>(Function::source(text, "f"), ()).await })
+            let (tunnel, said) = (tunnel.clone(), said.clone());
+            tokio::spawn(async move { tunnel.call::<()>(Function::source(text, "f"), (said,)).await })
         };
-        tunnel.call::<()>("time:sleep", (0.2,)).await.unwrap();
+        tokio::task::spawn_blocking(move || assert!(eventually(PATIENCE, || said.exists()))).await.unwrap();
         rustix::process::kill_process(
             rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(),
             rustix::process::Signal::KILL,

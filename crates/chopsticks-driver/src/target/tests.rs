@@ -106,17 +106,18 @@ fn settings_reach_the_driver() {
         r#"volumes: ["/a:/b", "/c:/d"]"#,
         r#"user: Some("u")"#,
         r#"workdir: Some("/w")"#,
-        r#"args: ["--memory=1g"]"#,
+        // Arguments and the values of variables may be secrets.
+        "args: [1 not shown]",
     ] {
         assert!(docker.contains(part), "{part} in {docker}");
     }
     let common = driver("web1?python=python3.9&cwd=/srv&env=LANG=C&env=X=a=b&site-packages");
     for part in
-        ["python3.9", r#"current_dir: Some("/srv")"#, r#"{"LANG": "C", "X": "a=b"}"#, "site_packages: true"]
+        ["python3.9", r#"current_dir: Some("/srv")"#, r#"env: {"LANG", "X"}"#, "site_packages: true"]
     {
         assert!(common.contains(part), "{part} in {common}");
     }
-    assert!(driver("exec:sh -c 'exec \"$0\"' python3").contains(r#"["-c", "exec \"$0\"", "python3"]"#));
+    assert!(driver("exec:sh -c 'exec \"$0\"' python3").contains("args: [3 not shown]"));
 }
 
 #[test]
