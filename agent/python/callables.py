@@ -97,8 +97,10 @@ def on_host(name):
     if OLD:
         part('importer')
         return native(name)
-    return any(finder.find_spec(name, None) for finder in list(sys.meta_path)
-               if type(finder) is not Finder and hasattr(finder, 'find_spec'))
+    # Those of folders may know the codebase too.
+    specs = [finder.find_spec(name, None) for finder in list(sys.meta_path)
+             if type(finder) is not Finder and hasattr(finder, 'find_spec')]
+    return any(spec and type(spec.loader).__module__ != __name__ for spec in specs)
 
 
 def kind_of(value):
