@@ -56,10 +56,7 @@ async fn modules_data_cycles_and_namespaces_work_everywhere() {
         }
         let colours: BTreeMap<String, Option<String>> = get(&tunnel, "depot.registry:colours").await;
         // As Python lists them: a folder without `__init__.py` is not walked through.
-        let wanted = [
-            ("addons.blue", Some("blue beside red")),
-            ("addons.red", Some("red")),
-        ];
+        let wanted = [("addons.blue", Some("blue beside red")), ("addons.red", Some("red"))];
         let wanted = wanted.map(|(name, colour)| (name.to_owned(), colour.map(str::to_owned)));
         assert_eq!(colours, BTreeMap::from(wanted), "{interpreter}");
         let names: Vec<String> = get(&tunnel, "depot.everything:names").await;
@@ -200,7 +197,7 @@ async fn python_of_the_documentation_runs() {
         .skip(1)
         .map(|rest| rest.split("```").next().expect("a split has a first part"))
         .collect();
-    let [state, _daemon, data, resources] = blocks[..] else { panic!("{} blocks of Python", blocks.len()) };
+    let [state, data, resources, _daemon] = blocks[..] else { panic!("{} blocks of Python", blocks.len()) };
     let more = Scratch::new();
     more.write("jobs/__init__.py", "");
     more.write("jobs/templates/mail.txt", "Dear");

@@ -112,8 +112,7 @@ fn settings_reach_the_driver() {
         assert!(docker.contains(part), "{part} in {docker}");
     }
     let common = driver("web1?python=python3.9&cwd=/srv&env=LANG=C&env=X=a=b&site-packages");
-    for part in
-        ["python3.9", r#"current_dir: Some("/srv")"#, r#"env: {"LANG", "X"}"#, "site_packages: true"]
+    for part in ["python3.9", r#"current_dir: Some("/srv")"#, r#"env: {"LANG", "X"}"#, "site_packages: true"]
     {
         assert!(common.contains(part), "{part} in {common}");
     }
