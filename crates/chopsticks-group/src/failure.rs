@@ -54,7 +54,7 @@ impl<E> Failure<E> {
     }
 
     /// Returns a failure that borrows the operation's error from this one.
-    pub fn as_ref(&self) -> Failure<&E> {
+    pub fn borrowed(&self) -> Failure<&E> {
         match self {
             Self::Dropped => Failure::Dropped,
             Self::NotStarted(why) => Failure::NotStarted(*why),

@@ -81,11 +81,13 @@ impl<N: Clone + Eq + Hash, V, E> GroupResult<N, V, E> {
     ///
     /// ```
     /// # fn example(result: std::sync::Arc<chopsticks_group::GroupResult<String, u32, std::io::Error>>) {
-    /// let (values, failures) = result.as_ref().split();
+    /// let (values, failures) = result.borrowed().split();
     /// # }
     /// ```
-    pub fn as_ref(&self) -> GroupResult<&N, &V, &E> {
-        GroupResult::new(self.iter().map(|(name, outcome)| (name, outcome.as_ref().map_err(Failure::as_ref))))
+    pub fn borrowed(&self) -> GroupResult<&N, &V, &E> {
+        GroupResult::new(
+            self.iter().map(|(name, outcome)| (name, outcome.as_ref().map_err(Failure::borrowed))),
+        )
     }
 
     /// Returns all values, unless a target has failed.
