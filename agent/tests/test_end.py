@@ -213,9 +213,10 @@ class End(Case):
     def test_daemon_without_the_mark_stays(self):
         mark = 'end-canary-daemon-%d' % os.getpid()
         agent = self.agent()
-        agent.call(function('import subprocess\ndef f(mark): subprocess.check_call(["env", "-u", "CHOPSTICKS_AGENT", '
-                            '"setsid", "-f", "sh", "-c", "exec >/dev/null 2>&1; while :; do sleep .1; done", '
-                            'mark])'), mark)
+        # Not a shell that loops: its children have its arguments until they run a program.
+        agent.call(function('import subprocess, sys\ndef f(mark): subprocess.check_call(["env", "-u", '
+                            '"CHOPSTICKS_AGENT", "setsid", "-f", "sh", "-c", "exec \\"$0\\" -c \\"import time; '
+                            'time.sleep(600)\\" \\"$1\\" >/dev/null 2>&1", sys.executable, mark])'), mark)
         self.assertTrue(eventually(lambda: marked(mark)))
         agent.close()
         left = marked(mark)
