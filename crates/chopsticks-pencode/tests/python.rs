@@ -1,14 +1,12 @@
 //! Exchange with a live Python, both ways.
 //!
-//! The interpreter is that of `CHOPSTICKS_PYTHON`, else `python3` on the path. It runs
-//! `data/codec.py`, a second implementation of the format.
+//! The newest interpreter that is found runs `data/codec.py`, a second implementation of the format.
 
 #![cfg(feature = "serde")]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "helpers of tests may print and panic")]
 
 use std::{
     collections::HashMap,
-    env,
     io::Write,
     process::{Command, Stdio},
     thread,
@@ -17,17 +15,16 @@ use std::{
 use chopsticks_pencode::{
     BigInt, Container, FrozenSet, Graph, GraphBuilder, Kind, NodeId, Set, Value, from_slice, to_vec,
 };
+use chopsticks_support::newest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 /// Runs the other implementation and returns the lines that it writes.
 fn python(command: &str, buffers: &[Vec<u8>]) -> Vec<String> {
-    let interpreter = env::var_os("CHOPSTICKS_PYTHON").unwrap_or_else(|| "python3".into());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/codec.py");
-    let version = Command::new(&interpreter).arg("--version").output();
-    let version = version.unwrap_or_else(|error| panic!("cannot run {interpreter:?}: {error}"));
-    println!("{} is {}", interpreter.display(), String::from_utf8_lossy(&version.stdout).trim());
-    let mut child = Command::new(&interpreter)
+    let interpreter = newest();
+    println!("with {interpreter}");
+    let mut child = Command::new(interpreter.path())
         .args(["-B", script, command])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -518,15 +519,19 @@ fn call_whose_connection_belongs_to_a_runtime_that_ends_says_so() {
     let (first, second) = (runtime(), runtime());
     let tunnel = tunnel(newest());
     first.block_on(tunnel.connect()).unwrap();
-    let call = second.spawn({
-        let tunnel = tunnel.clone();
-        async move { tunnel.call::<()>("time:sleep", (1000,)).await }
-    });
-    // The next one waits for nothing that the first has to answer.
-    second.block_on(tunnel.call::<u32>("os:getpid", ())).unwrap();
+    let mut call = pin!(tunnel.call::<()>("time:sleep", (1000,)));
+    // The call has left when one that left after it is answered.
+    second
+        .block_on(async {
+            tokio::select! {
+                biased;
+                _ = &mut call => panic!("it sleeps"),
+                pid = tunnel.call::<u32>("os:getpid", ()) => pid,
+            }
+        })
+        .unwrap();
     drop(first);
-    let error =
-        second.block_on(async { tokio::time::timeout(PATIENCE, call).await }).unwrap().unwrap().unwrap_err();
+    let error = second.block_on(async { tokio::time::timeout(PATIENCE, call).await }).unwrap().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Abandoned { .. }), "{error:?}");
     assert!(error.to_string().contains("the tokio runtime in which it was opened has ended"), "{error}");
     assert!(error.is_disconnected());

@@ -207,7 +207,8 @@ async fn function_that_refuses_to_stop_is_abandoned_and_ends_with_its_connection
         let tunnel = tunnel.clone();
         async move { tunnel.call::<()>("ops:nap", ()).await }
     });
-    assert!(tunnel.call_with(call).await.unwrap_err().is_timeout());
+    let error = tunnel.call_with(call).await.unwrap_err();
+    assert!(error.is_timeout(), "{}", error.report());
     gone(&canary).await;
     // While another call is under way, one more that is abandoned is one too many.
     let error = loop {
