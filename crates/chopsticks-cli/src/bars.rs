@@ -87,6 +87,11 @@ impl Bars {
         drawn.total.dec_length(total.unwrap_or(0).saturating_sub(done));
     }
 
+    /// Whether there is anything on the screen that text has to give way to.
+    pub(crate) fn are_drawn(&self) -> bool {
+        self.drawn.is_some()
+    }
+
     /// Does something while no bars are on the screen.
     pub(crate) fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.drawn {

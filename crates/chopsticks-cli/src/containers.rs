@@ -13,7 +13,7 @@ use crate::{
 
 /// Lists what is left over, and removes it if asked to.
 pub(crate) fn run(args: &ContainersArgs) -> ExitCode {
-    let output = Output::human();
+    let mut output = Output::human();
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -21,10 +21,10 @@ pub(crate) fn run(args: &ContainersArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(list(args, &output))
+    runtime.block_on(list(args, &mut output))
 }
 
-async fn list(args: &ContainersArgs, output: &Output) -> ExitCode {
+async fn list(args: &ContainersArgs, output: &mut Output) -> ExitCode {
     let engines =
         if args.engine.is_empty() { &[EngineName::Docker, EngineName::Podman][..] } else { &args.engine };
     let mut code = ExitCode::SUCCESS;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use chopsticks::{Error, Limits, Phase, Target, Tunnel, TunnelConfig};
+use chopsticks::{Error, HostName, Limits, Phase, Stderr, Target, Tunnel, TunnelConfig};
 use tokio::{
     runtime,
     task::{self, JoinError, JoinSet},
@@ -127,7 +127,16 @@ impl Fleet {
                 return ExitCode::FAILURE;
             }
         };
-        let tunnels = Target::tunnels(&self.targets, &self.config);
+        let stderr = {
+            let output = Arc::downgrade(&output);
+            Stderr::writer(!io::stderr().is_terminal(), move |host, text| {
+                if let Some(output) = output.upgrade() {
+                    // Nobody could be told that it cannot be written.
+                    let _ = lock(&output).text(&HostName::lossy(host), Stream::Stderr, text);
+                }
+            })
+        };
+        let tunnels = Target::tunnels(&self.targets, &self.config.stderr(stderr));
         let code = runtime.block_on(async {
             let printer = Printer { output: output.clone() };
             let mut jobs = Jobs::begin(tunnels, self.limits, self.phase, printer, job);
@@ -323,10 +332,10 @@ impl Jobs {
 }
 
 impl Printer {
-    /// Writes lines of a target, each of which ends with a newline. While nobody reads them, this waits.
-    pub(crate) async fn lines(&self, tunnel: &Tunnel, stream: Stream, lines: Vec<u8>) -> Result<(), Stopped> {
+    /// Writes text of a target, which need not be whole lines. While nobody reads it, this waits.
+    pub(crate) async fn text(&self, tunnel: &Tunnel, stream: Stream, text: Vec<u8>) -> Result<(), Stopped> {
         let host = tunnel.host().clone();
-        let written = self.with_output(move |output| output.lines(&host, stream, &lines)).await;
+        let written = self.with_output(move |output| output.text(&host, stream, &text)).await;
         written.map_err(|error| Stopped::Output(Arc::new(error)))
     }
 

@@ -14,15 +14,16 @@ pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "chopsticks", &mut script);
     let output = Output::human();
-    finish(&output, output.write(&String::from_utf8_lossy(&script)))
+    let written = output.write(&String::from_utf8_lossy(&script));
+    finish(output, written)
 }
 
 /// Writes the manual pages, one for the program and one for each command.
 pub(crate) fn man(args: &ManArgs) -> ExitCode {
-    finish(&Output::human(), clap_mangen::generate_to(Args::command(), &args.folder))
+    finish(Output::human(), clap_mangen::generate_to(Args::command(), &args.folder))
 }
 
-fn finish(output: &Output, result: io::Result<()>) -> ExitCode {
+fn finish(mut output: Output, result: io::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

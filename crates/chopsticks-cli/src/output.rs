@@ -10,7 +10,7 @@ use chopsticks::{Error, HostName};
 use crate::{
     bars::Bars,
     outcome::Outcome,
-    output::{human::Human, paint::Paint, summary::Summary},
+    output::{human::Human, paint::Paint, screens::Screens, summary::Summary},
     pieces::Pieces,
 };
 
@@ -18,6 +18,7 @@ mod human;
 mod json;
 mod paint;
 mod python;
+mod screens;
 mod summary;
 mod table;
 
@@ -33,6 +34,8 @@ pub(crate) struct Output {
     stderr: Paint,
     /// What is drawn on stderr meanwhile, and gives way to lines.
     bars: Bars,
+    /// Whose lines have not ended.
+    screens: Screens,
 }
 
 #[derive(Debug)]
@@ -79,6 +82,7 @@ impl Output {
             show: Show::default(),
             stderr,
             bars: Bars::none(),
+            screens: Screens::new(),
         }
     }
 
@@ -100,6 +104,7 @@ impl Output {
             show: Show::default(),
             stderr: Paint::for_stream(&io::stderr()),
             bars: Bars::none(),
+            screens: Screens::new(),
         }
     }
 
@@ -132,20 +137,27 @@ impl Output {
             Some(failure) if failure.is_not_started() => self.tally.not_started += 1,
             Some(_) => self.tally.failed += 1,
         }
-        self.bars.suspended(|| text.write())
+        self.write_text(text)
     }
 
-    /// Prints whole lines that a target's program wrote. Blocks as long as the stream does.
-    pub(crate) fn lines(&self, host: &HostName, stream: Stream, lines: &[u8]) -> io::Result<()> {
-        let Form::Human(human) = &self.form else { return Ok(()) };
-        let text = human.lines(host.as_str(), stream, lines);
-        match stream {
+    /// Prints text that a target wrote, which need not be whole lines. Blocks as long as the stream does.
+    pub(crate) fn text(&mut self, host: &HostName, stream: Stream, text: &[u8]) -> io::Result<()> {
+        let label = match &self.form {
+            Form::Human(human) => human.label(host.as_str(), stream),
+            Form::Json => format!("[{host}]"),
+        };
+        let mut text = self.screens.text(host, stream, &label, text);
+        if self.bars.are_drawn() {
+            // A bar that is drawn behind it would take it away.
+            text.extend(self.screens.end_line(stream));
+        }
+        self.bars.suspended(|| match stream {
             Stream::Stdout => Text { stdout: text, ..Text::default() }.write(),
             Stream::Stderr => {
                 eprint(&text);
                 Ok(())
             }
-        }
+        })
     }
 
     /// Prints what had to wait for the last outcome, and how it went, if that is for people.
@@ -155,7 +167,7 @@ impl Output {
         stderr.extend(human.summary(self.tally, took));
         let stdout = human.rest();
         self.bars.clear();
-        Text { stdout, stderr, ..Text::default() }.write()
+        self.write_text(Text { stdout, stderr, ..Text::default() })
     }
 
     /// Prints text on stdout as it is.
@@ -164,15 +176,30 @@ impl Output {
     }
 
     /// Prints that a tunnel could not be closed in order.
-    pub(crate) fn warn(&self, error: &Error) {
-        let line = self.stderr.line(paint::WARNING, &format!("{}; the agent was killed", error.report()));
-        self.bars.suspended(|| eprint(&line));
+    pub(crate) fn warn(&mut self, error: &Error) {
+        self.tell(paint::WARNING, &format!("{}; the agent was killed", error.report()));
     }
 
     /// Prints that the program cannot go on.
-    pub(crate) fn complain(&self, what: &str) {
-        let line = self.stderr.line(paint::ERROR, &format!("chopsticks: {what}"));
+    pub(crate) fn complain(&mut self, what: &str) {
+        self.tell(paint::ERROR, &format!("chopsticks: {what}"));
+    }
+
+    fn tell(&mut self, style: anstyle::Style, what: &str) {
+        let mut line = self.screens.end_line(Stream::Stderr);
+        line.extend(self.stderr.line(style, what));
         self.bars.suspended(|| eprint(&line));
+    }
+
+    /// Writes whole lines, behind what is there.
+    fn write_text(&mut self, mut text: Text) -> io::Result<()> {
+        if text.has_stdout() {
+            text.stdout.splice(..0, self.screens.end_line(Stream::Stdout));
+        }
+        if !text.stderr.is_empty() {
+            text.stderr.splice(..0, self.screens.end_line(Stream::Stderr));
+        }
+        self.bars.suspended(|| text.write())
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -195,8 +222,12 @@ impl Text {
         out.write_all(&self.behind)
     }
 
+    fn has_stdout(&self) -> bool {
+        !self.stdout.is_empty() || self.result.len() > 0
+    }
+
     fn write(&self) -> io::Result<()> {
-        if !self.stdout.is_empty() || self.result.len() > 0 {
+        if self.has_stdout() {
             let mut stdout = io::stdout().lock();
             if self.result.len() < 4 << 10 {
                 // In one piece, so that lines of other programs do not mix in.

@@ -1,9 +1,16 @@
 //! `chopsticks run`.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+    time::Duration,
+};
 
-use chopsticks::{RemoteCommand, Stdio, Tunnel, TunnelCommand};
-use tokio::io::{AsyncRead, AsyncReadExt as _, duplex};
+use chopsticks::{RemoteCommand, Stdio, Tunnel, TunnelCommand, text::shown_len};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, duplex},
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     answer::{Answer, Ran},
@@ -21,6 +28,9 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     let command: RemoteCommand = args.command.iter().collect();
     let is_live = !args.fleet.json;
     let is_single = targets.len() == 1;
+    // In a file, lines of several targets come whole, as whoever looks for words in it expects.
+    let joins = |is_terminal: bool| !is_single && !is_terminal;
+    let joins_lines = (joins(io::stdout().is_terminal()), joins(io::stderr().is_terminal()));
     let fleet = Fleet::new(args.fleet, targets);
     let fleet = if is_single { fleet.passing_status_on() } else { fleet };
     fleet.run(move |tunnel, printer| {
@@ -31,43 +41,71 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         };
         async move {
             match is_live {
-                true => show(&tunnel, command, &printer).await,
+                true => show(&tunnel, command, &printer, joins_lines).await,
                 false => collect(command).await,
             }
         }
     })
 }
 
-/// Prints the lines of the program as they come.
-async fn show(tunnel: &Tunnel, command: TunnelCommand<'_>, printer: &Printer) -> Result<Answer, Stopped> {
+/// Prints the output of the program as it comes; what is to come in whole lines of stdout and stderr, when they are whole.
+async fn show(
+    tunnel: &Tunnel,
+    command: TunnelCommand<'_>,
+    printer: &Printer,
+    joins_lines: (bool, bool),
+) -> Result<Answer, Stopped> {
     let ((stdout, stdout_end), (stderr, stderr_end)) = (duplex(BUFFER_LEN), duplex(BUFFER_LEN));
     let command = command.stdout(Stdio::writer(stdout_end)).stderr(Stdio::writer(stderr_end));
     let running = async { Ok(command.status().await?) };
     let (status, (), ()) = tokio::try_join!(
         running,
-        print(tunnel, stdout, Stream::Stdout, printer),
-        print(tunnel, stderr, Stream::Stderr, printer),
+        print(tunnel, stdout, Stream::Stdout, printer, joins_lines.0),
+        print(tunnel, stderr, Stream::Stderr, printer, joins_lines.1),
     )?;
     Ok(Answer::Ran(Ran { status, stdout: Vec::new(), stderr: Vec::new() }))
 }
 
-/// Prints the lines of one stream, to its end.
+/// Prints one stream, to its end.
 async fn print(
     tunnel: &Tunnel,
     mut output: impl AsyncRead + Unpin,
     stream: Stream,
     printer: &Printer,
+    joins_lines: bool,
 ) -> Result<(), Stopped> {
     let (mut lines, mut buffer) = (Lines::default(), vec![0; BUFFER_LEN]);
-    // The stream is in memory, and has no errors.
-    while let Ok(len @ 1..) = output.read(&mut buffer).await {
-        let whole = lines.take(&buffer[..len]);
-        if !whole.is_empty() {
-            printer.lines(tunnel, stream, whole).await?;
+    // When the begin of a line is shown that has not ended.
+    let mut due = None;
+    loop {
+        let waiting = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let text = tokio::select! {
+            // The stream is in memory, and has no errors.
+            read = output.read(&mut buffer) => match read {
+                Ok(len @ 1..) => lines.take(&buffer[..len]),
+                _ => break,
+            },
+            () = waiting => {
+                due = None;
+                lines.unfinished()
+            }
+        };
+        if joins_lines || !lines.has_unfinished() {
+            due = None;
+        } else {
+            due.get_or_insert_with(|| Instant::now() + PATIENCE);
+        }
+        if !text.is_empty() {
+            printer.text(tunnel, stream, text).await?;
         }
     }
     match lines.finish() {
-        Some(rest) => printer.lines(tunnel, stream, rest).await,
+        Some(rest) => printer.text(tunnel, stream, rest).await,
         None => Ok(()),
     }
 }
@@ -97,8 +135,10 @@ async fn keep(output: impl AsyncRead + Unpin) -> Result<Vec<u8>, Stopped> {
 /// Puts pieces together to lines.
 #[derive(Debug, Default)]
 struct Lines {
-    /// The begin of a line that has not ended.
+    /// The begin of a line that has not ended, or what follows that.
     pending: Vec<u8>,
+    /// Whether the begin of the line was shown already.
+    is_open: bool,
 }
 
 impl Lines {
@@ -108,16 +148,35 @@ impl Lines {
         let end = self.pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let mut rest = self.pending.split_off(end);
         std::mem::swap(&mut rest, &mut self.pending);
+        if end > 0 {
+            self.is_open = false;
+        }
         if self.pending.len() > MAX_LINE_LEN {
-            rest.append(&mut self.pending);
-            rest.push(b'\n');
+            rest.append(&mut self.unfinished());
         }
         rest
     }
 
-    /// Returns a last line that has not ended.
+    /// Whether a line has not ended, and more of it can be shown.
+    fn has_unfinished(&self) -> bool {
+        shown_len(&self.pending) > 0
+    }
+
+    /// Returns what has come of a line that has not ended.
+    fn unfinished(&mut self) -> Vec<u8> {
+        let len = match shown_len(&self.pending) {
+            // Carriage returns without end.
+            0 if self.pending.len() > MAX_LINE_LEN => self.pending.len(),
+            len => len,
+        };
+        let rest = self.pending.split_off(len);
+        self.is_open |= len > 0;
+        std::mem::replace(&mut self.pending, rest)
+    }
+
+    /// Returns what is left of a last line that has not ended, and its end.
     fn finish(mut self) -> Option<Vec<u8>> {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && !self.is_open {
             return None;
         }
         self.pending.push(b'\n');
@@ -125,8 +184,11 @@ impl Lines {
     }
 }
 
-/// A longer line is cut, so that a program that never writes a newline costs bounded memory.
+/// A longer line is shown in pieces, so that a program that never writes a newline costs bounded memory.
 const MAX_LINE_LEN: usize = 64 << 10;
+/// How long the end of a line is waited for before its begin is shown: less than people notice, more than a program takes that writes
+/// one in pieces.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// What is kept of each stream of a target for its JSON object. Much more than anyone reads.
 const MAX_OUTPUT_LEN: u64 = 128 << 20;
 /// What is under way from a target to stdout or stderr.
@@ -147,12 +209,28 @@ mod tests {
     }
 
     #[test]
+    fn line_that_does_not_end_can_be_shown() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.take(b"one\nPass"), b"one\n");
+        assert!(lines.has_unfinished());
+        assert_eq!(lines.unfinished(), b"Pass");
+        assert_eq!(lines.take(b"word \xc3"), b"");
+        assert_eq!(lines.unfinished(), b"word ");
+        assert!(!lines.has_unfinished());
+        assert_eq!(lines.take(b"\xa9\r"), b"");
+        assert_eq!(lines.unfinished(), "é".as_bytes());
+        assert_eq!(lines.take(b"\nx"), b"\r\n");
+        assert_eq!(lines.unfinished(), b"x");
+        assert_eq!(lines.finish().unwrap(), b"\n");
+    }
+
+    #[test]
     fn endless_line_is_cut() {
         let mut lines = Lines::default();
         let mut len = 0;
         for _ in 0..100 {
             let taken = lines.take(&[b'x'; 10_000]);
-            assert!(taken.len() <= MAX_LINE_LEN + 10_001);
+            assert!(taken.len() <= MAX_LINE_LEN + 10_000);
             len += taken.iter().filter(|&&byte| byte == b'x').count();
         }
         assert_eq!(len + lines.pending.len(), 1_000_000);

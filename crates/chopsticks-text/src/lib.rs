@@ -15,6 +15,10 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+pub use screen::{Screen, shown_len};
+
+mod screen;
+
 /// Returns text in which harmful characters are escapes; newlines and tabs stay.
 ///
 /// A character of one byte becomes `\x1b`, a longer one `\u202e` or `\U000e0041`, and a byte that is

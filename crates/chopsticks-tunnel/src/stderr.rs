@@ -3,18 +3,19 @@
 use std::{
     collections::VecDeque,
     fmt,
+    io::{IsTerminal as _, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use chopsticks_driver::{HostName, hint};
-use chopsticks_text::harmless_line;
+use chopsticks_text::{Screen, harmless_line, shown_len};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _},
     task::JoinHandle,
     time::{Instant, timeout},
 };
@@ -29,8 +30,8 @@ pub struct Stderr(Sink);
 #[derive(Clone)]
 enum Sink {
     Callback(Arc<Callback>),
-    Console,
     Off,
+    Text(Arc<Text>),
     Tracing,
 }
 
@@ -41,13 +42,29 @@ struct Callback {
 
 type Sinking = dyn Fn(&str, &[u8]) + Send + Sync;
 
+/// Takes text in any pieces, on a thread that may block.
+struct Text {
+    callback: Callback,
+    /// Whoever has it may block a thread: a slow sink blocks no more than one.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// How many hosts write at the moment.
+    hosts: AtomicUsize,
+    /// Whether lines of several hosts come whole.
+    joins_lines: bool,
+    name: &'static str,
+}
+
 impl Stderr {
     /// Writes `[host] line` to the controller's own stderr. The default.
     ///
-    /// Control characters but the tab, bytes that are not UTF-8, and whatever else a terminal misreads are shown as escapes such as
+    /// A line that has not ended for 100 ms, such as a question or the progress of something, is shown as far as it has come. If stderr is not a terminal,
+    /// that is so only while a single host writes there: lines of several ones come whole. A carriage return goes back to the begin of the line, where the
+    /// name of the host is written again.
+    ///
+    /// Other control characters but the tab, bytes that are not UTF-8, and whatever else a terminal misreads are shown as escapes such as
     /// `\x1b`, so that no host can speak for another or take over the terminal: see [`chopsticks_text`].
     pub fn console() -> Self {
-        Self(Sink::Console)
+        Self(Sink::Text(CONSOLE.clone()))
     }
 
     /// Drops the lines.
@@ -55,8 +72,8 @@ impl Stderr {
         Self(Sink::Off)
     }
 
-    /// Emits each line as a `tracing` event of level info with the field `host`, target `chopsticks::stderr`; what is in it is shown as by
-    /// [`console`](Self::console).
+    /// Emits each line as a `tracing` event of level info with the field `host`, target `chopsticks::stderr`; what is in it is shown with the escapes of
+    /// [`console`](Self::console), and a carriage return too.
     pub fn tracing() -> Self {
         Self(Sink::Tracing)
     }
@@ -66,48 +83,82 @@ impl Stderr {
     /// It is called on a task of the runtime: it should not block. When it panics, that line is lost and the next one comes all the same; the first time,
     /// a `tracing` event of level error says so.
     pub fn callback(sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
-        let has_panicked = AtomicBool::new(false);
-        Self(Sink::Callback(Arc::new(Callback { has_panicked, sink: Box::new(sink) })))
+        Self(Sink::Callback(Arc::new(Callback::new(sink))))
     }
 
-    /// Passes a line on, or adds it to `console`.
-    fn line(&self, host: &HostName, line: &[u8], console: &mut Vec<u8>) {
+    /// Calls `sink` with the host's name and text as it comes, to write it somewhere: whole lines with their newlines, and the begin of a line that has not
+    /// ended for 100 ms. With `joins_lines`, such a line comes only when it is whole, unless a single host writes.
+    ///
+    /// A text does not end within a character, nor between the carriage return and the newline that end a line. [`chopsticks_text::Screen`] makes of such
+    /// texts what can be shown.
+    ///
+    /// It is called on a thread that may block, once at a time. When it panics, that text is lost, as with [`callback`](Self::callback).
+    ///
+    /// ```
+    /// use std::{io::Write as _, sync::Mutex};
+    ///
+    /// use chopsticks_text::Screen;
+    /// use chopsticks_tunnel::Stderr;
+    ///
+    /// let screen = Mutex::new(Screen::default());
+    /// let stderr = Stderr::writer(false, move |host, text| {
+    ///     let (label, mut out) = (format!("{host} |"), Vec::new());
+    ///     let mut screen = screen.lock().expect("no writer has panicked");
+    ///     screen.push(&host.to_owned(), &label, text, &mut out);
+    ///     let _ = std::io::stderr().write_all(&out);
+    /// });
+    /// # let _ = stderr;
+    /// ```
+    pub fn writer(joins_lines: bool, sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
+        Self(Sink::Text(Arc::new(Text::new("writer(..)", joins_lines, sink))))
+    }
+
+    /// Passes a line on; the text of what shows lines that have not ended comes elsewhere.
+    fn line(&self, host: &HostName, line: &[u8]) {
         match &self.0 {
             Sink::Callback(callback) => callback.call(host, line),
-            Sink::Console => {
-                console.push(b'[');
-                console.extend_from_slice(host.as_str().as_bytes());
-                console.extend_from_slice(b"] ");
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                console.extend_from_slice(harmless_line(line).as_bytes());
-                console.push(b'\n');
-            }
-            Sink::Off => {}
             Sink::Tracing => {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
                 tracing::info!(target: "chopsticks::stderr", host = %host, "{}", harmless_line(line));
             }
+            Sink::Off | Sink::Text(_) => {}
         }
     }
 }
 
 impl Callback {
+    fn new(sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
+        Self { has_panicked: AtomicBool::new(false), sink: Box::new(sink) }
+    }
+
     /// Calls it. If it panicked out of the reading, nobody would read on, and whatever the host writes next would fail there.
-    fn call(&self, host: &HostName, line: &[u8]) {
-        let panicked = catch_unwind(AssertUnwindSafe(|| (self.sink)(host.as_str(), line))).is_err();
+    fn call(&self, host: &HostName, text: &[u8]) {
+        let panicked = catch_unwind(AssertUnwindSafe(|| (self.sink)(host.as_str(), text))).is_err();
         if panicked && !self.has_panicked.swap(true, Ordering::Relaxed) {
             tracing::error!(target: "chopsticks::stderr", %host, "the callback for stderr panicked");
         }
     }
 }
 
+impl Text {
+    fn new(
+        name: &'static str,
+        joins_lines: bool,
+        sink: impl Fn(&str, &[u8]) + Send + Sync + 'static,
+    ) -> Self {
+        let (callback, turn, hosts) = (Callback::new(sink), Arc::default(), AtomicUsize::new(0));
+        Self { callback, turn, hosts, joins_lines, name }
+    }
+}
+
 impl fmt::Debug for Stderr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Sink::Callback(_) => "Stderr::callback(..)",
-            Sink::Console => "Stderr::console()",
-            Sink::Off => "Stderr::off()",
-            Sink::Tracing => "Stderr::tracing()",
-        })
+        match &self.0 {
+            Sink::Callback(_) => f.write_str("Stderr::callback(..)"),
+            Sink::Off => f.write_str("Stderr::off()"),
+            Sink::Text(text) => write!(f, "Stderr::{}", text.name),
+            Sink::Tracing => f.write_str("Stderr::tracing()"),
+        }
     }
 }
 
@@ -159,50 +210,159 @@ pub(crate) async fn pump(
     tail: Tail,
     hush: Hush,
 ) {
-    let mut console = Vec::new();
-    let mut was_refused = false;
-    let lines = tail.clone();
-    let mut take = |line: &[u8], console: &mut Vec<u8>| {
-        lines.push(line);
-        if let (Hush::Refusals, Ok(text)) = (hush, std::str::from_utf8(line)) {
-            let follows = ["Connection closed by ", "Connection reset by "];
-            was_refused = hint::is_refusal_for_load(text)
-                || was_refused && follows.iter().any(|beginning| text.starts_with(beginning));
-            if was_refused {
-                return;
+    let mut lines =
+        Lines { tail: tail.clone(), hush, was_refused: false, writer: Writer::new(&sink), host, sink };
+    let (mut pending, mut buffer) = (Vec::new(), vec![0; 8 << 10]);
+    loop {
+        let count = tokio::select! {
+            read = stderr.read(&mut buffer) => match read {
+                Ok(count @ 1..) => count,
+                // An error ends the stream as its end does: nobody could be told more.
+                _ => break,
+            },
+            () = lines.writer.patience() => {
+                tail.step();
+                lines.writer.unfinished(&pending);
+                lines.flush().await;
+                tail.step();
+                continue;
             }
-        }
-        sink.line(&host, line, console);
-    };
-    let mut pending = Vec::new();
-    let mut buffer = vec![0; 8 << 10];
-    // An error ends the stream as its end does: nobody could be told more.
-    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+        };
         tail.step();
         for piece in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
             match piece.strip_suffix(b"\n") {
-                Some(line) if pending.is_empty() => take(line, &mut console),
+                Some(line) if pending.is_empty() => lines.take(line),
                 Some(line) => {
                     pending.extend_from_slice(line);
-                    take(&pending, &mut console);
+                    lines.take(&pending);
                     pending.clear();
                 }
                 None => pending.extend_from_slice(piece),
             }
         }
         if pending.len() >= MAX_LINE_LEN {
-            take(&pending, &mut console);
+            lines.take(&pending);
             pending.clear();
         }
-        print(&mut console).await;
+        lines.writer.wait_for(&pending);
+        lines.flush().await;
         tail.step();
         if count == buffer.len() && count < MAX_LINE_LEN {
             buffer.resize(MAX_LINE_LEN, 0);
         }
     }
     if !pending.is_empty() {
-        take(&pending, &mut console);
-        print(&mut console).await;
+        lines.take(&pending);
+        lines.flush().await;
+    }
+}
+
+/// Whole lines on their way to where they belong.
+struct Lines {
+    host: HostName,
+    sink: Stderr,
+    tail: Tail,
+    hush: Hush,
+    was_refused: bool,
+    writer: Writer,
+}
+
+impl Lines {
+    fn take(&mut self, line: &[u8]) {
+        self.tail.push(line);
+        if !self.is_hushed(line) {
+            self.sink.line(&self.host, line);
+            self.writer.line(line);
+        }
+        self.writer.shown = 0;
+    }
+
+    fn is_hushed(&mut self, line: &[u8]) -> bool {
+        let (Hush::Refusals, Ok(text)) = (self.hush, std::str::from_utf8(line)) else { return false };
+        let follows = ["Connection closed by ", "Connection reset by "];
+        self.was_refused = hint::is_refusal_for_load(text)
+            || self.was_refused && follows.iter().any(|beginning| text.starts_with(beginning));
+        self.was_refused
+    }
+
+    async fn flush(&mut self) {
+        self.writer.flush(&self.host).await;
+    }
+}
+
+/// What is to be written of a host's text, if that is where it goes.
+struct Writer {
+    to: Option<Arc<Text>>,
+    out: Vec<u8>,
+    /// How much of the line that has not ended is written.
+    shown: usize,
+    /// When more of it is written.
+    due: Option<Instant>,
+}
+
+impl Writer {
+    fn new(sink: &Stderr) -> Self {
+        let to = match &sink.0 {
+            Sink::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        if let Some(text) = &to {
+            text.hosts.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { to, out: Vec::new(), shown: 0, due: None }
+    }
+
+    /// Adds what is left of a line that has ended.
+    fn line(&mut self, line: &[u8]) {
+        if self.to.is_some() {
+            self.out.extend_from_slice(&line[self.shown..]);
+            self.out.push(b'\n');
+        }
+    }
+
+    /// Notes when what has come of a line is written, unless it ends before.
+    fn wait_for(&mut self, pending: &[u8]) {
+        let is_early = |text: &Arc<Text>| !text.joins_lines || text.hosts.load(Ordering::Relaxed) == 1;
+        if shown_len(pending) <= self.shown || !self.to.as_ref().is_some_and(is_early) {
+            self.due = None;
+        } else {
+            self.due.get_or_insert_with(|| Instant::now() + PATIENCE);
+        }
+    }
+
+    async fn patience(&self) {
+        match self.due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Adds what has come of a line that has not ended.
+    fn unfinished(&mut self, pending: &[u8]) {
+        let end = shown_len(pending).max(self.shown);
+        self.out.extend_from_slice(&pending[self.shown..end]);
+        (self.shown, self.due) = (end, None);
+    }
+
+    /// Writes, one host at a time.
+    async fn flush(&mut self, host: &HostName) {
+        let Some(to) = self.to.as_ref().filter(|_| !self.out.is_empty()) else { return };
+        let (to, host, out) = (to.clone(), host.clone(), std::mem::take(&mut self.out));
+        let turn = to.turn.clone().lock_owned().await;
+        let write = move || {
+            to.callback.call(&host, &out);
+            drop(turn);
+        };
+        // Without a runtime, there is nobody to show it to.
+        let _ = tokio::task::spawn_blocking(write).await;
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(text) = &self.to {
+            text.hosts.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -224,21 +384,21 @@ pub(crate) async fn drain(mut pump: JoinHandle<()>, tail: &Tail) {
     pump.abort();
 }
 
-/// Writes to the controller's stderr, one host at a time: whole lines, and no more than one thread that a slow console
-/// can block.
-async fn print(text: &mut Vec<u8>) {
-    if !text.is_empty() {
-        let _turn = CONSOLE.lock().await;
-        let mut stderr = tokio::io::stderr();
+/// The controller's own stderr.
+static CONSOLE: LazyLock<Arc<Text>> = LazyLock::new(|| {
+    let screen = Mutex::new(Screen::default());
+    let joins_lines = !std::io::stderr().is_terminal();
+    Arc::new(Text::new("console()", joins_lines, move |host, text| {
+        let mut out = Vec::with_capacity(text.len() + 64);
+        let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+        screen.push(&host.to_owned(), &format!("[{host}]"), text, &mut out);
         // A console that is gone is no reason to fail a call.
-        let _ = stderr.write_all(text).await;
-        let _ = stderr.flush().await;
-        text.clear();
-    }
-}
+        let _ = std::io::stderr().write_all(&out);
+    }))
+});
 
-static CONSOLE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
+/// How long the end of a line is waited for before its begin is shown: less than people notice, more than a program takes that writes one in pieces.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// A longer line is passed on in pieces, so that a program that never writes a newline costs bounded memory.
 const MAX_LINE_LEN: usize = 64 << 10;
 /// A Python traceback of usual depth fits.
@@ -252,6 +412,8 @@ const QUIET_TURNS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     async fn lines(input: &'static [u8]) -> (Vec<Vec<u8>>, String) {
@@ -275,17 +437,41 @@ mod tests {
         assert_eq!(tail, "one\n\u{fffd}\u{fffd}\n\npart");
     }
 
-    #[test]
-    fn console_shows_control_characters() {
-        let mut console = Vec::new();
-        Stderr::console().line(
-            &"web1".parse().unwrap(),
-            b"a\x1b[31m\tb\0\r[other] c\xff\x9b\r",
-            &mut console,
-        );
-        Stderr::console().line(&"web1".parse().unwrap(), "\u{9b}2J\u{202e}é".as_bytes(), &mut console);
-        let expected = "[web1] a\\x1b[31m\tb\\x00\\x0d[other] c\\xff\\x9b\n[web1] \\u009b2J\\u202eé\n";
-        assert_eq!(String::from_utf8(console).unwrap(), expected);
+    /// What a writer is given, piece by piece, of what is written with pauses.
+    async fn pieces(joins_lines: bool, hosts: usize, parts: &[&'static [u8]]) -> Vec<String> {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Stderr::writer(joins_lines, {
+            let seen = seen.clone();
+            move |_, text| seen.lock().unwrap().push(String::from_utf8(text.to_vec()).unwrap())
+        });
+        let others: Vec<_> = (1..hosts).map(|_| Writer::new(&sink)).collect();
+        let (mut writer, reader) = tokio::io::duplex(1 << 10);
+        let pumped =
+            tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, Tail::default(), Hush::Nothing));
+        for part in parts {
+            writer.write_all(part).await.unwrap();
+            tokio::time::sleep(2 * PATIENCE).await;
+        }
+        drop(writer);
+        pumped.await.unwrap();
+        drop(others);
+        Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn line_that_does_not_end_is_written_as_it_comes() {
+        let parts: [&[u8]; 5] = [b"one\nPass", b"word: ", b"\n", b"caf\xc3", b"\xa9\r"];
+        let expected = ["one\n", "Pass", "word: ", "\n", "caf", "é", "\r\n"];
+        assert_eq!(pieces(false, 2, &parts).await, expected);
+        assert_eq!(pieces(true, 1, &parts).await, expected);
+        // Lines of several hosts in a file.
+        assert_eq!(pieces(true, 2, &parts).await, ["one\n", "Password: \n", "café\r\n"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_comes_step_by_step_and_the_end_of_a_line_in_one_piece() {
+        let parts: [&[u8]; 4] = [b"\r10 %", b"\r20 %", b"\rdone\r", b"\nnext\r\n"];
+        assert_eq!(pieces(false, 1, &parts).await, ["\r10 %", "\r20 %", "\rdone", "\r\nnext\r\n"]);
     }
 
     #[tokio::test]

@@ -52,24 +52,15 @@ impl Human {
         }
     }
 
-    /// Composes lines that a program wrote on a host.
-    pub(super) fn lines(&self, host: &str, stream: Stream, lines: &[u8]) -> Vec<u8> {
+    /// Composes what stands in front of the lines that a program wrote on a host.
+    pub(super) fn label(&self, host: &str, stream: Stream) -> String {
         let paint = match stream {
             Stream::Stdout => self.stdout,
             Stream::Stderr => self.stderr,
         };
         let mut label = String::new();
         paint.push(&mut label, paint::HOST, &format!("[{host}]"));
-        let mut out = Vec::with_capacity(lines.len() + 64);
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            out.extend_from_slice(label.as_bytes());
-            out.push(b' ');
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            out.extend_from_slice(harmless_line(line).as_bytes());
-            out.push(b'\n');
-        }
-        out
+        label
     }
 
     /// Composes what had to wait for the last outcome.

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read, Write as _},
     process::{Child, Command, Stdio},
 };
 
@@ -41,6 +41,60 @@ fn lines_of_both_streams_have_their_host() {
 fn control_characters_of_a_program_are_shown() {
     let ran = run(&Bench::new(), &["--on", "a=local"], r"printf 'x\033[2J\ty\r\n\303\251\n'");
     assert_eq!(ran.stdout, "[a] x\\x1b[2J\ty\n[a] é\n", "{ran:?}");
+}
+
+/// Reads until `text` has come, and returns all that has.
+fn read_until(stream: &mut impl Read, text: &str) -> String {
+    let (mut seen, mut byte) = (Vec::new(), [0]);
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{:?}", String::from_utf8_lossy(&seen));
+        seen.push(byte[0]);
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+#[test]
+fn question_and_progress_are_shown_before_their_lines_end() {
+    let line =
+        r"printf 'one\nName: '; read name; printf '\r10 %%'; read next; printf '\r%s\r\n' $name; printf end";
+    let bench = Bench::new();
+    let mut child = command(&bench, &["--on", "a=local"], line)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    assert_eq!(read_until(&mut stdout, "Name: "), "[a] one\n[a] Name: ");
+    stdin.write_all(b"me\n").unwrap();
+    assert_eq!(read_until(&mut stdout, "10 %"), "\r[a] 10 %");
+    stdin.write_all(b"\n").unwrap();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "\r[a] me\n[a] end\n");
+    assert_eq!(finish(child).code, Some(0));
+}
+
+#[test]
+fn question_on_stderr_is_shown_and_what_follows_begins_a_line() {
+    let bench = Bench::new();
+    let line = "printf 'Name: ' >&2; read name; exit 3";
+    let mut command = command(&bench, &["--on", "a=local"], line);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    assert_eq!(read_until(&mut stderr, "Name: "), "[a] Name: ");
+    drop(child.stdin.take());
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(rest.starts_with("\na: call: exit status: 3\n"), "{rest:?}");
+    assert_eq!(finish(child).code, Some(3));
+}
+
+#[test]
+fn lines_of_several_targets_come_whole_into_a_file() {
+    let ran = run(&Bench::new(), &["--on", "a=local,b=local"], "printf on; sleep 0.4; echo e");
+    assert_eq!(ran.sorted_stdout(), ["[a] one", "[b] one"], "{ran:?}");
 }
 
 #[test]
