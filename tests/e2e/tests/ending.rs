@@ -202,12 +202,20 @@ async fn function_that_refuses_to_stop_is_abandoned_and_ends_with_its_connection
     let tunnel = Tunnel::with_config(Local::new().python(python3().path()), config);
     let canary = canary("stubborn");
     let pid: u32 = tunnel.call("os:getpid", ()).await.unwrap();
-    let call = Call::new("ops:stubborn").args((&canary,)).timeout(Duration::from_secs(2));
+    let call = Call::new("ops:stubborn").args((&canary,)).timeout(Duration::from_secs(5));
+    let refusing = tokio::spawn({
+        let tunnel = tunnel.clone();
+        async move { tunnel.call_with(call).await }
+    });
+    // It comes first, since only the main thread may ignore a signal.
+    let mark = canary.clone();
+    let begun = move || eventually(PATIENCE, || processes::with_argument(&mark).len() >= 3);
+    assert!(tokio::task::spawn_blocking(begun).await.unwrap(), "its children were not started");
     let beside = tokio::spawn({
         let tunnel = tunnel.clone();
         async move { tunnel.call::<()>("ops:nap", ()).await }
     });
-    let error = tunnel.call_with(call).await.unwrap_err();
+    let error = refusing.await.unwrap().unwrap_err();
     assert!(error.is_timeout(), "{}", error.report());
     gone(&canary).await;
     // While another call is under way, one more that is abandoned is one too many.
