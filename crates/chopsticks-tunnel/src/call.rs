@@ -151,7 +151,7 @@ impl Function {
     }
 
     /// Returns what the call will import.
-    pub(crate) fn need<'a>(&'a self, script: Option<&'a Script>) -> Need<'a> {
+    fn need<'a>(&'a self, script: Option<&'a Script>) -> Need<'a> {
         match (&self.0, script) {
             (Kind::Source { text, .. }, _) => Need::Source(text.as_bytes()),
             (Kind::Script { .. }, Some(script)) => Need::Source(&script.content),
@@ -289,12 +289,16 @@ pub struct Call {
     pub(crate) function: Arc<Function>,
     positional: Positional,
     kwargs: Arc<Values>,
+    /// A source text that imports what the function needs, if that is said.
+    imports: Option<Arc<str>>,
     pub(crate) timeout: Option<Duration>,
 }
 
 /// Positional arguments, encoded.
 #[derive(Clone)]
 enum Positional {
+    /// The whole message, in pieces.
+    Encoded(Arc<[Bytes]>),
     /// Bytes with the pencode of a tuple or a list.
     Graph(Bytes),
     /// What cannot be sent, and why.
@@ -307,7 +311,8 @@ impl Call {
     /// Creates a call without arguments.
     pub fn new(function: impl Into<Function>) -> Self {
         let positional = Positional::Values { count: 0, encoded: Bytes::new() };
-        Self { function: Arc::new(function.into()), positional, kwargs: Arc::default(), timeout: None }
+        let function = Arc::new(function.into());
+        Self { function, positional, kwargs: Arc::default(), imports: None, timeout: None }
     }
 
     /// Sets the positional arguments, in place of all that were set before.
@@ -343,7 +348,7 @@ impl Call {
                 }
             }
             Positional::Graph(_) => self.positional = Positional::unfit(BehindGraph),
-            Positional::Unfit(_) => {}
+            Positional::Encoded(_) | Positional::Unfit(_) => {}
         }
         self
     }
@@ -373,6 +378,47 @@ impl Call {
         self
     }
 
+    /// Sets the whole message of the call, which is encoded already. It is meant for bindings to other languages.
+    ///
+    /// The pieces of `message` are, one behind the other, the payload of `CALL` in `marshal`: `docs/wire.md`, section 6. They
+    /// are sent without a copy, and not checked: the agent says what it cannot read. The function of this call is then only
+    /// a name for errors, and that of the module which is sent ahead unless [`imports`](Self::imports) names others. Arguments that
+    /// have been set have no effect.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use chopsticks_tunnel::Call;
+    ///
+    /// // marshal.dumps(("os:getpid", (), None), 2)
+    /// let message = Bytes::from_static(b"(\x03\0\0\0u\x09\0\0\0os:getpid(\0\0\0\0N");
+    /// let call = Call::new("os:getpid").encoded([message]);
+    /// # let _ = call;
+    /// ```
+    #[must_use]
+    pub fn encoded(mut self, message: impl IntoIterator<Item = Bytes>) -> Self {
+        self.positional = Positional::Encoded(message.into_iter().collect());
+        self
+    }
+
+    /// Names the modules of the codebase that the call will import, in place of that of the function.
+    ///
+    /// They are sent ahead, with what they import. The agent asks for modules that are not named, which costs a round trip
+    /// for each; names that the codebase does not have do no harm.
+    ///
+    /// ```
+    /// use chopsticks_tunnel::{Call, Function};
+    ///
+    /// // The function finds out at run time what it imports.
+    /// let call = Call::new("ops:plugin").args(("backup",)).imports(["ops", "plugins.backup"]);
+    /// # let _ = call;
+    /// ```
+    #[must_use]
+    pub fn imports(mut self, modules: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+        let text: String = modules.into_iter().map(|module| format!("import {module}\n")).collect();
+        self.imports = Some(text.into());
+        self
+    }
+
     /// Sets the deadline. After it the call is cancelled on the host as if its future were dropped.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -385,10 +431,20 @@ impl Call {
         &self.function
     }
 
+    /// Returns what the call will import.
+    pub(crate) fn need<'a>(&'a self, script: Option<&'a Script>) -> Need<'a> {
+        match self.imports.as_deref() {
+            Some("") => Need::Nothing,
+            Some(text) => Need::Source(text.as_bytes()),
+            None => self.function.need(script),
+        }
+    }
+
     /// Composes the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not copied.
     pub(crate) fn payload(&self, script: Option<&Script>) -> Result<Vec<Bytes>, ErrorKind> {
         let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
         let arguments = match &self.positional {
+            Positional::Encoded(message) => return Ok(message.to_vec()),
             Positional::Graph(graph) => Arguments::Graph(graph.clone()),
             Positional::Unfit(error) => return Err(ErrorKind::Argument(error.clone())),
             Positional::Values { count, encoded } => {
@@ -416,6 +472,9 @@ impl fmt::Debug for Call {
 impl fmt::Debug for Positional {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Encoded(message) => {
+                write!(f, "[{} bytes not shown]", message.iter().map(Bytes::len).sum::<usize>())
+            }
             Self::Graph(encoded) => write!(f, "[{} bytes not shown]", encoded.len()),
             Self::Unfit(error) => write!(f, "[{error}]"),
             Self::Values { count, .. } => write!(f, "[{count} not shown]"),
@@ -494,6 +553,14 @@ impl Reply {
     /// Returns the host that answered.
     pub fn host(&self) -> &HostName {
         &self.host
+    }
+
+    /// Returns the format of the value and its bytes, as the agent has encoded it: `docs/wire.md`, section 3.
+    ///
+    /// It is meant for readers of one's own, such as those of bindings to other languages. The bytes are not checked; a
+    /// hostile agent may have sent anything.
+    pub fn encoded(&self) -> (Format, &Bytes) {
+        (self.format, &self.payload)
     }
 
     /// Decodes the value.
@@ -636,5 +703,27 @@ mod tests {
             // Nor as the numbers of its bytes.
             assert!(!shown.contains("115, 51, 99"), "{shown}");
         }
+    }
+
+    #[test]
+    fn encoded_message_is_sent_as_it_is() {
+        let pieces = [Bytes::from_static(b"(\x03\0\0\0"), Bytes::from(vec![b'N'; 3])];
+        let call = Call::new("ops:f").kwarg("a", 3).encoded(pieces.clone()).arg(2);
+        let payload = call.payload(None).unwrap();
+        assert_eq!(payload, pieces);
+        // The very bytes, not a copy.
+        assert_eq!(payload[1].as_ptr(), pieces[1].as_ptr());
+        let shown = format!("{:?}", Call::new("f").encoded([Bytes::from_static(b"s3cret")]));
+        assert!(shown.contains("6 bytes not shown") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn modules_that_are_named_are_sent_ahead_in_place_of_the_functions() {
+        let call = Call::new("ops:f");
+        assert!(matches!(call.need(None), Need::Module("ops")));
+        let named = call.clone().imports(["ops", "shop.stock"]);
+        let Need::Source(text) = named.need(None) else { panic!("{:?}", named.need(None)) };
+        assert_eq!(text, b"import ops\nimport shop.stock\n");
+        assert!(matches!(call.imports([""; 0]).need(None), Need::Nothing));
     }
 }

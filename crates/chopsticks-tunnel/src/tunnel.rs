@@ -305,7 +305,7 @@ impl Tunnel {
     ) -> Result<Reply, Error> {
         loop {
             let session = connection.session().await?;
-            connection.send_ahead(&session, call.function.need(script.as_ref())).await?;
+            connection.send_ahead(&session, call.need(script.as_ref())).await?;
             let options = RequestOptions::new().order(Order::AfterNotices);
             let request = session.handle.request_with(
                 Operation::application(operation::CALL),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::{Call, ErrorKind, Function, Local, Phase, Stderr, Tunnel};
+use chopsticks::{Call, ErrorKind, Function, Local, Phase, Stderr, Tunnel, transport::Format};
 use chopsticks_e2e::{
     PATIENCE, canary, local, newest_and_oldest, quiet, script, tunnel, tunnel_with_code, wait_for,
     wait_until_none,
@@ -127,6 +127,29 @@ async fn source_text_is_a_module_of_its_own() {
         let remote = error.remote().unwrap_or_else(|| panic!("{python}: {}", error.report()));
         assert_eq!(remote.type_name, "SyntaxError", "{python}");
         assert!(remote.traceback.contains("File \"source:f-2\", line 1"), "{python}: {}", remote.traceback);
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encoded_call_and_reply_are_passed_on_as_they_are() {
+    let code = code();
+    for python in newest_and_oldest() {
+        let tunnel = tunnel_with_code(python, &code);
+        // marshal.dumps(("shop.ops:left", (3,), None), 2)
+        let message = [b"(\x03\0\0\0u\x0d\0\0\0shop.ops:left".as_slice(), b"(\x01\0\0\0i\x03\0\0\0N"];
+        let call = Call::new("shop.ops:left").encoded(message.map(Into::into)).imports(["shop.ops"]);
+        let reply =
+            tunnel.call_with(call).await.unwrap_or_else(|error| panic!("{python}: {}", error.report()));
+        let (format, encoded) = reply.encoded();
+        assert!(matches!(format, Format::Marshal | Format::Pencode), "{python}: {format:?}");
+        let text = b"shop.ops".as_slice();
+        assert!(encoded.windows(text.len()).any(|part| part == text), "{python}: {encoded:?}");
+        assert_eq!(reply.decode::<(i32, i32, String, String)>().unwrap().0, 7, "{python}");
+        // The label is what errors show.
+        let message = [b"(\x03\0\0\0u\x06\0\0\0os:xyz(\0\0\0\0N".as_slice().into()];
+        let error = tunnel.call_with(Call::new("shown").encoded(message)).await.unwrap_err();
+        assert!(error.report().to_string().contains("shown"), "{python}: {}", error.report());
         tunnel.close().await.unwrap();
     }
 }
