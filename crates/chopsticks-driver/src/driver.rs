@@ -94,6 +94,15 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns whether the user has asked for no messages of the program that starts the interpreter, as by ssh's `LogLevel ERROR`.
+    ///
+    /// What it has said before the agent answered is then kept for errors, and not passed on. This is asked only if it has said
+    /// something. By default not.
+    async fn is_quiet(&self, agent: &AgentCommand) -> bool {
+        let _ = agent;
+        false
+    }
+
     /// Tells the cause of a connection that no agent answered, if the driver knows it. By default the causes are told that are known
     /// of ssh, sudo, docker and podman.
     fn hint(&self, symptoms: &Symptoms<'_>) -> Option<Hint> {
@@ -227,6 +236,10 @@ impl<D: Driver + ?Sized> Driver for Arc<D> {
 
     fn destination(&self) -> Option<String> {
         (**self).destination()
+    }
+
+    async fn is_quiet(&self, agent: &AgentCommand) -> bool {
+        (**self).is_quiet(agent).await
     }
 
     fn hint(&self, symptoms: &Symptoms<'_>) -> Option<Hint> {

@@ -10,7 +10,7 @@ use chopsticks_driver::{
 use chopsticks_protocol::Hello;
 use chopsticks_transport::{Handle, StartOptions, Transport, TransportError, TransportErrorKind};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::{JoinError, JoinHandle},
     time::{Instant, timeout},
 };
@@ -76,6 +76,8 @@ struct Running {
     pump: JoinHandle<()>,
     answering: JoinHandle<()>,
     clean_up: Option<CleanUp>,
+    /// Tells the pump of stderr that the agent has answered.
+    answered: Option<oneshot::Sender<()>>,
 }
 
 impl Keeper {
@@ -173,7 +175,7 @@ impl Keeper {
         let mut turn = turn;
         let mut status = None;
         let cause = self.live(&mut running, &mut turn, &mut status).await;
-        let Running { mut process, handle, io, pump, answering, clean_up } = running;
+        let Running { mut process, handle, io, pump, answering, clean_up, .. } = running;
         // Ends the pipes, if anything still holds them.
         io.abort();
         let patience = match cause {
@@ -213,7 +215,10 @@ impl Keeper {
     async fn start(&mut self, patience: Duration) -> Result<Running, Error> {
         let LinkParts { stdin, stdout, stderr, process, clean_up, .. } = self.spawn().await?.into_parts();
         let begun = Instant::now();
-        let hush = if self.destination().is_some() { stderr::Hush::Refusals } else { stderr::Hush::Nothing };
+        let (hush, answered) = match self.destination() {
+            Some(_) => self.hush(),
+            None => (stderr::Hush::default(), None),
+        };
         let (host, sink, tail) = (self.host.clone(), self.config.stderr.clone(), self.tail.clone());
         let pump = tokio::spawn(stderr::pump(stderr, host, sink, tail, hush));
         let options = self.config.options.clone().overlaid(self.route.options());
@@ -237,7 +242,16 @@ impl Keeper {
         let answering = tokio::spawn(serving.clone().answer(incoming));
         self.stage.send_replace(Stage::Open(Arc::new(Session::new(handle.clone(), serving))));
         tracing::debug!(after = ?begun.elapsed(), "interpreter started");
-        Ok(Running { process, handle, io, pump, answering, clean_up })
+        Ok(Running { process, handle, io, pump, answering, clean_up, answered })
+    }
+
+    /// What is not shown of what a program says that connects to a server, and where it is told that the agent has answered.
+    fn hush(&self) -> (stderr::Hush, Option<oneshot::Sender<()>>) {
+        let (driver, command) = (self.route.driver.clone(), self.command());
+        let is_quiet = Box::pin(async move { driver.is_quiet(&command).await });
+        let (answer, answered) = oneshot::channel();
+        let messages = Some(stderr::Messages { answered, is_quiet });
+        (stderr::Hush { refusals: true, messages }, Some(answer))
     }
 
     /// What names the server that is connected to, if it may refuse connections.
@@ -250,13 +264,19 @@ impl Keeper {
         })
     }
 
-    async fn spawn(&mut self) -> Result<Link, Error> {
+    /// What the interpreter is started with, and where.
+    fn command(&self) -> AgentCommand {
         // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
         // No variables of Python: a `PYTHONPATH` would come before both.
-        let mut command = AgentCommand::new(["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE]);
-        if let Some(parent) = &self.parent {
-            command = command.by(Arc::new(FarSide::new(parent.clone())));
+        let command = AgentCommand::new(["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE]);
+        match &self.parent {
+            Some(parent) => command.by(Arc::new(FarSide::new(parent.clone()))),
+            None => command,
         }
+    }
+
+    async fn spawn(&mut self) -> Result<Link, Error> {
+        let command = self.command();
         let after = self.config.spawn_timeout;
         let error = |kind| Error::new(&self.host, Phase::Spawn, kind);
         tokio::select! {
@@ -308,6 +328,10 @@ impl Keeper {
                 hello = running.handle.hello(), if is_connecting => {
                     is_connecting = false;
                     if let Ok(hello) = hello {
+                        if let Some(answered) = running.answered.take() {
+                            // Its stderr may have ended.
+                            let _ = answered.send(());
+                        }
                         let agent = Hello::decode(&hello.payload).ok();
                         tracing::debug!(python = ?agent.as_ref().map(|agent| agent.python), "connected");
                         if let Some(turn) = turn.take() {

@@ -5,6 +5,7 @@ use std::{
     fmt,
     io::{IsTerminal as _, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,6 +17,7 @@ use chopsticks_driver::{HostName, hint};
 use chopsticks_text::{Screen, harmless_line, shown_len};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
+    sync::oneshot,
     task::JoinHandle,
     time::{Instant, timeout},
 };
@@ -194,12 +196,20 @@ impl Tail {
     }
 }
 
-/// Which lines are not passed on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Hush {
-    Nothing,
-    /// What ssh says when a busy server refuses it: it tries again, and the error tells if that was in vain.
-    Refusals,
+/// What is not passed on, or not yet.
+#[derive(Default)]
+pub(crate) struct Hush {
+    /// Whether what ssh says when a busy server refuses it is left out: it tries again, and the error tells if that was in vain.
+    pub(crate) refusals: bool,
+    pub(crate) messages: Option<Messages>,
+}
+
+/// What is said before an agent answers, which the user may have asked not to be shown.
+pub(crate) struct Messages {
+    /// Tells, or ends, when no more of it will come.
+    pub(crate) answered: oneshot::Receiver<()>,
+    /// Whether the user has; asked only if there are messages.
+    pub(crate) is_quiet: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
 
 /// Reads `stderr` to its end and passes each line on.
@@ -210,25 +220,26 @@ pub(crate) async fn pump(
     tail: Tail,
     hush: Hush,
 ) {
-    let mut lines =
-        Lines { tail: tail.clone(), hush, was_refused: false, writer: Writer::new(&sink), host, sink };
+    let mut lines = Lines::new(host, sink, tail.clone(), hush);
     let (mut pending, mut buffer) = (Vec::new(), vec![0; 8 << 10]);
     loop {
         let count = tokio::select! {
+            // What was said before an answer is read before that.
+            biased;
             read = stderr.read(&mut buffer) => match read {
                 Ok(count @ 1..) => count,
                 // An error ends the stream as its end does: nobody could be told more.
                 _ => break,
             },
-            () = lines.writer.patience() => {
-                tail.step();
-                lines.writer.unfinished(&pending);
-                lines.flush().await;
-                tail.step();
-                continue;
-            }
+            () = lines.due() => 0,
         };
         tail.step();
+        if count == 0 {
+            match lines.held {
+                Some(_) => lines.let_go().await,
+                None => lines.writer.unfinished(&pending),
+            }
+        }
         for piece in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
             match piece.strip_suffix(b"\n") {
                 Some(line) if pending.is_empty() => lines.take(line),
@@ -244,17 +255,20 @@ pub(crate) async fn pump(
             lines.take(&pending);
             pending.clear();
         }
-        lines.writer.wait_for(&pending);
-        lines.flush().await;
+        lines.wait_for(&pending);
+        lines.writer.flush(&lines.host).await;
         tail.step();
         if count == buffer.len() && count < MAX_LINE_LEN {
             buffer.resize(MAX_LINE_LEN, 0);
         }
     }
+    tail.step();
+    lines.let_go().await;
     if !pending.is_empty() {
         lines.take(&pending);
-        lines.flush().await;
     }
+    lines.writer.flush(&lines.host).await;
+    tail.step();
 }
 
 /// Whole lines on their way to where they belong.
@@ -262,31 +276,92 @@ struct Lines {
     host: HostName,
     sink: Stderr,
     tail: Tail,
-    hush: Hush,
+    leaves_out_refusals: bool,
     was_refused: bool,
+    /// What has come before the agent's answer.
+    held: Option<Held>,
     writer: Writer,
 }
 
+/// Lines of which it is not known yet whether they are to be shown.
+struct Held {
+    messages: Messages,
+    lines: Vec<Vec<u8>>,
+    len: usize,
+}
+
 impl Lines {
-    fn take(&mut self, line: &[u8]) {
-        self.tail.push(line);
-        if !self.is_hushed(line) {
-            self.sink.line(&self.host, line);
-            self.writer.line(line);
-        }
-        self.writer.shown = 0;
+    fn new(host: HostName, sink: Stderr, tail: Tail, hush: Hush) -> Self {
+        let writer = Writer::new(&sink);
+        // Nobody needs to be asked about what goes nowhere.
+        let messages = hush.messages.filter(|_| !matches!(sink.0, Sink::Off));
+        let held = messages.map(|messages| Held { messages, lines: Vec::new(), len: 0 });
+        Self { host, sink, tail, leaves_out_refusals: hush.refusals, was_refused: false, held, writer }
     }
 
-    fn is_hushed(&mut self, line: &[u8]) -> bool {
-        let (Hush::Refusals, Ok(text)) = (self.hush, std::str::from_utf8(line)) else { return false };
+    fn take(&mut self, line: &[u8]) {
+        self.tail.push(line);
+        if self.is_refusal(line) {
+            self.writer.shown = 0;
+            return;
+        }
+        match &mut self.held {
+            Some(held) if held.len + line.len() <= MAX_HELD_LEN => {
+                held.len += line.len() + 1;
+                held.lines.push(line.to_vec());
+            }
+            // Nobody's message is as long.
+            Some(_) => {
+                self.show_held();
+                self.show(line);
+            }
+            None => self.show(line),
+        }
+    }
+
+    fn show(&mut self, line: &[u8]) {
+        self.sink.line(&self.host, line);
+        self.writer.line(line);
+    }
+
+    fn is_refusal(&mut self, line: &[u8]) -> bool {
+        let (true, Ok(text)) = (self.leaves_out_refusals, std::str::from_utf8(line)) else { return false };
         let follows = ["Connection closed by ", "Connection reset by "];
         self.was_refused = hint::is_refusal_for_load(text)
             || self.was_refused && follows.iter().any(|beginning| text.starts_with(beginning));
         self.was_refused
     }
 
-    async fn flush(&mut self) {
-        self.writer.flush(&self.host).await;
+    /// Notes when what has come of a line is written.
+    fn wait_for(&mut self, pending: &[u8]) {
+        if self.held.is_none() {
+            self.writer.wait_for(pending);
+        }
+    }
+
+    /// Waits until it can be decided whether what is held is shown, and from then on until the begin of a line is.
+    async fn due(&mut self) {
+        match &mut self.held {
+            // That nobody is left to tell is an answer too.
+            Some(held) => drop((&mut held.messages.answered).await),
+            None => self.writer.patience().await,
+        }
+    }
+
+    /// Shows what was held, unless the user wants none of it.
+    async fn let_go(&mut self) {
+        if let Some(held) = &mut self.held
+            && (held.lines.is_empty() || held.messages.is_quiet.as_mut().await)
+        {
+            self.held = None;
+        }
+        self.show_held();
+    }
+
+    fn show_held(&mut self) {
+        for line in self.held.take().map(|held| held.lines).unwrap_or_default() {
+            self.show(&line);
+        }
     }
 }
 
@@ -318,6 +393,7 @@ impl Writer {
             self.out.extend_from_slice(&line[self.shown..]);
             self.out.push(b'\n');
         }
+        self.shown = 0;
     }
 
     /// Notes when what has come of a line is written, unless it ends before.
@@ -401,6 +477,8 @@ static CONSOLE: LazyLock<Arc<Text>> = LazyLock::new(|| {
 const PATIENCE: Duration = Duration::from_millis(100);
 /// A longer line is passed on in pieces, so that a program that never writes a newline costs bounded memory.
 const MAX_LINE_LEN: usize = 64 << 10;
+/// What is held back before the agent answers. Banners have a few lines.
+const MAX_HELD_LEN: usize = 64 << 10;
 /// A Python traceback of usual depth fits.
 const TAIL_LINES: usize = 20;
 const TAIL_LINE_LEN: usize = 1 << 10;
@@ -426,7 +504,8 @@ mod tests {
             }
         });
         let tail = Tail::default();
-        pump(input, "web1".parse().unwrap(), sink, tail.clone(), Hush::Refusals).await;
+        pump(input, "web1".parse().unwrap(), sink, tail.clone(), Hush { refusals: true, messages: None })
+            .await;
         (Arc::try_unwrap(seen).unwrap().into_inner().unwrap(), tail.text())
     }
 
@@ -447,7 +526,7 @@ mod tests {
         let others: Vec<_> = (1..hosts).map(|_| Writer::new(&sink)).collect();
         let (mut writer, reader) = tokio::io::duplex(1 << 10);
         let pumped =
-            tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, Tail::default(), Hush::Nothing));
+            tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, Tail::default(), Hush::default()));
         for part in parts {
             writer.write_all(part).await.unwrap();
             tokio::time::sleep(2 * PATIENCE).await;
@@ -485,7 +564,7 @@ mod tests {
             }
         });
         let host = "web1".parse().unwrap();
-        pump(&b"one\nbad\nbad\ntwo\n"[..], host, sink, Tail::default(), Hush::Nothing).await;
+        pump(&b"one\nbad\nbad\ntwo\n"[..], host, sink, Tail::default(), Hush::default()).await;
         assert_eq!(*seen.lock().unwrap(), [b"one", b"two"]);
     }
 
@@ -495,6 +574,42 @@ mod tests {
         assert_eq!(seen.iter().map(Vec::len).sum::<usize>(), 300 << 10);
         assert!(seen.iter().all(|piece| piece.len() <= 2 * MAX_LINE_LEN));
         assert!(tail.len() <= TAIL_LINES * (TAIL_LINE_LEN + 1));
+    }
+
+    /// What is shown of what comes before the agent answers, and the tail.
+    async fn messages(is_quiet: bool, is_answered: bool) -> (Vec<String>, String) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Stderr::callback({
+            let seen = seen.clone();
+            move |_, line| seen.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap())
+        });
+        let (answer, answered) = oneshot::channel();
+        let messages = Messages { answered, is_quiet: Box::pin(std::future::ready(is_quiet)) };
+        let hush = Hush { refusals: true, messages: Some(messages) };
+        let (mut writer, reader) = tokio::io::duplex(1 << 10);
+        let tail = Tail::default();
+        let pumped = tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, tail.clone(), hush));
+        writer.write_all(b"Warning: Permanently added 'web1'\nbanner\n").await.unwrap();
+        if is_answered {
+            answer.send(()).unwrap();
+            tokio::time::sleep(PATIENCE).await;
+            assert_eq!(seen.lock().unwrap().is_empty(), is_quiet);
+            writer.write_all(b"user\n").await.unwrap();
+        }
+        drop(writer);
+        pumped.await.unwrap();
+        (Arc::try_unwrap(seen).unwrap().into_inner().unwrap(), tail.text())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_user_does_not_want_to_see_is_kept_for_the_error_alone() {
+        let said = "Warning: Permanently added 'web1'\nbanner";
+        let both: Vec<_> = said.lines().map(str::to_owned).collect();
+        assert_eq!(messages(true, false).await, (vec![], said.to_owned()));
+        assert_eq!(messages(false, false).await, (both.clone(), said.to_owned()));
+        assert_eq!(messages(true, true).await, (vec!["user".to_owned()], format!("{said}\nuser")));
+        let all = both.into_iter().chain(["user".to_owned()]).collect();
+        assert_eq!(messages(false, true).await, (all, format!("{said}\nuser")));
     }
 
     #[tokio::test]
@@ -521,7 +636,7 @@ mod tests {
         });
         let (mut writer, reader) = tokio::io::duplex(16);
         let tail = Tail::default();
-        let pumped = tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, tail.clone(), Hush::Nothing));
+        let pumped = tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, tail.clone(), Hush::default()));
         let writing = tokio::spawn(async move {
             // In all far longer than the quiet after which it is given up.
             for _ in 0..10 {

@@ -105,6 +105,40 @@ async fn old_ssh_is_not_given_options_that_it_does_not_know() {
     );
 }
 
+/// What is shown of what an `ssh` says whose configuration has this level, and the error if it then fails.
+async fn shown_at(level: &str, then: &str) -> (Vec<String>, Option<String>) {
+    let scratch = Scratch::new();
+    let before = format!(
+        "if [ \"$1\" = -G ]; then echo 'user me'; echo 'loglevel {level}'; exit; fi\n\
+         echo 'Warning: Permanently added' >&2; echo banner >&2; {then}"
+    );
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Stderr::callback({
+        let seen = seen.clone();
+        move |_, line| seen.lock().expect("nobody panics").push(String::from_utf8_lossy(line).into_owned())
+    });
+    let tunnel = Tunnel::with_config(ssh(&scratch, &before), TunnelConfig::default().stderr(sink));
+    let text = "def f():\n    import os; os.write(2, b'user\\n')";
+    let error = tunnel.call::<()>(Function::source(text, "f"), ()).await.err().map(|error| error.report());
+    let _ = tunnel.close().await;
+    let arguments = lines(&scratch.path().join("arguments"));
+    assert!(arguments.iter().any(|argument| argument == "LogLevel=INFO"), "{arguments:?}");
+    let seen = seen.lock().expect("nobody panics").clone();
+    (seen, error)
+}
+
+#[tokio::test]
+async fn what_the_level_of_the_user_hides_is_not_shown_but_explains_a_failure() {
+    let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    assert_eq!(shown_at("INFO", "").await, (owned(&["Warning: Permanently added", "banner", "user"]), None));
+    assert_eq!(shown_at("ERROR", "").await, (owned(&["user"]), None));
+    for (level, count) in [("INFO", 3), ("QUIET", 0)] {
+        let (seen, error) = shown_at(level, "echo 'it is broken' >&2; exit 255").await;
+        assert_eq!(seen.len(), count, "{level}: {seen:?}");
+        assert!(error.as_ref().is_some_and(|error| error.contains("it is broken")), "{level}: {error:?}");
+    }
+}
+
 /// What ssh prints when a server with too many connections drops one.
 const REFUSED: &str = "echo 'kex_exchange_identification: read: Connection reset by peer' >&2; \
                        echo 'Connection reset by 127.0.0.1 port 22' >&2; exit 255";

@@ -183,6 +183,7 @@ impl Ssh {
         (&self.host, format!("{:?}", self.user), format!("{:?}", self.port))
     }
 
+    /// All arguments in front of the host, but for the level at which ssh speaks.
     async fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
         // No terminal, no X11: both would change the bytes or the side effects of the connection.
         let mut arguments: Vec<OsString> = vec!["-T".into(), "-x".into()];
@@ -221,9 +222,6 @@ impl Ssh {
             push("-o", format!("ServerAliveInterval={}", interval.as_secs().max(1)).as_ref());
             push("-o", format!("ServerAliveCountMax={}", count.max(1)).as_ref());
         }
-        arguments.extend(self.args.iter().cloned());
-        arguments.extend(["--".into(), self.host.clone().into()]);
-        arguments.push(self.remote_command(agent)?);
         Ok(arguments)
     }
 
@@ -262,9 +260,20 @@ impl Driver for Ssh {
         Some(format!("{first} {:?} {:?}", self.config_file, self.program))
     }
 
+    async fn is_quiet(&self, agent: &AgentCommand) -> bool {
+        let Ok(arguments) = self.arguments(agent).await else { return false };
+        let mut command = Command::new(&self.program);
+        command.arg("-G").args(arguments).args(self.args.iter()).args(["--", &self.host]);
+        match tokio::time::timeout(QUESTION_TIMEOUT, agent.output(command)).await {
+            Ok(Ok(output)) => is_quiet(&String::from_utf8_lossy(&output.stdout)),
+            _ => false,
+        }
+    }
+
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let mut command = Command::new(&self.program);
-        command.args(self.arguments(agent).await?);
+        command.args(self.arguments(agent).await?).args(["-o", LOG_LEVEL]).args(self.args.iter());
+        command.args(["--", &self.host]).arg(self.remote_command(agent)?);
         command.env_remove("SSH_ASKPASS").env("SSH_ASKPASS_REQUIRE", "never");
         agent.spawn(command).await
     }
@@ -280,7 +289,7 @@ async fn supports_session_options(program: &OsStr, agent: &AgentCommand) -> io::
     }
     let mut command = Command::new(program);
     command.arg("-V");
-    let is_supported = match tokio::time::timeout(VERSION_TIMEOUT, agent.output(command)).await {
+    let is_supported = match tokio::time::timeout(QUESTION_TIMEOUT, agent.output(command)).await {
         Ok(Ok(output)) => version(&String::from_utf8_lossy(&output.stderr)) >= Some((8, 7)),
         // Starting it in earnest will tell what is wrong.
         _ => return Ok(false),
@@ -299,8 +308,14 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+/// Whether the level in what `ssh -G` prints is one at which ssh tells of errors at most.
+fn is_quiet(settings: &str) -> bool {
+    let level = settings.lines().find_map(|line| line.strip_prefix("loglevel "));
+    matches!(level.map(str::trim_end), Some("SILENT" | "QUIET" | "FATAL" | "ERROR"))
+}
+
 /// What is set whatever the configuration says, unless [`Ssh::option`] does.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 7] = [
     // Nobody is there to answer.
     "BatchMode=yes",
     // A master connection that is there is used, and none is made: the tunnels that share one would end with the tunnel that made it.
@@ -310,16 +325,17 @@ const FIXED: [&str; 8] = [
     "PermitLocalCommand=no",
     "RemoteCommand=none",
     "EscapeChar=none",
-    // What ssh says is what errors quote; at this level it says why a link was lost.
-    "LogLevel=INFO",
 ];
+
+/// What ssh says is what errors quote; at this level it says why a link was lost. What the user's own level hides is not shown.
+const LOG_LEVEL: &str = "LogLevel=INFO";
 
 /// The same, for versions that know them; others take them for mistakes.
 const FIXED_SINCE_8_7: [&str; 3] = ["SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"];
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE: (Duration, u32) = (Duration::from_secs(15), 3);
-const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");
 
@@ -334,5 +350,16 @@ mod tests {
         assert_eq!(version("OpenSSH_for_Windows_8.1p1, LibreSSL 3.0.2"), Some((8, 1)));
         assert_eq!(version("OpenSSH_10.0p2"), Some((10, 0)));
         assert_eq!(version("Dropbear v2022.83"), None);
+    }
+
+    #[test]
+    fn level_is_read_from_what_ssh_prints() {
+        assert!(is_quiet("user me\nloglevel ERROR\nport 22\n"));
+        assert!(is_quiet("loglevel QUIET\r\n"));
+        // As OpenSSH prints `QUIET`.
+        assert!(is_quiet("loglevel SILENT\n"));
+        assert!(!is_quiet("user me\nloglevel INFO\n"));
+        assert!(!is_quiet("loglevel DEBUG\nhostname loglevel QUIET\n"));
+        assert!(!is_quiet(""));
     }
 }
