@@ -158,15 +158,18 @@ def nanoseconds(info):
 
 def send_content(output, fd, info):
     """Sends the content of a file; returns its size and checksum. It may grow meanwhile, but not change otherwise."""
-    sha1, size = new_sha1(), 0
+    sha1, size, expected = new_sha1(), 0, info.st_size
     from _io import FileIO
-    output.put(SIZE.pack(info.st_size))
     file = FileIO(fd, 'rb', closefd=False)
     view = memoryview(bytearray(min(PIECE, output.limit // 8 + 512 if output.limit else PIECE)))
     while 1:
         # Never longer than it was, so that one that grows comes as it was.
         left = info.st_size - size if info.st_size else len(view)
         count = file.readinto(view[:left]) if left else 0
+        if not size:
+            # Files of sysfs have the size of a page, whatever is in them.
+            expected = expected if count == min(left, len(view)) else 0
+            output.put(SIZE.pack(expected))
         if not count:
             break
         sha1.update(view[:count])
@@ -176,12 +179,12 @@ def send_content(output, fd, info):
         else:
             output.flush()
             # What has no size may be made anew for each who reads it.
-            output.write(view[:count], fd if info.st_size else None, size)
+            output.write(view[:count], fd if expected else None, size)
         size += count
     after = os.fstat(fd)
     # A size of 0 is also what files have whose content is made when they are read, such as those in /proc.
-    if info.st_size and (min(size, after.st_size) < info.st_size or (
-            after.st_size == info.st_size and nanoseconds(after) != nanoseconds(info))):
+    if info.st_size and not size >= info.st_size < after.st_size and (
+            after.st_size != info.st_size or nanoseconds(after) != nanoseconds(info)):
         raise problem(0, 'It changed while it was read')
     output.put(number_of.pack(0) + sha1.digest())
     return size, sha1

@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::{File, Metadata},
     io::{self, Read as _},
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -120,10 +120,14 @@ impl<'a> Source<'a> {
                 }
             }
             Self::Path(path) => {
-                let (file, metadata) = tokio::task::spawn_blocking(move || open_regular(&path)).await??;
+                let open = move || {
+                    let (file, metadata) = open_regular(&path)?;
+                    let expected = expected(&file, &metadata);
+                    io::Result::Ok((file, metadata, expected))
+                };
+                let (file, metadata, expected) = tokio::task::spawn_blocking(open).await??;
                 let (pieces, receiver) = mpsc::channel(AHEAD);
-                let (expected, modified, mode) =
-                    (metadata.len(), metadata.modified().ok(), Some(metadata.mode()));
+                let (modified, mode) = (metadata.modified().ok(), Some(metadata.mode()));
                 drop(tokio::task::spawn_blocking(move || read_all(&file, &metadata, block_len, &pieces)));
                 let expected = (expected > 0).then_some(expected);
                 Feed { kind: Kind::Thread(receiver), expected, modified, mode }
@@ -209,6 +213,15 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but a {name}")))
 }
 
+/// Returns how much content is expected of a file, 0 if that is not known.
+///
+/// Files of sysfs have the size of a page, whatever is in them.
+pub(crate) fn expected(file: &File, metadata: &Metadata) -> u64 {
+    let len = metadata.len();
+    let has_less = (1..=PAGE).contains(&len) && matches!(file.read_at(&mut [0], len - 1), Ok(0));
+    if has_less { 0 } else { len }
+}
+
 /// Reads a file to its end, as long as somebody wants it.
 fn read_all(file: &File, before: &Metadata, block_len: usize, pieces: &mpsc::Sender<io::Result<Piece>>) {
     let mut encoder = Encoder::default();
@@ -257,16 +270,18 @@ pub(crate) fn read_blocks(
             return Ok(false);
         }
     }
-    // A size of 0 is also what files have whose content is made when they are read, such as those in /proc.
+    // A size of 0 is also what files have whose content is made when they are read, such as those in /proc, and those of sysfs have
+    // less than their size. One that was cut off meanwhile is not what it was, even if it has grown since.
     let after = file.metadata()?;
-    let time = |metadata: &Metadata| (metadata.mtime(), metadata.mtime_nsec());
-    let is_shorter = size.min(after.len()) < before.len();
-    let is_other = after.len() == before.len() && time(before) != time(&after);
-    if before.len() > 0 && (is_shorter || is_other) {
+    let state = |metadata: &Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    let has_all = size >= before.len() && after.len() > before.len();
+    if before.len() > 0 && !has_all && state(before) != state(&after) {
         return Err(io::Error::other("it changed while it was read"));
     }
     Ok(true)
 }
 
+/// The largest page of the systems that we know.
+const PAGE: u64 = 64 << 10;
 /// Blocks that may be read ahead. More are no quicker, as the pipe takes four, and each costs its memory.
 const AHEAD: usize = 2;

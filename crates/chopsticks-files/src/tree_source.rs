@@ -16,7 +16,7 @@ use crate::{
     content::{BLOCK_LEN, Encoder, Pool},
     entry::{self, Kind, Looks},
     patience::patiently,
-    source::{open_checked, read_blocks},
+    source::{expected, open_checked, read_blocks},
 };
 
 /// Bytes to send, and how many of them are content of files.
@@ -131,7 +131,7 @@ impl Walk<'_> {
     fn file(&mut self, name: &[u8]) -> Result<(), Stop> {
         let (file, metadata) = open_checked(&self.path, OFlags::NOFOLLOW)?;
         entry::write(&mut self.out, Kind::File, name, looks(&metadata))?;
-        self.out.extend_from_slice(&Encoder::begin(metadata.len()));
+        self.out.extend_from_slice(&Encoder::begin(expected(&file, &metadata)));
         let mut encoder = Encoder::default();
         let Self { pieces, out, content, pool, .. } = self;
         let is_wanted = read_blocks(&file, &metadata, pool, &mut encoder, &mut |data, len| {

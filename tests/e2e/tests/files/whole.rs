@@ -153,6 +153,31 @@ async fn files_whose_content_is_made_when_they_are_read_come_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_of_sysfs_come_whole_although_they_promise_a_page() {
+    // It does not change, as others do.
+    let path = "/sys/kernel/cpu_byteorder";
+    let content = fs::read(path).unwrap();
+    assert!(fs::metadata(path).unwrap().len() > content.len() as u64);
+    for python in newest_and_oldest() {
+        let (tunnel, here) = (tunnel(python), Scratch::new());
+        let copies = [here.path().join("fetched file"), here.path().join("put file")];
+        let copied = [tunnel.fetch(path, &copies[0]).await, tunnel.put(path, &copies[1]).await];
+        for (copied, copy) in copied.into_iter().zip(copies) {
+            let copied = copied.unwrap_or_else(|error| panic!("{python}: {}", error.report()));
+            assert_eq!((copied.size, fs::read(copy).unwrap()), (content.len() as u64, content.clone()));
+        }
+        let folders = [here.path().join("fetched"), here.path().join("put")];
+        tunnel.fetch_dir("/sys/kernel/cgroup", &folders[0]).await.unwrap();
+        tunnel.put_dir("/sys/kernel/cgroup", &folders[1]).await.unwrap();
+        for folder in folders {
+            let features = fs::read(folder.join("features")).unwrap();
+            assert_eq!(features, fs::read("/sys/kernel/cgroup/features").unwrap(), "{python}: {folder:?}");
+        }
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn links_are_followed_at_both_ends() {
     for python in newest_and_oldest() {
         let (here, there) = (Scratch::new(), Scratch::new());
