@@ -45,21 +45,27 @@ const HOSTS: &str = "chopsticks-hosts";
 const FUZZ: &str = "tests/fuzz";
 
 fn workspace(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
+    // Tests that only root can do are ignored unless they are asked for.
+    let is_root = rustix::process::geteuid().is_root();
+    let left_out =
+        (!is_root).then(|| "the tests that only root can do were not run: run it as root".to_owned());
     if has_nextest(workspace) {
         let mut command = workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
         command.args(["--exclude", HOSTS, "--exclude", pypi::PACKAGE]);
-        return Ok(Plan::of(vec![Run {
-            label: String::new(),
-            command,
-            dialect: Dialect::Nextest,
-            again: None,
-        }]));
+        if is_root {
+            command.args(["--run-ignored", "all"]);
+        }
+        let run = Run { label: String::new(), command, dialect: Dialect::Nextest, again: None };
+        return Ok(Plan { left_out, ..Plan::of(vec![run]) });
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     command.args(["--exclude", HOSTS, "--exclude", pypi::PACKAGE]);
+    if is_root {
+        command.args(["--", "--include-ignored"]);
+    }
     let run = Run { label: String::new(), command, dialect: Dialect::CargoTest, again: None };
-    Ok(Plan { note: "without cargo-nextest".to_owned(), ..Plan::of(vec![run]) })
+    Ok(Plan { note: "without cargo-nextest".to_owned(), left_out, ..Plan::of(vec![run]) })
 }
 
 fn doctests(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
