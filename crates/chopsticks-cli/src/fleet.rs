@@ -23,7 +23,7 @@ use crate::{
     args::FleetArgs,
     bars::Bars,
     outcome::{Failure, Outcome},
-    output::{Output, Show, Stream},
+    output::{Output, Show, Stream, Tally},
     render::{Renderer, Shown},
     signals::{Signal, Signals},
     work::{Ended, Work},
@@ -292,6 +292,7 @@ impl Jobs {
             Some(Stop::Output(error)) => {
                 let what = format!("cannot write the results: {error}");
                 self.printer.with_output(move |output| output.complain(&what)).await;
+                is_told = self.printer.with_output(|output| output.tally() != Tally::default()).await;
             }
             Some(Stop::Signal(_)) => {
                 for index in unfinished {

@@ -56,7 +56,8 @@ What is run:
 
 Output:
   Lines come as the program writes them, as `[host] line`: its stdout on stdout, its
-  stderr on stderr, and there also how it ended, if not with status 0.
+  stderr on stderr, and there also how it ended, if not with status 0. Questions and
+  progress are shown before their lines end.
 
 JSON:
   With --json, stdout has one object for each target, in one line, when the program
@@ -67,6 +68,8 @@ JSON:
   the kind exit-status. Output that is no UTF-8 is {\"$bytes\": \"…\"} (base64).
 
 Exit status:
+  With one target that of the program, 128 and the number of the signal that ended
+  it, or 255 if there is none. With several:
   0    all programs ended with status 0
   1    a program ended with another status, or a target failed
   2    wrong usage
@@ -86,22 +89,29 @@ What is moved:
   links come as links, and FIFOs, sockets and devices are left out.
   Files of several targets are fetched to paths with {host} in them: a name cannot
   leave the folder, what would is written as in URLs.
+  As LOCAL, `-` is stdin for put, of which each target gets all, and stdout for
+  fetch, of one target.
+  A file that is replaced keeps its permissions and its owner. A new one gets the
+  permissions of its source, or 644 without one, as far as the umask allows; one with
+  a fresh temporary name is for its owner alone. Devices, FIFOs and mount points are written
+  in place.
 
 Output:
-  A line on stdout for each target as it finishes. On a terminal, stderr shows how
-  far each target is, and all of them.
+  A line on stdout for each target as it finishes; on stderr if stdout gets the
+  content. On a terminal, stderr shows how far each target is, and all of them.
 
 JSON:
   With --json, stdout has one object for each target, in one line, as it finishes:
     {\"host\": …, \"ok\": true, \"value\": {\"remote\": …, \"local\": …, \"size\": …,
-     \"sha1\": …}, \"ms\": 31.4}
-  In place of sha1 folders have files, folders, links and left_out. Paths that are
-  no UTF-8 are {\"$bytes\": \"…\"} (base64).
+     \"sha1\": …, \"in_place\": false}, \"ms\": 31.4}
+  In place of the last two, folders have files, folders, links and left_out. Paths
+  that are no UTF-8 are {\"$bytes\": \"…\"} (base64).
 
 Examples:
   chopsticks put app.conf /etc/app.conf --mode 640 --owner root:app --on web1,web2
   chopsticks put -r site /srv/site --on @hosts
-  chopsticks fetch /etc/passwd 'passwd-{host}' --on web1,web2";
+  chopsticks fetch /etc/passwd 'passwd-{host}' --on web1,web2
+  chopsticks fetch /var/log/syslog - --on web1";
 
 /// Of `chopsticks containers`.
 pub(crate) const CONTAINERS: &str = "\

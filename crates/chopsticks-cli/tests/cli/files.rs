@@ -118,19 +118,90 @@ fn folders_go_and_come() {
     assert!(fs::symlink_metadata(back.join("link")).unwrap().is_symlink());
 }
 
+/// Runs the program on a terminal, and presses Ctrl-C once `interrupt` stands there. stdout has what a terminal got.
+fn on_terminal(command: &Command, interrupt: Option<&str>) -> Ran {
+    let script = "
+import os, pty, sys
+awaited, command = sys.argv[1].encode(), sys.argv[2:]
+pid, terminal = pty.fork()
+if not pid:
+    os.execv(command[0], command)
+shown = b''
+while 1:
+    try:
+        data = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not data:
+        break
+    shown += data
+    if awaited and awaited in shown:
+        os.write(terminal, b'\\x03')
+        awaited = b''
+os.write(1, shown)
+sys.exit(os.waitpid(pid, 0)[1] >> 8)
+";
+    let mut python = Command::new(python3().path());
+    python.args(["-c", script, interrupt.unwrap_or_default()]).arg(command.get_program());
+    python.args(command.get_args()).env("NO_COLOR", "1").current_dir(command.get_current_dir().unwrap());
+    Ran::of(python.output().unwrap())
+}
+
+#[test]
+fn interrupt_takes_the_bars_away_and_tells_of_each_target() {
+    let bench = Bench::new();
+    bench.scratch.write("root/file", vec![0; 3_000_000]);
+    bench.scratch.create_folder("root/out");
+    for (verb, remote) in [("put", "out/there"), ("fetch", "out/there-{host}")] {
+        let on = ["--on", "a=local,b=local", "--rate", "100000"];
+        let words: Vec<_> = ["file", remote].into_iter().chain(on).collect();
+        let ran = on_terminal(&bench.verb(verb, &words), Some(" of 2.86 MiB"));
+        assert_eq!(ran.code, Some(130), "{verb}: {ran:?}");
+        let (_, behind) = ran.stdout.rsplit_once(" left").unwrap();
+        let (_, told) = behind.split_once("\x1b[2K").unwrap();
+        let expected = "a: transfer: interrupted before it had finished\r\nb: transfer: interrupted before it had finished\r\n\
+                        2 hosts: 2 interrupted in ";
+        assert!(told.contains(expected), "{verb}: {told:?}");
+        assert_eq!(fs::read_dir(bench.scratch.path().join("root/out")).unwrap().count(), 0, "{verb}");
+    }
+}
+
+#[test]
+fn file_that_is_larger_than_allowed_is_told_in_words() {
+    let bench = Bench::new();
+    bench.scratch.write("root/file", vec![0; 3_000_000]);
+    bench.scratch.create_folder("root/out");
+    let limited = |command: &Command, more: &str| {
+        let mut shell = Command::new("sh");
+        // In blocks of 512 bytes or 1 KiB, depending on the shell.
+        shell.args(["-c", &format!("ulimit -f 1000; exec \"$@\"{more}"), "sh"]).arg(command.get_program());
+        shell.args(command.get_args()).current_dir(command.get_current_dir().unwrap());
+        Ran::of(shell.output().unwrap())
+    };
+    for (verb, there, side) in [("put", "out/there", "remote"), ("fetch", "out/here", "local")] {
+        let ran = limited(&bench.verb(verb, &["file", there, "--on", "a=local"]), "");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+        let path = bench.scratch.path().join("root").join(there);
+        let expected = format!("a: transfer: {side} file {path:?}: File too large");
+        assert!(ran.stderr.starts_with(&expected), "{verb}: {ran:?}");
+        assert_eq!(fs::read_dir(bench.scratch.path().join("root/out")).unwrap().count(), 0, "{verb}");
+    }
+    for words in
+        [&["fetch", "file", "-", "--on", "a=local"][..], &["run", "--on", "a=local", "--", "cat", "file"]]
+    {
+        let ran = limited(&bench.verb(words[0], &words[1..]), " >out/stdout");
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let expected = "chopsticks: cannot write the results: File too large (os error 27)\n";
+        assert_eq!(ran.stderr, expected, "{words:?}");
+    }
+}
+
 #[test]
 fn terminal_shows_how_far_targets_are() {
     let bench = Bench::new();
     bench.scratch.write("root/file", vec![0; 3_000_000]);
     let put = bench.verb("put", &["file", "there", "--on", "a=local,b=local", "--rate", "10000000"]);
-    let mut command = Command::new(python3().path());
-    command.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"]);
-    command
-        .env("NO_COLOR", "1")
-        .arg(put.get_program())
-        .args(put.get_args())
-        .current_dir(put.get_current_dir().unwrap());
-    let ran = Ran::of(command.output().unwrap());
+    let ran = on_terminal(&put, None);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains(" of 2.86 MiB") && ran.stdout.contains("all"), "{ran:?}");
     assert!(ran.stdout.contains("2 hosts: 2 ok in "), "{ran:?}");
