@@ -203,7 +203,7 @@ pub enum TransportErrorKind {
         problem: &'static str,
     },
     /// Nothing came from the peer, not even the answer to a ping.
-    #[error("nothing came from the peer in {timeout:?} after a ping")]
+    #[error("peer sent nothing within {timeout:?} after a ping")]
     KeepaliveTimeout {
         /// How long it was waited for.
         timeout: Duration,
@@ -262,7 +262,7 @@ pub enum TransportErrorKind {
         limit: usize,
     },
     /// More than the limit came before the peer's first word.
-    #[error("more than {limit} bytes came before the peer's answer")]
+    #[error("peer sent more than {limit} bytes before its answer")]
     TooMuchNoise {
         /// The limit.
         limit: usize,
@@ -288,7 +288,7 @@ pub enum TransportErrorKind {
 #[non_exhaustive]
 pub enum PeerFault {
     /// An answer to a request that waits for none.
-    #[error("{operation} for request {request}, which awaits none")]
+    #[error("{operation} for request {request}, which does not await one")]
     AnswerUnexpected {
         /// `REPLY` or `FAIL`.
         operation: Operation,
@@ -372,7 +372,7 @@ pub enum PeerFault {
         flags: u8,
     },
     /// More notices than this side has taken.
-    #[error("more than {limit} notices or their bytes wait to be taken")]
+    #[error("more than {limit} notices, or bytes of notices, wait to be received")]
     TooManyNotices {
         /// The limit of their number.
         limit: usize,
@@ -415,7 +415,7 @@ pub enum PeerFault {
         len: u32,
     },
     /// A request number that belongs to the other side.
-    #[error("{operation} with request number {request}, which is not the sender's to use")]
+    #[error("{operation} with request number {request}, which the sender may not use")]
     WrongParity {
         /// The operation.
         operation: Operation,

@@ -71,7 +71,7 @@ fn wrong_usage_is_told_before_anything_is_written() {
         ("fetch", &["file", "one", "--on", "a=local,b=local"][..], "put `{host}` into the path"),
         ("put", &["missing", "x", "--on", "a=local"], "cannot read missing"),
         ("put", &[".", "x", "--on", "a=local"], "write -r"),
-        ("put", &["-r", "file", "x", "--on", "a=local"], "file is no folder"),
+        ("put", &["-r", "file", "x", "--on", "a=local"], "file is not a folder"),
         ("put", &["file", "x", "--mode", "888", "--on", "a=local"], "octal digits"),
         ("put", &["-r", ".", "x", "--mode", "644", "--on", "a=local"], "cannot be used with"),
     ] {
