@@ -159,7 +159,7 @@ fn interrupt_takes_the_bars_away_and_tells_of_each_target() {
         assert_eq!(ran.code, Some(130), "{verb}: {ran:?}");
         let (_, behind) = ran.stdout.rsplit_once(" left").unwrap();
         let (_, told) = behind.split_once("\x1b[2K").unwrap();
-        let expected = "a: transfer: interrupted before it had finished\r\nb: transfer: interrupted before it had finished\r\n\
+        let expected = "a: transfer: interrupted before it finished\r\nb: transfer: interrupted before it finished\r\n\
                         2 hosts: 2 interrupted in ";
         assert!(told.contains(expected), "{verb}: {told:?}");
         assert_eq!(fs::read_dir(bench.scratch.path().join("root/out")).unwrap().count(), 0, "{verb}");
