@@ -422,12 +422,18 @@ def run(request, form, payload):
         try:
             stage = 'argument'
             function, args, kwargs = marshal.loads(payload)
-            if type(args) is bytes or odd(payload):
+            if function is None:
+                stage = 'raised'
+                inside.add(request)
+                part('pickled')
+                function, args, kwargs = unpickled(*args)
+            elif type(args) is bytes or odd(payload):
                 part('values')
                 args, kwargs = arguments(args, kwargs)
-            stage = 'function'
-            inside.add(request)
-            function = lookup(function)
+            if not callable(function):
+                stage = 'function'
+                inside.add(request)
+                function = lookup(function)
             stage = 'raised'
             value = function(*args, **kwargs) if kwargs else function(*args)
             if type(value) not in PLAIN and hasattr(type(value), '__await__'):

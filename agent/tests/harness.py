@@ -99,9 +99,12 @@ def library():
     return found
 
 
-def interpreters():
-    """This one, and the oldest and newest others that are found: on PATH, those of pyenv, and `CHOPSTICKS_PYTHON`."""
-    if not FOUND:
+def interpreters(few=True):
+    """This one, and the oldest and newest others that are found: on PATH, those of pyenv, and `CHOPSTICKS_PYTHON`.
+
+    Unless `few` are wanted, all of them.
+    """
+    if not FOUND or not few:
         root = os.environ.get('PYENV_ROOT') or os.path.expanduser('~/.pyenv')
         paths = [os.path.join(folder, name) for folder in os.environ.get('PATH', '').split(':')
                  for name in ('python2.7', 'python3') if 'shims' not in folder]
@@ -116,6 +119,8 @@ def interpreters():
                 version = run.communicate()[0].decode('ascii', 'replace').strip()
                 if not run.returncode and (version == '2.007' or version >= '3.004'):
                     versions.setdefault(version, path)
+        if not few:
+            return list(versions.values())
         threes = sorted(v for v in versions if v > '3')
         FOUND.extend([sys.executable] + [versions[v] for v in sorted(set(
             threes[:1] + threes[-1:] + [v for v in versions if v < '3']))])
@@ -140,10 +145,10 @@ class Agent(object):
     """An agent in a subprocess, and the frames to and from it."""
 
     def __init__(self, codebase=None, limit=1 << 30, step=None, env=None, options=None, slow=0, around=(),
-                 roots=(u'/code',)):
+                 roots=(u'/code',), python=sys.executable):
         first, packed = program()
         self.process = subprocess.Popen(
-            list(around) + [sys.executable, '-s', '-S', '-c', first], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            list(around) + [python, '-s', '-S', '-c', first], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=env)
         self.codebase, self.asked, self.errors, self.slow = codebase or {}, [], [], slow
         self.wanted = {}

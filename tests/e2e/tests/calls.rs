@@ -146,6 +146,15 @@ async fn encoded_call_and_reply_are_passed_on_as_they_are() {
         let text = b"shop.ops".as_slice();
         assert!(encoded.windows(text.len()).any(|part| part == text), "{python}: {encoded:?}");
         assert_eq!(reply.decode::<(i32, i32, String, String)>().unwrap().0, 7, "{python}");
+        // The same, pickled.
+        let message = [
+            b"(\x03\0\0\0N(\x04\0\0\0s\x1a\0\0\0\x80\x02X\x0d\0\0\0shop.ops:leftK\x03\x85N\x87.".as_slice(),
+            b"(\0\0\0\0(\0\0\0\0(\0\0\0\0N",
+        ];
+        let call = Call::new("left").encoded(message.map(Into::into)).imports(["shop.ops"]);
+        let reply =
+            tunnel.call_with(call).await.unwrap_or_else(|error| panic!("{python}: {}", error.report()));
+        assert_eq!(reply.decode::<(i32, i32, String, String)>().unwrap().0, 7, "{python}");
         // The label is what errors show.
         let message = [b"(\x03\0\0\0u\x06\0\0\0os:xyz(\0\0\0\0N".as_slice().into()];
         let error = tunnel.call_with(Call::new("shown").encoded(message)).await.unwrap_err();
