@@ -47,7 +47,7 @@ async fn list(args: &ContainersArgs, output: &mut Output) -> ExitCode {
         }
     }
     if missing == engines.len() {
-        output.complain("neither docker nor podman is installed here");
+        output.complain("there is neither docker nor podman here");
         code = ExitCode::FAILURE;
     }
     code

@@ -1,4 +1,4 @@
-//! Errors of connections, and whose fault they are.
+//! What can go wrong, and whose fault it is.
 
 #[cfg(test)]
 mod tests;
@@ -15,11 +15,9 @@ use crate::request::RequestId;
 
 /// A connection, or one request on it, has failed.
 ///
-/// The error contains the place; [`kind`](Self::kind) and the chain of sources describe what
-/// happened.
+/// It says where; [`kind`](Self::kind) and the chain of sources say what.
 ///
-/// Errors are cheap to clone. All operations that wait for a connection get the same error when it
-/// ends.
+/// Errors are cheap to clone: all who wait for a connection get the same one when it ends.
 #[derive(Clone, Debug)]
 pub struct TransportError {
     request: Option<RequestId>,
@@ -40,12 +38,12 @@ impl TransportError {
         &self.kind
     }
 
-    /// Returns the request that the error belongs to, if any.
+    /// Returns the request that the error is about, if it is about one.
     pub fn request(&self) -> Option<RequestId> {
         self.request
     }
 
-    /// Returns whose fault the error is, as far as that is known.
+    /// Returns who is at fault, as far as can be known.
     pub fn fault(&self) -> Fault {
         match self.kind {
             TransportErrorKind::Cancelled
@@ -74,7 +72,7 @@ impl TransportError {
         }
     }
 
-    /// Returns whether a deadline has passed.
+    /// Tells whether a deadline has passed.
     pub fn is_timeout(&self) -> bool {
         matches!(
             self.kind,
@@ -84,8 +82,7 @@ impl TransportError {
         )
     }
 
-    /// Returns whether the connection was lost, as opposed to a request that failed on a usable
-    /// connection.
+    /// Tells whether the connection went away, as opposed to a request that failed on a usable one.
     pub fn is_disconnected(&self) -> bool {
         match self.kind {
             TransportErrorKind::CancelTimeout { .. }
@@ -114,7 +111,7 @@ impl TransportError {
         }
     }
 
-    /// Returns whether a message was longer than the limit.
+    /// Tells whether a message was longer than the limit.
     pub fn is_too_large(&self) -> bool {
         matches!(
             self.kind,
@@ -159,15 +156,15 @@ impl From<TransportError> for io::Error {
     }
 }
 
-/// Whose fault an error is.
+/// Who is at fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The program on this side: it closed or cancelled something, or made an impossible request.
+    /// The program on this side: it closed, cancelled, or asked for what cannot be.
     Caller,
-    /// The link between the two sides, or the far side before it became a peer.
+    /// What lies between the two sides, or the far side before it became a peer.
     Connection,
-    /// The other side: it violated the protocol.
+    /// The other side broke the protocol or its promises.
     Peer,
 }
 
@@ -175,44 +172,43 @@ pub enum Fault {
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The request was cancelled, together with its streams.
+    /// The request was cancelled, and with it its streams.
     #[error("request was cancelled")]
     Cancelled,
-    /// The peer has neither ended a cancelled request in time, nor answered a ping after that.
+    /// The peer has not ended a cancelled request in time, and then not answered a ping either.
     #[error("peer has neither ended the cancelled request within {grace:?} nor answered a ping")]
     CancelTimeout {
-        /// How long this side waited.
+        /// How long it was waited for.
         grace: Duration,
     },
     /// This side has closed the connection.
     #[error("connection is closed")]
     Closed,
-    /// The peer's bytes ended between two messages, although this side had not closed the
-    /// connection.
+    /// The peer's bytes ended between two messages, without an order to end from here.
     #[error("peer has closed the connection")]
     Disconnected,
     /// The driver was dropped while the connection was in use.
     #[error("connection's driver was dropped")]
     DriverDropped,
-    /// The peer did not complete the handshake in time.
+    /// The peer did not say its first word in time.
     #[error("no answer from the peer within {timeout:?}")]
     HandshakeTimeout {
-        /// How long this side waited.
+        /// How long it was waited for.
         timeout: Duration,
     },
-    /// A setting has an invalid value.
+    /// A knob has a value that cannot work.
     #[error("invalid configuration: {problem}")]
     InvalidConfig {
-        /// Which setting, and why.
+        /// Which one and why.
         problem: &'static str,
     },
-    /// The peer sent nothing, not even the answer to a ping.
-    #[error("peer sent nothing within {timeout:?} after a ping")]
+    /// Nothing came from the peer, not even the answer to a ping.
+    #[error("nothing came from the peer in {timeout:?} after a ping")]
     KeepaliveTimeout {
-        /// How long this side waited.
+        /// How long it was waited for.
         timeout: Duration,
     },
-    /// The message is longer than the limit. No part of it was sent.
+    /// The message to be sent is longer than the limit; nothing of it was sent.
     #[error("message of {len} bytes exceeds the limit of {limit}")]
     MessageTooLarge {
         /// Its length.
@@ -220,16 +216,16 @@ pub enum TransportErrorKind {
         /// The limit.
         limit: usize,
     },
-    /// The peer's bytes ended before the handshake.
+    /// The peer's bytes ended before its first word.
     #[error("peer's output ended before it answered")]
     NoHandshake,
-    /// There is not enough memory for the peer's message.
+    /// There is no memory for what the peer sends.
     #[error("out of memory after {len} bytes of a message")]
     OutOfMemory {
-        /// How many bytes of the message had arrived.
+        /// How much of the message had come.
         len: usize,
     },
-    /// The peer violated the protocol.
+    /// The peer broke the protocol.
     #[error("peer broke the protocol")]
     Peer(#[source] PeerFault),
     /// Reading failed.
@@ -244,29 +240,29 @@ pub enum TransportErrorKind {
     /// Every request number is in use.
     #[error("every request number is in use")]
     RequestsExhausted,
-    /// The sender broke off the stream, so the received bytes are incomplete.
+    /// The sender broke the stream off; what has come of it is not all.
     #[error("peer broke the stream off with reason {reason}")]
     StreamAborted {
-        /// The reason that the peer gave; 0 means none.
+        /// The reason that the peer gave; 0 is none.
         reason: u32,
     },
-    /// The stream is not open on this side, or no longer open.
+    /// The stream is not, or no longer, open on this side.
     #[error("stream is closed")]
     StreamClosed,
-    /// The receiver has reset the stream.
+    /// The receiver no longer wants the stream.
     #[error("peer refused the rest of the stream with reason {reason}")]
     StreamReset {
-        /// The reason that the peer gave; 0 means none.
+        /// The reason that the peer gave; 0 is none.
         reason: u32,
     },
-    /// The maximum number of cancelled requests have not ended within their grace period.
+    /// As many cancelled requests as there may be have not ended within their grace.
     #[error("{limit} cancelled requests have not ended, which is the limit")]
     TooManyAbandoned {
         /// The limit.
         limit: usize,
     },
-    /// More bytes than the limit came before the peer's handshake.
-    #[error("peer sent more than {limit} bytes before its answer")]
+    /// More than the limit came before the peer's first word.
+    #[error("more than {limit} bytes came before the peer's answer")]
     TooMuchNoise {
         /// The limit.
         limit: usize,
@@ -287,12 +283,12 @@ pub enum TransportErrorKind {
     Write(#[source] Arc<io::Error>),
 }
 
-/// A violation of the protocol by a peer. Each one ends the connection.
+/// How a peer broke the protocol. Each ends the connection.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum PeerFault {
-    /// An answer to a request that does not await one.
-    #[error("{operation} for request {request}, which does not await one")]
+    /// An answer to a request that waits for none.
+    #[error("{operation} for request {request}, which awaits none")]
     AnswerUnexpected {
         /// `REPLY` or `FAIL`.
         operation: Operation,
@@ -316,7 +312,7 @@ pub enum PeerFault {
     /// Frames of one message that differ in format.
     #[error("format changes within a message")]
     FormatChanged,
-    /// A format on an operation that must not have one.
+    /// A format on an operation that has none.
     #[error("{operation} has a format")]
     FormatUnexpected {
         /// The operation.
@@ -330,17 +326,16 @@ pub enum PeerFault {
         /// The limit.
         limit: usize,
     },
-    /// The first frame does not belong to the handshake.
+    /// The first frame is something else than the handshake's.
     #[error("first frame is {operation}")]
     HandshakeExpected {
-        /// The operation of the frame.
+        /// The operation that came.
         operation: Operation,
     },
-    /// A frame of a request before the message that makes it was complete, or alternating frames of
-    /// two messages.
+    /// Frames of a request before all of the message that makes it, or of two messages in turns.
     #[error("{operation} inside another message of its request")]
     MessageInterleaved {
-        /// The operation of the frame.
+        /// The operation that came.
         operation: Operation,
     },
     /// A continuation flag on an operation that is always one frame.
@@ -355,7 +350,7 @@ pub enum PeerFault {
         /// The limit.
         limit: usize,
     },
-    /// An operation that this side does not accept, or not at this time.
+    /// An operation that this side does not take, or not at this time.
     #[error("unexpected {operation}")]
     OperationUnexpected {
         /// The operation.
@@ -376,13 +371,13 @@ pub enum PeerFault {
         /// The byte of flags.
         flags: u8,
     },
-    /// More notices than this side can hold until they are taken.
-    #[error("more than {limit} notices, or bytes of notices, wait to be received")]
+    /// More notices than this side has taken.
+    #[error("more than {limit} notices or their bytes wait to be taken")]
     TooManyNotices {
         /// The limit of their number.
         limit: usize,
     },
-    /// More pings than the peer reads answers to.
+    /// More questions than the peer reads answers to.
     #[error("too many answers wait for the peer to read them")]
     TooManyQuestions,
     /// More open requests than are allowed.
@@ -403,7 +398,7 @@ pub enum PeerFault {
         /// Its code.
         code: u8,
     },
-    /// A frame for a request that never existed.
+    /// A frame for a request that never was.
     #[error("{operation} for unknown request {request}")]
     UnknownRequest {
         /// The operation.
@@ -420,7 +415,7 @@ pub enum PeerFault {
         len: u32,
     },
     /// A request number that belongs to the other side.
-    #[error("{operation} with request number {request}, which the sender may not use")]
+    #[error("{operation} with request number {request}, which is not the sender's to use")]
     WrongParity {
         /// The operation.
         operation: Operation,

@@ -1,8 +1,8 @@
 //! The payload formats of `docs/wire.md` §3.
 
-/// The format of a message's payload.
+/// How the payload of a message is to be read.
 ///
-/// The transport passes it on and does not interpret it.
+/// The transport carries it and looks no further.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Format {
@@ -17,7 +17,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the number of the format in a frame.
+    /// Returns the number that stands in a frame.
     pub fn code(self) -> u8 {
         match self {
             Self::None => 0,

@@ -5,8 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-/// The bytes that separate the output of an agent's host from the output of the agent:
-/// `docs/wire.md` §1.
+/// The bytes that divide what an agent's host prints by itself from what the agent says: `docs/wire.md` §1.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Nonce([u8; Self::LEN]);
 
@@ -14,16 +13,15 @@ impl Nonce {
     /// The number of bytes.
     pub const LEN: usize = 16;
 
-    /// Creates a nonce from these bytes, which must not have been used before.
+    /// Returns a nonce of these bytes, which must not have been used before.
     pub fn new(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// Creates a nonce that cannot be predicted.
+    /// Returns a nonce that nobody can foresee.
     ///
-    /// The standard library's hash keys come from the operating system, and the hash under such a
-    /// key is a pseudo-random function. This property protects hash maps from attacks, and makes a
-    /// further dependency unnecessary here.
+    /// The standard library's hash keys come from the operating system, and the hash under such a key is a
+    /// pseudo-random function: this is what makes hash maps hard to attack, and no dependency is needed for it.
     pub fn random() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut bytes = [0; Self::LEN];

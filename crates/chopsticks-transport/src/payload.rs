@@ -1,4 +1,4 @@
-//! Payloads of outgoing messages.
+//! Payloads of messages to be sent.
 
 use std::{iter, mem, vec};
 
@@ -8,7 +8,7 @@ use crate::format::Format;
 use crate::operation::Operation;
 use crate::outbox::Outbox;
 
-/// The payload of a message: one or several runs of bytes, which are sent one after the other.
+/// The payload of a message: one run of bytes or several that are sent one after the other.
 ///
 /// The bytes are shared with the caller and never copied together.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ impl Payload {
         self.len
     }
 
-    /// Returns whether there are no bytes.
+    /// Tells whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -60,12 +60,12 @@ impl From<Vec<Bytes>> for Payload {
     }
 }
 
-/// An outgoing message.
+/// A message on its way out.
 #[derive(Debug)]
 pub(crate) struct OutgoingMessage {
     pub(crate) operation: Operation,
     pub(crate) format: Format,
-    /// Bytes that have not been put into frames yet.
+    /// Bytes that have not been framed yet.
     pub(crate) remaining: usize,
     current: Bytes,
     rest: vec::IntoIter<Bytes>,

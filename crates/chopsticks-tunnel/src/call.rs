@@ -645,7 +645,7 @@ impl Reply {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the result has an unknown format")]
+#[error("the result is in a format that is not known")]
 struct UnknownFormat;
 
 /// Gives a value that is the content of one bytes value.

@@ -1,4 +1,4 @@
-//! The events that a connection reports to the layer above.
+//! What a connection tells the layer above.
 
 use bytes::Bytes;
 
@@ -6,32 +6,31 @@ use crate::format::Format;
 use crate::operation::Operation;
 use crate::request::RequestId;
 
-/// An action of the peer.
+/// Something that the peer did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The controller's `START`; only on agents.
+    /// The controller's first word; only on agents.
     Started(Start),
-    /// The agent's `HELLO`; only on controllers.
+    /// The agent's first word; only on controllers.
     Hello(Hello),
-    /// A request of this side was answered.
+    /// A request of this side has its answer.
     Reply {
         /// The request.
         request: RequestId,
         /// The answer.
         reply: Reply,
     },
-    /// The reply to a request of this side was too long and is lost. The connection goes on.
+    /// The reply to a request of this side was too long and is lost; the connection goes on.
     ReplyTooLarge {
         /// The request.
         request: RequestId,
     },
-    /// There is not enough memory for the reply to a request of this side. The reply is lost, and
-    /// the connection goes on.
+    /// There is no memory for the reply to a request of this side, which is lost; the connection goes on.
     OutOfMemory {
         /// The request.
         request: RequestId,
-        /// How many bytes of the reply had arrived.
+        /// How many bytes of the reply had come.
         len: usize,
     },
     /// The peer has ended a request that this side had cancelled.
@@ -39,26 +38,26 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// The peer makes a request, which [`Connection::reply`](crate::Connection::reply) must answer.
+    /// The peer asks for something: [`Connection::reply`](crate::Connection::reply) must follow.
     Request {
         /// The request.
         request: RequestId,
         /// The message.
         message: Message,
     },
-    /// The peer sends a notice.
+    /// The peer tells something.
     Notice(Message),
-    /// The peer has cancelled its request, which still must be answered if it was not.
+    /// The peer no longer wants the result of its request, which still must be answered if it was not.
     Cancelled {
         /// The request.
         request: RequestId,
     },
-    /// A stream has bytes to read, or has ended in any way, after nothing was available.
+    /// A stream has bytes to read, or has ended in whatever way, after there was nothing to tell.
     Readable {
         /// The request.
         request: RequestId,
     },
-    /// A stream has room for bytes again, or was reset.
+    /// A stream has room for bytes again, or is no longer wanted.
     Writable {
         /// The request.
         request: RequestId,
@@ -74,28 +73,28 @@ pub enum Event {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Message {
-    /// The operation.
+    /// What is asked for or told.
     pub operation: Operation,
-    /// The format of the payload.
+    /// How the payload is to be read.
     pub format: Format,
     /// The content.
     pub payload: Bytes,
 }
 
-/// The answer to a request.
+/// The one answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Reply {
     /// Whether the request succeeded.
     pub outcome: Outcome,
-    /// The format of the payload.
+    /// How the payload is to be read.
     pub format: Format,
     /// The result, or why there is none.
     pub payload: Bytes,
 }
 
 impl Reply {
-    /// Returns the reason if the peer's transport itself refused the request.
+    /// Returns why the peer's transport itself refused the request, if that is what happened.
     ///
     /// Every other failure comes from the layer above, which defines its payload.
     pub fn refusal(&self) -> Option<Refusal> {
@@ -110,17 +109,17 @@ impl Reply {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a request succeeds or fails")]
 pub enum Outcome {
-    /// A result: `REPLY`.
+    /// There is a result: `REPLY`.
     Reply,
-    /// A failure: `FAIL`.
+    /// There is none: `FAIL`.
     Fail,
 }
 
-/// Why a transport itself answers a request with `FAIL`: `docs/wire.md` §4.
+/// Why a transport answers a request with `FAIL` by itself: `docs/wire.md` §4.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The request was never answered.
+    /// Nobody answered.
     Unanswered,
     /// The request was cancelled before it was answered.
     Cancelled,
@@ -147,7 +146,7 @@ impl Refusal {
     }
 }
 
-/// The content of the controller's `START`.
+/// What the controller said first.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Start {
@@ -157,12 +156,12 @@ pub struct Start {
     pub options: Bytes,
 }
 
-/// The content of the agent's `HELLO`.
+/// What the agent said first.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Hello {
-    /// The format of the payload.
+    /// How the payload is to be read.
     pub format: Format,
-    /// The description of the agent.
+    /// What the agent is.
     pub payload: Bytes,
 }

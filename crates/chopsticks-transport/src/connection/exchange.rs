@@ -14,15 +14,15 @@ use crate::payload::OutgoingMessage;
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) phase: Phase,
-    /// This side's message: the request itself, or the answer to it.
+    /// Our message: the request itself or the answer to it.
     pub(super) message: Option<OutgoingMessage>,
-    /// The received part of the peer's message.
+    /// The peer's message, as far as it has come.
     pub(super) assembly: Option<Assembly>,
-    /// Whether the side that made the request has cancelled it.
+    /// Whether whoever made the request has cancelled it.
     pub(super) cancelled: bool,
-    /// When this side's cancelled request is abandoned if the peer has not ended it.
+    /// When our cancelled request is abandoned if the peer has not ended it.
     pub(super) cancel_deadline: Option<Instant>,
-    /// Whether the peer has not ended this side's cancelled request within the grace period.
+    /// Whether the peer has not ended our cancelled request within its grace.
     pub(super) abandoned: bool,
     pub(super) cancel_due: bool,
     /// Whether the request waits in the queue of those with a small frame to send.
@@ -31,22 +31,22 @@ pub(super) struct Exchange {
     pub(super) streams: Option<Box<Streams>>,
 }
 
-/// The progress of a request.
+/// How far a request is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
-    /// This side's; no frame has been sent.
+    /// Ours; no frame of it has left.
     Queued,
-    /// This side's; a part has been sent.
+    /// Ours; a part of it has left.
     Sending,
-    /// This side's; it has been sent and is not answered yet.
+    /// Ours; it has left and the answer has not come.
     Awaiting,
-    /// The peer's; a part has arrived.
+    /// The peer's; a part of it has come.
     Arriving,
-    /// The peer's; it has arrived and is not answered yet.
+    /// The peer's; it has come and is not answered.
     Serving,
-    /// The peer's; the answer has not been sent completely.
+    /// The peer's; the answer has not left entirely.
     Answering,
-    /// The answer has been received or sent; streams may go on.
+    /// Its answer has come or has left; streams may go on.
     Answered,
 }
 
@@ -65,7 +65,7 @@ impl Exchange {
         }
     }
 
-    /// Returns whether streams can still be opened on this side.
+    /// Tells whether streams can still be opened on this side.
     pub(super) fn may_open_streams(&self) -> bool {
         !self.cancelled && !matches!(self.phase, Phase::Answering | Phase::Answered)
     }
@@ -74,9 +74,8 @@ impl Exchange {
         self.streams.get_or_insert_default()
     }
 
-    /// Closes the stream to the peer if the peer waits for it and it was never opened here. Returns
-    /// whether the peer must be notified. This happens with the answer, after which the stream
-    /// cannot be opened.
+    /// Gives up the stream to the peer if the peer waits for it and nobody here has opened it; returns whether the
+    /// peer is to be told. This comes with the answer, after which nobody can open it any more.
     pub(super) fn decline_stream(&mut self) -> bool {
         let Some(streams) = &mut self.streams else { return false };
         let outgoing = &mut streams.outgoing;
@@ -87,7 +86,7 @@ impl Exchange {
         is_awaited
     }
 
-    /// Ends both streams without a message.
+    /// Ends both streams without a word.
     pub(super) fn kill_streams(&mut self) {
         if let Some(streams) = &mut self.streams {
             streams.outgoing.kill();
@@ -95,7 +94,7 @@ impl Exchange {
         }
     }
 
-    /// Returns whether a `CANCEL`, `CREDIT` or `RESET` waits to be sent.
+    /// Tells whether a `CANCEL`, `CREDIT` or `RESET` waits to be sent.
     pub(super) fn has_attention(&self) -> bool {
         self.cancel_due
             || self.streams.as_ref().is_some_and(|streams| {
@@ -103,7 +102,7 @@ impl Exchange {
             })
     }
 
-    /// Returns whether the request is completely finished.
+    /// Tells whether nothing more is to be sent or expected.
     pub(super) fn is_over(&self) -> bool {
         let streams_are_over = self.streams.as_ref().is_none_or(|streams| {
             let incoming_is_over = match streams.incoming.state {
@@ -117,7 +116,7 @@ impl Exchange {
     }
 }
 
-/// A message of the peer that is being assembled.
+/// A message of the peer that is being put together.
 #[derive(Debug)]
 pub(super) struct Assembly {
     pub(super) operation: Operation,
@@ -135,17 +134,16 @@ impl Assembly {
         self.buffer.len()
     }
 
-    /// Drops the bytes that have arrived and all that follow. Returns how many were dropped.
+    /// Drops what has come and all that will; returns how much it was.
     pub(super) fn discard(&mut self) -> usize {
         self.oversize = true;
         std::mem::take(&mut self.buffer).len()
     }
 
-    /// Appends received bytes. No memory is reserved for bytes that are only announced. Returns how
-    /// many bytes were kept.
+    /// Appends bytes that really came; nothing is set aside for those that are only announced. Returns how many were
+    /// kept.
     ///
-    /// A long message is dropped while some memory is still free, because a program without any
-    /// memory ends, with all its requests.
+    /// A long message is given up while there is memory left: a program that has none ends, with all its requests.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<usize, TryReserveError> {
         if self.oversize {
             return Ok(0);
@@ -171,6 +169,5 @@ impl Assembly {
 
 /// Messages that take more than this leave memory for others.
 const HEADROOM_FROM: usize = 1 << 20;
-/// The amount of memory to leave free. Allocators that adapt to the requested sizes, such as
-/// glibc's, ignore sizes above 32 MiB.
+/// How much. Allocators that learn from the sizes they are asked for, such as glibc's, take no notice of one above 32 MiB.
 const HEADROOM: usize = 48 << 20;

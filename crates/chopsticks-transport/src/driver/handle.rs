@@ -1,4 +1,4 @@
-//! The handle of a connection.
+//! The way to use a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::format::Format;
 use crate::operation::Operation;
 use crate::payload::Payload;
 
-/// A handle to a connection. It is cheap to clone and can be shared between tasks.
+/// A connection, for those who use it: cheap to clone and to share between tasks.
 ///
-/// When all handles, requests, responders and streams are dropped, the connection closes as by
+/// When all handles are gone, and with them all requests, responders and streams, the connection closes as if by
 /// [`close`](Self::close).
 #[derive(Debug)]
 pub struct Handle {
@@ -29,15 +29,15 @@ impl Handle {
         Self { shared: Arc::clone(shared) }
     }
 
-    /// Makes a request.
+    /// Asks the peer for something.
     ///
-    /// The request is queued before this returns, and is sent whether or not the [`Request`] is
-    /// polled. An error, such as a payload over the limit, is the output of the request.
+    /// The request is queued before this returns, and leaves whether or not the [`Request`] is polled. An error, such
+    /// as a payload over the limit, is what the request resolves to.
     pub fn request(&self, operation: Operation, format: Format, payload: impl Into<Payload>) -> Request {
         self.request_with(operation, format, payload, RequestOptions::new())
     }
 
-    /// Makes a request with streams, or with a place in the order.
+    /// Asks the peer for something, with streams or at a place in the order.
     pub fn request_with(
         &self,
         operation: Operation,
@@ -48,18 +48,17 @@ impl Handle {
         Request::new(&self.shared, operation, format, payload.into(), options)
     }
 
-    /// Sends a message that has no answer, as soon as there is room in the queue.
+    /// Tells the peer something that has no answer, as soon as there is room in the queue.
     ///
-    /// The message may not have been sent when this returns, but requests that are made later with
-    /// [`Order::AfterNotices`](crate::Order::AfterNotices) follow it.
+    /// It has not left yet when this returns, but what is asked for later with [`Order::AfterNotices`](crate::Order::AfterNotices) follows it.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::MessageTooLarge`], or the error that ended the connection.
+    /// [`TransportErrorKind::MessageTooLarge`], or why the connection has ended.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has sent nothing.
+    /// A future that is dropped has sent nothing.
     pub async fn notice(
         &self,
         operation: Operation,
@@ -88,16 +87,15 @@ impl Handle {
         }
     }
 
-    /// Waits for the agent's `HELLO`.
+    /// Waits for the agent's first word.
     ///
     /// # Errors
     ///
-    /// The error if the connection ended before `HELLO` arrived.
+    /// Why the connection ended before it came.
     ///
     /// # Cancel safety
     ///
-    /// This method is cancel safe. It can be called again, and returns at once when `HELLO` has
-    /// arrived.
+    /// Nothing is lost; it can be called again, and returns at once when the word has come.
     pub async fn hello(&self) -> Result<Hello, TransportError> {
         loop {
             let changed = self.shared.changed.notified();
@@ -114,16 +112,15 @@ impl Handle {
         }
     }
 
-    /// Waits for the controller's `START`; for agents.
+    /// Waits for the controller's first word; for agents.
     ///
     /// # Errors
     ///
-    /// The error if the connection ended before `START` arrived.
+    /// Why the connection ended before it came.
     ///
     /// # Cancel safety
     ///
-    /// This method is cancel safe. It can be called again, and returns at once when `START` has
-    /// arrived.
+    /// Nothing is lost; it can be called again, and returns at once when the word has come.
     pub async fn started(&self) -> Result<Start, TransportError> {
         loop {
             let changed = self.shared.changed.notified();
@@ -140,12 +137,11 @@ impl Handle {
         }
     }
 
-    /// Sends the agent's `HELLO`, once. An agent can send nothing else before it.
+    /// Sends the agent's first word, once; for agents, which can send nothing else before.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::MessageTooLarge`] if it does not fit in a frame, or the error that
-    /// ended the connection.
+    /// [`TransportErrorKind::MessageTooLarge`] if it does not fit in a frame, or why the connection has ended.
     pub fn send_hello(&self, format: Format, payload: impl Into<Payload>) -> Result<(), TransportError> {
         let mut shared = self.shared.lock();
         shared.check_usable()?;
@@ -154,21 +150,20 @@ impl Handle {
         Ok(())
     }
 
-    /// Returns the bytes that came before the agent's `HELLO`: all of them until it has arrived,
-    /// and the last 4 KiB after that.
+    /// Returns what came before the agent's first word: all of it as long as that has not come, then the last 4 KiB.
     pub fn noise(&self) -> Bytes {
         Bytes::copy_from_slice(self.shared.lock().connection.noise())
     }
 
-    /// Sends a ping and returns how long the answer took.
+    /// Asks the peer for a sign of life and returns how long it took.
     ///
     /// # Errors
     ///
-    /// The error if the connection ended before the answer arrived.
+    /// Why the connection ended before the answer came.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, only the answer is lost.
+    /// Dropping the future loses the answer and nothing else.
     pub async fn ping(&self) -> Result<Duration, TransportError> {
         let (token, sent) = {
             let mut shared = self.shared.lock();
@@ -194,11 +189,11 @@ impl Handle {
         }
     }
 
-    /// Begins to close the connection. The queued bytes are sent, then the writer is closed, and
-    /// the driver ends when the peer has closed its side.
+    /// Begins to close: what is queued leaves, then the writer is closed, and when the peer has closed its side the
+    /// driver ends.
     ///
-    /// No new requests can be made, but answers to earlier requests still arrive. Stream bytes for
-    /// which the peer has given no credit are not waited for.
+    /// Nothing can be asked of the connection from now on, but answers to what has been asked still come. Stream bytes
+    /// for which the peer has given no credit are not waited for.
     pub fn close(&self) {
         self.shared.lock().close();
     }
@@ -207,7 +202,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// The error that ended the connection, unless this side has closed it.
+    /// The cause, unless this side had asked for the end.
     ///
     /// # Cancel safety
     ///
@@ -222,17 +217,17 @@ impl Handle {
         }
     }
 
-    /// Returns whether the agent's `HELLO` has arrived.
+    /// Tells whether the agent's first word has come.
     pub fn is_established(&self) -> bool {
         self.shared.lock().hello.is_some()
     }
 
-    /// Returns whether the connection no longer accepts requests.
+    /// Tells whether nothing can be asked of the connection any more.
     pub fn is_closed(&self) -> bool {
         self.shared.lock().check_usable().is_err()
     }
 
-    /// Returns the error that ended the connection, if any.
+    /// Returns the cause of the connection's end, if it has ended with one.
     pub fn error(&self) -> Option<TransportError> {
         self.shared.lock().end.clone().and_then(Result::err)
     }
