@@ -22,7 +22,7 @@ use crate::{
     target,
 };
 
-/// Runs your own Python code, and programs, elsewhere; nothing is installed there but Python.
+/// Runs your own Python code, and programs, elsewhere. The other end needs nothing but Python.
 #[derive(Debug, Parser)]
 #[command(name = "chopsticks", version = env!("CHOPSTICKS_VERSION"), max_term_width = 100)]
 pub(crate) struct Args {
@@ -43,59 +43,62 @@ pub(crate) enum Command {
     Run(RunArgs),
 }
 
-/// Call a Python function of your codebase on targets, all of them in parallel.
+/// Call a Python function of your codebase on targets in parallel.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::CALL)]
 pub(crate) struct CallArgs {
     /// The function: `module:name`, `module:Class.method`, `module.name` or `path/of/script.py:name`.
     ///
-    /// The module is looked for in the standard library of the target's Python, and then in the codebase. A script runs as a module:
-    /// the block under `if __name__ == "__main__"` is left out.
+    /// The module is looked up in the standard library of the target's Python, and then in the codebase. A script runs as a module:
+    /// its block under `if __name__ == "__main__"` does not run.
     #[arg(value_name = "FUNCTION")]
     pub(crate) function: FunctionName,
 
-    /// The positional arguments: JSON where they are JSON, else text.
+    /// The positional arguments. An argument that is valid JSON is read as JSON; any other argument is text.
     ///
-    /// `5` is an integer, `[1, 2]` a list, `true` is True, `null` is None, `web` and `"5"` are text. What begins with `-` and is
-    /// no number goes after `--`, behind all options.
+    /// `5` is an integer, `[1, 2]` a list, `true` is True, `null` is None, `web` and `"5"` are text. An argument that begins with `-`
+    /// and is not a number goes after `--`, behind all options.
     #[arg(value_name = "ARG", allow_negative_numbers = true, value_parser = argument::parser())]
     pub(crate) args: Vec<Argument>,
 
-    /// A keyword argument; the value as ARG. Can be repeated.
+    /// A keyword argument. The value is read like ARG. Can be repeated.
     #[arg(long = "kw", value_name = "NAME=VALUE")]
     pub(crate) kwargs: Vec<Keyword>,
 
-    /// A folder, zip or wheel with Python modules, from which targets import. Can be repeated: the first that has a module wins.
+    /// A folder, zip or wheel with Python modules that targets can import. Can be repeated: the first one that has a module wins.
     #[arg(long = "root", value_name = "PATH", default_value = ".")]
     pub(crate) roots: Vec<PathBuf>,
 
-    /// Serve data files that are kept back unless named, such as `certifi/cacert.pem`. Can be repeated.
+    /// Serve data files that are not served by default, such as `certifi/cacert.pem`. Can be repeated.
     ///
-    /// A glob: without `/` it matches names at any depth, with one paths from the root on; `**` stands for any folders.
+    /// PATTERN is a glob. Without `/` it matches names at any depth; with `/` it matches paths that start at the root. `**` matches any
+    /// number of folders.
     #[arg(long = "include", value_name = "PATTERN")]
     pub(crate) includes: Vec<String>,
 
-    /// Keep files and folders back, as modules and as data, whatever --include says. A pattern as there. Can be repeated.
+    /// Do not serve these files and folders, neither as modules nor as data, even if --include names them. PATTERN is a glob as for
+    /// --include. Can be repeated.
     #[arg(long = "exclude", value_name = "PATTERN")]
     pub(crate) excludes: Vec<String>,
 
-    /// Let results have what is refused otherwise, in a plain form: `objects`, such as dates, paths, enums, named tuples and data classes, and
-    /// `names` that are not UTF-8. By default both.
+    /// Allow values in results that are refused otherwise, and send them in a plain form: `objects`, such as dates, paths, enums, named
+    /// tuples and data classes, and `names` that are not UTF-8. Without WHAT, both.
     ///
-    /// Dates become text, named tuples and data classes dicts, and so on. In a name, each byte that is not UTF-8 becomes one of the characters U+EF80
-    /// to U+EFFF, and such text as an argument becomes the name again; so does an argument that is not UTF-8 itself.
+    /// Dates become text, named tuples and data classes become dicts, and so on. In a name, each byte that is not UTF-8 becomes one of
+    /// the characters U+EF80 to U+EFFF. In an argument, such text becomes the name again, and an argument that is not UTF-8 is accepted.
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', num_args = 0..=1, require_equals = true,
           default_missing_value = "objects,names")]
     pub(crate) encode: Vec<EncodeName>,
 
-    /// Write packages of the codebase whose names match to a temporary folder on the targets, such as `docutils`, so that they find their
-    /// files as if they were installed. Can be repeated.
+    /// Write packages of the codebase whose names match, such as `docutils`, to a temporary folder on the targets, so that they find
+    /// their files as if they were installed. Can be repeated.
     ///
-    /// The folder is removed when the call has ended. All files of the package come, keys included, but for those that --exclude names.
+    /// The folder is removed when the call has ended. All files of the package are written, including keys, except those that --exclude
+    /// names.
     #[arg(long = "unpack", value_name = "PATTERN")]
     pub(crate) unpacks: Vec<String>,
 
-    /// Where symbolic links in the codebase may lead to be followed.
+    /// Which symbolic links in the codebase are followed.
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = LinksName::WithinRoot)]
     pub(crate) links: LinksName,
 
@@ -103,7 +106,7 @@ pub(crate) struct CallArgs {
     pub(crate) fleet: FleetArgs,
 }
 
-/// Print a script that completes the command line in a shell.
+/// Print a completion script for a shell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
     /// The shell.
@@ -111,19 +114,19 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// List the containers that tunnels have left over, and remove them if asked to.
+/// List the containers that tunnels have left over, and remove them with --remove.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::CONTAINERS)]
 pub(crate) struct ContainersArgs {
-    /// Whose containers. By default those of every engine whose program is there.
+    /// The engine whose containers are listed. By default every engine whose program is installed.
     #[arg(long, value_enum)]
     pub(crate) engine: Vec<EngineName>,
 
-    /// Also list those whose tunnel may be there still. They are not removed.
+    /// Also list containers whose tunnel may still exist. They are not removed.
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Remove what is left over.
+    /// Remove the containers that are left over.
     #[arg(long)]
     pub(crate) remove: bool,
 
@@ -139,15 +142,15 @@ pub(crate) struct FactsArgs {
     pub(crate) fleet: FleetArgs,
 }
 
-/// Read a file of targets into local ones, or a folder.
+/// Read a file or folder of each target into a local one.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::FILES)]
 pub(crate) struct FetchArgs {
-    /// The path on the targets; `~` in front is a home folder there.
+    /// The path on the targets; a leading `~` is a home folder there.
     #[arg(value_name = "REMOTE")]
     pub(crate) remote: PathBuf,
 
-    /// The local path, with `{host}` for the name of the target; `-` is stdout. By default a fresh temporary file for each.
+    /// The local path, with `{host}` for the name of the target; `-` is stdout. By default a new temporary file for each target.
     #[arg(value_name = "LOCAL")]
     pub(crate) local: Option<String>,
 
@@ -158,7 +161,7 @@ pub(crate) struct FetchArgs {
     pub(crate) fleet: FleetArgs,
 }
 
-/// Write a local file to targets, or a folder.
+/// Write a local file or folder to targets.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::FILES)]
 pub(crate) struct PutArgs {
@@ -166,11 +169,12 @@ pub(crate) struct PutArgs {
     #[arg(value_name = "LOCAL")]
     pub(crate) local: PathBuf,
 
-    /// The path on the targets; `~` in front is a home folder there. By default a fresh temporary file.
+    /// The path on the targets; a leading `~` is a home folder there. By default a new temporary file.
     #[arg(value_name = "REMOTE")]
     pub(crate) remote: Option<PathBuf>,
 
-    /// The owner on the targets: `user`, `user:group` or `:group`, names or numbers. By default that of the file that is replaced, or the agent's user.
+    /// The owner on the targets: `user`, `user:group` or `:group`, as names or numbers. By default the owner of the file that is replaced,
+    /// or the agent's user.
     #[arg(long, value_name = "OWNER")]
     pub(crate) owner: Option<String>,
 
@@ -181,14 +185,14 @@ pub(crate) struct PutArgs {
     pub(crate) fleet: FleetArgs,
 }
 
-/// How files are moved.
+/// How files are transferred.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TransferArgs {
     /// The permissions of the file, in octal digits. By default those of the file that is replaced, or of the source.
     #[arg(long, value_name = "MODE", value_parser = mode, conflicts_with = "recursive")]
     pub(crate) mode: Option<u32>,
 
-    /// Move a folder with all that is in it, into the one that is there or a new one.
+    /// Transfer a folder with everything in it, into an existing or a new folder.
     #[arg(short, long)]
     pub(crate) recursive: bool,
 
@@ -196,11 +200,11 @@ pub(crate) struct TransferArgs {
     #[arg(long)]
     pub(crate) times: bool,
 
-    /// Fail where there is a file already.
+    /// Fail if the file already exists.
     #[arg(long)]
     pub(crate) no_overwrite: bool,
 
-    /// The most bytes per second for each target.
+    /// The maximum number of bytes per second for each target.
     #[arg(long, value_name = "BYTES")]
     pub(crate) rate: Option<NonZeroU64>,
 }
@@ -208,30 +212,32 @@ pub(crate) struct TransferArgs {
 /// Write the manual pages into a folder.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArgs {
-    /// The folder, which has to be there. It gets `chopsticks.1`, `chopsticks-call.1` and so on.
+    /// The folder, which has to exist. The pages are `chopsticks.1`, `chopsticks-call.1` and so on.
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 }
 
-/// Connect to targets, and show their Python and how far away they are.
+/// Connect to targets, and show their Python and how fast they answer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PingArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
 }
 
-/// Run a program on targets, all of them in parallel, and show its output as it comes.
+/// Run a program on targets in parallel, and show its output as it arrives.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::RUN)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
 
-    /// Give each target all of stdin. Without this one target gets it, unless it is a terminal, and several get none.
+    /// Give all of stdin to each target. Without this option, a single target gets stdin, unless it is a terminal, and several targets get
+    /// an empty stdin.
     #[arg(long, conflicts_with = "no_stdin")]
     pub(crate) stdin_to_all: bool,
 
-    /// Give the program an empty stdin, as `ssh -n` does. In a loop that reads its list from stdin, the program would take that.
+    /// Give the program an empty stdin, as `ssh -n` does. A loop that reads its list from stdin needs this option, because the program
+    /// would read the list otherwise.
     #[arg(short = 'n', long)]
     pub(crate) no_stdin: bool,
 
@@ -240,48 +246,50 @@ pub(crate) struct RunArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-/// How many targets at once, and what becomes of their results.
+/// How many targets run at once, and what happens to their results.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GroupArgs {
-    /// How many targets run at once. By default all; 64 of them connect at once.
+    /// How many targets run at once. By default all; 64 connect at once.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
 
-    /// Do it in batches of so many targets, or of this part of all: no target starts before those of the earlier batches are done.
+    /// Run in batches of this number or percentage of targets: no target starts before those of the earlier batches are done.
     #[arg(long, value_name = "N|P%")]
     pub(crate) batch: Option<Batch>,
 
-    /// Start no further targets once more than so many, or more than this part of all, have failed. Those that run go on.
+    /// How many targets may fail before the run stops, as a number or a percentage: after more failures no further target starts. Targets
+    /// that run go on.
     #[arg(long, value_name = "N|P%")]
     pub(crate) max_failures: Option<Budget>,
 
-    /// Write the targets that failed, or were not started, to a file, a target in each line: `--on @FILE` tries them again.
+    /// Write the targets that failed, or were not started, to a file, one in each line: `--on @FILE` tries them again.
     #[arg(long, value_name = "FILE")]
     pub(crate) failed: Option<PathBuf>,
 
-    /// Show equal results of a function once, when all are there, with the number of targets that have them.
+    /// Show equal results of a function once, at the end, with the targets that have them.
     #[arg(long, conflicts_with = "json")]
     pub(crate) fold: bool,
 
-    /// Show a table of outcomes at the end: how many targets have which, and who. Without this, when some of more than 10 targets have failed.
+    /// Show a table of outcomes at the end: how many targets have each outcome, and which. Without this option, the table is shown when some
+    /// of more than 10 targets have failed.
     #[arg(long, conflicts_with = "json")]
     pub(crate) summary: bool,
 }
 
-/// What all verbs have that do something on targets.
+/// The options of all verbs with targets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FleetArgs {
-    /// Where: `HOST`, `USER@HOST`, `local`, `sudo:USER`, `docker://IMAGE`, `exec:COMMAND`, `@FILE` and more.
+    /// The targets: `HOST`, `USER@HOST`, `local`, `sudo:USER`, `docker://IMAGE`, `exec:COMMAND`, `@FILE` and more.
     #[arg(long = "on", value_name = "TARGET", required = true, long_help = help::TARGETS)]
     pub(crate) on: Vec<String>,
 
-    /// How long each target may take, from connecting to the result; after that its call is cancelled.
+    /// How long each target may take, from connecting to the result. After that its call is cancelled.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
-    /// The longest result of a target, in bytes, or with K, M or G behind it. A longer one is a failure of that target.
+    /// The longest result of a target, in bytes or with the unit K, M or G. A longer result is a failure of that target.
     ///
-    /// A result takes up to 20 times its length of memory while it is made into text.
+    /// Turning a result into text takes up to 20 times its length of memory.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
     pub(crate) max_result: usize,
 
@@ -289,19 +297,19 @@ pub(crate) struct FleetArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
 
-    /// Let targets import from their Python's site-packages too, and not from its standard library alone.
+    /// Let targets also import from their Python's site-packages, and not only from its standard library.
     #[arg(long)]
     pub(crate) site_packages: bool,
 
-    /// Let targets import what their user has installed for itself too (`pip install --user`).
+    /// Let targets also import the packages that their user has installed (`pip install --user`).
     #[arg(long)]
     pub(crate) user_site: bool,
 
-    /// Let targets import from the folders of the variable PYTHONPATH too: their own, or that of --env.
+    /// Let targets also import from the folders of the variable PYTHONPATH: their own, or the one that --env sets.
     #[arg(long)]
     pub(crate) search_path: bool,
 
-    /// The working directory on the targets. By default that in which they start.
+    /// The working directory on the targets. By default the one in which they start.
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<String>,
 
@@ -316,7 +324,7 @@ pub(crate) struct FleetArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Tell on stderr what happens to connections; twice, tell more.
+    /// Report on stderr what happens to connections; given twice, report more.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -328,19 +336,19 @@ pub(crate) enum EngineName {
     Podman,
 }
 
-/// What is sent in a plain form.
+/// The values that are sent in a plain form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum EncodeName {
     Names,
     Objects,
 }
 
-/// Where links may lead.
+/// Which links are followed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum LinksName {
-    /// Anywhere: all that they lead to is served.
+    /// All links. Everything that they lead to is served.
     Anywhere,
-    /// To what is below the same root.
+    /// Links that stay within their root.
     WithinRoot,
 }
 
@@ -441,7 +449,7 @@ impl PutArgs {
                 return Err(format!("{local} is a folder: write -r to put all that is in it"));
             }
             Ok(metadata) if !metadata.is_dir() && self.transfer.recursive => {
-                return Err(format!("{local} is no folder"));
+                return Err(format!("{local} is not a folder"));
             }
             Ok(_) => {}
         }
@@ -489,7 +497,7 @@ impl FromStr for Variable {
             Some((name, value)) if !name.is_empty() => {
                 Ok(Self { name: name.to_owned(), value: value.to_owned() })
             }
-            _ => Err("NAME=VALUE is wanted".to_owned()),
+            _ => Err("expected NAME=VALUE".to_owned()),
         }
     }
 }
@@ -497,7 +505,7 @@ impl FromStr for Variable {
 fn mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o7777 => Ok(mode),
-        _ => Err("octal digits are wanted, such as 644".to_owned()),
+        _ => Err("expected octal digits, such as 644".to_owned()),
     }
 }
 
@@ -515,10 +523,10 @@ fn size(text: &str) -> Result<usize, String> {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 =
-        text.parse().map_err(|_| "a number of seconds is wanted, such as 30 or 0.5".to_owned())?;
+        text.parse().map_err(|_| "expected a number of seconds, such as 30 or 0.5".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(timeout) if !timeout.is_zero() => Ok(timeout),
-        _ => Err("a number of seconds above 0 is wanted".to_owned()),
+        _ => Err("expected a number of seconds above 0".to_owned()),
     }
 }
 

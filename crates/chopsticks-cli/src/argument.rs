@@ -36,7 +36,7 @@ pub(crate) struct Keyword {
 
 #[derive(Debug, Error)]
 pub(crate) enum InvalidArgument {
-    #[error("NAME=VALUE is wanted")]
+    #[error("expected NAME=VALUE")]
     NotAPair,
     #[error("the JSON is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,

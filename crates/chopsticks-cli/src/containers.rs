@@ -47,7 +47,7 @@ async fn list(args: &ContainersArgs, output: &mut Output) -> ExitCode {
         }
     }
     if missing == engines.len() {
-        output.complain("there is neither docker nor podman here");
+        output.complain("neither docker nor podman is installed here");
         code = ExitCode::FAILURE;
     }
     code

@@ -16,7 +16,7 @@ pub(crate) enum FunctionName {
 }
 
 #[derive(Debug, Error)]
-#[error("`module:name`, `module.name` or `script.py:name` is wanted")]
+#[error("expected `module:name`, `module.name` or `script.py:name`")]
 pub(crate) struct InvalidFunctionName;
 
 impl FunctionName {

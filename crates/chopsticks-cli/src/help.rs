@@ -1,12 +1,12 @@
-//! What `--help` has to say behind the options. Lines of at most 78 columns, so that they are not broken again on a usual terminal.
+//! The texts that `--help` shows after the options. Lines have at most 78 columns, so that a usual terminal does not break them.
 
-/// Of `chopsticks call`.
+/// For `chopsticks call`.
 pub(crate) const CALL: &str = "\
 Output:
-  Results go to stdout: a line or a block for each target as it finishes. Values
-  are shown as Python would print them; text of several lines is shown as it is.
-  Errors and a summary go to stderr, and so do the lines that targets write to
-  their stderr, as `[host] line`. Colours are used on a terminal, unless NO_COLOR
+  Results go to stdout, in a line or block for each target as it finishes. Values
+  are shown as Python would print them. Text of several lines is shown as it is.
+  Errors and a summary go to stderr. The lines that targets write to their stderr
+  go there too, as `[host] line`. Colours are used on a terminal, unless NO_COLOR
   is set.
 
 JSON:
@@ -14,28 +14,29 @@ JSON:
   and nothing else:
     {\"host\": …, \"ok\": true, \"value\": …, \"ms\": 31.4}
     {\"host\": …, \"ok\": false, \"error\": {…}, \"ms\": 31.4}
-  An error has \"kind\", \"phase\", \"message\", and, each null if there is none,
-  \"cause\" (a fixed name), \"hint\" (what to do about it) and \"traceback\".
-  What JSON lacks is written so:
-    tuple                  an array, as a list
+  An error has \"kind\", \"phase\" and \"message\". It also has \"cause\" (a fixed
+  name), \"hint\" (what to do about it) and \"traceback\", which can be null.
+  Values without a JSON form are written as follows:
+    tuple                  an array, like a list
     bytes                  {\"$bytes\": \"aGVsbG8=\"} (base64)
     set                    {\"$set\": […]}
     frozenset              {\"$frozenset\": […]}
-    dict with a key that is no text or begins with $
+    dict with a key that is not text or begins with $
                            {\"$dict\": [[key, value], …]}
     integer over 64 bits   {\"$int\": \"18446744073709551616\"}
     nan, inf, -inf         {\"$float\": \"nan\"}
-    container in itself    {\"$ref\": \"/a/0\"}: a JSON pointer, from the value,
-                           to the container; \"\" is the value itself
-  An object that is in several places is written in each; a target fails if that
-  would make more than 64 MiB of copies.
+    container in itself    {\"$ref\": \"/a/0\"}: a JSON pointer from the value to
+                           the container; \"\" is the value itself
+  An object that occurs in several places is written in each of them. A target
+  fails if this makes more than 64 MiB of copies.
 
 Exit status:
-  0    all well
+  0    all targets have a result
   1    a target failed
-  2    wrong usage
-  130  Ctrl-C (SIGINT): calls are cancelled, what they started is ended, and targets
-       that were not done are told as interrupted; a second one exits at once
+  2    usage error
+  130  Ctrl-C (SIGINT): calls are cancelled, the processes that they started are
+       ended, and targets that were not done are reported as interrupted; a second
+       Ctrl-C exits at once
   143  SIGTERM: the same
   141  stdout was closed: the same, quietly
 
@@ -45,35 +46,36 @@ Examples:
   chopsticks call deploy:restart web --kw force=true --on a=local,b=local
   chopsticks call report:load -5 --root ops --timeout 2.5 --json --on local";
 
-/// Of `chopsticks run`.
+/// For `chopsticks run`.
 pub(crate) const RUN: &str = "\
-What is run:
-  COMMAND is a program and its arguments; no shell sees them. For a line for the
-  shell, write: -- sh -c 'df -h | tail -1'
-  It has no terminal. With one target it reads the stdin of chopsticks, unless that
-  is a terminal; with several its stdin is empty, or the same for each with
-  --stdin-to-all. It ends with chopsticks, as does what it leaves in the background.
+Program:
+  COMMAND is a program and its arguments, which are not passed through a shell. To
+  run a shell line, write: -- sh -c 'df -h | tail -1'
+  The program has no terminal. With one target it reads the stdin of chopsticks,
+  unless that is a terminal. With several targets its stdin is empty, or all of
+  stdin with --stdin-to-all. It ends with chopsticks, together with the processes
+  that it leaves in the background.
 
 Output:
-  Lines come as the program writes them, as `[host] line`: its stdout on stdout, its
-  stderr on stderr, and there also how it ended, if not with status 0. Questions and
-  progress are shown before their lines end.
+  Output is shown as the program writes it, in lines of the form `[host] line`: its
+  stdout on stdout, and its stderr on stderr. A status other than 0 is reported on
+  stderr. Questions and progress are shown before their lines end.
 
 JSON:
   With --json, stdout has one object for each target, in one line, when the program
   has ended there:
     {\"host\": …, \"ok\": true, \"value\": {\"status\": 0, \"signal\": null,
      \"stdout\": \"…\", \"stderr\": \"…\"}, \"ms\": 31.4}
-  After another status \"ok\" is false, and there is an \"error\" beside the value, of
-  the kind exit-status. Output that is no UTF-8 is {\"$bytes\": \"…\"} (base64).
+  After a status other than 0, \"ok\" is false, and the object also has an \"error\"
+  of the kind exit-status. Output that is not UTF-8 is {\"$bytes\": \"…\"} (base64).
 
 Exit status:
-  With one target that of the program, 128 and the number of the signal that ended
-  it, or 255 if there is none. With several:
+  With one target, the status is that of the program, 128 plus the number of the
+  signal that ended it, or 255 if there is no status. With several targets:
   0    all programs ended with status 0
   1    a program ended with another status, or a target failed
-  2    wrong usage
-  130  Ctrl-C (SIGINT): the programs are ended; a second one exits at once
+  2    usage error
+  130  Ctrl-C (SIGINT): the programs are ended; a second Ctrl-C exits at once
   143  SIGTERM: the same
   141  stdout was closed: the same, quietly
 
@@ -81,31 +83,32 @@ Examples:
   chopsticks run --on web1,web2 -- systemctl is-active nginx
   chopsticks run --on @hosts --timeout 60 -- sh -c 'apt-get update && apt-get -y upgrade'";
 
-/// Of `chopsticks put` and `chopsticks fetch`.
+/// For `chopsticks put` and `chopsticks fetch`.
 pub(crate) const FILES: &str = "\
-What is moved:
-  Each file appears whole or not at all: if anything fails, what was there is as it
-  was. Both sides compute its SHA-1. With -r the permissions of the files are kept,
-  links come as links, and FIFOs, sockets and devices are left out.
-  Files of several targets are fetched to paths with {host} in them: a name cannot
-  leave the folder, what would is written as in URLs.
-  As LOCAL, `-` is stdin for put, of which each target gets all, and stdout for
-  fetch, of one target.
-  A file that is replaced keeps its permissions and its owner. A new one gets the
-  permissions of its source, or 644 without one, as far as the umask allows; one with
-  a fresh temporary name is for its owner alone. Devices, FIFOs and mount points are written
-  in place.
+Files:
+  Each file appears completely or not at all: if anything fails, an existing file
+  stays as it was. Both sides compute the SHA-1. With -r the permissions of files
+  are kept, links are sent as links, and FIFOs, sockets and devices are left out.
+  Files of several targets are fetched to paths that contain {host}. A name cannot
+  lead out of the folder: characters that would do so are escaped as in URLs.
+  If LOCAL is `-`, put reads stdin and sends all of it to each target, and fetch
+  writes to stdout, for a single target.
+  A file that is replaced keeps its permissions and its owner. A new file gets the
+  permissions of its source, or 644 without a source, as far as the umask allows.
+  Only its owner can read a file with a new temporary name. Devices, FIFOs and mount
+  points are written in place.
 
 Output:
-  A line on stdout for each target as it finishes; on stderr if stdout gets the
-  content. On a terminal, stderr shows how far each target is, and all of them.
+  stdout has a line for each target as it finishes; if stdout gets the content, this
+  line goes to stderr. On a terminal, stderr shows the progress of each target and
+  the total.
 
 JSON:
   With --json, stdout has one object for each target, in one line, as it finishes:
     {\"host\": …, \"ok\": true, \"value\": {\"remote\": …, \"local\": …, \"size\": …,
      \"sha1\": …, \"in_place\": false}, \"ms\": 31.4}
-  In place of the last two, folders have files, folders, links and left_out. Paths
-  that are no UTF-8 are {\"$bytes\": \"…\"} (base64).
+  For folders, files, folders, links and left_out take the place of the last two.
+  Paths that are not UTF-8 are {\"$bytes\": \"…\"} (base64).
 
 Examples:
   chopsticks put app.conf /etc/app.conf --mode 640 --owner root:app --on web1,web2
@@ -113,25 +116,25 @@ Examples:
   chopsticks fetch /etc/passwd 'passwd-{host}' --on web1,web2
   chopsticks fetch /var/log/syslog - --on web1";
 
-/// Of `chopsticks containers`.
+/// For `chopsticks containers`.
 pub(crate) const CONTAINERS: &str = "\
-Containers are removed when their tunnel closes. One is left over if this host
-crashed, or the engine did, before that.";
+Containers are removed when their tunnel closes. A container is left over if this
+host or the engine crashed before that.";
 
-/// Of every verb with targets.
+/// For every verb with targets.
 pub(crate) const TARGETS: &str = "\
-Separated by commas; can be repeated. No two may have the same name, which is that
-of the host unless `NAME=` stands in front.
+The targets, separated by commas; can be repeated. Each target needs a unique name.
+This is the name of the host, unless you write `NAME=` in front.
 
   local                     a subprocess on this host, named localhost
   HOST, USER@HOST           another host, by your own ssh and its configuration
   ssh://USER@HOST:PORT      the same
   sudo:USER                 another user on this host, without a password
-  docker://IMAGE            a fresh container; also podman://
-  docker-exec://CONTAINER   one that runs; also podman-exec://
-  exec:COMMAND…             whatever the command starts a Python on; to the end of
-                            this --on, commas and all
-  HOST/sudo:USER            each from the far side of the one in front, as in
+  docker://IMAGE            a new container; also podman://
+  docker-exec://CONTAINER   a running container; also podman-exec://
+  exec:COMMAND…             any command that starts a Python; it takes the rest of
+                            this --on, including commas
+  HOST/sudo:USER            each target from the far side of the one in front, as in
                             bastion/ssh://db1/docker://postgres
   @FILE, @-                 the targets in a file, one in each line, or on stdin
 

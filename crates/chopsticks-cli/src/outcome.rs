@@ -38,7 +38,7 @@ impl Failure {
 
     /// What was under way was cancelled by a signal.
     pub(crate) fn interrupted(phase: Phase) -> Self {
-        Self { phase: phase.to_string(), ..Self::of_call(INTERRUPTED, "interrupted before it had finished") }
+        Self { phase: phase.to_string(), ..Self::of_call(INTERRUPTED, "interrupted before it finished") }
     }
 
     /// Others had failed too often, or it was too late.

@@ -16,7 +16,7 @@ pub(crate) fn targets(values: &[String]) -> Result<Vec<Target>, String> {
         }
     }
     if targets.is_empty() {
-        return Err("there is no target".to_owned());
+        return Err("there are no targets".to_owned());
     }
     check_names(&targets)?;
     Ok(targets)
@@ -49,7 +49,7 @@ fn is_exec(text: &str) -> bool {
 /// Reads a file of hosts, or stdin for `-`: a target in each line; empty lines and those that begin with `#` are passed over.
 fn from_file(file: &str) -> Result<Vec<Target>, String> {
     let (name, text) = match file {
-        "" => return Err("the name of a file is wanted after `@`, or `-` for stdin".to_owned()),
+        "" => return Err("missing file name after `@`, or `-` for stdin".to_owned()),
         "-" => ("stdin", io::read_to_string(io::stdin())),
         file => (file, fs::read_to_string(file)),
     };
@@ -143,9 +143,9 @@ mod tests {
         for (value, expected) in [
             (at("odd"), "odd:3: invalid target 'ftp://x': `ftp://` is not known"),
             (at("nested"), "nested:2: a file of targets cannot name another one"),
-            (at("empty"), "there is no target"),
+            (at("empty"), "there are no targets"),
             (at("none"), "cannot read targets from "),
-            ("@".to_owned(), "the name of a file is wanted"),
+            ("@".to_owned(), "missing file name after `@`"),
             ("local,".to_owned(), "invalid target '': it is empty"),
             ("local,local".to_owned(), "'localhost' (2 times)"),
         ] {

@@ -79,24 +79,24 @@ pub fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<H
             let limit = limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
             let advice = match parent {
                 Some(parent) => {
-                    format!("the agent of {parent} may open no more files: connect to fewer hosts through it")
+                    format!("the agent of {parent} cannot open more files: connect to fewer hosts through it")
                 }
                 None => format!(
-                    "this process may open {limit} files: raise `ulimit -n`, or connect to fewer hosts at once"
+                    "this process can open {limit} files: raise `ulimit -n`, or connect to fewer hosts at once"
                 ),
             };
             Some(Hint::new("out-of-files", advice))
         }
         Errno::NFILE => Some(Hint::new("out-of-files", "the system is out of open files")),
         Errno::AGAIN => {
-            Some(Hint::new("out-of-processes", "this user may start no more processes: see `ulimit -u`"))
+            Some(Hint::new("out-of-processes", "this user cannot start more processes: see `ulimit -u`"))
         }
         Errno::NOENT => {
             let place = parent.map_or("here".to_owned(), |parent| format!("on {parent}"));
-            let advice = format!("there is no such program {place}: install it, or give its path");
+            let advice = format!("the program does not exist {place}: install it, or give its path");
             Some(Hint::new("program-missing", advice))
         }
-        Errno::ACCESS => Some(Hint::new("program-not-runnable", "this user may not run it")),
+        Errno::ACCESS => Some(Hint::new("program-not-runnable", "this user may not run the program")),
         _ => None,
     }
 }
@@ -163,14 +163,16 @@ fn contains(line: &str, pattern: &str) -> bool {
     rest.is_some()
 }
 
-const NO_PYTHON: (&str, &str) =
-    ("python-missing", "the host has no such interpreter: name another, or `auto` to have it looked for");
+const NO_PYTHON: (&str, &str) = (
+    "python-missing",
+    "the host does not have this interpreter: name another one, or `auto` to search for one",
+);
 
 const NO_FOLDER: (&str, &str) = ("folder-missing", "the working directory cannot be entered");
 
 const NOT_RUN: (&str, &str) = (
     "not-run",
-    "something else than the interpreter ran: a forced command, a login shell that runs no commands, or a wrapper",
+    "a program other than the interpreter ran: a forced command, a login shell that does not run commands, or a wrapper",
 );
 
 /// Causes that are still there at the next attempt. Only those whose texts end an attempt: warnings may stand in front of any other.
@@ -191,27 +193,27 @@ const START: &[Rule] = &[
     // ssh
     Rule(
         "host-key-changed",
-        "the host shows another key than known_hosts has: if you know why, take the old one out with `ssh-keygen -R HOST`",
+        "the host's key differs from the one in known_hosts: if you know why, remove the old key with `ssh-keygen -R HOST`",
         &["REMOTE HOST IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY DETECTED"],
     ),
     Rule(
         "host-key-unknown",
-        "known_hosts does not have the host's key: add it, or connect once by hand and look at it",
+        "known_hosts does not have the host's key: add it, or connect once by hand and check it",
         &["Host key verification failed", "host key is known for * and you have requested strict checking"],
     ),
     Rule(
         "too-many-keys",
-        "more keys are offered than the server tries: set `IdentitiesOnly=yes` and an identity file",
+        "ssh offers more keys than the server tries: set `IdentitiesOnly=yes` and an identity file",
         &["Too many authentication failures"],
     ),
     Rule(
         "key-unprotected",
-        "others can read the private key, so ssh does not use it: `chmod 600` it",
+        "other users can read the private key, so ssh does not use it: protect it with `chmod 600`",
         &["UNPROTECTED PRIVATE KEY FILE"],
     ),
     Rule(
         "permission-denied",
-        "the server took none of the keys for this user: `ssh` has to log in there without asking for anything",
+        "the server accepted none of the keys for this user: `ssh` has to log in there without asking for anything",
         &["Permission denied (*)", "No more authentication methods"],
     ),
     Rule(
@@ -221,28 +223,32 @@ const START: &[Rule] = &[
     ),
     Rule(
         "no-commands",
-        "the user's login shell runs no commands",
+        "the user's login shell does not run commands",
         &["allows sftp connections only", "Interactive git shell is not enabled", "unrecognized command"],
     ),
     Rule(
         "name-unknown",
-        "no name service knows the host: look at its spelling",
+        "the name of the host cannot be resolved: check its spelling",
         &["Could not resolve hostname"],
     ),
     Rule(
         "jump-failed",
-        "the jump host did not reach the host",
+        "the jump host could not reach the host",
         &["stdio forwarding failed", "administratively prohibited"],
     ),
     Rule(
         "refused",
-        "the host is there, and no server listens on that port",
+        "the host is up, but no server listens on that port",
         &["connect to * port *: Connection refused", "connect to host * port *: Connection refused"],
     ),
-    Rule("no-route", "the network does not lead there", &["No route to host", "Network is unreachable"]),
+    Rule(
+        "no-route",
+        "there is no network route to the host",
+        &["No route to host", "Network is unreachable"],
+    ),
     Rule(
         "timed-out",
-        "the host did not answer: it is down, or a firewall drops what is sent there",
+        "the host did not answer: it is down, or a firewall drops the packets",
         &[
             "connect to * port *: *timed out",
             "Connection timed out during banner exchange",
@@ -251,7 +257,7 @@ const START: &[Rule] = &[
     ),
     Rule(
         "server-busy",
-        "the server closes connections before they log in: too many at once (`MaxStartups`), or this host is shut out there",
+        "the server closes connections before they log in: there are too many at once (`MaxStartups`), or the server blocks this host",
         &[
             "_exchange_identification: *Connection closed",
             "_exchange_identification: *Connection reset",
@@ -267,7 +273,7 @@ const START: &[Rule] = &[
     ),
     Rule(
         "ssh-config",
-        "ssh does not take its configuration",
+        "ssh does not accept its configuration",
         &[
             "Bad configuration option",
             "Can't open user config file",
@@ -279,7 +285,7 @@ const START: &[Rule] = &[
     // sudo
     Rule(
         "sudo-password",
-        "sudo wants a password: allow the very path of the interpreter with `NOPASSWD:`",
+        "sudo requires a password: allow the exact path of the interpreter with `NOPASSWD:`",
         &[
             "sudo: a password is required",
             "sudo: a terminal is required",
@@ -290,17 +296,17 @@ const START: &[Rule] = &[
     ),
     Rule(
         "sudo-tty",
-        "sudo wants a terminal: set `Defaults !requiretty` for this user",
+        "sudo requires a terminal: set `Defaults !requiretty` for this user",
         &["you must have a tty to run sudo"],
     ),
     Rule(
         "sudo-not-allowed",
-        "no rule of sudo allows this",
+        "no sudo rule allows this",
         &["is not in the sudoers file", "is not allowed to execute", "may not run sudo", "sudo: I'm sorry"],
     ),
     Rule(
         "user-unknown",
-        "the host has no such user",
+        "the user does not exist on the host",
         &[
             "sudo: unknown user",
             "sudo: user * not found",
@@ -312,13 +318,13 @@ const START: &[Rule] = &[
     ),
     Rule(
         "sudo-missing",
-        "the host has no sudo",
+        "sudo is not installed on the host",
         &["sudo: not found", "sudo: command not found", "command not found: sudo", "Unknown command: sudo"],
     ),
     // containers
     Rule(
         "engine-denied",
-        "this user may not use the engine's socket: see the group `docker`, or run it rootless",
+        "this user may not use the engine's socket: add the user to the group `docker`, or run the engine rootless",
         &[
             "permission denied while trying to connect to the Docker daemon",
             "connect to the docker API * permission denied",
@@ -326,7 +332,7 @@ const START: &[Rule] = &[
     ),
     Rule(
         "engine-down",
-        "the engine does not run, or `DOCKER_HOST` or the context names another",
+        "the engine is not running, or `DOCKER_HOST` or the context names another one",
         &[
             "Cannot connect to the Docker daemon",
             "failed to connect to the docker API",
@@ -336,7 +342,7 @@ const START: &[Rule] = &[
     ),
     Rule(
         "name-in-use",
-        "there is a container of this name: choose another, close the tunnel that has it, or remove what a crash has left",
+        "a container of this name already exists: choose another name, close the tunnel that uses it, or remove it if a crash has left it behind",
         &["container name * is already in use", "name * is in use: container already exists"],
     ),
     Rule(
@@ -346,7 +352,7 @@ const START: &[Rule] = &[
     ),
     Rule(
         "container-stopped",
-        "the container does not run",
+        "the container is not running",
         &[
             "Container * is not running",
             "can only create exec sessions on running containers",
@@ -355,7 +361,7 @@ const START: &[Rule] = &[
     ),
     Rule(
         "image-missing",
-        "the engine has no such image and cannot pull it: look at its spelling, and at the registry",
+        "the engine does not have the image and cannot pull it: check its spelling, and the registry",
         &[
             "No such image",
             "Unable to find image",
@@ -371,18 +377,18 @@ const START: &[Rule] = &[
     ),
     Rule(
         "network-missing",
-        "the engine has no such network",
+        "the engine does not have this network",
         &["network * not found", "unable to find network with name"],
     ),
     Rule(
         "init-missing",
-        "the engine has no init program: install catatonit or tini, or do without",
+        "the engine finds no init program: install catatonit or tini, or switch it off",
         &["container-init binary not found", "catatonit", "docker-init\": executable file not found"],
     ),
     // interpreters
     Rule(
         "python-missing",
-        "the host has no Python that the agent can run in: 2.7, or 3.4 and later",
+        "the host has no Python that the agent supports: 2.7, or 3.4 and later",
         &["chopsticks: no Python"],
     ),
     Rule(
@@ -403,7 +409,7 @@ const START: &[Rule] = &[
     ),
     Rule(
         "python-not-runnable",
-        "what is named as the interpreter cannot be run there",
+        "the file that is named as the interpreter cannot be run there",
         &[
             "exec: *: permission denied",
             "python*: Permission denied",
@@ -434,23 +440,23 @@ const START: &[Rule] = &[
     // anything
     Rule(
         "input-taken",
-        "what is sent to the agent does not arrive as it is: a login script there reads stdin, or a wrapper changes it",
+        "the input of the agent does not arrive unchanged: a login script there reads stdin, or a wrapper changes it",
         &["zlib.error: Error"],
     ),
     Rule(
         "login-script",
-        "a login script there wants a terminal: it has to do nothing when there is none",
+        "a login script there requires a terminal: it has to check for one first",
         &["open terminal failed: not a terminal"],
     ),
     Rule("no-space", "a disk there is full", &["No space left on device"]),
     Rule(
         "out-of-processes",
-        "the user may start no more processes there, or memory is short",
+        "the user cannot start more processes there, or memory is short",
         &["fork: retry", "Cannot allocate memory", "can't start new thread", "fork failed"],
     ),
     Rule(
         "no-terminal",
-        "no terminal is to be asked for: leave out `-t` and the like",
+        "the driver must not request a terminal: leave out `-t` and the like",
         &["the input device is not a TTY"],
     ),
 ];

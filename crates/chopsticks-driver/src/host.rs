@@ -12,7 +12,7 @@ pub struct HostName(Arc<str>);
 
 /// A text that cannot name a host.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("{text:?} cannot name a host: 1 to 255 bytes without control characters are wanted")]
+#[error("invalid host name {text:?}: expected 1 to 255 bytes without control characters")]
 pub struct InvalidHostName {
     text: String,
 }

@@ -76,7 +76,7 @@ impl Link {
             let program = command.as_std().get_program().to_string_lossy().into_owned();
             io::Error::new(source.kind(), SpawnError { program, source })
         })?;
-        let missing = || io::Error::other("the process was started without a pipe that was asked for");
+        let missing = || io::Error::other("the process was started without one of its pipes");
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;

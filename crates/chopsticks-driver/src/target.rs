@@ -204,7 +204,7 @@ fn parse(text: &str) -> Result<(HostName, Vec<Hop>, Place), String> {
         _ => (None, text),
     };
     if name == Some("") {
-        return Err("there is no name in front of the `=`".to_owned());
+        return Err("missing name before the `=`".to_owned());
     }
     let ends = ends_of_hops(text);
     let mut hops = Vec::new();
@@ -268,7 +268,7 @@ fn command_place(text: &str) -> Result<Named, String> {
     };
     if arguments.is_empty() {
         return Err(
-            "what follows `exec:` is to end in an interpreter, or to have `{}` where a shell line goes"
+            "expected an interpreter as the last word after `exec:`, or `{}` in the place of a shell line"
                 .to_owned(),
         );
     }
@@ -325,7 +325,7 @@ fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
     if host.contains(':') && !is_address(host) {
         return Err(match host.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => {
-                format!("a port is given as in `ssh://{host}:{port}`")
+                format!("write the port as in `ssh://{host}:{port}`")
             }
             _ => format!("`{}:` is not known; {ACCEPTED}", place.split(':').next().unwrap_or_default()),
         });
@@ -521,9 +521,7 @@ impl Settings {
     fn finish(self) -> Result<(), String> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => {
-                Err(format!("the setting `{key}` is not known, or not for this kind of target"))
-            }
+            Some((key, _)) => Err(format!("unknown setting `{key}` for this kind of target")),
         }
     }
 }

@@ -25,7 +25,9 @@ impl Kind {
     /// Reads the byte that an entry begins with.
     pub(crate) fn read(byte: u8) -> io::Result<Self> {
         let kind = Self::ALL.get(usize::from(byte)).copied();
-        kind.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("an entry of kind {byte}")))
+        kind.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("unknown kind of entry: {byte}"))
+        })
     }
 
     fn byte(self) -> u8 {
@@ -78,7 +80,7 @@ pub(crate) fn write_short(out: &mut BytesMut, bytes: &[u8]) -> io::Result<()> {
 /// Refuses names that are none, or lead elsewhere.
 pub(crate) fn check_name(name: &[u8]) -> io::Result<()> {
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
-        let text = format!("a name that is none: {:?}", String::from_utf8_lossy(name));
+        let text = format!("invalid name: {:?}", String::from_utf8_lossy(name));
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     Ok(())

@@ -166,7 +166,7 @@ impl Input {
     /// Checks that the stream is complete, and nothing is left of it.
     pub(crate) async fn finish(&mut self) -> Result<(), Stopped> {
         if !self.ready.is_empty() || self.receive().await?.is_some() {
-            return Err(malformed("the stream goes on behind its end"));
+            return Err(malformed("the stream continues after its end"));
         }
         Ok(())
     }

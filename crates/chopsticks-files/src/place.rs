@@ -34,7 +34,7 @@ pub(crate) fn place_of(path: &Path, name: &OsStr) -> io::Result<PathBuf> {
         Err(error)
             if error.kind() == io::ErrorKind::NotFound && full.as_os_str().as_bytes().ends_with(b"/") =>
         {
-            Err(io::Error::new(io::ErrorKind::NotFound, "there is no such folder"))
+            Err(io::Error::new(io::ErrorKind::NotFound, "the folder does not exist"))
         }
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::LOOP)) => Ok(full),
         Err(error) => Err(error),
@@ -138,7 +138,7 @@ mod tests {
         let missing = place_of(&scratch.path().join("new/"), name).unwrap_err();
         assert_eq!(
             (missing.kind(), missing.to_string()),
-            (io::ErrorKind::NotFound, "there is no such folder".into())
+            (io::ErrorKind::NotFound, "the folder does not exist".into())
         );
         let file = place_of(&scratch.path().join("file/"), name).unwrap_err();
         assert_eq!(file.kind(), io::ErrorKind::NotADirectory);

@@ -89,7 +89,7 @@ impl Target {
             }
         }
         let folder = open_folder(CWD, parent, OFlags::empty()).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no folder for it"),
+            io::ErrorKind::NotFound => io::Error::new(error.kind(), "its folder does not exist"),
             _ => error,
         })?;
         clear(&folder);

@@ -251,7 +251,7 @@ impl Tree {
 fn make(parent: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<bool> {
     match fs::mkdirat(parent, name, Mode::RWXU) {
         Err(Errno::EXIST) => Ok(false),
-        Err(Errno::NOENT) => Err(io::Error::new(io::ErrorKind::NotFound, "there is no folder for it")),
+        Err(Errno::NOENT) => Err(io::Error::new(io::ErrorKind::NotFound, "its folder does not exist")),
         made => Ok(made.map(|()| true)?),
     }
 }

@@ -72,7 +72,7 @@ impl<E> Failure<E> {
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dropped => f.write_str("dropped before it was done"),
+            Self::Dropped => f.write_str("dropped before it finished"),
             Self::NotStarted(why) => why.fmt(f),
             // The operation's error is all there is to say: it stands for itself, not behind a word of ours.
             Self::Operation(error) => error.fmt(f),

@@ -21,8 +21,7 @@ pub enum CodebaseError {
     },
     /// The way to a file or folder leads out of its root by a symbolic link.
     #[error(
-        "{} is a link that leads out of the root {}: to serve what it leads to, set Codebase::links, or give the program \
-         --links anywhere",
+        "{} is a link that leads out of the root {}: to follow it, set Codebase::links, or give the program --links anywhere",
         path.display(),
         root.display()
     )]
@@ -33,7 +32,7 @@ pub enum CodebaseError {
         root: PathBuf,
     },
     /// A pattern excludes the data that was asked for.
-    #[error("{} is kept back by the pattern {pattern:?}: to serve it all the same, give it to Codebase::include, or the program --include", path.display())]
+    #[error("{} is excluded by the pattern {pattern:?}: to serve it anyway, give it to Codebase::include, or the program --include", path.display())]
     Excluded {
         /// The file or folder, which need not be there.
         path: PathBuf,
@@ -85,12 +84,11 @@ impl CodebaseError {
 
     pub(crate) fn compiled(module: &ModuleName, path: PathBuf, kind: Compiled, files: &[String]) -> Self {
         let (what, advice) = match kind {
-            Compiled::ByteCode => ("byte code", "give the codebase its source"),
+            Compiled::ByteCode => ("byte code", "add its source to the codebase"),
             Compiled::Extension => (
                 "an extension module",
-                "install its package on the host and let the tunnel use it (with_site_packages, --site-packages), give \
-                 the codebase a version in pure Python, or let its package be unpacked on the host (Codebase::unpack, \
-                 --unpack)",
+                "install its package on the host and make it importable (with_site_packages, --site-packages), add a \
+                 pure Python version to the codebase, or unpack its package on the host (Codebase::unpack, --unpack)",
             ),
         };
         Self::Compiled { module: module.to_string(), path, files: files.to_vec(), what, advice }
@@ -111,13 +109,13 @@ mod tests {
         let outside = CodebaseError::Outside { path: "/code/a.py".into(), root: "/code".into() };
         assert_eq!(
             outside.to_string(),
-            "/code/a.py is a link that leads out of the root /code: to serve what it leads to, set Codebase::links, or give the \
+            "/code/a.py is a link that leads out of the root /code: to follow it, set Codebase::links, or give the \
              program --links anywhere"
         );
         let folder = CodebaseError::NotAFolder { root: "/code".into() };
         assert_eq!(folder.to_string(), "the codebase root /code is not a folder");
         let excluded = CodebaseError::Excluded { path: "/x/a.pem".into(), pattern: "*.pem".into() };
-        let text = "/x/a.pem is kept back by the pattern \"*.pem\": to serve it all the same, give it to Codebase::include, or the program --include";
+        let text = "/x/a.pem is excluded by the pattern \"*.pem\": to serve it anyway, give it to Codebase::include, or the program --include";
         assert_eq!(excluded.to_string(), text);
         let large = CodebaseError::TooLarge { path: "/x/a".into(), limit: 7 };
         assert_eq!(large.to_string(), "/x/a is larger than max_file_len, 7 bytes");
@@ -137,6 +135,6 @@ mod tests {
         );
         assert!(extension.contains("with_site_packages") && extension.contains("pure Python"));
         let byte_code = text(Compiled::ByteCode, "/x/a/b.pyc");
-        assert_eq!(byte_code, "a.b cannot be sent: /x/a/b.pyc is byte code: give the codebase its source");
+        assert_eq!(byte_code, "a.b cannot be sent: /x/a/b.pyc is byte code: add its source to the codebase");
     }
 }

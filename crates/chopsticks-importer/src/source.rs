@@ -44,7 +44,7 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     /// Returns what stands before a file's path in tracebacks and errors, as a folder's path does there.
     fn label(&self) -> String;
 
-    /// Returns what is directly in a folder, in any order, or `None` if there is no such folder.
+    /// Returns what is directly in a folder, in any order, or `None` if the folder does not exist.
     ///
     /// A folder is listed at most once for each question that a codebase is asked. Names that are no parts of a path are passed over.
     ///

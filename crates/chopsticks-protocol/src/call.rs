@@ -242,7 +242,7 @@ pub struct CallFailure {
 }
 
 impl CallFailure {
-    /// The kinds: the function raised, there is no such function, the arguments cannot be read, the result cannot be carried, the result is over the
+    /// The kinds: the function raised, there is no such function, the arguments cannot be read, the result cannot be encoded, the result is over the
     /// limit, the call was cancelled.
     pub const KINDS: [&'static str; 6] = ["raised", "function", "argument", "result", "size", "cancelled"];
 

@@ -1,4 +1,4 @@
-//! The knobs of a connection.
+//! The configuration of a connection.
 
 use std::time::Duration;
 
@@ -39,46 +39,51 @@ pub(crate) struct Keepalive {
 }
 
 impl TransportConfig {
-    /// Sets the bytes of payload in the frames that we send; 128 KiB.
+    /// Sets the maximum payload of the frames that this side sends, in bytes. Default: 128 KiB.
     ///
-    /// Larger frames save a little work per byte, and make a small message wait longer behind a large one.
+    /// Larger frames save a little work per byte, but a small message waits longer behind a large
+    /// one.
     #[must_use]
     pub fn frame_len(mut self, bytes: usize) -> Self {
         self.frame_len = bytes;
         self
     }
 
-    /// Sets the bytes of payload in a frame that we accept; 1 MiB. A larger one ends the connection.
+    /// Sets the maximum payload of a frame that this side accepts, in bytes. Default: 1 MiB. A
+    /// larger frame ends the connection.
     #[must_use]
     pub fn max_frame_len(mut self, bytes: usize) -> Self {
         self.max_frame_len = bytes;
         self
     }
 
-    /// Sets the bytes of a message that we send or accept in reply; 1 GiB.
+    /// Sets the maximum length of a message that this side sends, or accepts as a reply, in bytes.
+    /// Default: 1 GiB.
     ///
-    /// A longer one fails its request and leaves the connection usable. Replies are held in memory.
+    /// A longer message fails its request and leaves the connection usable. Replies are held in
+    /// memory.
     #[must_use]
     pub fn max_message_len(mut self, bytes: usize) -> Self {
         self.max_message_len = bytes;
         self
     }
 
-    /// Sets the bytes of a reply that we accept, if that is less than [`max_message_len`](Self::max_message_len); by default it is not.
+    /// Sets the maximum length of a reply that this side accepts, in bytes, if it is less than
+    /// [`max_message_len`](Self::max_message_len). Default: the same.
     ///
-    /// The peer is told, so that it need not send a longer one.
+    /// The limit is sent to the peer, which then need not send a longer reply.
     #[must_use]
     pub fn max_reply_len(mut self, bytes: usize) -> Self {
         self.max_reply_len = bytes;
         self
     }
 
-    /// Returns the bytes of a reply that we accept.
+    /// Returns the maximum length of a reply that this side accepts, in bytes.
     pub(crate) fn reply_limit(&self) -> usize {
         self.max_reply_len.min(self.max_message_len)
     }
 
-    /// Sets the bytes of a request or notice that the peer may make; 1 MiB.
+    /// Sets the maximum length of a request or notice of the peer, in bytes. Default: 1 MiB.
     ///
     /// A longer request is answered with a failure; a longer notice ends the connection.
     #[must_use]
@@ -87,17 +92,18 @@ impl TransportConfig {
         self
     }
 
-    /// Sets the bytes that all messages together may hold while they are incomplete, and again the bytes of notices
-    /// that have come and not been taken; 2 GiB.
+    /// Sets how many bytes all incomplete messages together may hold. The same limit applies
+    /// separately to received notices that have not been taken. Default: 2 GiB.
     ///
-    /// A message for which there is no room is treated as one that is too long.
+    /// A message that exceeds this limit is treated like a message that is too long.
     #[must_use]
     pub fn max_buffered_len(mut self, bytes: usize) -> Self {
         self.max_buffered_len = bytes;
         self
     }
 
-    /// Sets how many requests of the peer may be open at once; 64. One more ends the connection.
+    /// Sets how many requests of the peer may be open at once. Default: 64. One more ends the
+    /// connection.
     ///
     /// A request is open until its reply has left and its streams have ended.
     #[must_use]
@@ -106,69 +112,73 @@ impl TransportConfig {
         self
     }
 
-    /// Sets how many notices may wait to be taken from [`Incoming`](crate::Incoming); 1024. One more ends the
-    /// connection.
+    /// Sets how many notices may wait to be taken from [`Incoming`](crate::Incoming). Default:
+    /// 1024. One more ends the connection.
     #[must_use]
     pub fn max_untaken_notices(mut self, count: usize) -> Self {
         self.max_untaken_notices = count;
         self
     }
 
-    /// Sets the bytes of messages waiting to be sent above which [`Handle::notice`](crate::Handle::notice) waits;
-    /// 16 MiB.
+    /// Sets how many bytes of messages may wait to be sent before
+    /// [`Handle::notice`](crate::Handle::notice) waits. Default: 16 MiB.
     #[must_use]
     pub fn max_queued_len(mut self, bytes: usize) -> Self {
         self.max_queued_len = bytes;
         self
     }
 
-    /// Sets the bytes that may come before the agent's nonce; 1 MiB. They are kept until the agent has answered.
+    /// Sets how many bytes may precede the agent's nonce. Default: 1 MiB. They are kept until the
+    /// agent has answered.
     #[must_use]
     pub fn max_noise(mut self, bytes: usize) -> Self {
         self.max_noise = bytes;
         self
     }
 
-    /// Sets the bytes that each stream may have under way; 4 MiB.
+    /// Sets how many bytes each stream may have under way. Default: 4 MiB.
     ///
-    /// It is the memory that a stream can take when its reader is slow. Throughput is at most this much in each
-    /// round trip: 4 MiB and 20 ms make 200 MB/s.
+    /// This is the memory that a stream can take when its reader is slow. It also limits the
+    /// throughput, to one window in each round trip: 4 MiB and 20 ms make 200 MB/s.
     #[must_use]
     pub fn stream_window(mut self, bytes: u32) -> Self {
         self.stream_window = bytes;
         self
     }
 
-    /// Sets how long the peer may take to say its first word; 60 s. `None` waits without end.
+    /// Sets how long the peer may take to complete the handshake. Default: 60 s. `None` waits
+    /// without end.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.handshake_timeout = timeout.into();
         self
     }
 
-    /// Sends a ping after `interval` in which nothing came, and ends the connection when nothing has come
-    /// `timeout` later; by default nothing is sent and a silent peer is waited for.
+    /// Sends a ping when nothing was received for `interval`, and ends the connection when nothing
+    /// is received within `timeout` after that. By default no ping is sent, and a silent peer is
+    /// waited for.
     #[must_use]
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.keepalive = Some(Keepalive { interval, timeout });
         self
     }
 
-    /// Sets how long the peer may take to end a cancelled request; 5 s.
+    /// Sets how long the peer may take to end a cancelled request. Default: 5 s.
     ///
-    /// After that the request is abandoned: its number stays in use until the peer answers, and the connection lives if
-    /// the peer answers a ping within the same time, or within 5 s if that is longer.
+    /// After that the request is abandoned. Its number stays in use until the peer answers. The
+    /// connection lives on if the peer answers a ping within the same time, or within 5 s if that
+    /// is longer.
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace = grace;
         self
     }
 
-    /// Sets how many cancelled requests may be abandoned at once; 128.
+    /// Sets how many cancelled requests may be abandoned at once. Default: 128.
     ///
-    /// When so many are, further requests fail with
-    /// [`TooManyAbandoned`](crate::TransportErrorKind::TooManyAbandoned) while others are under way. As soon as
-    /// none are, the connection ends.
+    /// At this limit, further requests fail with
+    /// [`TooManyAbandoned`](crate::TransportErrorKind::TooManyAbandoned) while other requests are
+    /// under way. As soon as no other request is under way, the connection ends.
     #[must_use]
     pub fn max_abandoned_requests(mut self, count: usize) -> Self {
         self.max_abandoned_requests = count;
@@ -219,5 +229,5 @@ impl Default for TransportConfig {
     }
 }
 
-/// The most credit that a stream may have: `docs/wire.md` §7.
+/// The maximum credit of a stream: `docs/wire.md` §7.
 pub(crate) const MAX_CREDIT: u64 = (1 << 31) - 1;

@@ -30,17 +30,18 @@ use crate::operation::Operation;
 use crate::payload::{OutgoingMessage, Payload};
 use crate::request::{Numbers, RequestId, RequestMap, Side};
 
-/// One connection as a state machine: bytes and the time in, events and bytes out.
+/// One connection as a state machine: bytes and the time go in, events and bytes come out.
 ///
-/// It does no I/O, knows no clock and wakes nobody. Whoever drives it
+/// It does no I/O, has no clock and wakes no tasks. Its driver
 ///
-/// * hands all bytes that come to [`handle_input`](Self::handle_input), and tells of their end,
+/// * passes all received bytes to [`handle_input`](Self::handle_input), and reports their end,
 /// * takes events from [`poll_event`](Self::poll_event) after that,
-/// * lets [`transmit`](Self::transmit) fill an [`Outbox`](crate::Outbox) whenever something was asked of the connection,
-///   and writes what it finds there,
+/// * lets [`transmit`](Self::transmit) fill an [`Outbox`](crate::Outbox) after each operation on
+///   the connection, and writes the bytes that it finds there,
 /// * calls [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout).
 ///
-/// An error from any of the `handle_` methods is the end of the connection, and every later call returns it again.
+/// An error from any of the `handle_` methods ends the connection, and every later call returns the
+/// same error.
 #[derive(Debug)]
 pub struct Connection {
     side: Side,
@@ -60,15 +61,15 @@ pub struct Connection {
     buffered: usize,
     events: VecDeque<Event>,
 
-    /// Answers to the peer that belong to no request's state.
+    /// Answers to the peer that do not belong to a request.
     control: Vec<u8>,
     /// Requests with a small frame to send.
     attention: VecDeque<RequestId>,
-    /// Who sends the next frame, and the next.
+    /// The senders of the next frames, in order.
     turns: VecDeque<Turn>,
-    /// Notices, and requests that are to follow them, one after the other.
+    /// Notices, and requests that must follow them, one after the other.
     lane: VecDeque<LaneItem>,
-    /// Bytes of messages that wait.
+    /// Bytes of waiting messages.
     queued: usize,
 
     pings: VecDeque<u64>,
@@ -82,10 +83,10 @@ pub struct Connection {
     probe: Option<Probe>,
 }
 
-/// How long a peer has at least to answer a [`Probe`].
+/// The minimum time that a peer has to answer a [`Probe`].
 const MIN_PROBE_TIME: Duration = Duration::from_secs(5);
 
-/// A ping that asks whether a peer that has not ended a cancelled request does anything at all.
+/// A ping that checks whether a peer that has not ended a cancelled request still works.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     token: u64,
@@ -94,7 +95,8 @@ struct Probe {
 }
 
 impl Connection {
-    /// Returns the controller's end of a new connection, which sends the preamble and `START` at once.
+    /// Creates the controller's end of a new connection, which sends the preamble and `START` at
+    /// once.
     ///
     /// # Errors
     ///
@@ -109,7 +111,7 @@ impl Connection {
         Self::new(now, Side::Controller, handshake, config)
     }
 
-    /// Returns the agent's end of a new connection, which waits for `START`.
+    /// Creates the agent's end of a new connection, which waits for `START`.
     ///
     /// # Errors
     ///
@@ -168,12 +170,13 @@ impl Connection {
         &self.config
     }
 
-    /// Returns what came before the nonce: all of it until the agent has answered, then its last 4 KiB.
+    /// Returns the bytes that came before the nonce: all of them until the agent has answered, and
+    /// their last 4 KiB after that.
     pub fn noise(&self) -> &[u8] {
         self.handshake.noise()
     }
 
-    /// Returns the error that ended the connection, if one did.
+    /// Returns the error that ended the connection, if any.
     pub fn error(&self) -> Option<&TransportError> {
         self.failed.as_ref()
     }
@@ -183,7 +186,7 @@ impl Connection {
         self.events.pop_front()
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn next_timeout(&self) -> Option<Instant> {
         if self.failed.is_some() {
             return None;
@@ -199,7 +202,7 @@ impl Connection {
         [self.handshake.deadline(), keepalive, cancel, probe].into_iter().flatten().min()
     }
 
-    /// Does what is due.
+    /// Handles the deadlines that have passed.
     ///
     /// # Errors
     ///
@@ -211,12 +214,13 @@ impl Connection {
         self.keep_failure(result)
     }
 
-    /// Tells that no more bytes will come.
+    /// Reports that no more bytes will come.
     ///
     /// # Errors
     ///
-    /// Whether the end is an error depends on where it comes: for an agent, the end between two frames is the
-    /// order to go. A controller always gets an error, and knows itself whether it had closed its side.
+    /// Whether the end is an error depends on its position. For an agent, the end between two
+    /// frames is the order to exit. A controller always gets an error; it knows itself whether it
+    /// had closed its side.
     pub fn handle_eof(&mut self) -> Result<(), TransportError> {
         self.check_failed()?;
         let kind = if !self.handshake.is_done() {
@@ -231,7 +235,7 @@ impl Connection {
         self.keep_failure(Err(kind.into()))
     }
 
-    /// Sends the agent's first word; nothing else leaves an agent before it.
+    /// Sends the agent's `HELLO`. An agent sends nothing else before it.
     ///
     /// # Errors
     ///
@@ -245,7 +249,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`TransportErrorKind::MessageTooLarge`], [`TransportErrorKind::RequestsExhausted`] or
-    /// [`TransportErrorKind::TooManyAbandoned`]; nothing is sent then.
+    /// [`TransportErrorKind::TooManyAbandoned`]. Nothing is sent in these cases.
     pub fn request(
         &mut self,
         operation: Operation,
@@ -276,11 +280,11 @@ impl Connection {
         Ok(id)
     }
 
-    /// Sends a message that has no answer. Notices leave in the order in which they are given.
+    /// Sends a message that has no answer. Notices are sent in the order in which they are given.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::MessageTooLarge`]; nothing is sent then.
+    /// [`TransportErrorKind::MessageTooLarge`]. Nothing is sent in this case.
     pub fn notice(
         &mut self,
         operation: Operation,
@@ -297,7 +301,7 @@ impl Connection {
 
     /// Answers a request of the peer. Nothing happens if it has been answered or the number is unknown.
     ///
-    /// After [`Outcome::Fail`] the request's streams are over.
+    /// [`Outcome::Fail`] ends the request's streams.
     ///
     /// # Errors
     ///
@@ -336,12 +340,14 @@ impl Connection {
         let _ = self.reply(request, Outcome::Fail, Format::None, payload);
     }
 
-    /// Gives up a request of this side.
+    /// Cancels a request of this side.
     ///
-    /// If a part of it has left, the peer is told, and [`Event::CancelAcknowledged`] follows when the peer has ended it.
-    /// A peer that does not within the configured grace must answer a ping; the request is abandoned then, and its
-    /// number stays in use. If no part of it has left, it is as if it had never been. After the answer has come, only
-    /// streams can be left to give up, and no event follows.
+    /// If a part of the request has been sent, the peer is notified, and
+    /// [`Event::CancelAcknowledged`] follows when the peer has ended the request. If the peer does
+    /// not end it within the configured grace period, the request is abandoned: its number stays in
+    /// use, and the peer must answer a ping. If no part of the request has been sent, it is removed
+    /// without a trace. After the answer has arrived, only streams can be left to cancel, and no
+    /// event follows.
     pub fn cancel(&mut self, now: Instant, request: RequestId) {
         if self.failed.is_some() || request.side() != self.side {
             return;
@@ -377,7 +383,7 @@ impl Connection {
         self.settle(request);
     }
 
-    /// Asks the peer for a sign of life and returns what [`Event::Pong`] will carry.
+    /// Sends a ping and returns the token that [`Event::Pong`] will contain.
     pub fn ping(&mut self) -> u64 {
         let token = self.next_ping;
         self.next_ping = self.next_ping.wrapping_add(1);
@@ -396,7 +402,7 @@ impl Connection {
         self.exchanges.len()
     }
 
-    /// Returns the time that the connection was last told.
+    /// Returns the last time that was passed to the connection.
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
@@ -463,7 +469,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits no longer for the end of a cancelled request, but makes sure that the peer lives.
+    /// Stops waiting for the end of a cancelled request, but checks that the peer still works.
     fn abandon(&mut self, now: Instant, request: RequestId) {
         if let Some(exchange) = self.exchanges.get_mut(&request) {
             exchange.cancel_deadline = None;
@@ -476,14 +482,15 @@ impl Connection {
         }
     }
 
-    /// Returns when a peer that has not answered is given up. What comes from it meanwhile is a sign of life.
+    /// Returns when a peer that has not answered is given up. Any bytes that it sends meanwhile
+    /// show that it lives.
     ///
-    /// A short grace says something about the work that was cancelled, and nothing about the way to the peer.
+    /// A short grace period depends on the cancelled work, and not on the connection to the peer.
     fn probe_deadline(&self, probe: Probe) -> Option<Instant> {
         probe.sent.max(self.last_input).checked_add(self.config.cancel_grace.max(MIN_PROBE_TIME))
     }
 
-    /// Ends a connection that can be used for nothing any more: no request can be made, and nobody waits for one.
+    /// Ends a connection that is of no further use: no request can be made, and none is waited for.
     fn check_worth(&self) -> Result<(), TransportError> {
         let limit = self.config.max_abandoned_requests;
         if self.abandoned < limit {
@@ -507,13 +514,14 @@ impl Connection {
     }
 }
 
-/// When a request may leave.
+/// When a request may be sent.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Order {
     /// At its turn.
     #[default]
     Any,
-    /// When all notices that were given before it have left, because the peer will need them first.
+    /// When all notices that were given before it have been sent, because the peer needs them
+    /// first.
     AfterNotices,
 }

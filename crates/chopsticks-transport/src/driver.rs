@@ -30,7 +30,7 @@ use crate::error::{TransportError, TransportErrorKind};
 use crate::outbox::Outbox;
 use crate::request::Side;
 
-/// Makes connections over a reader and a writer.
+/// Creates connections over a reader and a writer.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Transport;
@@ -38,7 +38,8 @@ pub struct Transport;
 impl Transport {
     /// Connects as the controller.
     ///
-    /// Requests may be made at once: they leave right behind the preamble and `START`, without waiting for the agent.
+    /// Requests may be made at once. They are sent directly after the preamble and `START`, without
+    /// waiting for the agent.
     ///
     /// # Errors
     ///
@@ -60,7 +61,8 @@ impl Transport {
 
     /// Connects as the agent.
     ///
-    /// Nothing is sent before the controller's `START` has come and [`Handle::send_hello`] was called.
+    /// Nothing is sent before the controller's `START` has arrived and [`Handle::send_hello`] was
+    /// called.
     ///
     /// # Errors
     ///
@@ -94,16 +96,18 @@ impl Transport {
     }
 }
 
-/// The task of one connection: all of its input and output happens while this future is polled.
+/// The task of one connection. All of its I/O happens while this future is polled.
 ///
-/// It must be spawned, or polled beside whatever uses the connection. It is ready when the connection has ended: with
-/// `Ok` if this side had asked for that, or if this side is an agent whose controller has closed it, and with the cause
-/// otherwise, which everybody who waits for something on the connection gets too. Dropping it ends the connection.
+/// The future must be spawned, or polled together with the code that uses the connection. It
+/// completes when the connection has ended. The result is `Ok` if this side has closed the
+/// connection, or if this side is an agent whose controller has closed it. Otherwise it is the
+/// cause, which all waiting operations on the connection get too. Dropping the future ends the
+/// connection.
 #[must_use = "nothing is sent or received unless the driver is polled"]
 pub struct Driver<R, W> {
     shared: Arc<Shared>,
     reader: R,
-    /// None when this side has said all that it will.
+    /// `None` when this side will send nothing more.
     writer: Option<W>,
     outbox: Outbox,
     needs_flush: bool,
@@ -181,7 +185,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         }
     }
 
-    /// Writes what waits; returns whether all of it has gone.
+    /// Writes the waiting bytes. Returns whether all of them were written.
     fn write(
         &mut self,
         context: &mut Context<'_>,
@@ -230,7 +234,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what has already come, and returns the error that it ends in, if it does.
+    /// Reads what has already arrived. Returns the error in which it ends, if any.
     fn read_rest(&mut self, context: &mut Context<'_>, input: &mut [u8]) -> Result<(), TransportError> {
         for _ in 0..MAX_ROUNDS {
             let read = self.read(context, input)?;
@@ -253,7 +257,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         Ok(())
     }
 
-    /// Sees to the timer.
+    /// Sets the timer.
     fn wait(&mut self, context: &mut Context<'_>) -> Result<Progress, TransportError> {
         loop {
             let Some(deadline) = self.shared.lock().next_timeout() else {
@@ -283,7 +287,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         }
     }
 
-    /// Tries to tell a peer of another version about ours.
+    /// Tries to send our version to a peer of another version.
     fn say_last_words(&mut self, context: &mut Context<'_>) {
         let mut shared = self.shared.lock();
         if shared.side() == Side::Agent && shared.has_failed_in_handshake() {
@@ -328,8 +332,8 @@ enum Progress {
     Wait,
 }
 
-/// Lends the thread's buffer for what is read: nothing is left in it when a poll ends, so a connection needs none of its own, and it stays
-/// in the cache.
+/// Lends the thread's read buffer. Nothing remains in the buffer when a poll ends, so a connection
+/// needs no buffer of its own, and the buffer stays in the cache.
 fn with_buffer<T>(poll: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
         static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
@@ -343,7 +347,7 @@ fn with_buffer<T>(poll: impl FnOnce(&mut [u8]) -> T) -> T {
     result
 }
 
-/// The clock of tokio, which tests can stop.
+/// Returns the time of tokio's clock, which tests can pause.
 fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
@@ -351,11 +355,13 @@ fn now() -> std::time::Instant {
 /// Bytes read at once.
 const READ_LEN: usize = 256 << 10;
 
-/// Bytes handed to the writer at once. Small messages wait behind what has been handed over.
+/// Bytes passed to the writer at once. Small messages wait behind bytes that have already been
+/// passed on.
 const TRANSMIT_LEN: usize = 256 << 10;
 
 /// Slices in one vectored write: enough for the frames of `TRANSMIT_LEN`, and half a kilobyte of stack.
 const MAX_SLICES: usize = 32;
 
-/// Reads, and writes, in one poll, so that one busy connection does not starve the others.
+/// Rounds of reading and writing in one poll, so that one busy connection does not starve the
+/// others.
 const MAX_ROUNDS: usize = 8;

@@ -1,4 +1,4 @@
-//! What can go wrong, and whose fault it is.
+//! Errors of connections, and whose fault they are.
 
 #[cfg(test)]
 mod tests;
@@ -15,9 +15,11 @@ use crate::request::RequestId;
 
 /// A connection, or one request on it, has failed.
 ///
-/// It says where; [`kind`](Self::kind) and the chain of sources say what.
+/// The error contains the place; [`kind`](Self::kind) and the chain of sources describe what
+/// happened.
 ///
-/// Errors are cheap to clone: all who wait for a connection get the same one when it ends.
+/// Errors are cheap to clone. All operations that wait for a connection get the same error when it
+/// ends.
 #[derive(Clone, Debug)]
 pub struct TransportError {
     request: Option<RequestId>,
@@ -38,12 +40,12 @@ impl TransportError {
         &self.kind
     }
 
-    /// Returns the request that the error is about, if it is about one.
+    /// Returns the request that the error belongs to, if any.
     pub fn request(&self) -> Option<RequestId> {
         self.request
     }
 
-    /// Returns who is at fault, as far as can be known.
+    /// Returns whose fault the error is, as far as that is known.
     pub fn fault(&self) -> Fault {
         match self.kind {
             TransportErrorKind::Cancelled
@@ -72,7 +74,7 @@ impl TransportError {
         }
     }
 
-    /// Tells whether a deadline has passed.
+    /// Returns whether a deadline has passed.
     pub fn is_timeout(&self) -> bool {
         matches!(
             self.kind,
@@ -82,7 +84,8 @@ impl TransportError {
         )
     }
 
-    /// Tells whether the connection went away, as opposed to a request that failed on a usable one.
+    /// Returns whether the connection was lost, as opposed to a request that failed on a usable
+    /// connection.
     pub fn is_disconnected(&self) -> bool {
         match self.kind {
             TransportErrorKind::CancelTimeout { .. }
@@ -111,7 +114,7 @@ impl TransportError {
         }
     }
 
-    /// Tells whether a message was longer than the limit.
+    /// Returns whether a message was longer than the limit.
     pub fn is_too_large(&self) -> bool {
         matches!(
             self.kind,
@@ -156,15 +159,15 @@ impl From<TransportError> for io::Error {
     }
 }
 
-/// Who is at fault.
+/// Whose fault an error is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The program on this side: it closed, cancelled, or asked for what cannot be.
+    /// The program on this side: it closed or cancelled something, or made an impossible request.
     Caller,
-    /// What lies between the two sides, or the far side before it became a peer.
+    /// The link between the two sides, or the far side before it became a peer.
     Connection,
-    /// The other side broke the protocol or its promises.
+    /// The other side: it violated the protocol.
     Peer,
 }
 
@@ -172,43 +175,44 @@ pub enum Fault {
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The request was cancelled, and with it its streams.
+    /// The request was cancelled, together with its streams.
     #[error("request was cancelled")]
     Cancelled,
-    /// The peer has not ended a cancelled request in time, and then not answered a ping either.
+    /// The peer has neither ended a cancelled request in time, nor answered a ping after that.
     #[error("peer has neither ended the cancelled request within {grace:?} nor answered a ping")]
     CancelTimeout {
-        /// How long it was waited for.
+        /// How long this side waited.
         grace: Duration,
     },
     /// This side has closed the connection.
     #[error("connection is closed")]
     Closed,
-    /// The peer's bytes ended between two messages, without an order to end from here.
+    /// The peer's bytes ended between two messages, although this side had not closed the
+    /// connection.
     #[error("peer has closed the connection")]
     Disconnected,
     /// The driver was dropped while the connection was in use.
     #[error("connection's driver was dropped")]
     DriverDropped,
-    /// The peer did not say its first word in time.
+    /// The peer did not complete the handshake in time.
     #[error("no answer from the peer within {timeout:?}")]
     HandshakeTimeout {
-        /// How long it was waited for.
+        /// How long this side waited.
         timeout: Duration,
     },
-    /// A knob has a value that cannot work.
+    /// A setting has an invalid value.
     #[error("invalid configuration: {problem}")]
     InvalidConfig {
-        /// Which one and why.
+        /// Which setting, and why.
         problem: &'static str,
     },
-    /// Nothing came from the peer, not even the answer to a ping.
-    #[error("nothing came from the peer in {timeout:?} after a ping")]
+    /// The peer sent nothing, not even the answer to a ping.
+    #[error("peer sent nothing within {timeout:?} after a ping")]
     KeepaliveTimeout {
-        /// How long it was waited for.
+        /// How long this side waited.
         timeout: Duration,
     },
-    /// The message to be sent is longer than the limit; nothing of it was sent.
+    /// The message is longer than the limit. No part of it was sent.
     #[error("message of {len} bytes exceeds the limit of {limit}")]
     MessageTooLarge {
         /// Its length.
@@ -216,16 +220,16 @@ pub enum TransportErrorKind {
         /// The limit.
         limit: usize,
     },
-    /// The peer's bytes ended before its first word.
+    /// The peer's bytes ended before the handshake.
     #[error("peer's output ended before it answered")]
     NoHandshake,
-    /// There is no memory for what the peer sends.
+    /// There is not enough memory for the peer's message.
     #[error("out of memory after {len} bytes of a message")]
     OutOfMemory {
-        /// How much of the message had come.
+        /// How many bytes of the message had arrived.
         len: usize,
     },
-    /// The peer broke the protocol.
+    /// The peer violated the protocol.
     #[error("peer broke the protocol")]
     Peer(#[source] PeerFault),
     /// Reading failed.
@@ -240,29 +244,29 @@ pub enum TransportErrorKind {
     /// Every request number is in use.
     #[error("every request number is in use")]
     RequestsExhausted,
-    /// The sender broke the stream off; what has come of it is not all.
+    /// The sender broke off the stream, so the received bytes are incomplete.
     #[error("peer broke the stream off with reason {reason}")]
     StreamAborted {
-        /// The reason that the peer gave; 0 is none.
+        /// The reason that the peer gave; 0 means none.
         reason: u32,
     },
-    /// The stream is not, or no longer, open on this side.
+    /// The stream is not open on this side, or no longer open.
     #[error("stream is closed")]
     StreamClosed,
-    /// The receiver no longer wants the stream.
+    /// The receiver has reset the stream.
     #[error("peer refused the rest of the stream with reason {reason}")]
     StreamReset {
-        /// The reason that the peer gave; 0 is none.
+        /// The reason that the peer gave; 0 means none.
         reason: u32,
     },
-    /// As many cancelled requests as there may be have not ended within their grace.
+    /// The maximum number of cancelled requests have not ended within their grace period.
     #[error("{limit} cancelled requests have not ended, which is the limit")]
     TooManyAbandoned {
         /// The limit.
         limit: usize,
     },
-    /// More than the limit came before the peer's first word.
-    #[error("more than {limit} bytes came before the peer's answer")]
+    /// More bytes than the limit came before the peer's handshake.
+    #[error("peer sent more than {limit} bytes before its answer")]
     TooMuchNoise {
         /// The limit.
         limit: usize,
@@ -283,12 +287,12 @@ pub enum TransportErrorKind {
     Write(#[source] Arc<io::Error>),
 }
 
-/// How a peer broke the protocol. Each ends the connection.
+/// A violation of the protocol by a peer. Each one ends the connection.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum PeerFault {
-    /// An answer to a request that waits for none.
-    #[error("{operation} for request {request}, which awaits none")]
+    /// An answer to a request that does not await one.
+    #[error("{operation} for request {request}, which does not await one")]
     AnswerUnexpected {
         /// `REPLY` or `FAIL`.
         operation: Operation,
@@ -312,7 +316,7 @@ pub enum PeerFault {
     /// Frames of one message that differ in format.
     #[error("format changes within a message")]
     FormatChanged,
-    /// A format on an operation that has none.
+    /// A format on an operation that must not have one.
     #[error("{operation} has a format")]
     FormatUnexpected {
         /// The operation.
@@ -326,16 +330,17 @@ pub enum PeerFault {
         /// The limit.
         limit: usize,
     },
-    /// The first frame is something else than the handshake's.
+    /// The first frame does not belong to the handshake.
     #[error("first frame is {operation}")]
     HandshakeExpected {
-        /// The operation that came.
+        /// The operation of the frame.
         operation: Operation,
     },
-    /// Frames of a request before all of the message that makes it, or of two messages in turns.
+    /// A frame of a request before the message that makes it was complete, or alternating frames of
+    /// two messages.
     #[error("{operation} inside another message of its request")]
     MessageInterleaved {
-        /// The operation that came.
+        /// The operation of the frame.
         operation: Operation,
     },
     /// A continuation flag on an operation that is always one frame.
@@ -350,7 +355,7 @@ pub enum PeerFault {
         /// The limit.
         limit: usize,
     },
-    /// An operation that this side does not take, or not at this time.
+    /// An operation that this side does not accept, or not at this time.
     #[error("unexpected {operation}")]
     OperationUnexpected {
         /// The operation.
@@ -371,13 +376,13 @@ pub enum PeerFault {
         /// The byte of flags.
         flags: u8,
     },
-    /// More notices than this side has taken.
-    #[error("more than {limit} notices or their bytes wait to be taken")]
+    /// More notices than this side can hold until they are taken.
+    #[error("more than {limit} notices, or bytes of notices, wait to be received")]
     TooManyNotices {
         /// The limit of their number.
         limit: usize,
     },
-    /// More questions than the peer reads answers to.
+    /// More pings than the peer reads answers to.
     #[error("too many answers wait for the peer to read them")]
     TooManyQuestions,
     /// More open requests than are allowed.
@@ -398,7 +403,7 @@ pub enum PeerFault {
         /// Its code.
         code: u8,
     },
-    /// A frame for a request that never was.
+    /// A frame for a request that never existed.
     #[error("{operation} for unknown request {request}")]
     UnknownRequest {
         /// The operation.
@@ -415,7 +420,7 @@ pub enum PeerFault {
         len: u32,
     },
     /// A request number that belongs to the other side.
-    #[error("{operation} with request number {request}, which is not the sender's to use")]
+    #[error("{operation} with request number {request}, which the sender may not use")]
     WrongParity {
         /// The operation.
         operation: Operation,

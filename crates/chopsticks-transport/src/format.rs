@@ -1,8 +1,8 @@
 //! The payload formats of `docs/wire.md` §3.
 
-/// How the payload of a message is to be read.
+/// The format of a message's payload.
 ///
-/// The transport carries it and looks no further.
+/// The transport passes it on and does not interpret it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Format {
@@ -17,7 +17,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the number that stands in a frame.
+    /// Returns the number of the format in a frame.
     pub fn code(self) -> u8 {
         match self {
             Self::None => 0,

@@ -21,7 +21,7 @@ pub(crate) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// A header of a frame that carries no format and is a message of its own.
+    /// Creates the header of a frame that has no format and is a complete message.
     pub(crate) fn plain(size: u32, request: u32, operation: Operation) -> Self {
         Self { size, request, operation, format: Format::None, more: false }
     }

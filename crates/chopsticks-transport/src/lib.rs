@@ -1,8 +1,9 @@
 //! Framed messages, requests and byte streams with credit over any byte stream, as a sans-I/O core and a tokio driver.
 //!
-//! Two programs that share a pair of pipes, a socket or anything else that carries bytes both ways make requests of each
-//! other: many at once, each with one reply, with two byte streams if wanted, and with cancellation. One of them, the
-//! controller, has started the other, the agent. `docs/wire.md` in the repository is the protocol, byte by byte.
+//! Two programs that share a pair of pipes, a socket or another two-way channel make requests of
+//! each other. Many requests can be under way at once. Each has one reply, up to two byte streams,
+//! and can be cancelled. One of the programs, the controller, has started the other, the agent.
+//! `docs/wire.md` in the repository specifies the protocol, byte by byte.
 //!
 //! ```
 //! use chopsticks_transport::{
@@ -46,20 +47,22 @@
 //!
 //! # Layout
 //!
-//! * [`Transport`], [`Driver`], [`Handle`], [`Request`], [`Incoming`], [`StreamReader`] and [`StreamWriter`] are what programs
-//!   use: the driver is one task that owns the reader and the writer, everything else is a way to ask it for something.
-//! * [`Connection`] is all of the protocol as a state machine without I/O and without a clock, for tests, fuzzers and other
-//!   drivers.
+//! * Programs use [`Transport`], [`Driver`], [`Handle`], [`Request`], [`Incoming`],
+//!   [`StreamReader`] and [`StreamWriter`]. The driver is one task that owns the reader and the
+//!   writer. The other types send orders to it.
+//! * [`Connection`] implements the whole protocol as a state machine without I/O and without a
+//!   clock, for tests, fuzzers and other drivers.
 //!
 //! # Limits
 //!
-//! The peer is not trusted. Whatever it sends ends in a reply, or in a [`TransportError`] that says what it did, and in
-//! memory that [`TransportConfig`] bounds; nothing is set aside for bytes that are only announced. A message that is too long
-//! fails its request and nothing else. A request that is dropped is cancelled, and a peer that does not end it in time
-//! loses the connection.
+//! The peer is not trusted. Whatever it sends ends in a reply, or in a [`TransportError`] that
+//! describes the fault, and uses only memory that [`TransportConfig`] bounds. No memory is reserved
+//! for bytes that are only announced. A message that is too long fails only its own request. A
+//! dropped request is cancelled, and a peer that does not end it in time loses the connection.
 //!
-//! There are no deadlines for requests here, as `tokio::time::timeout` around a [`Request`] does the same, no encryption,
-//! no compression, and no second attempt: a connection that has ended is replaced by a new one.
+//! This crate has no deadlines for requests, since `tokio::time::timeout` around a [`Request`] does
+//! the same. It has no encryption and no compression. It never tries again: a connection that has
+//! ended is replaced by a new one.
 
 mod config;
 mod connection;

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-/// The bytes that divide what an agent's host prints by itself from what the agent says: `docs/wire.md` §1.
+/// The bytes that separate the output of an agent's host from the output of the agent:
+/// `docs/wire.md` §1.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Nonce([u8; Self::LEN]);
 
@@ -13,15 +14,16 @@ impl Nonce {
     /// The number of bytes.
     pub const LEN: usize = 16;
 
-    /// Returns a nonce of these bytes, which must not have been used before.
+    /// Creates a nonce from these bytes, which must not have been used before.
     pub fn new(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// Returns a nonce that nobody can foresee.
+    /// Creates a nonce that cannot be predicted.
     ///
-    /// The standard library's hash keys come from the operating system, and the hash under such a key is a
-    /// pseudo-random function: this is what makes hash maps hard to attack, and no dependency is needed for it.
+    /// The standard library's hash keys come from the operating system, and the hash under such a
+    /// key is a pseudo-random function. This property protects hash maps from attacks, and makes a
+    /// further dependency unnecessary here.
     pub fn random() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut bytes = [0; Self::LEN];

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// What a frame asks for or carries.
+/// The operation of a frame: what it requests or carries.
 ///
-/// Codes below [`Operation::FIRST_APPLICATION`] belong to the transport. Those from it on belong to
+/// Codes below [`Operation::FIRST_APPLICATION`] belong to the transport. The other codes belong to
 /// the layer above, which names them.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Operation(u8);
@@ -28,9 +28,9 @@ operations! {
     HELLO = 0x02;
     /// The result of a request.
     REPLY = 0x03;
-    /// Why a request has no result.
+    /// The failure of a request.
     FAIL = 0x04;
-    /// The sender no longer wants the result of its request.
+    /// The sender cancels its request.
     CANCEL = 0x05;
     /// Asks for a [`Operation::PONG`].
     PING = 0x06;
@@ -42,7 +42,7 @@ operations! {
     END = 0x09;
     /// Allows the other side to send more bytes of a stream.
     CREDIT = 0x0a;
-    /// The stream in the other direction is no longer wanted.
+    /// The receiver of the stream in the other direction asks its sender to stop.
     RESET = 0x0b;
 }
 
@@ -60,13 +60,13 @@ impl Operation {
     ///
     /// # Panics
     ///
-    /// If the transport reserves the code, which is found at compile time where it is a constant.
+    /// If the transport reserves the code. For a constant, this is found at compile time.
     pub const fn application(code: u8) -> Self {
         assert!(code >= Self::FIRST_APPLICATION, "the transport reserves this code");
         Self(code)
     }
 
-    /// Returns the code that stands in a frame.
+    /// Returns the code of the operation in a frame.
     pub const fn code(self) -> u8 {
         self.0
     }
@@ -76,7 +76,7 @@ impl Operation {
         Self::TABLE.iter().find(|(operation, _)| *operation == self).map(|(_, name)| *name)
     }
 
-    /// Tells whether the operation belongs to the layer above the transport.
+    /// Returns whether the operation belongs to the layer above the transport.
     pub fn is_application(self) -> bool {
         self.0 >= Self::FIRST_APPLICATION
     }

@@ -1,14 +1,14 @@
-//! Bytes on their way to the writer.
+//! Bytes that wait for the writer.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// Bytes that a [`Connection`](crate::Connection) has handed out and the writer has not taken yet.
+/// Bytes that a [`Connection`](crate::Connection) has produced and the writer has not taken yet.
 ///
-/// Headers and short payloads are copied together, long payloads stay where they are, and all of it is offered
-/// as slices for one vectored write.
+/// Headers and short payloads are copied together. Long payloads stay where they are. All bytes are
+/// offered as slices for one vectored write.
 #[derive(Debug, Default)]
 pub struct Outbox {
     segments: VecDeque<Segment>,
@@ -19,28 +19,28 @@ pub struct Outbox {
 
 #[derive(Debug)]
 enum Segment {
-    /// The next so many bytes of `copied`.
+    /// The given number of bytes of `copied`.
     Copied(usize),
     Shared(Bytes),
 }
 
 impl Outbox {
-    /// Returns an empty outbox.
+    /// Creates an empty outbox.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns the number of bytes that wait.
+    /// Returns the number of waiting bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Tells whether nothing waits.
+    /// Returns whether no bytes wait.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Puts the first waiting bytes into `slices` and returns how many slices were filled.
+    /// Puts the first waiting bytes into `slices`. Returns how many slices were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut copied = self.copied.get(self.copied_start..).unwrap_or_default();
         let mut filled = 0;
@@ -59,7 +59,7 @@ impl Outbox {
         filled
     }
 
-    /// Forgets the first `count` bytes, which have been written.
+    /// Removes the first `count` bytes, which have been written.
     pub fn advance(&mut self, mut count: usize) {
         debug_assert!(count <= self.len, "a writer took more than it was offered");
         count = count.min(self.len);
@@ -108,7 +108,7 @@ impl Outbox {
         }
     }
 
-    /// Appends `bytes`, copied only if they are few.
+    /// Appends `bytes`, which are copied only if they are few.
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if bytes.len() <= COPY_LEN {
             self.push_slice(&bytes);
@@ -119,7 +119,8 @@ impl Outbox {
     }
 }
 
-/// Up to this length a copy is cheaper than a slice of its own in a vectored write (measured on pipes).
+/// Up to this length, a copy is cheaper than a separate slice in a vectored write (measured on
+/// pipes).
 const COPY_LEN: usize = 4 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Payloads of messages to be sent.
+//! Payloads of outgoing messages.
 
 use std::{iter, mem, vec};
 
@@ -8,7 +8,7 @@ use crate::format::Format;
 use crate::operation::Operation;
 use crate::outbox::Outbox;
 
-/// The payload of a message: one run of bytes or several that are sent one after the other.
+/// The payload of a message: one or several runs of bytes, which are sent one after the other.
 ///
 /// The bytes are shared with the caller and never copied together.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ impl Payload {
         self.len
     }
 
-    /// Tells whether there are no bytes.
+    /// Returns whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -60,12 +60,12 @@ impl From<Vec<Bytes>> for Payload {
     }
 }
 
-/// A message on its way out.
+/// An outgoing message.
 #[derive(Debug)]
 pub(crate) struct OutgoingMessage {
     pub(crate) operation: Operation,
     pub(crate) format: Format,
-    /// Bytes that have not been framed yet.
+    /// Bytes that have not been put into frames yet.
     pub(crate) remaining: usize,
     current: Bytes,
     rest: vec::IntoIter<Bytes>,

@@ -9,9 +9,9 @@ use std::num::NonZeroU32;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
 pub enum Side {
-    /// The end that was started, and whose end of input is the order to go.
+    /// The side that was started. The end of its input is the order to exit.
     Agent,
-    /// The end that starts the other.
+    /// The side that starts the other.
     Controller,
 }
 
@@ -37,12 +37,12 @@ impl Side {
 pub struct RequestId(NonZeroU32);
 
 impl RequestId {
-    /// Returns the request with this number; 0 is none.
+    /// Returns the request with this number, or `None` for 0.
     pub fn new(number: u32) -> Option<Self> {
         NonZeroU32::new(number).map(Self)
     }
 
-    /// Returns the number that stands in frames.
+    /// Returns the number of the request in frames.
     pub fn number(self) -> u32 {
         self.0.get()
     }
@@ -65,7 +65,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Hands out the numbers of one side: they grow, and after the largest start again.
+/// Generates the request numbers of one side. They grow, and start again after the largest.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     side: Side,
@@ -83,7 +83,7 @@ impl Numbers {
         Self { side, next, wrapped: false }
     }
 
-    /// Returns the next number that is not in use; `None` if all are.
+    /// Returns the next number that is not in use, or `None` if all are.
     pub(crate) fn take(&mut self, in_use: usize, is_used: impl Fn(RequestId) -> bool) -> Option<RequestId> {
         for _ in 0..=in_use {
             let id = RequestId::new(self.next)?;
@@ -101,14 +101,14 @@ impl Numbers {
         None
     }
 
-    /// Tells whether the number has been handed out at some time.
+    /// Returns whether the number has been used at any time.
     pub(crate) fn was_taken(&self, id: RequestId) -> bool {
         self.wrapped || id.number() < self.next
     }
 }
 
-/// A map by request. The keys are small integers that are mostly ours, so a multiplication is hash enough; those
-/// that a peer chooses are limited in number before they are inserted.
+/// A map by request. The keys are small integers that mostly this side chooses, so a multiplication
+/// is a sufficient hash. Numbers that a peer chooses are limited in count before they are inserted.
 pub(crate) type RequestMap<V> = HashMap<RequestId, V, BuildHasherDefault<NumberHasher>>;
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -645,7 +645,7 @@ impl Reply {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the result is in a format that is not known")]
+#[error("the result has an unknown format")]
 struct UnknownFormat;
 
 /// Gives a value that is the content of one bytes value.

@@ -108,7 +108,7 @@ pub enum ErrorKind {
         message: String,
     },
     /// The tunnel that this one goes through failed: see [`Route`](crate::Route). Its sources and its hint are those of the error.
-    #[error("the tunnel that leads there failed: {}", .0.without_hint())]
+    #[error("the parent tunnel failed: {}", .0.without_hint())]
     Parent(Box<Error>),
     /// A program could not be started on the host, or ended in a way that is not known.
     #[error("cannot run {program}")]
@@ -134,7 +134,7 @@ pub enum ErrorKind {
     #[error("{0}")]
     Raised(RemoteException),
     /// The result is not of the type that was asked for.
-    #[error("the result is not what was asked for")]
+    #[error("the result does not have the requested type")]
     Result(#[source] Arc<dyn StdError + Send + Sync>),
     /// The script of [`Function::script`](crate::Function::script) could not be read.
     #[error("cannot read the script {}", path.display())]
@@ -178,7 +178,7 @@ pub enum ErrorKind {
         limit: usize,
     },
     /// The result is of a type that cannot be carried.
-    #[error("the result cannot be carried: {}", harmless(message))]
+    #[error("the result cannot be encoded: {}", harmless(message))]
     UnfitResult {
         /// Where in the result, and what.
         message: String,
@@ -504,7 +504,7 @@ mod tests {
                 true,
             ),
             (ErrorKind::Raised(raised), "raised", "KeyError: 'x'", false),
-            (ErrorKind::Result(io()), "result", "the result is not what was asked for", true),
+            (ErrorKind::Result(io()), "result", "the result does not have the requested type", true),
             (
                 ErrorKind::OutOfMemory { message: "9 bytes".to_owned() },
                 "out-of-memory",
@@ -538,7 +538,7 @@ mod tests {
             (
                 ErrorKind::UnfitResult { message: "result[0]: set".to_owned() },
                 "unfit-result",
-                "the result cannot be carried: result[0]: set",
+                "the result cannot be encoded: result[0]: set",
                 false,
             ),
         ];

@@ -210,7 +210,7 @@ impl Serving {
     fn note_unknown(&self) {
         if self.unknown.fetch_add(1, Ordering::Relaxed) + 1 == MANY_UNKNOWN {
             let host = &self.host;
-            tracing::warn!(%host, "the agent has asked for {MANY_UNKNOWN} modules or files that are not there");
+            tracing::warn!(%host, "the agent has requested {MANY_UNKNOWN} modules or files that do not exist");
         }
     }
 

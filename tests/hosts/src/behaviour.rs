@@ -357,8 +357,7 @@ pub async fn killed_client_fails_the_call_and_leaves_nothing(place: Place) {
     assert!(error.is_disconnected(), "{}", error.report());
     let lost = "the connection was lost, signal 9 (SIGKILL)";
     if subject.place.is_reached_through_another() {
-        let report =
-            format!("{}: call of {function}: the tunnel that leads there failed: ", subject.setup.name);
+        let report = format!("{}: call of {function}: the parent tunnel failed: ", subject.setup.name);
         assert!(error.report().starts_with(&report) && error.report().contains(lost), "{}", error.report());
     } else {
         let report = format!("{}: call of {function}: {lost}", subject.setup.name);
@@ -419,7 +418,7 @@ pub async fn folder_and_environment_are_as_set(place: Place) {
     assert_eq!((folder.as_str(), value.as_str()), ("/usr", "it's \"ü\" $HOME `id`\n!"));
     let place = subject.close().await;
     let nowhere = Subject::new(place, |setup| setup.current_dir = Some("/nowhere".to_owned()));
-    let error = nowhere.tunnel.connect().await.expect_err("there is no such folder");
+    let error = nowhere.tunnel.connect().await.expect_err("the folder does not exist");
     // The report shows the last line of stderr, and some clients have that.
     let stderr = match error.kind() {
         ErrorKind::NoAgent { stderr, .. } => stderr.clone(),

@@ -280,9 +280,9 @@ mod tests {
         };
         assert_eq!(human().failure("a", &bare), "a: call: SystemExit: 3\n");
 
-        let hint = Some(Box::new(Hint::new("name-unknown", "look at its spelling")));
+        let hint = Some(Box::new(Hint::new("name-unknown", "check its spelling")));
         let hinted = Failure { message: "no such host".to_owned(), hint, traceback: None, ..bare };
-        assert_eq!(human().failure("a", &hinted), "a: call: no such host (look at its spelling)\n");
+        assert_eq!(human().failure("a", &hinted), "a: call: no such host (check its spelling)\n");
     }
 
     #[test]

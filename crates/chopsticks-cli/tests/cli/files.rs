@@ -71,7 +71,7 @@ fn wrong_usage_is_told_before_anything_is_written() {
         ("fetch", &["file", "one", "--on", "a=local,b=local"][..], "put `{host}` into the path"),
         ("put", &["missing", "x", "--on", "a=local"], "cannot read missing"),
         ("put", &[".", "x", "--on", "a=local"], "write -r"),
-        ("put", &["-r", "file", "x", "--on", "a=local"], "file is no folder"),
+        ("put", &["-r", "file", "x", "--on", "a=local"], "file is not a folder"),
         ("put", &["file", "x", "--mode", "888", "--on", "a=local"], "octal digits"),
         ("put", &["-r", ".", "x", "--mode", "644", "--on", "a=local"], "cannot be used with"),
     ] {
@@ -159,7 +159,7 @@ fn interrupt_takes_the_bars_away_and_tells_of_each_target() {
         assert_eq!(ran.code, Some(130), "{verb}: {ran:?}");
         let (_, behind) = ran.stdout.rsplit_once(" left").unwrap();
         let (_, told) = behind.split_once("\x1b[2K").unwrap();
-        let expected = "a: transfer: interrupted before it had finished\r\nb: transfer: interrupted before it had finished\r\n\
+        let expected = "a: transfer: interrupted before it finished\r\nb: transfer: interrupted before it finished\r\n\
                         2 hosts: 2 interrupted in ";
         assert!(told.contains(expected), "{verb}: {told:?}");
         assert_eq!(fs::read_dir(bench.scratch.path().join("root/out")).unwrap().count(), 0, "{verb}");

@@ -283,7 +283,8 @@ impl<'de> Deserializer<'de> {
                 self.enter(start)?;
                 let value = visitor.visit_enum(Enum::new(self))?;
                 if !self.end_of_dict() {
-                    let error: DecodeError = de::Error::custom("a dict of more than one pair is no variant");
+                    let error: DecodeError =
+                        de::Error::custom("a dict of more than one pair is not a variant");
                     return Err(error.at(self.place(start)));
                 }
                 self.leave(0);

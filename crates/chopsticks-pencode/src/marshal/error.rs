@@ -85,7 +85,7 @@ pub enum DecodeErrorKind {
     #[error("{0} bytes after the value")]
     TrailingBytes(usize),
     /// The end of a dict stands where a value is due.
-    #[error("end of a dict where a value is due")]
+    #[error("end of a dict in place of a value")]
     UnexpectedDictEnd,
     /// The buffer ends in the middle of a value.
     #[error("unexpected end of input")]

@@ -1,4 +1,4 @@
-//! What a connection tells the layer above.
+//! The events that a connection reports to the layer above.
 
 use bytes::Bytes;
 
@@ -6,31 +6,32 @@ use crate::format::Format;
 use crate::operation::Operation;
 use crate::request::RequestId;
 
-/// Something that the peer did.
+/// An action of the peer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The controller's first word; only on agents.
+    /// The controller's `START`; only on agents.
     Started(Start),
-    /// The agent's first word; only on controllers.
+    /// The agent's `HELLO`; only on controllers.
     Hello(Hello),
-    /// A request of this side has its answer.
+    /// A request of this side was answered.
     Reply {
         /// The request.
         request: RequestId,
         /// The answer.
         reply: Reply,
     },
-    /// The reply to a request of this side was too long and is lost; the connection goes on.
+    /// The reply to a request of this side was too long and is lost. The connection goes on.
     ReplyTooLarge {
         /// The request.
         request: RequestId,
     },
-    /// There is no memory for the reply to a request of this side, which is lost; the connection goes on.
+    /// There is not enough memory for the reply to a request of this side. The reply is lost, and
+    /// the connection goes on.
     OutOfMemory {
         /// The request.
         request: RequestId,
-        /// How many bytes of the reply had come.
+        /// How many bytes of the reply had arrived.
         len: usize,
     },
     /// The peer has ended a request that this side had cancelled.
@@ -38,26 +39,26 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// The peer asks for something: [`Connection::reply`](crate::Connection::reply) must follow.
+    /// The peer makes a request, which [`Connection::reply`](crate::Connection::reply) must answer.
     Request {
         /// The request.
         request: RequestId,
         /// The message.
         message: Message,
     },
-    /// The peer tells something.
+    /// The peer sends a notice.
     Notice(Message),
-    /// The peer no longer wants the result of its request, which still must be answered if it was not.
+    /// The peer has cancelled its request, which still must be answered if it was not.
     Cancelled {
         /// The request.
         request: RequestId,
     },
-    /// A stream has bytes to read, or has ended in whatever way, after there was nothing to tell.
+    /// A stream has bytes to read, or has ended in any way, after nothing was available.
     Readable {
         /// The request.
         request: RequestId,
     },
-    /// A stream has room for bytes again, or is no longer wanted.
+    /// A stream has room for bytes again, or was reset.
     Writable {
         /// The request.
         request: RequestId,
@@ -73,28 +74,28 @@ pub enum Event {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Message {
-    /// What is asked for or told.
+    /// The operation.
     pub operation: Operation,
-    /// How the payload is to be read.
+    /// The format of the payload.
     pub format: Format,
     /// The content.
     pub payload: Bytes,
 }
 
-/// The one answer to a request.
+/// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Reply {
     /// Whether the request succeeded.
     pub outcome: Outcome,
-    /// How the payload is to be read.
+    /// The format of the payload.
     pub format: Format,
     /// The result, or why there is none.
     pub payload: Bytes,
 }
 
 impl Reply {
-    /// Returns why the peer's transport itself refused the request, if that is what happened.
+    /// Returns the reason if the peer's transport itself refused the request.
     ///
     /// Every other failure comes from the layer above, which defines its payload.
     pub fn refusal(&self) -> Option<Refusal> {
@@ -109,17 +110,17 @@ impl Reply {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a request succeeds or fails")]
 pub enum Outcome {
-    /// There is a result: `REPLY`.
+    /// A result: `REPLY`.
     Reply,
-    /// There is none: `FAIL`.
+    /// A failure: `FAIL`.
     Fail,
 }
 
-/// Why a transport answers a request with `FAIL` by itself: `docs/wire.md` §4.
+/// Why a transport itself answers a request with `FAIL`: `docs/wire.md` §4.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Nobody answered.
+    /// The request was never answered.
     Unanswered,
     /// The request was cancelled before it was answered.
     Cancelled,
@@ -146,7 +147,7 @@ impl Refusal {
     }
 }
 
-/// What the controller said first.
+/// The content of the controller's `START`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Start {
@@ -156,12 +157,12 @@ pub struct Start {
     pub options: Bytes,
 }
 
-/// What the agent said first.
+/// The content of the agent's `HELLO`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Hello {
-    /// How the payload is to be read.
+    /// The format of the payload.
     pub format: Format,
-    /// What the agent is.
+    /// The description of the agent.
     pub payload: Bytes,
 }

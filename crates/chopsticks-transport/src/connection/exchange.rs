@@ -14,15 +14,15 @@ use crate::payload::OutgoingMessage;
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) phase: Phase,
-    /// Our message: the request itself or the answer to it.
+    /// This side's message: the request itself, or the answer to it.
     pub(super) message: Option<OutgoingMessage>,
-    /// The peer's message, as far as it has come.
+    /// The received part of the peer's message.
     pub(super) assembly: Option<Assembly>,
-    /// Whether whoever made the request has cancelled it.
+    /// Whether the side that made the request has cancelled it.
     pub(super) cancelled: bool,
-    /// When our cancelled request is abandoned if the peer has not ended it.
+    /// When this side's cancelled request is abandoned if the peer has not ended it.
     pub(super) cancel_deadline: Option<Instant>,
-    /// Whether the peer has not ended our cancelled request within its grace.
+    /// Whether the peer has not ended this side's cancelled request within the grace period.
     pub(super) abandoned: bool,
     pub(super) cancel_due: bool,
     /// Whether the request waits in the queue of those with a small frame to send.
@@ -31,22 +31,22 @@ pub(super) struct Exchange {
     pub(super) streams: Option<Box<Streams>>,
 }
 
-/// How far a request is.
+/// The progress of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
-    /// Ours; no frame of it has left.
+    /// This side's; no frame has been sent.
     Queued,
-    /// Ours; a part of it has left.
+    /// This side's; a part has been sent.
     Sending,
-    /// Ours; it has left and the answer has not come.
+    /// This side's; it has been sent and is not answered yet.
     Awaiting,
-    /// The peer's; a part of it has come.
+    /// The peer's; a part has arrived.
     Arriving,
-    /// The peer's; it has come and is not answered.
+    /// The peer's; it has arrived and is not answered yet.
     Serving,
-    /// The peer's; the answer has not left entirely.
+    /// The peer's; the answer has not been sent completely.
     Answering,
-    /// Its answer has come or has left; streams may go on.
+    /// The answer has been received or sent; streams may go on.
     Answered,
 }
 
@@ -65,7 +65,7 @@ impl Exchange {
         }
     }
 
-    /// Tells whether streams can still be opened on this side.
+    /// Returns whether streams can still be opened on this side.
     pub(super) fn may_open_streams(&self) -> bool {
         !self.cancelled && !matches!(self.phase, Phase::Answering | Phase::Answered)
     }
@@ -74,8 +74,9 @@ impl Exchange {
         self.streams.get_or_insert_default()
     }
 
-    /// Gives up the stream to the peer if the peer waits for it and nobody here has opened it; returns whether the
-    /// peer is to be told. This comes with the answer, after which nobody can open it any more.
+    /// Closes the stream to the peer if the peer waits for it and it was never opened here. Returns
+    /// whether the peer must be notified. This happens with the answer, after which the stream
+    /// cannot be opened.
     pub(super) fn decline_stream(&mut self) -> bool {
         let Some(streams) = &mut self.streams else { return false };
         let outgoing = &mut streams.outgoing;
@@ -86,7 +87,7 @@ impl Exchange {
         is_awaited
     }
 
-    /// Ends both streams without a word.
+    /// Ends both streams without a message.
     pub(super) fn kill_streams(&mut self) {
         if let Some(streams) = &mut self.streams {
             streams.outgoing.kill();
@@ -94,7 +95,7 @@ impl Exchange {
         }
     }
 
-    /// Tells whether a `CANCEL`, `CREDIT` or `RESET` waits to be sent.
+    /// Returns whether a `CANCEL`, `CREDIT` or `RESET` waits to be sent.
     pub(super) fn has_attention(&self) -> bool {
         self.cancel_due
             || self.streams.as_ref().is_some_and(|streams| {
@@ -102,7 +103,7 @@ impl Exchange {
             })
     }
 
-    /// Tells whether nothing more is to be sent or expected.
+    /// Returns whether the request is completely finished.
     pub(super) fn is_over(&self) -> bool {
         let streams_are_over = self.streams.as_ref().is_none_or(|streams| {
             let incoming_is_over = match streams.incoming.state {
@@ -116,7 +117,7 @@ impl Exchange {
     }
 }
 
-/// A message of the peer that is being put together.
+/// A message of the peer that is being assembled.
 #[derive(Debug)]
 pub(super) struct Assembly {
     pub(super) operation: Operation,
@@ -134,16 +135,17 @@ impl Assembly {
         self.buffer.len()
     }
 
-    /// Drops what has come and all that will; returns how much it was.
+    /// Drops the bytes that have arrived and all that follow. Returns how many were dropped.
     pub(super) fn discard(&mut self) -> usize {
         self.oversize = true;
         std::mem::take(&mut self.buffer).len()
     }
 
-    /// Appends bytes that really came; nothing is set aside for those that are only announced. Returns how many were
-    /// kept.
+    /// Appends received bytes. No memory is reserved for bytes that are only announced. Returns how
+    /// many bytes were kept.
     ///
-    /// A long message is given up while there is memory left: a program that has none ends, with all its requests.
+    /// A long message is dropped while some memory is still free, because a program without any
+    /// memory ends, with all its requests.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<usize, TryReserveError> {
         if self.oversize {
             return Ok(0);
@@ -169,5 +171,6 @@ impl Assembly {
 
 /// Messages that take more than this leave memory for others.
 const HEADROOM_FROM: usize = 1 << 20;
-/// How much. Allocators that learn from the sizes they are asked for, such as glibc's, take no notice of one above 32 MiB.
+/// The amount of memory to leave free. Allocators that adapt to the requested sizes, such as
+/// glibc's, ignore sizes above 32 MiB.
 const HEADROOM: usize = 48 << 20;

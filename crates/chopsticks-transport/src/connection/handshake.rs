@@ -1,4 +1,4 @@
-//! The first words of both sides: `docs/wire.md` §1 and §5.
+//! The handshake: `docs/wire.md` §1 and §5.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::payload::Payload;
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// What a controller sends before anything else.
+/// The options of a controller's `START`.
 #[derive(Clone, Debug)]
 pub struct StartOptions {
     pub(crate) preamble: Bytes,
@@ -27,12 +27,12 @@ pub struct StartOptions {
 }
 
 impl StartOptions {
-    /// Returns what is needed at least, with a random nonce.
+    /// Creates the minimal options, with a random nonce.
     pub fn new() -> Self {
         Self { preamble: Bytes::new(), nonce: Nonce::random(), options: Bytes::new() }
     }
 
-    /// Sets the bytes that go ahead of all frames; none.
+    /// Sets the bytes that precede all frames. Default: none.
     #[must_use]
     pub fn preamble(mut self, preamble: impl Into<Bytes>) -> Self {
         self.preamble = preamble.into();
@@ -46,7 +46,7 @@ impl StartOptions {
         self
     }
 
-    /// Sets the options for the layer above; none.
+    /// Sets the options for the layer above. Default: none.
     #[must_use]
     pub fn options(mut self, options: impl Into<Bytes>) -> Self {
         self.options = options.into();
@@ -60,7 +60,7 @@ impl Default for StartOptions {
     }
 }
 
-/// How far the handshake is, and what is kept of it.
+/// The progress of the handshake, and its results.
 #[derive(Debug)]
 pub(super) struct Handshake {
     phase: HandshakePhase,
@@ -68,11 +68,11 @@ pub(super) struct Handshake {
     nonce: Nonce,
     noise: Vec<u8>,
     max_noise: usize,
-    /// Bytes that leave before any frame of a request.
+    /// Bytes that are sent before any frame of a request.
     outgoing: VecDeque<Bytes>,
-    /// Whether `outgoing` may leave: on agents, when the nonce is known.
+    /// Whether `outgoing` may be sent. On agents this is the case when the nonce is known.
     may_speak: bool,
-    /// Whether `outgoing` has the first frame, so that others may follow.
+    /// Whether `outgoing` contains the first frame, so that others may follow.
     has_frame: bool,
     peer_limit: usize,
 }
@@ -136,12 +136,12 @@ impl Handshake {
         &self.noise
     }
 
-    /// The longest message that the peer takes.
+    /// The longest message that the peer accepts.
     pub(super) fn peer_limit(&self) -> usize {
         self.peer_limit
     }
 
-    /// Takes what leaves before any frame of a request.
+    /// Takes the bytes that are sent before any frame of a request.
     pub(super) fn take_words(&mut self) -> impl Iterator<Item = Bytes> {
         let end = if self.may_speak { self.outgoing.len() } else { 0 };
         self.outgoing.drain(..end)
@@ -151,12 +151,12 @@ impl Handshake {
         !self.outgoing.is_empty()
     }
 
-    /// Tells whether frames of requests may leave.
+    /// Returns whether frames of requests may be sent.
     pub(super) fn may_follow(&self) -> bool {
         self.may_speak && self.has_frame
     }
 
-    /// The operation that the next frame must have.
+    /// Returns the operation that the next frame must have.
     pub(super) fn expected(&self) -> Option<Operation> {
         match self.phase {
             HandshakePhase::Scanning | HandshakePhase::HelloExpected => Some(Operation::HELLO),
@@ -165,7 +165,7 @@ impl Handshake {
         }
     }
 
-    /// Looks for the nonce. Returns what follows it, or `None` if all of `input` was noise so far.
+    /// Looks for the nonce. Returns the bytes after it, or `None` if all of `input` was noise.
     pub(super) fn scan<'a>(&mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, TransportError> {
         let nonce = self.nonce.as_bytes();
         let before = self.noise.len();
@@ -191,7 +191,7 @@ impl Handshake {
         }
     }
 
-    /// Takes the payload of `HELLO` and returns its part for the layer above.
+    /// Handles the payload of `HELLO` and returns its part for the layer above.
     pub(super) fn handle_hello(&mut self, payload: &[u8]) -> Result<Bytes, TransportError> {
         let (version, rest) =
             payload.split_first_chunk().ok_or_else(|| wrong_length(Operation::HELLO, payload))?;
@@ -203,7 +203,7 @@ impl Handshake {
         Ok(Bytes::copy_from_slice(rest))
     }
 
-    /// Takes the payload of `START`.
+    /// Handles the payload of `START`.
     pub(super) fn handle_start(
         &mut self,
         payload: &[u8],
@@ -283,5 +283,5 @@ fn single_frame(
 /// The bytes of `START` before the options.
 const START_LEN: usize = 2 + Nonce::LEN + 8;
 
-/// What is kept of the noise of a host that has answered: a screenful.
+/// How much noise is kept for a host that has answered: a screenful.
 const NOISE_TAIL: usize = 4 << 10;

@@ -1,7 +1,7 @@
-//! Bytes that come, cut into frames and handed to the request they belong to.
+//! Received bytes, which are cut into frames and passed to their requests.
 //!
-//! Payloads are taken piece by piece as they come, so that no frame has to be in memory whole before it is looked at,
-//! and nothing is set aside for bytes that are only announced.
+//! Payloads are processed piece by piece as they arrive. So no frame has to be in memory as a
+//! whole, and no memory is reserved for bytes that are only announced.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::frame::{FrameHeader, HEADER_LEN};
 use crate::operation::Operation;
 use crate::request::RequestId;
 
-/// What the next bytes are.
+/// The meaning of the next bytes.
 #[derive(Debug)]
 pub(super) enum Input {
     /// Noise, or the nonce.
@@ -25,13 +25,13 @@ pub(super) enum Input {
         bytes: [u8; HEADER_LEN],
         filled: usize,
     },
-    /// The payload of an operation that is small and taken whole.
+    /// The payload of a small operation, which is processed as a whole.
     Small {
         header: FrameHeader,
         bytes: [u8; MAX_SMALL],
         filled: usize,
     },
-    /// The payload of any other.
+    /// Any other payload.
     Body {
         header: FrameHeader,
         remaining: usize,
@@ -49,11 +49,11 @@ impl Input {
 }
 
 impl Connection {
-    /// Takes bytes that have come from the peer, all of them.
+    /// Processes bytes that have come from the peer.
     ///
     /// # Errors
     ///
-    /// A peer that breaks the protocol ends the connection.
+    /// The error if the peer violates the protocol, which ends the connection.
     pub fn handle_input(&mut self, now: Instant, input: &[u8]) -> Result<(), TransportError> {
         self.check_failed()?;
         self.now = now;
@@ -123,7 +123,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Checks a header and makes ready for its payload.
+    /// Checks a header and prepares for its payload.
     fn begin_frame(&mut self, header: FrameHeader) -> Result<(), TransportError> {
         let request = RequestId::new(header.request);
         self.check_header(header).map_err(|fault| TransportError::of_peer(request, fault))
@@ -287,7 +287,7 @@ impl Connection {
         }
     }
 
-    /// Finds the request of a stream's frame; none if it is over here.
+    /// Finds the request of a stream's frame. Returns `None` if the request has ended on this side.
     fn find_exchange(&mut self, header: FrameHeader) -> Result<Option<&mut Exchange>, PeerFault> {
         let FrameHeader { operation, request, .. } = header;
         let unknown = PeerFault::UnknownRequest { operation, request };
@@ -309,7 +309,7 @@ impl Connection {
         }
     }
 
-    /// Takes a frame whose payload is all there.
+    /// Handles a frame whose payload is complete.
     fn handle_frame(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), TransportError> {
         if !is_small(header.operation) {
             self.feed(header, payload)?;
@@ -332,7 +332,8 @@ impl Connection {
         }
     }
 
-    /// Takes a piece of a message or a stream, which [`begin_frame`](Self::begin_frame) has admitted.
+    /// Handles a piece of a message or a stream, which [`begin_frame`](Self::begin_frame) has
+    /// accepted.
     fn feed(&mut self, header: FrameHeader, piece: &[u8]) -> Result<(), TransportError> {
         let Some(id) = RequestId::new(header.request) else {
             if let Some(notice) = self.notices.iter_mut().find(|notice| notice.operation == header.operation)
@@ -370,7 +371,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a frame, and its message if it is the last.
+    /// Ends a frame, and its message if it is the last frame.
     fn finish_frame(&mut self, header: FrameHeader) -> Result<(), TransportError> {
         if header.operation == Operation::DATA {
             return self.finish_data(header);

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::config::MAX_CREDIT;
 use crate::error::PeerFault;
 
-/// What [`Connection::stream_read`](crate::Connection::stream_read) finds.
+/// The result of [`Connection::stream_read`](crate::Connection::stream_read).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a reader has to handle each")]
 pub enum StreamRead {
@@ -15,7 +15,7 @@ pub enum StreamRead {
     Data(Bytes),
     /// The stream is complete.
     End,
-    /// Nothing yet; [`Event::Readable`](crate::Event::Readable) will tell.
+    /// Nothing yet; [`Event::Readable`](crate::Event::Readable) follows.
     Pending,
 }
 
@@ -39,33 +39,33 @@ pub(super) struct Outgoing {
     pub(super) state: OutgoingState,
     /// Bytes that the peer still allows.
     pub(super) credit: u64,
-    /// Whether the peer has ever allowed any.
+    /// Whether the peer has ever given credit.
     pub(super) was_credited: bool,
     pub(super) queue: VecDeque<Bytes>,
     /// Bytes in `queue`.
     pub(super) queued: usize,
-    /// How to end when `queue` has left.
+    /// How to end when `queue` has been sent.
     pub(super) ending: Option<Ending>,
-    /// The peer's reason for not wanting the rest.
+    /// The reason with which the peer has reset the stream.
     pub(super) reset: Option<u32>,
-    /// Whether a turn of this stream waits.
+    /// Whether this stream has a turn in the queue.
     pub(super) in_turns: bool,
-    /// Whether a writer was told to wait.
+    /// Whether a writer has to wait.
     pub(super) blocked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum OutgoingState {
-    /// Nobody here has asked for it.
+    /// It was not opened here.
     #[default]
     Idle,
     Open,
-    /// `END` has left, or the request has ended.
+    /// `END` has been sent, or the request has ended.
     Ended,
 }
 
 impl Outgoing {
-    /// Tells whether there is something to send now.
+    /// Returns whether there is something to send now.
     pub(super) fn is_ready(&self) -> bool {
         self.state == OutgoingState::Open
             && if self.queued > 0 { self.credit > 0 } else { self.ending.is_some() }
@@ -77,20 +77,20 @@ impl Outgoing {
         if self.credit > MAX_CREDIT { Err(PeerFault::CreditOverflow) } else { Ok(()) }
     }
 
-    /// The peer does not want it: forgets what waits, and ends it.
+    /// Handles the peer's reset: discards the queue, and ends the stream.
     pub(super) fn reset(&mut self, reason: u32) {
         self.reset = Some(reason);
         self.discard();
         self.ending.get_or_insert(Ending::Complete);
     }
 
-    /// Forgets what waits and ends the direction without a word.
+    /// Discards the queue and ends the direction without a message.
     pub(super) fn kill(&mut self) {
         self.state = OutgoingState::Ended;
         self.discard();
     }
 
-    /// Forgets what waits.
+    /// Discards the queue.
     pub(super) fn discard(&mut self) {
         self.queue = VecDeque::new();
         self.queued = 0;
@@ -101,13 +101,13 @@ impl Outgoing {
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     pub(super) state: IncomingState,
-    /// Whether somebody here has opened it.
+    /// Whether it was opened here.
     pub(super) is_wanted: bool,
     /// Bytes that the peer may still send.
     pub(super) allowance: u64,
-    /// Bytes that were read and are not allowed again yet.
+    /// Bytes that were read and for which no credit was given again.
     pub(super) owed: u32,
-    /// Credit to be announced with the next `CREDIT`.
+    /// Credit for the next `CREDIT`.
     pub(super) credit_due: u32,
     /// A `RESET` to be sent.
     pub(super) reset_due: Option<u32>,
@@ -116,13 +116,13 @@ pub(super) struct Incoming {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum IncomingState {
-    /// Nobody here has asked for it and nothing has come.
+    /// It was not opened here, and nothing has arrived.
     #[default]
     Idle,
     Open,
-    /// `END` has come; the buffer may still have bytes.
+    /// `END` has arrived; the buffer may still have bytes.
     Ended(Ending),
-    /// Nobody here wants more; what comes is dropped.
+    /// It is no longer used here, and received bytes are dropped.
     Done,
 }
 
@@ -135,9 +135,10 @@ impl Incoming {
     }
 }
 
-/// Bytes that have come and were not read.
+/// Bytes that were received and not read.
 ///
-/// Small pieces are joined, so that a peer that sends single bytes costs no more memory than one that does not.
+/// Small pieces are joined, so that a peer that sends single bytes costs no more memory than any
+/// other.
 #[derive(Debug, Default)]
 pub(super) struct StreamBuffer {
     chunks: VecDeque<Bytes>,
@@ -183,7 +184,7 @@ impl StreamBuffer {
     }
 }
 
-/// How far joined pieces grow: a frame of the usual length.
+/// The maximum length of joined pieces: a frame of the usual length.
 const CHUNK_LEN: usize = 128 << 10;
 
 #[cfg(test)]

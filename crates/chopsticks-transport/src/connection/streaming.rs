@@ -1,4 +1,4 @@
-//! What the layer above does with the byte streams of a request.
+//! The operations of the layer above on the byte streams of a request.
 
 use bytes::Bytes;
 
@@ -8,12 +8,13 @@ use crate::error::{TransportError, TransportErrorKind};
 use crate::request::RequestId;
 
 impl Connection {
-    /// Opens the stream from the peer by giving it the window as credit, which has to happen before the request is
-    /// answered.
+    /// Opens the stream from the peer by giving it the window as credit. This must happen before
+    /// the request is answered.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamClosed`] if it is too late or the stream was opened before.
+    /// [`TransportErrorKind::StreamClosed`] if the request was answered or the stream was opened
+    /// before.
     pub fn open_reader(&mut self, request: RequestId) -> Result<(), TransportError> {
         let window = self.config.stream_window;
         let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
@@ -37,7 +38,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes up to `max` bytes from the stream from the peer.
+    /// Takes up to `max` bytes that the peer has sent on the stream.
     ///
     /// # Errors
     ///
@@ -73,7 +74,7 @@ impl Connection {
         result
     }
 
-    /// Tells the peer that the rest of its stream is not wanted. Nothing happens if it has ended.
+    /// Asks the peer to stop its stream. Does nothing if the stream has ended.
     pub fn stream_reset(&mut self, request: RequestId, reason: u32) {
         let Some(exchange) = self.exchanges.get_mut(&request) else { return };
         let Some(streams) = &mut exchange.streams else { return };
@@ -86,12 +87,14 @@ impl Connection {
         self.settle(request);
     }
 
-    /// Opens the stream to the peer, which then must be ended, before the request is answered.
+    /// Opens the stream to the peer, which then must be ended. This must happen before the request
+    /// is answered.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamReset`] if the peer does not want it, or [`TransportErrorKind::StreamClosed`] if
-    /// it is too late or the stream was opened before.
+    /// [`TransportErrorKind::StreamReset`] if the peer has reset the stream, or
+    /// [`TransportErrorKind::StreamClosed`] if the request was answered or the stream was opened
+    /// before.
     pub fn open_writer(&mut self, request: RequestId) -> Result<(), TransportError> {
         let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
         let exchange = self.exchanges.get_mut(&request).filter(|exchange| exchange.may_open_streams());
@@ -106,7 +109,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Lets `bytes` of the stream to the peer leave before it gives any credit, where the operation says so.
+    /// Allows `bytes` of the stream to the peer before the peer gives any credit, for operations
+    /// that define this.
     pub fn presume_credit(&mut self, request: RequestId, bytes: u32) {
         if bytes > 0
             && let Some(exchange) = self.exchanges.get_mut(&request)
@@ -117,12 +121,13 @@ impl Connection {
         }
     }
 
-    /// Returns how many bytes [`stream_write`](Self::stream_write) should be given at most; after 0,
-    /// [`Event::Writable`](crate::Event::Writable) will tell.
+    /// Returns how many bytes may be passed to [`stream_write`](Self::stream_write). After 0,
+    /// [`Event::Writable`](crate::Event::Writable) follows when there is room.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamReset`] if the peer wants no more, or [`TransportErrorKind::StreamClosed`].
+    /// [`TransportErrorKind::StreamReset`] if the peer has reset the stream, or
+    /// [`TransportErrorKind::StreamClosed`].
     pub fn stream_room(&mut self, request: RequestId) -> Result<usize, TransportError> {
         let closed = || TransportError::of_request(request, TransportErrorKind::StreamClosed);
         let limit = self.stream_queue_len();
@@ -139,7 +144,7 @@ impl Connection {
         Ok(room)
     }
 
-    /// Queues bytes for the stream to the peer, which leave as the peer's credit allows.
+    /// Queues bytes for the stream to the peer, which are sent as the peer's credit allows.
     ///
     /// # Errors
     ///
@@ -158,7 +163,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the stream to the peer after what is queued: it is complete.
+    /// Ends the stream to the peer after the queued bytes: it is complete.
     ///
     /// # Errors
     ///
@@ -171,8 +176,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Breaks the stream to the peer off: what is queued is dropped, and the peer knows that it has not got all.
-    /// Nothing happens if it has ended.
+    /// Breaks off the stream to the peer. The queued bytes are dropped, and the peer knows that the
+    /// stream is incomplete. Does nothing if the stream has ended.
     pub fn stream_abort(&mut self, request: RequestId, reason: u32) {
         if self.stream_room(request).is_err() {
             return;
@@ -189,6 +194,6 @@ impl Connection {
     }
 }
 
-/// Credit is given again when this part of the window has been read: often enough that a sender does not
-/// run dry, seldom enough to cost nothing.
+/// Credit is given again when this fraction of the window has been read: often enough that a sender
+/// does not run dry, and seldom enough to cost nothing.
 const CREDIT_PARTS: u32 = 4;

@@ -1,4 +1,4 @@
-//! Frames on their way out: who may send the next one.
+//! Sending: which frame is next.
 
 use super::exchange::Phase;
 use super::stream::{Ending, OutgoingState};
@@ -10,7 +10,7 @@ use crate::outbox::Outbox;
 use crate::payload::OutgoingMessage;
 use crate::request::RequestId;
 
-/// Who sends one frame next. Entries of requests that have gone meanwhile are passed over.
+/// A turn to send one frame. Turns of requests that have ended meanwhile are skipped.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Turn {
     /// The first entry of the lane.
@@ -21,7 +21,7 @@ pub(super) enum Turn {
     Stream(RequestId),
 }
 
-/// An entry of the lane, in which one message follows the other whole.
+/// An entry of the lane, in which complete messages follow one another.
 #[derive(Debug)]
 pub(super) enum LaneItem {
     Notice(OutgoingMessage),
@@ -29,9 +29,10 @@ pub(super) enum LaneItem {
 }
 
 impl Connection {
-    /// Moves frames that may leave now to `outbox`, until it has `enough` bytes or nothing is left.
+    /// Moves frames that may be sent now to `outbox`, until it has `enough` bytes or no frame is
+    /// left.
     ///
-    /// What is in the outbox cannot be overtaken any more, so a driver asks for little more than it can write.
+    /// Bytes in the outbox cannot be overtaken, so a driver requests little more than it can write.
     pub fn transmit(&mut self, outbox: &mut Outbox, enough: usize) {
         // A connection that has failed still says its version, so that both sides can name both.
         for bytes in self.handshake.take_words() {
@@ -63,7 +64,7 @@ impl Connection {
         }
     }
 
-    /// Tells whether [`transmit`](Self::transmit) would find something.
+    /// Returns whether [`transmit`](Self::transmit) would find something to send.
     pub fn has_output(&self) -> bool {
         self.handshake.has_words()
             || !self.control.is_empty()
@@ -75,7 +76,7 @@ impl Connection {
         push_frame(&mut self.control, operation, request, payload);
     }
 
-    /// Queues an answer that the peer has provoked, of which it can provoke any number.
+    /// Queues an answer of a kind that the peer can provoke without limit.
     pub(super) fn push_answer(
         &mut self,
         operation: Operation,
@@ -107,7 +108,7 @@ impl Connection {
         }
     }
 
-    /// Queues the request's stream if it has something that may leave.
+    /// Queues the request's stream if it has something to send.
     pub(super) fn schedule_stream(&mut self, request: RequestId) {
         let Some(exchange) = self.exchanges.get_mut(&request) else { return };
         // Nothing follows a request before all of it has left.
@@ -168,7 +169,7 @@ impl Connection {
         }
     }
 
-    /// Sends one frame of the request's message; returns whether there are more.
+    /// Sends one frame of the request's message. Returns whether more follow.
     fn transmit_message(&mut self, request: RequestId, outbox: &mut Outbox) -> bool {
         let Some(exchange) = self.exchanges.get_mut(&request) else { return false };
         let Some(message) = &mut exchange.message else { return false };
@@ -283,5 +284,5 @@ fn put_message_frame(outbox: &mut Outbox, request: u32, message: &mut OutgoingMe
 /// The payload of an `END` that breaks off, or a `RESET` that refuses, a stream without a reason.
 pub(super) const DECLINED: [u8; 4] = [0; 4];
 
-/// What answers to pings may take up: a peer that is answered reads them sooner or later.
+/// The maximum size of all waiting answers to pings. A peer reads its answers sooner or later.
 const MAX_CONTROL_LEN: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! The way to use a connection.
+//! The handle of a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::format::Format;
 use crate::operation::Operation;
 use crate::payload::Payload;
 
-/// A connection, for those who use it: cheap to clone and to share between tasks.
+/// A handle to a connection. It is cheap to clone and can be shared between tasks.
 ///
-/// When all handles are gone, and with them all requests, responders and streams, the connection closes as if by
+/// When all handles, requests, responders and streams are dropped, the connection closes as by
 /// [`close`](Self::close).
 #[derive(Debug)]
 pub struct Handle {
@@ -29,15 +29,15 @@ impl Handle {
         Self { shared: Arc::clone(shared) }
     }
 
-    /// Asks the peer for something.
+    /// Makes a request.
     ///
-    /// The request is queued before this returns, and leaves whether or not the [`Request`] is polled. An error, such
-    /// as a payload over the limit, is what the request resolves to.
+    /// The request is queued before this returns, and is sent whether or not the [`Request`] is
+    /// polled. An error, such as a payload over the limit, is the output of the request.
     pub fn request(&self, operation: Operation, format: Format, payload: impl Into<Payload>) -> Request {
         self.request_with(operation, format, payload, RequestOptions::new())
     }
 
-    /// Asks the peer for something, with streams or at a place in the order.
+    /// Makes a request with streams, or with a place in the order.
     pub fn request_with(
         &self,
         operation: Operation,
@@ -48,17 +48,18 @@ impl Handle {
         Request::new(&self.shared, operation, format, payload.into(), options)
     }
 
-    /// Tells the peer something that has no answer, as soon as there is room in the queue.
+    /// Sends a message that has no answer, as soon as there is room in the queue.
     ///
-    /// It has not left yet when this returns, but what is asked for later with [`Order::AfterNotices`](crate::Order::AfterNotices) follows it.
+    /// The message may not have been sent when this returns, but requests that are made later with
+    /// [`Order::AfterNotices`](crate::Order::AfterNotices) follow it.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::MessageTooLarge`], or why the connection has ended.
+    /// [`TransportErrorKind::MessageTooLarge`], or the error that ended the connection.
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped has sent nothing.
+    /// A dropped future has sent nothing.
     pub async fn notice(
         &self,
         operation: Operation,
@@ -87,15 +88,16 @@ impl Handle {
         }
     }
 
-    /// Waits for the agent's first word.
+    /// Waits for the agent's `HELLO`.
     ///
     /// # Errors
     ///
-    /// Why the connection ended before it came.
+    /// The error if the connection ended before `HELLO` arrived.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost; it can be called again, and returns at once when the word has come.
+    /// This method is cancel safe. It can be called again, and returns at once when `HELLO` has
+    /// arrived.
     pub async fn hello(&self) -> Result<Hello, TransportError> {
         loop {
             let changed = self.shared.changed.notified();
@@ -112,15 +114,16 @@ impl Handle {
         }
     }
 
-    /// Waits for the controller's first word; for agents.
+    /// Waits for the controller's `START`; for agents.
     ///
     /// # Errors
     ///
-    /// Why the connection ended before it came.
+    /// The error if the connection ended before `START` arrived.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost; it can be called again, and returns at once when the word has come.
+    /// This method is cancel safe. It can be called again, and returns at once when `START` has
+    /// arrived.
     pub async fn started(&self) -> Result<Start, TransportError> {
         loop {
             let changed = self.shared.changed.notified();
@@ -137,11 +140,12 @@ impl Handle {
         }
     }
 
-    /// Sends the agent's first word, once; for agents, which can send nothing else before.
+    /// Sends the agent's `HELLO`, once. An agent can send nothing else before it.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::MessageTooLarge`] if it does not fit in a frame, or why the connection has ended.
+    /// [`TransportErrorKind::MessageTooLarge`] if it does not fit in a frame, or the error that
+    /// ended the connection.
     pub fn send_hello(&self, format: Format, payload: impl Into<Payload>) -> Result<(), TransportError> {
         let mut shared = self.shared.lock();
         shared.check_usable()?;
@@ -150,20 +154,21 @@ impl Handle {
         Ok(())
     }
 
-    /// Returns what came before the agent's first word: all of it as long as that has not come, then the last 4 KiB.
+    /// Returns the bytes that came before the agent's `HELLO`: all of them until it has arrived,
+    /// and the last 4 KiB after that.
     pub fn noise(&self) -> Bytes {
         Bytes::copy_from_slice(self.shared.lock().connection.noise())
     }
 
-    /// Asks the peer for a sign of life and returns how long it took.
+    /// Sends a ping and returns how long the answer took.
     ///
     /// # Errors
     ///
-    /// Why the connection ended before the answer came.
+    /// The error if the connection ended before the answer arrived.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses the answer and nothing else.
+    /// If the future is dropped, only the answer is lost.
     pub async fn ping(&self) -> Result<Duration, TransportError> {
         let (token, sent) = {
             let mut shared = self.shared.lock();
@@ -189,11 +194,11 @@ impl Handle {
         }
     }
 
-    /// Begins to close: what is queued leaves, then the writer is closed, and when the peer has closed its side the
-    /// driver ends.
+    /// Begins to close the connection. The queued bytes are sent, then the writer is closed, and
+    /// the driver ends when the peer has closed its side.
     ///
-    /// Nothing can be asked of the connection from now on, but answers to what has been asked still come. Stream bytes
-    /// for which the peer has given no credit are not waited for.
+    /// No new requests can be made, but answers to earlier requests still arrive. Stream bytes for
+    /// which the peer has given no credit are not waited for.
     pub fn close(&self) {
         self.shared.lock().close();
     }
@@ -202,7 +207,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// The cause, unless this side had asked for the end.
+    /// The error that ended the connection, unless this side has closed it.
     ///
     /// # Cancel safety
     ///
@@ -217,17 +222,17 @@ impl Handle {
         }
     }
 
-    /// Tells whether the agent's first word has come.
+    /// Returns whether the agent's `HELLO` has arrived.
     pub fn is_established(&self) -> bool {
         self.shared.lock().hello.is_some()
     }
 
-    /// Tells whether nothing can be asked of the connection any more.
+    /// Returns whether the connection no longer accepts requests.
     pub fn is_closed(&self) -> bool {
         self.shared.lock().check_usable().is_err()
     }
 
-    /// Returns the cause of the connection's end, if it has ended with one.
+    /// Returns the error that ended the connection, if any.
     pub fn error(&self) -> Option<TransportError> {
         self.shared.lock().end.clone().and_then(Result::err)
     }

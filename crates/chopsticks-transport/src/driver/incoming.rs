@@ -1,4 +1,4 @@
-//! What the peer asks and tells.
+//! Requests and notices from the peer.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::operation::Operation;
 use crate::payload::Payload;
 use crate::request::RequestId;
 
-/// The requests and notices of the peer, in the order in which they came.
+/// The requests and notices of the peer, in the order in which they arrive.
 ///
-/// It must be read as long as the peer may send any: their number is limited, and a peer that sends more ends the
-/// connection. If it is dropped, requests are refused and notices are dropped.
+/// It must be read as long as the peer may send any: their number is limited, and exceeding the
+/// limit ends the connection. If it is dropped, requests are refused and notices are dropped.
 #[derive(Debug)]
 pub struct Incoming {
     pub(super) shared: Arc<Shared>,
@@ -33,7 +33,7 @@ impl Incoming {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost if the future is dropped.
+    /// This method is cancel safe: nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<IncomingMessage> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -65,20 +65,20 @@ impl Drop for Incoming {
     }
 }
 
-/// What waits to be taken.
+/// An entry that waits to be taken.
 #[derive(Debug)]
 pub(super) enum Arrival {
     Notice(Message),
     Request(RequestId, Message),
 }
 
-/// Something that the peer asks or tells.
+/// A request or notice of the peer.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "messages of the layer above are answered or not")]
 pub enum IncomingMessage {
-    /// It wants no answer.
+    /// A message without an answer.
     Notice(Message),
-    /// It wants an answer.
+    /// A message that must be answered.
     Request(IncomingRequest),
 }
 
@@ -86,13 +86,13 @@ pub enum IncomingMessage {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct IncomingRequest {
-    /// What is asked for.
+    /// The operation.
     pub operation: Operation,
-    /// How the payload is to be read.
+    /// The format of the payload.
     pub format: Format,
     /// The content.
     pub payload: Bytes,
-    /// The way to answer.
+    /// The means to answer.
     pub responder: Responder,
 }
 
@@ -113,17 +113,18 @@ impl Responder {
 
     /// Sends the result.
     ///
-    /// It is queued before this returns. If the peer has cancelled the request, the transport says so instead.
+    /// The reply is queued before this returns. If the peer has cancelled the request, the
+    /// transport answers that instead.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::MessageTooLarge`](crate::TransportErrorKind::MessageTooLarge) (the request is refused for
-    /// this reason), or why the connection has ended.
+    /// [`TransportErrorKind::MessageTooLarge`](crate::TransportErrorKind::MessageTooLarge), in
+    /// which case the request is refused for this reason; or the error that ended the connection.
     pub fn reply(self, format: Format, payload: impl Into<Payload>) -> Result<(), TransportError> {
         self.answer(Outcome::Reply, format, payload.into())
     }
 
-    /// Tells why there is no result. The streams of the request are over.
+    /// Sends a failure, which ends the streams of the request.
     ///
     /// # Errors
     ///
@@ -132,12 +133,12 @@ impl Responder {
         self.answer(Outcome::Fail, format, payload.into())
     }
 
-    /// Tells whether the peer no longer wants the answer.
+    /// Returns whether the peer has cancelled the request.
     pub fn is_cancelled(&self) -> bool {
         self.shared.lock().slots.get(&self.id).is_none_or(|slot| slot.is_cancelled)
     }
 
-    /// Waits until the peer no longer wants the answer, or the connection has ended.
+    /// Waits until the peer has cancelled the request, or the connection has ended.
     ///
     /// # Cancel safety
     ///

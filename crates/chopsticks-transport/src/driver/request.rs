@@ -16,16 +16,16 @@ use crate::operation::Operation;
 use crate::payload::Payload;
 use crate::request::RequestId;
 
-/// A request that has been made: a future of its answer.
+/// A request that was made: a future of its answer.
 ///
-/// Dropping it before the answer has come cancels the request, at once and without waiting for anything: the peer
-/// is told, or if no part of the request has left, nothing is sent at all.
+/// Dropping it before the answer has arrived cancels the request, at once and without waiting. The
+/// peer is notified. If no part of the request has been sent, nothing is sent at all.
 #[derive(Debug)]
 #[must_use = "dropping a request cancels it"]
 pub struct Request {
     shared: Arc<Shared>,
     state: RequestState,
-    /// Whether there is a stream from the peer that nobody has taken.
+    /// Whether there is an open stream from the peer that has not been taken.
     has_reader: bool,
     has_writer: bool,
 }
@@ -33,7 +33,7 @@ pub struct Request {
 #[derive(Debug)]
 enum RequestState {
     Open(RequestId),
-    /// It could not be made.
+    /// The request could not be made.
     Refused(TransportError),
     Done,
 }
@@ -60,7 +60,8 @@ impl Request {
         request
     }
 
-    /// Returns the number of the request, unless it could not be made or its answer has been taken.
+    /// Returns the number of the request, or `None` if it could not be made or its answer has been
+    /// taken.
     pub fn id(&self) -> Option<RequestId> {
         match self.state {
             RequestState::Open(id) => Some(id),
@@ -73,7 +74,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamClosed`] if it was not opened or was taken, or why the request could not be made.
+    /// [`TransportErrorKind::StreamClosed`] if it was not opened or was taken before, or the error
+    /// if the request could not be made.
     pub fn reader(&mut self) -> Result<StreamReader, TransportError> {
         let id = self.open_id()?;
         if !mem::take(&mut self.has_reader) {
@@ -96,7 +98,7 @@ impl Request {
         Ok(StreamWriter::new(&self.shared, id))
     }
 
-    /// Drops the streams that nobody has taken.
+    /// Drops the streams that have not been taken.
     fn drop_streams(&mut self) {
         drop((self.reader(), self.writer()));
     }
@@ -193,7 +195,7 @@ fn submit(
     Ok(id)
 }
 
-/// How a request is made.
+/// The options of a request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestOptions {
     order: Order,
@@ -203,12 +205,12 @@ pub struct RequestOptions {
 }
 
 impl RequestOptions {
-    /// Returns options without streams, at no place in particular.
+    /// Creates options without streams and without a place in the order.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets when the request may leave.
+    /// Sets when the request may be sent.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
@@ -229,7 +231,8 @@ impl RequestOptions {
         self
     }
 
-    /// Sets how many bytes of the stream to the peer may leave before it gives any credit, as the operation says. Default: 0.
+    /// Sets how many bytes of the stream to the peer may be sent before the peer gives any credit,
+    /// as the operation defines it. Default: 0.
     #[must_use]
     pub fn initial_credit(mut self, bytes: u32) -> Self {
         self.credit = bytes;

@@ -1,4 +1,4 @@
-//! What the driver and the handles of one connection share.
+//! The state that the driver and the handles of one connection share.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -15,14 +15,15 @@ use crate::error::{PeerFault, TransportError, TransportErrorKind};
 use crate::outbox::Outbox;
 use crate::request::{RequestId, RequestMap, Side};
 
-/// The state machine under a lock, with those who wait for it.
+/// The state machine under a lock, with the tasks that wait for it.
 ///
-/// The lock is held for moments only and never across an await. It is what allows a call that is dropped to cancel
-/// itself at once, where a channel to the driver might have no room.
+/// The lock is held only briefly, and never across an await. Because of it, a dropped call can
+/// cancel itself at once; a channel to the driver might be full.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Tells of changes that any number of tasks may wait for: the handshake, the end, room in the queue, pongs.
+    /// Notifies of changes that any number of tasks may wait for: the handshake, the end, room in
+    /// the queue, pongs.
     pub(super) changed: Notify,
 }
 
@@ -31,7 +32,7 @@ pub(super) struct State {
     pub(super) connection: Connection,
     pub(super) slots: RequestMap<Slot>,
     pub(super) arrivals: VecDeque<Arrival>,
-    /// None when nobody takes arrivals any more.
+    /// `None` when arrivals are no longer taken.
     pub(super) incoming: Option<Option<Waker>>,
     pub(super) hello: Option<Hello>,
     pub(super) start: Option<Start>,
@@ -39,7 +40,8 @@ pub(super) struct State {
     pub(super) pings_waiting: usize,
     pub(super) is_closing: bool,
     pub(super) end: Option<Result<(), TransportError>>,
-    /// Handles, requests, responders and streams; with the last one gone the connection closes.
+    /// The number of handles, requests, responders and streams. When the last one is dropped, the
+    /// connection closes.
     pub(super) users: usize,
     driver: Option<Waker>,
     untaken_notices: usize,
@@ -49,7 +51,7 @@ pub(super) struct State {
     should_wake: bool,
 }
 
-/// Who waits for one request, and for what.
+/// The tasks that wait for one request, and for what.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) outcome: Option<Result<Reply, TransportError>>,
@@ -99,7 +101,7 @@ impl Shared {
         Guard { state: Some(state), changed: &self.changed }
     }
 
-    /// Ends the connection for everybody.
+    /// Ends the connection for all its users.
     pub(super) fn finish(&self, result: Result<(), TransportError>) {
         let mut wakers = Vec::new();
         let mut state = self.lock();
@@ -122,8 +124,7 @@ impl Shared {
     }
 }
 
-/// The lock. Whoever is to be told of what was done under it is told when it has been given back, so that no foreign
-/// code ever runs under it.
+/// The lock. Tasks are woken after it has been released, so that foreign code never runs under it.
 pub(super) struct Guard<'a> {
     /// None only while the guard is dropped.
     state: Option<MutexGuard<'a, State>>,
@@ -160,7 +161,7 @@ impl Drop for Guard<'_> {
 }
 
 impl State {
-    /// Returns why nothing can be asked of the connection any more.
+    /// Returns the reason if the connection no longer accepts requests.
     pub(super) fn check_usable(&self) -> Result<(), TransportError> {
         match &self.end {
             Some(Err(error)) => Err(error.clone()),
@@ -178,7 +179,8 @@ impl State {
         }
     }
 
-    /// Makes the driver look for something to send. Only the first call since it last looked does anything.
+    /// Wakes the driver, so that it looks for something to send. Only the first call since the
+    /// driver last looked has an effect.
     pub(super) fn wake_driver(&mut self) {
         self.should_wake = true;
     }
@@ -237,7 +239,7 @@ impl State {
         }
     }
 
-    /// Tells whether the writer is to be closed once all that was handed out has been written.
+    /// Returns whether the writer must be closed once all bytes have been written.
     pub(super) fn wants_shutdown(&self) -> bool {
         self.is_closing && !self.connection.has_output()
     }
@@ -254,7 +256,7 @@ impl State {
         self.notice_waiters -= 1;
     }
 
-    /// Begins to close.
+    /// Begins to close the connection.
     pub(super) fn close(&mut self) {
         self.is_closing = true;
         self.wake_driver();
@@ -269,7 +271,7 @@ impl State {
         Some(arrival)
     }
 
-    /// Stops taking arrivals: requests are refused from now on.
+    /// Stops taking arrivals. From now on requests are refused.
     pub(super) fn drop_incoming(&mut self) {
         self.incoming = None;
         while let Some(arrival) = self.take_arrival() {
@@ -280,7 +282,7 @@ impl State {
         self.wake_driver();
     }
 
-    /// Removes the slot of a request that nobody here holds any more.
+    /// Removes the slot of a request that is no longer used here.
     pub(super) fn release(&mut self, request: RequestId) {
         if let Some(slot) = self.slots.get(&request)
             && !(slot.has_main || slot.has_reader || slot.has_writer)

@@ -16,8 +16,8 @@ use crate::request::RequestId;
 
 /// The bytes that the peer sends for a request.
 ///
-/// The peer may have one window of bytes under way; reading them lets it send more. Dropping the reader before the end
-/// tells the peer to stop.
+/// The peer may have one window of bytes under way, and reading lets it send more. Dropping the
+/// reader before the end asks the peer to stop.
 #[derive(Debug)]
 pub struct StreamReader {
     shared: Arc<Shared>,
@@ -41,22 +41,24 @@ impl StreamReader {
         Ok(Self::new(shared, id))
     }
 
-    /// Returns the half of a stream that has been opened.
+    /// Creates one half of an open stream.
     pub(super) fn new(shared: &Arc<Shared>, id: RequestId) -> Self {
         shared.lock().add_user();
         Self { shared: Arc::clone(shared), id, chunk: Bytes::new(), is_ended: false }
     }
 
-    /// Returns the next bytes, however many there are, without a copy; `None` at the end of the stream.
+    /// Returns the next bytes, however many there are, without a copy, or `None` at the end of the
+    /// stream.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamAborted`] if the peer broke the stream off, [`TransportErrorKind::StreamClosed`]
-    /// if the request failed or was cancelled, or why the connection has ended.
+    /// [`TransportErrorKind::StreamAborted`] if the peer broke off the stream,
+    /// [`TransportErrorKind::StreamClosed`] if the request failed or was cancelled, or the error
+    /// that ended the connection.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost if the future is dropped.
+    /// This method is cancel safe: nothing is lost if the future is dropped.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         poll_fn(|context| self.poll_chunk(context)).await
     }
@@ -138,8 +140,8 @@ impl Drop for StreamReader {
 
 /// The bytes that this side sends for a request.
 ///
-/// They leave as the peer gives credit. Dropping the writer without [`finish`](Self::finish) breaks the stream off, so
-/// that the peer does not take a part for the whole.
+/// They are sent as the peer gives credit. Dropping the writer without [`finish`](Self::finish)
+/// breaks off the stream, so that the peer does not mistake a part for the whole.
 #[derive(Debug)]
 pub struct StreamWriter {
     shared: Arc<Shared>,
@@ -161,30 +163,31 @@ impl StreamWriter {
         Ok(Self::new(shared, id))
     }
 
-    /// Returns the half of a stream that has been opened.
+    /// Creates one half of an open stream.
     pub(super) fn new(shared: &Arc<Shared>, id: RequestId) -> Self {
         shared.lock().add_user();
         Self { shared: Arc::clone(shared), id, is_finished: false }
     }
 
-    /// Sends bytes without a copy, when there is room in the stream's queue.
+    /// Sends bytes without a copy, as soon as there is room in the stream's queue.
     ///
-    /// The queue takes two frames' worth and one chunk more, however long it is.
+    /// The queue holds two frames and one more chunk of any length.
     ///
     /// # Errors
     ///
-    /// [`TransportErrorKind::StreamReset`] if the peer wants no more, [`TransportErrorKind::StreamClosed`] if the request
-    /// failed or was cancelled, or why the connection has ended.
+    /// [`TransportErrorKind::StreamReset`] if the peer has reset the stream,
+    /// [`TransportErrorKind::StreamClosed`] if the request failed or was cancelled, or the error
+    /// that ended the connection.
     ///
     /// # Cancel safety
     ///
-    /// Nothing has been sent if the future is dropped.
+    /// If the future is dropped, nothing has been sent.
     pub async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), TransportError> {
         let mut bytes = bytes.into();
         poll_fn(|context| self.poll_send(context, |_| std::mem::take(&mut bytes))).await
     }
 
-    /// Tells the peer that the stream is complete, after what was sent.
+    /// Ends the stream after the bytes that were sent: it is complete.
     ///
     /// # Errors
     ///
@@ -193,7 +196,7 @@ impl StreamWriter {
         self.end()
     }
 
-    /// Breaks the stream off and tells the peer why, in a number that the two sides agree on.
+    /// Breaks off the stream with a reason, a number that the two sides agree on.
     pub fn abort(mut self, reason: u32) {
         self.is_finished = true;
         let mut shared = self.shared.lock();
@@ -215,7 +218,7 @@ impl StreamWriter {
         result
     }
 
-    /// Waits for room and sends what `bytes` makes of it.
+    /// Waits for room and sends the bytes that `bytes` returns.
     fn poll_send(
         &mut self,
         context: &mut Context<'_>,

@@ -32,7 +32,7 @@ fn each_kind_says_what_happened_and_who_is_at_fault() {
         ),
         (
             Kind::KeepaliveTimeout { timeout: second },
-            "nothing came from the peer in 1s after a ping",
+            "peer sent nothing within 1s after a ping",
             Fault::Connection,
         ),
         (
@@ -56,7 +56,7 @@ fn each_kind_says_what_happened_and_who_is_at_fault() {
         ),
         (
             Kind::TooMuchNoise { limit: 10 },
-            "more than 10 bytes came before the peer's answer",
+            "peer sent more than 10 bytes before its answer",
             Fault::Connection,
         ),
         (Kind::Truncated, "peer's bytes end in the middle of a message", Fault::Connection),
@@ -90,7 +90,7 @@ fn each_fault_of_a_peer_names_its_operand() {
     let table = [
         (
             Fault::AnswerUnexpected { operation: Operation::FAIL, request: 4 },
-            "FAIL for request 4, which awaits none",
+            "FAIL for request 4, which does not await one",
         ),
         (Fault::CreditOverflow, "credit of a stream exceeds 2 GiB"),
         (Fault::DataAfterEnd, "stream data after the end of the stream"),
@@ -106,7 +106,7 @@ fn each_fault_of_a_peer_names_its_operand() {
         (Fault::PongUnexpected, "answer to a ping that was not sent"),
         (Fault::RequestReused { request: 4 }, "request number 4 is in use"),
         (Fault::ReservedFlags { flags: 0x40 }, "reserved flags in 0x40"),
-        (Fault::TooManyNotices { limit: 4 }, "more than 4 notices or their bytes wait to be taken"),
+        (Fault::TooManyNotices { limit: 4 }, "more than 4 notices, or bytes of notices, wait to be received"),
         (Fault::TooManyQuestions, "too many answers wait for the peer to read them"),
         (Fault::TooManyRequests { limit: 4 }, "more than 4 requests are open"),
         (Fault::UnknownFormat { code: 9 }, "unknown format 9"),
@@ -115,7 +115,7 @@ fn each_fault_of_a_peer_names_its_operand() {
         (Fault::WrongLength { operation, len: 3 }, "CREDIT of 3 bytes"),
         (
             Fault::WrongParity { operation, request: 4 },
-            "CREDIT with request number 4, which is not the sender's to use",
+            "CREDIT with request number 4, which the sender may not use",
         ),
     ];
     for (fault, text) in table {

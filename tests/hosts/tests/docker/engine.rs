@@ -36,8 +36,8 @@ async fn name_in_use_is_told_and_leaves_the_other_alone() {
     let first = tunnel(docker(&name));
     first.connect().await.unwrap();
     let report = format!(
-        "{name}: handshake: no agent answered, exit status 125: *The container name \"/{name}\" is already in use* (there is \
-         a container of this name: *)"
+        "{name}: handshake: no agent answered, exit status 125: *The container name \"/{name}\" is \
+         already in use* (a container of this name already exists: *)"
     );
     let error = tunnel(docker(&name)).connect().await.unwrap_err();
     assert_eq!(error.hint().map(Hint::cause), Some("name-in-use"), "{}", error.report());
@@ -68,7 +68,7 @@ async fn what_is_not_there_is_told_with_its_cause() {
     fails(
         docker(&name).user("nobody-of-this-name"),
         "user-unknown",
-        &(start(&name) + "125: *(the host has no such user)"),
+        &(start(&name) + "125: *(the user does not exist on the host)"),
     )
     .await;
     fails(Docker::attach(&name), "container-missing", &(start(&name) + "1: *No such container*(*)")).await;
@@ -87,8 +87,8 @@ async fn engine_that_does_not_run_is_told() {
     lab::run("chmod", ["+x", &program.display().to_string()]);
     let name = canary("down");
     let report = format!(
-        "{name}: handshake: no agent answered, exit status 125: *(the engine does not run, or `DOCKER_HOST` or the \
-         context names another)"
+        "{name}: handshake: no agent answered, exit status 125: *(the engine is not running, or \
+         `DOCKER_HOST` or the context names another one)"
     );
     fails(docker(&name).program(program), "engine-down", &report).await;
     let error = failure(docker(&name).program("/nowhere/docker")).await;
@@ -126,7 +126,7 @@ async fn container_that_is_stopped_cannot_be_attached_to() {
     let image = lab::newest_image();
     lab::run("docker", ["create", "--name", &name, "--network", "none", &image, "true"]);
     let report = format!(
-        "{name}: handshake: no agent answered, exit status 1: *is not running*(the container does not run)"
+        "{name}: handshake: no agent answered, exit status 1: *is not running*(the container is not running)"
     );
     fails(Docker::attach(&name), "container-stopped", &report).await;
     lab::run("docker", ["rm", "--force", &name]);

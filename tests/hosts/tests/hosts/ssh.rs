@@ -49,8 +49,8 @@ async fn logins_that_fail_are_told_with_their_cause() {
         (
             "unknown-key",
             "host-key-unknown",
-            "unknown-key: handshake: no agent answered, exit status 255: Host key verification failed. (known_hosts \
-             does not have the host's key: add it, or connect once by hand and look at it)",
+            "unknown-key: handshake: no agent answered, exit status 255: Host key verification failed. \
+             (known_hosts does not have the host's key: add it, or connect once by hand and check it)",
         ),
         (
             "changed-key",
@@ -71,19 +71,20 @@ async fn logins_that_fail_are_told_with_their_cause() {
         (
             "refused",
             "refused",
-            "refused: handshake: no agent answered, exit status 255: *connect to * port 1: Connection refused (the \
-             host is there, and no server listens on that port)",
+            "refused: handshake: no agent answered, exit status 255: *connect to * port 1: Connection \
+             refused (the host is up, but no server listens on that port)",
         ),
         (
             "unresolved",
             "name-unknown",
             "unresolved: handshake: no agent answered, exit status 255: ssh: Could not resolve hostname \
-             host.invalid: * (no name service knows the host: look at its spelling)",
+             host.invalid: * (the name of the host cannot be resolved: check its spelling)",
         ),
         (
             "nobody",
             "no-route",
-            "nobody: handshake: no agent answered, exit status 255: *No route to host (the network does not lead there)",
+            "nobody: handshake: no agent answered, exit status 255: *No route to host (there is no \
+             network route to the host)",
         ),
     ];
     for (alias, cause, report) in table {
@@ -101,8 +102,8 @@ async fn logins_that_fail_are_told_with_their_cause() {
 #[tokio::test]
 async fn host_that_never_answers_fails_within_the_connect_timeout() {
     let driver = ssh("dropped").connect_timeout(Duration::from_secs(2));
-    let report = "dropped: handshake: no agent answered, exit status 255: *timed out* (the host did not answer: it \
-                  is down, or a firewall drops what is sent there)";
+    let report = "dropped: handshake: no agent answered, exit status 255: *timed out* (the host did not \
+                  answer: it is down, or a firewall drops the packets)";
     tokio::time::timeout(Duration::from_secs(30), fails(driver, "timed-out", report))
         .await
         .expect("it has a deadline");
@@ -121,7 +122,7 @@ async fn accounts_that_run_something_else_are_told() {
         ssh("forced"),
         "not-run",
         "forced: handshake: no agent answered, exit status 0; stdout began with \"this account is for backups\" \
-         (something else than the interpreter ran: *)",
+         (a program other than the interpreter ran: *)",
     )
     .await;
     fails(

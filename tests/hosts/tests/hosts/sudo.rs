@@ -25,8 +25,8 @@ async fn agent_runs_as_the_other_user() {
 
 #[tokio::test]
 async fn what_rules_do_not_allow_is_told_with_its_cause() {
-    let password = "*: handshake: no agent answered, exit status 1: sudo: a password is required (sudo wants a \
-                    password: allow the very path of the interpreter with `NOPASSWD:`)";
+    let password = "*: handshake: no agent answered, exit status 1: sudo: a password is required (sudo \
+                    requires a password: allow the exact path of the interpreter with `NOPASSWD:`)";
     fails(
         ssh("password").sudo_user("chopsticks-other"),
         "sudo-password",
@@ -37,15 +37,15 @@ async fn what_rules_do_not_allow_is_told_with_its_cause() {
     fails(
         ssh("tty").sudo_user("chopsticks-other"),
         "sudo-tty",
-        "tty: handshake: no agent answered, exit status 1: sudo: sorry, you must have a tty to run sudo (sudo wants \
-         a terminal: set `Defaults !requiretty` for this user)",
+        "tty: handshake: no agent answered, exit status 1: sudo: sorry, you must have a tty to run sudo \
+         (sudo requires a terminal: set `Defaults !requiretty` for this user)",
     )
     .await;
     fails(
         Sudo::new("nobody-of-this-name"),
         "user-unknown",
         "nobody-of-this-name@localhost: handshake: no agent answered, exit status 1: sudo: unknown user \
-         nobody-of-this-name (the host has no such user)",
+         nobody-of-this-name (the user does not exist on the host)",
     )
     .await;
 }
