@@ -9,7 +9,7 @@ def described(error):
     except UnicodeError:
         return unicode(error)
     except BaseException as e:
-        return '<its text cannot be had: %s>' % type(e).__name__
+        return '<its text is not available: %s>' % type(e).__name__
 
 
 def missing(error, function):

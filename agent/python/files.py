@@ -61,7 +61,7 @@ class Input(object):
 
     def finish(self):
         if len(self.view) or next(self.stream, None) is not None:
-            raise ValueError('the stream goes on behind its end')
+            raise ValueError('the stream continues after its end')
 
 
 def receive(source, target):

@@ -84,7 +84,7 @@ def place_of(path, full, name):
             raise problem(errno.EISDIR)
         return os.path.join(full, name)
     if path[-1:] == b'/':
-        raise problem(errno.ENOTDIR) if info else problem(errno.ENOENT, 'There is no such folder')
+        raise problem(errno.ENOTDIR) if info else problem(errno.ENOENT, 'The folder does not exist')
     return full
 
 
@@ -192,7 +192,7 @@ def new_file(folder):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | CLOEXEC, 0o600)
         except OSError as e:
             if e.errno == errno.ENOENT:
-                raise problem(errno.ENOENT, 'There is no folder for it')
+                raise problem(errno.ENOENT, 'Its folder does not exist')
             raise
         temporary.add(path)
         if hold(fd):

@@ -501,12 +501,12 @@ class Exceptions(Shared):
     def test_exception_without_text(self):
         failure = self.fails('tools:mute')
         self.assertEqual((failure['type'], failure['message']),
-                         ('tools.Mute', '<its text cannot be had: ValueError>'))
+                         ('tools.Mute', '<its text is not available: ValueError>'))
 
     def test_exception_whose_text_ends_the_program(self):
         failure = self.fails('tools:deadly')
         self.assertEqual((failure['type'], failure['message']),
-                         ('tools.Deadly', '<its text cannot be had: SystemExit>'))
+                         ('tools.Deadly', '<its text is not available: SystemExit>'))
         self.assertEqual(self.call('operator:neg', 1), -1)
 
     def test_exit_with_a_status_or_a_text_and_interrupt_are_exceptions(self):

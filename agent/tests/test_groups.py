@@ -239,9 +239,10 @@ class Files(Case):
             self.assertEqual(os.stat(os.path.join(folder, 'back')).st_mode & 0o777, 0o640)
             self.assertEqual(temporary, [True, True])
             for message, words in zip(errors, (
-                    ('No such file', 'none'), ('own: ', 'none: No such file'), ('own: ', 'such: There is no folder'),
+                    ('No such file', 'none'), ('own: ', 'none: No such file'),
+                    ('own: ', 'such: Its folder does not exist'),
                     ('Is a directory', folder), ('own: ', 'Is a directory'), ('Is a directory', folder),
-                    ('own: ', 'Is a directory'), ('no folder', 'such'))):
+                    ('own: ', 'Is a directory'), ('folder does not exist', 'such'))):
                 for word in words:
                     self.assertIn(word, message)
             self.assertEqual(after, ['kept', True])

@@ -160,9 +160,9 @@ class Targets(StreamCase):
     def test_missing_folder_is_told_as_such(self):
         agent = self.streaming()
         failure = self.refused(os.path.join(self.folder, b'new/deeper/file'), agent)
-        self.assertEqual((failure['errno'], failure['message']), (2, 'There is no folder for it'))
+        self.assertEqual((failure['errno'], failure['message']), (2, 'Its folder does not exist'))
         failure = self.refused(os.path.join(self.folder, b'new/'), agent, name=b'name')
-        self.assertEqual((failure['errno'], failure['message']), (2, 'There is no such folder'))
+        self.assertEqual((failure['errno'], failure['message']), (2, 'The folder does not exist'))
         self.write()
         self.assertEqual(self.refused(self.path + b'/', agent, name=b'name')['errno'], 20)
         self.assertEqual(self.names(), [b'file'])

@@ -137,7 +137,7 @@ class Fakes(Case):
         agent = self.outer(MINE)
         for body, words in (
                 ('frame(r, 0x7f)', 'operation 0x7f'),
-                ('frame(r + 2, 3, 3, b"x")', 'which awaits none'),
+                ('frame(r + 2, 3, 3, b"x")', 'which does not await one'),
                 ('frame(r, 3, 0x13, b"x")', 'flags 0x13'),
                 ('os.write(1, HEADER.pack(1 << 31, r, 3, 3))', 'a frame of 2147483648 bytes'),
                 ('frame(r, 3, 7, b"l")', 'flags 0x07'),
@@ -163,14 +163,14 @@ class Fakes(Case):
                 ('frame(r, 3, 0, b"")', 'without a format'), ('frame(r, 4, 2, b"c")', 'unknown type'),
                 ('frame(r, 3, 2, b"u\\3\\0\\0\\0\\xed\\xa0\\x80")', 'text with a lone surrogate')):
             self.assertEqual(self.told('r = agent(); %s; stay()' % body, agent=agent).partition(words)[:2], (
-                'fake: the result cannot be carried: a value %s' % (
+                'fake: the result cannot be encoded: a value %s' % (
                     '' if 'without' in words else 'that cannot be read: '), words))
         made = (b'import os\nfrom chopsticks.tunnel import Local, RemoteException\ndef pid(): return os.getpid()\n'
                 b'def make(): return 1 << 400000\n'
                 b'def f():\n  with Local("x") as tun:\n    first = tun.call(pid)\n'
                 b'    try: tun.call(make)\n    except RemoteException as e: return str(e), tun.call(pid) == first')
         message, same = self.outer(made).call('mine:f')
-        self.assertIn('x: the result cannot be carried: ', message)
+        self.assertIn('x: the result cannot be encoded: ', message)
         self.assertTrue(same)
 
     def test_hello_of_another_version_is_refused(self):

@@ -2,7 +2,7 @@
 agent = getattr(getattr(globals().get('__loader__'), 'exec_module', None), '__func__', None)
 agent = getattr(agent, '__globals__', {})
 if 'nonce' not in agent:
-    raise ImportError('tunnels can be opened in agents of chopsticks alone')
+    raise ImportError('only agents of chopsticks can open tunnels')
 
 OLD = agent['OLD']
 allocate_lock, get_ident, start_new_thread = agent['allocate_lock'], agent['get_ident'], agent['start_new_thread']

@@ -140,7 +140,7 @@ def failure(connection, host, form, payload):
         return RemoteException('%s: %s' % (path, message), host)
     if words.get('kind') == 'result':
         # The type is one of the agent's own.
-        return RemoteException('the result cannot be carried: %s' % message, host)
+        return RemoteException('the result cannot be encoded: %s' % message, host)
     error = RemoteException('%s: %s' % (words['type'], message) if words.get('type') else message, host,
                             words.get('traceback'))
     error.type_name = words.get('type')

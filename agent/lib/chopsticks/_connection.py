@@ -430,7 +430,7 @@ class Connection(object):
         is_answer = operation in (REPLY, FAIL)
         key = request, operation
         if is_answer and request not in self.slots:
-            raise Malformed('an answer to request %d, which awaits none' % request)
+            raise Malformed('an answer to request %d, which does not await one' % request)
         if not is_answer and not request & 1:
             raise Malformed('a request with number %d' % request)
         pieces = self.partial.get(key)

@@ -112,7 +112,7 @@ class Reader(object):
 
     def of(self, values, number):
         if not 0 <= number < len(values) or values[number] is MISSING:
-            raise ValueError('reference to what is not there, at byte %d' % self.pos)
+            raise ValueError('reference to an unknown object, at byte %d' % self.pos)
         return values[number]
 
     def read(self):

@@ -189,7 +189,7 @@ class BaseTunnel(object):
             error = _call.failure(connection, self.host, form, payload)
         except Malformed as e:
             # Such as a whole number that takes too long to read: that concerns this call alone.
-            error = RemoteException('the result cannot be carried: %s' % e, self.host)
+            error = RemoteException('the result cannot be encoded: %s' % e, self.host)
         raise error
 
     def _send_ahead(self, connection, name):

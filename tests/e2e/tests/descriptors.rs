@@ -63,7 +63,7 @@ fn group_without_any_descriptors_fails_with_the_limit_and_works_later() {
     let (lines, _scratch) = crowd("none", 2);
     assert_eq!((lines.len(), lines[0].as_str()), (6, "call: 0"), "{lines:?}");
     for line in &lines[1..3] {
-        assert!(line.contains("this process may open 64 files: raise `ulimit -n`"), "{line}");
+        assert!(line.contains("this process can open 64 files: raise `ulimit -n`"), "{line}");
     }
     assert_eq!(lines[3..], ["call again: 2", "close: 2", "clean: true"]);
 }

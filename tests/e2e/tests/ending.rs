@@ -378,6 +378,6 @@ fn too_few_descriptors_are_named_with_their_limit_and_the_rest_works() {
     assert_eq!(well.len() + failed.len(), 40, "{text}");
     assert!(!well.is_empty() && !failed.is_empty(), "{text}");
     for line in failed {
-        assert!(line.contains("this process may open 64 files: raise `ulimit -n`"), "{line}");
+        assert!(line.contains("this process can open 64 files: raise `ulimit -n`"), "{line}");
     }
 }

@@ -62,7 +62,7 @@ async fn missing_interpreter_is_named() {
     assert_eq!(
         error.report(),
         "localhost: spawn: cannot start /nowhere/python3: No such file or directory (os error 2) \
-         (there is no such program here: install it, or give its path)"
+         (the program does not exist here: install it, or give its path)"
     );
 }
 

@@ -108,7 +108,7 @@ async fn program_that_is_not_there_is_told_as_if_it_were_here() {
     assert_eq!(
         error.report(),
         "child: spawn: cannot start /nowhere/python3: No such file or directory (os error 2) \
-         (there is no such program on outer: install it, or give its path)"
+         (the program does not exist on outer: install it, or give its path)"
     );
     parent.close().await.unwrap();
 }
@@ -158,8 +158,8 @@ async fn failure_of_the_parent_is_that_of_its_children() {
     assert!(matches!(error.kind(), ErrorKind::Parent(_)), "{error:?}");
     assert_eq!(
         error.report(),
-        "db1: spawn: the tunnel that leads there failed: bastion: spawn: cannot start /nowhere/python3: \
-         No such file or directory (os error 2) (there is no such program here: install it, or give its path)"
+        "db1: spawn: the parent tunnel failed: bastion: spawn: cannot start /nowhere/python3: \
+         No such file or directory (os error 2) (the program does not exist here: install it, or give its path)"
     );
     assert_eq!(error.hint().map(Hint::cause), Some("program-missing"));
 }

@@ -52,17 +52,17 @@ async fn folder_that_is_missing_or_in_the_way_is_told() {
         assert_eq!(failure(&error), (Side::Remote, taken.clone(), ErrorKind::IsADirectory), "{python}");
         let error = tunnel.put(&source, there.path().join("x/")).await.unwrap_err();
         assert_eq!(failure(&error).2, ErrorKind::NotFound, "{python}");
-        assert!(error.report().ends_with("There is no such folder"), "{python}: {}", error.report());
+        assert!(error.report().ends_with("The folder does not exist"), "{python}: {}", error.report());
         let error = tunnel.put(&source, &nowhere).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Remote, nowhere.clone(), ErrorKind::NotFound), "{python}");
-        assert!(error.report().ends_with("There is no folder for it"), "{python}: {}", error.report());
+        assert!(error.report().ends_with("Its folder does not exist"), "{python}: {}", error.report());
         let error = tunnel.fetch(&source, &folder).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Local, taken, ErrorKind::IsADirectory), "{python}");
         let error = tunnel.fetch(&source, there.path().join("x/")).await.unwrap_err();
-        assert!(error.report().ends_with("there is no such folder"), "{python}: {}", error.report());
+        assert!(error.report().ends_with("the folder does not exist"), "{python}: {}", error.report());
         let error = tunnel.fetch(&source, &nowhere).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Local, nowhere, ErrorKind::NotFound), "{python}");
-        assert!(error.report().ends_with("there is no folder for it"), "{python}: {}", error.report());
+        assert!(error.report().ends_with("its folder does not exist"), "{python}: {}", error.report());
         // Nor is a folder a source.
         let error = tunnel.put(&folder, there.path().join("x")).await.unwrap_err();
         assert_eq!(failure(&error), (Side::Local, folder.clone(), ErrorKind::IsADirectory), "{python}");
