@@ -1,4 +1,4 @@
-//! Zip archives, which wheels and eggs are too.
+//! Zip archives, which include wheels and eggs.
 
 use std::{
     collections::HashMap,
@@ -14,12 +14,13 @@ use zip::ZipArchive;
 
 use crate::{error::CodebaseError, path, root};
 
-/// An archive of which the list of files was read. The file stays open, so that what is read later fits the list.
+/// An archive whose list of files was read. The file stays open, so that later reads match the
+/// list.
 pub(crate) struct Archive {
     reader: Mutex<ZipArchive<BufReader<File>>>,
-    /// Files and where they stand in the archive's own list.
+    /// Files and their positions in the archive's own list.
     files: HashMap<String, usize>,
-    /// Folders and what is directly in them, in no order.
+    /// Folders and their direct entries, in no order.
     folders: Folders,
 }
 
@@ -37,7 +38,7 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Takes up the names that stay below the archive's root. Others are as good as not there.
+    /// Adds the names that stay below the archive's root. Other names are ignored.
     fn index(&mut self) {
         let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner);
         for (index, name) in reader.file_names().enumerate() {
@@ -63,7 +64,7 @@ impl Archive {
         }
     }
 
-    /// Returns what is in a folder; makes it, and those around it, where they are new.
+    /// Returns the entries of a folder. Creates it, and the folders around it, if they are new.
     fn folder<'a>(folders: &'a mut Folders, path: &str) -> &'a mut Vec<ResourceEntry> {
         if !folders.contains_key(path) {
             let (around, leaf) = path::split(path);
@@ -84,7 +85,7 @@ impl Archive {
         self.folders.get(folder).cloned().unwrap_or_default()
     }
 
-    /// Unpacks a file; `shown` is what errors call it.
+    /// Unpacks a file. `shown` is its name in errors.
     pub(crate) fn read(&self, path: &str, shown: &Path, limit: usize) -> Result<Vec<u8>, CodebaseError> {
         let failed = |error: io::Error| CodebaseError::read(shown, error);
         let index = self.files.get(path).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;

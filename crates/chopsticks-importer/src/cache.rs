@@ -1,4 +1,4 @@
-//! What was read of a codebase, kept for as long as it does not change.
+//! A cache of what was read from a codebase, which is valid as long as nothing changes.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{imports::Imports, listing::Listing, root::Covered};
 
-/// Files and folders by their places, shared by the clones of a codebase.
+/// Files and folders by place, shared by the clones of a codebase.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     generations: Mutex<Generations>,
@@ -19,23 +19,25 @@ pub(crate) struct Cache {
 /// A root's number, and a path below it.
 pub(crate) type Key = (u64, String);
 
-/// A file's text, and what it imports once somebody has asked.
+/// A file's text, and its imports once they were needed.
 #[derive(Debug)]
 pub(crate) struct Text {
     pub(crate) source: Vec<u8>,
     imports: OnceLock<Imports>,
 }
 
-/// What tells two states of a file or folder apart without reading it.
+/// Distinguishes two states of a file or folder without reading it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Stamp {
     changed: Option<SystemTime>,
     len: u64,
-    /// On Unix the inode and the time of its last change, which catch a file that another with the same time was moved over.
+    /// On Unix, the inode and the time of its last change. They detect a file that was replaced by
+    /// another one with the same time.
     inode: (u64, i64, i64),
 }
 
-/// What is kept. The old half goes when the young one is full; what is used moves from the old to the young.
+/// The cache. When the young half is full, the old half is dropped. An entry that is used moves
+/// from the old half to the young one.
 #[derive(Debug, Default)]
 struct Generations {
     young: HashMap<Key, Entry>,
@@ -46,7 +48,7 @@ struct Generations {
 #[derive(Clone, Debug)]
 struct Entry {
     stamp: Stamp,
-    /// Whether a later change is sure to change the stamp.
+    /// Whether a later change is certain to change the stamp.
     is_settled: bool,
     content: Content,
 }
@@ -58,7 +60,7 @@ enum Content {
 }
 
 impl Cache {
-    /// Returns the text of a file that has this stamp now, by `read` unless it is known.
+    /// Returns the text of a file that has this stamp now. Calls `read` unless the text is cached.
     pub(crate) fn file<E>(
         &self,
         key: &Key,
@@ -79,8 +81,8 @@ impl Cache {
         Ok(text)
     }
 
-    /// Returns the names in a folder that has this stamp now, by `list` unless they are known. `list` also says whether
-    /// the stamp covers all that it looked at.
+    /// Returns the names in a folder that has this stamp now. Calls `list` unless the names are
+    /// cached. `list` also returns whether the stamp covers everything that it examined.
     pub(crate) fn folder<E>(
         &self,
         key: &Key,
@@ -135,7 +137,7 @@ impl Generations {
 }
 
 impl Entry {
-    /// About how many bytes it takes.
+    /// Returns the approximate size in bytes.
     fn len(&self) -> usize {
         let content = match &self.content {
             Content::File(text) => text.source.len(),
@@ -167,24 +169,26 @@ impl Stamp {
         Self { changed: metadata.modified().ok(), len: metadata.len(), inode }
     }
 
-    /// The stamp of what says itself whether it has changed, by a number.
+    /// Creates the stamp of a source that reports its own changes, by a number.
     pub(crate) fn of_version(version: Option<u64>) -> Self {
         let changed = version.map(|_| SystemTime::UNIX_EPOCH);
         Self { changed, len: version.unwrap_or_default(), inode: (0, 0, 0) }
     }
 
-    /// Whether the last change is so long ago that another one now would have another time.
+    /// Returns whether the last change is so long ago that a new change would have a different
+    /// time.
     pub(crate) fn is_settled(&self) -> bool {
         let age = self.changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
         age.is_some_and(|age| age > RESOLUTION)
     }
 }
 
-/// The coarsest time stamps in use are FAT's.
+/// FAT has the coarsest time stamps in use.
 const RESOLUTION: Duration = Duration::from_secs(2);
-/// Half of what is kept at most, in bytes: a few times the largest closure that is sent ahead.
+/// The maximum size of one half of the cache, in bytes: a few times the largest closure that is
+/// sent ahead.
 const GENERATION_LEN: usize = 32 << 20;
-/// About what a path, a stamp and a few imports take.
+/// The approximate size of a path, a stamp and a few imports.
 const ENTRY_LEN: usize = 1 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! All that a module leads to.
+//! The modules that a module leads to.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use crate::{
     stdlib,
 };
 
-/// The modules that a function of one module may import, as they are found.
+/// The modules that a function of one module may import, in the order in which they are found.
 #[derive(Debug)]
 pub(crate) struct Closure<'a> {
     codebase: &'a Codebase,
     look: Look<'a>,
     nodes: Vec<Node>,
-    /// Every name that was looked for, and where its module stands in `nodes`.
+    /// Every name that was looked up, with the position of its module in `nodes`.
     known: HashMap<ModuleName, Option<usize>>,
-    /// How many more modules may be looked at, whether they come to be sent or not.
+    /// How many more modules may be examined, whether they are sent or not.
     modules_left: usize,
     bytes_left: usize,
 }
@@ -27,12 +27,12 @@ pub(crate) struct Closure<'a> {
 #[derive(Debug)]
 struct Node {
     module: Module,
-    /// The modules that have to be there before it runs, and those that it imports.
+    /// The modules that must exist before it runs, and those that it imports.
     needs: Vec<usize>,
 }
 
 impl<'a> Closure<'a> {
-    /// Returns the modules, packages before what is in them and dependencies first.
+    /// Returns the modules, with packages before the modules in them and dependencies first.
     pub(crate) fn of(codebase: &'a Codebase, name: &ModuleName) -> Vec<Module> {
         let mut closure = Self::new(codebase);
         if let Some(outermost) = name.parts().next()
@@ -43,7 +43,8 @@ impl<'a> Closure<'a> {
         closure.finish()
     }
 
-    /// Returns the modules that a source leads to which is none itself, in the same order.
+    /// Returns the modules that a source text leads to, in the same order. The text itself is not a
+    /// module.
     pub(crate) fn of_source(codebase: &'a Codebase, source: &[u8]) -> Vec<Module> {
         let mut closure = Self::new(codebase);
         for import in &Imports::read(source).list {
@@ -64,7 +65,7 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Follows what was found.
+    /// Follows the imports of the modules that were found.
     fn finish(mut self) -> Vec<Module> {
         // Breadth first: what the limits leave out is what is most remote.
         let mut next = 0;
@@ -76,7 +77,7 @@ impl<'a> Closure<'a> {
         self.into_order()
     }
 
-    /// Returns what a module imports, as far as the codebase has it.
+    /// Returns the modules that a module imports from the codebase.
     fn needs_of(&mut self, node: usize) -> Vec<usize> {
         let module = self.nodes[node].module.clone();
         let Some(imports) = module.imports() else { return Vec::new() };
@@ -137,20 +138,20 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Whether a package that was found has a module of this name.
+    /// Returns whether a package that was found has a module of this name.
     fn has(&self, package: &ModuleName, name: &str) -> bool {
         let Some(Some(node)) = self.known.get(package) else { return false };
         self.nodes[*node].module.submodules().binary_search_by(|known| known.as_str().cmp(name)).is_ok()
     }
 
-    /// Like [`want`](Self::want); what is found along the way becomes a need.
+    /// Like [`want`](Self::want), but adds everything that is found along the way to the needs.
     fn want_into(&mut self, name: &ModuleName, needs: &mut Vec<usize>) -> Option<usize> {
         let (found, lineage) = self.want(name);
         needs.extend(lineage);
         found
     }
 
-    /// Finds a module and the packages around it; also returns all of these that there are.
+    /// Finds a module and the packages around it. Also returns all of these that exist.
     fn want(&mut self, name: &ModuleName) -> (Option<usize>, Vec<usize>) {
         let mut lineage = Vec::new();
         let mut found = None;
@@ -186,7 +187,8 @@ impl<'a> Closure<'a> {
         node
     }
 
-    /// Puts each module behind its packages and, but for cycles, behind what it imports.
+    /// Puts each module after its packages and, except in cycles, after the modules that it
+    /// imports.
     fn into_order(self) -> Vec<Module> {
         let Self { nodes, known, .. } = self;
         let mut order =

@@ -25,11 +25,13 @@ use crate::{
     unpack,
 };
 
-/// An ordered list of sources whose modules agents can import, the counterpart of Python's `sys.path`: folders, archives (zips, wheels, eggs), modules
-/// [embedded](crate::Embedded) in the program, and [sources](Source) of your own.
+/// An ordered list of sources whose modules agents can import, the counterpart of Python's
+/// `sys.path`: folders, archives (zips, wheels, eggs), modules [embedded](crate::Embedded) in the
+/// program, and [sources](Source) of your own.
 ///
-/// The first that has a module wins, except that a namespace package (a folder without
-/// `__init__.py`) is made of all folders of its name, wherever they are, and gives way to a module or package further down the list (PEP 420).
+/// The first source that has a module wins. The exception is a namespace package (a folder without
+/// `__init__.py`): it consists of all folders of its name in all sources, and a module or package
+/// further down the list takes precedence over it (PEP 420).
 ///
 /// ```
 /// use chopsticks_importer::{Codebase, Embedded};
@@ -41,22 +43,23 @@ use crate::{
 /// # let _ = codebase;
 /// ```
 ///
-/// What was read is kept in memory, up to 64 MiB, and read again when a file's time or size has changed. An archive is
-/// open from its first use on. Cheap to clone; clones share what was read.
+/// What was read is kept in memory, up to 64 MiB, and is read again when the time or size of a file
+/// has changed. An archive stays open after its first use. A codebase is cheap to clone, and clones
+/// share what was read.
 #[derive(Clone, Debug)]
 pub struct Codebase {
     roots: Arc<Vec<Arc<Root>>>,
     rules: Arc<Rules>,
     cache: Arc<Cache>,
-    /// The links of which the log has told.
+    /// The links that were logged.
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
     max_ahead_len: usize,
     max_ahead_modules: usize,
 }
 
-/// Where modules come from.
+/// The sources.
 impl Codebase {
-    /// Creates a codebase without sources, which has no module.
+    /// Creates a codebase without sources, which has no modules.
     pub fn empty() -> Self {
         Self::default()
     }
@@ -71,17 +74,19 @@ impl Codebase {
         Self::empty().and_archive(file)
     }
 
-    /// Creates a codebase of a folder, an archive, or a folder in an archive, as [`and_path`](Self::and_path) takes it.
+    /// Creates a codebase of a folder, an archive, or a folder in an archive, as for
+    /// [`and_path`](Self::and_path).
     pub fn path(path: impl AsRef<Path>) -> Self {
         Self::empty().and_path(path)
     }
 
-    /// Creates a codebase of the current folder, as it is now.
+    /// Creates a codebase of the current folder, as it is at the time of the call.
     pub fn current_dir() -> Self {
         Self::folder(".")
     }
 
-    /// Creates a codebase of the folder that a script is in, where Python looks for the modules that a script imports.
+    /// Creates a codebase of the folder that contains a script. Python looks there for the modules
+    /// that a script imports.
     pub fn script_dir(script: impl AsRef<Path>) -> Self {
         match script.as_ref().parent() {
             Some(folder) if folder != Path::new("") => Self::folder(folder),
@@ -94,26 +99,27 @@ impl Codebase {
         Self::empty().and_source(source)
     }
 
-    /// Adds a folder, to be searched after what is there.
+    /// Adds a folder, which is searched after the existing sources.
     #[must_use]
     pub fn and_folder(self, root: impl AsRef<Path>) -> Self {
         self.and_root(Root::folder(root.as_ref()))
     }
 
-    /// Adds an archive: a zip, a wheel or an egg, of files that are stored or deflated.
+    /// Adds an archive: a zip, a wheel or an egg whose files are stored or deflated.
     #[must_use]
     pub fn and_archive(self, file: impl AsRef<Path>) -> Self {
         self.and_root(Root::archive(file.as_ref(), ""))
     }
 
-    /// Adds a folder, an archive, or a folder in an archive such as `all.zip/lib`, by what is there now.
+    /// Adds a folder, an archive, or a folder in an archive such as `all.zip/lib`. What exists at
+    /// the time of the call decides which.
     #[must_use]
     pub fn and_path(self, path: impl AsRef<Path>) -> Self {
         self.and_root(Root::path(path.as_ref()))
     }
 
-    /// Adds the folders and archives of the environment variable `PYTHONPATH`. Empty entries are passed over, and those of which there is
-    /// nothing now.
+    /// Adds the folders and archives of the environment variable `PYTHONPATH`. Empty entries, and
+    /// entries that do not exist at the time of the call, are skipped.
     #[must_use]
     pub fn and_python_path(self) -> Self {
         self.and_search_path(&env::var_os("PYTHONPATH").unwrap_or_default())
@@ -135,41 +141,48 @@ impl Codebase {
         self
     }
 
-    /// Returns what stands before the paths of each source's files, in the order in which they are searched.
+    /// Returns the text that precedes the paths of each source's files, in search order.
     pub fn roots(&self) -> impl Iterator<Item = &Path> {
         self.roots.iter().map(|root| root.label.as_path())
     }
 }
 
-/// What is served.
+/// The rules for what is served.
 impl Codebase {
-    /// Keeps files and folders back that match a glob, as data and as modules.
+    /// Excludes files and folders that match a glob, both as data and as modules.
     ///
-    /// A pattern without `/` matches names at any depth: `tests`, `*.sqlite`. One with `/` matches paths from a source's top on, `*`
-    /// stands for one part or less and `**` for any number of parts: `ops/secret/**`, `/top_only.py`. Folders are kept back with all that is in them.
-    /// Upper and lower case are the same.
+    /// A pattern without `/` matches names at any depth: `tests`, `*.sqlite`. A pattern with `/`
+    /// matches paths that start at the top of a source, where `*` matches at most one part and `**`
+    /// any number of parts: `ops/secret/**`, `/top_only.py`. A folder is excluded with everything
+    /// in it. Upper and lower case are the same.
     ///
-    /// A pattern that is none makes the codebase fail when it is first asked.
+    /// An invalid pattern is reported as an error when the codebase is first used.
     #[must_use]
     pub fn exclude(self, pattern: impl Into<String>) -> Self {
         self.with_rules(|rules| rules.exclude(pattern.into()))
     }
 
-    /// Serves files and folders as data that otherwise are not, where they match a glob as in [`exclude`](Self::exclude), for instance `certifi/cacert.pem`.
+    /// Serves files and folders as data that are not served by default, if they match a glob as in
+    /// [`exclude`](Self::exclude), for instance `certifi/cacert.pem`.
     ///
-    /// By default these are not: what begins with a dot, and `__pycache__`; `*.pem`, `*.key`, `*.p12`, `*.pfx`, `*.ppk`, `*.jks`, `*.keystore`,
-    /// `*.kdbx`, `id_rsa*`, `id_dsa*`, `id_ecdsa*`, `id_ed25519*`. What [`exclude`](Self::exclude) matches stays excluded.
+    /// By default, names that begin with a dot and `__pycache__` are not served, and neither are
+    /// `*.pem`, `*.key`, `*.p12`, `*.pfx`, `*.ppk`, `*.jks`, `*.keystore`, `*.kdbx`, `id_rsa*`,
+    /// `id_dsa*`, `id_ecdsa*` and `id_ed25519*`. What [`exclude`](Self::exclude) matches stays
+    /// excluded.
     #[must_use]
     pub fn include(self, pattern: impl Into<String>) -> Self {
         self.with_rules(|rules| rules.include(pattern.into()))
     }
 
-    /// Writes outermost packages and modules whose names match a glob to the host's disk when they are imported there, such as `docutils`.
+    /// Writes outermost packages and modules whose names match a glob, such as `docutils`, to the
+    /// host's disk when they are imported there.
     ///
-    /// For packages that open files beside `__file__`, or have extension modules that fit the host: they find themselves as if they were
-    /// installed. The folder is in the host's folder for temporary files, is the agent user's alone, and is removed when the agent ends,
-    /// however it ends. All files of the package come, also keys that [`include`](Self::include) would have to name; not what
-    /// [`exclude`](Self::exclude) matches, nor what begins with a dot.
+    /// This is for packages that open files beside `__file__`, or that have extension modules for
+    /// the host. They work as if they were installed. The folder is in the host's folder for
+    /// temporary files, only the agent's user can access it, and it is removed when the agent ends
+    /// in any way. All files of the package are written, including keys, which
+    /// [`include`](Self::include) would otherwise have to name. Files that
+    /// [`exclude`](Self::exclude) matches, and names that begin with a dot, are not written.
     ///
     /// ```
     /// use chopsticks_importer::Codebase;
@@ -182,32 +195,37 @@ impl Codebase {
         self.with_rules(|rules| rules.unpack(pattern.into()))
     }
 
-    /// Sets where symbolic links in folders may lead; [`Links::WithinRoot`] unless set.
+    /// Sets where symbolic links in folders may lead. Default: [`Links::WithinRoot`].
     #[must_use]
     pub fn links(self, links: Links) -> Self {
         self.with_rules(|rules| rules.links = links)
     }
 
-    /// Limits the size of one file, module or data, in bytes, unpacked; 64 MiB unless set.
+    /// Sets the maximum size of one file (module or data), in bytes after unpacking. Default: 64
+    /// MiB.
     ///
-    /// It is held in memory while it is sent, and an agent has up to 64 requests open: one that asks and does not read can make the
-    /// controller hold as many of the codebase's largest files.
+    /// A file is held in memory while it is sent, and an agent has up to 64 requests open. So an
+    /// agent that makes requests and does not read the answers can make the controller hold that
+    /// number of the codebase's largest files.
     #[must_use]
     pub fn max_file_len(self, bytes: usize) -> Self {
         self.with_rules(|rules| rules.max_file_len = bytes)
     }
 
-    /// Limits the source that [`needed`](Self::needed) returns, in bytes; 8 MiB unless set. The host asks for the rest when it imports it.
+    /// Sets the maximum size of the source that [`needed`](Self::needed) returns, in bytes.
+    /// Default: 8 MiB. The host requests other modules when it imports them.
     ///
-    /// All of it travels before the first call, whether it comes to be used or not: lower it for slow links. It has to fit into the
-    /// tunnel's `max_message_len` as well, else all of it is left to be asked for.
+    /// All of this source is sent before the first call, whether it is used or not. Lower the limit
+    /// for slow links. The source also has to fit into the tunnel's `max_message_len`; otherwise
+    /// none of it is sent ahead.
     #[must_use]
     pub fn max_ahead_len(mut self, bytes: usize) -> Self {
         self.max_ahead_len = bytes;
         self
     }
 
-    /// Limits how many modules [`needed`](Self::needed) returns; 1,000 unless set. With 0 each module waits until it is asked for.
+    /// Sets how many modules [`needed`](Self::needed) returns at most. Default: 1,000. With 0, each
+    /// module is sent only on request.
     #[must_use]
     pub fn max_ahead_modules(mut self, count: usize) -> Self {
         self.max_ahead_modules = count;
@@ -222,28 +240,30 @@ impl Codebase {
     }
 }
 
-/// Questions.
+/// The questions that a codebase answers.
 impl Codebase {
-    /// Returns the module called `name`, or `None` if the codebase has none.
+    /// Returns the module called `name`, or `None` if the codebase does not have it.
     ///
     /// # Errors
     ///
-    /// [`CodebaseError::Read`] if the file is there and cannot be read, [`CodebaseError::Outside`] if a symbolic link leads out
-    /// of the root, [`CodebaseError::Compiled`] if there is an extension module or byte code and no source, [`CodebaseError::TooLarge`],
-    /// [`CodebaseError::Pattern`].
+    /// [`CodebaseError::Read`] if the file exists and cannot be read, [`CodebaseError::Outside`] if
+    /// a symbolic link leads out of the root, [`CodebaseError::Compiled`] if there is only an
+    /// extension module or byte code, [`CodebaseError::TooLarge`], [`CodebaseError::Pattern`].
     pub fn find(&self, name: &ModuleName) -> Result<Option<Module>, CodebaseError> {
         self.rules.check()?;
         self.find_in(name, &mut self.look())
     }
 
-    /// Returns the module called `name` and all of the codebase that it imports, and what that imports, and so on: wherever in a source an
-    /// import stands, for a function may run it.
+    /// Returns the module called `name` and every module that it imports from the codebase,
+    /// directly or through other modules. Imports anywhere in a source are followed, because a
+    /// function may run them.
     ///
-    /// Each module comes once, packages before what is in them, and otherwise what is imported before what imports it, as
-    /// far as imports do not run in circles. What is over the limits ([`max_ahead_len`](Self::max_ahead_len),
-    /// [`max_ahead_modules`](Self::max_ahead_modules)) is left out, the most remote first; so is what cannot be read or may not be served,
-    /// and what has the outermost name of a module in the standard library of every Python 3, which wins on any host. Files that
-    /// are not reached are not read.
+    /// Each module is returned once. Packages come before the modules in them, and imported modules
+    /// come before the modules that import them, except in cycles. Modules over the limits
+    /// ([`max_ahead_len`](Self::max_ahead_len), [`max_ahead_modules`](Self::max_ahead_modules)) are
+    /// left out, the most remote ones first. Modules that cannot be read or may not be served are
+    /// also left out. So are modules with the outermost name of a standard module in every Python
+    /// 3, because the host's own module wins. Files that are not reached are not read.
     pub fn needed(&self, name: &ModuleName) -> Vec<Module> {
         if self.rules.check().is_err() {
             return Vec::new();
@@ -251,8 +271,8 @@ impl Codebase {
         Closure::of(self, name)
     }
 
-    /// Returns all of the codebase that a source imports which is no module of it, such as a script, as [`needed`](Self::needed) does for a
-    /// module.
+    /// Returns every module that a source text, such as a script, imports from the codebase,
+    /// directly or through other modules. The order is that of [`needed`](Self::needed).
     pub fn needed_by_source(&self, source: &[u8]) -> Vec<Module> {
         if self.rules.check().is_err() {
             return Vec::new();
@@ -264,8 +284,8 @@ impl Codebase {
     ///
     /// # Errors
     ///
-    /// [`CodebaseError::NotAFolder`] if a source is not there, [`CodebaseError::Read`] if it cannot be listed,
-    /// [`CodebaseError::Pattern`].
+    /// [`CodebaseError::NotAFolder`] if a source does not exist, [`CodebaseError::Read`] if it
+    /// cannot be listed, [`CodebaseError::Pattern`].
     pub fn top_level(&self) -> Result<Vec<String>, CodebaseError> {
         self.rules.check()?;
         let mut look = self.look();
@@ -282,26 +302,29 @@ impl Codebase {
         Ok(names)
     }
 
-    /// Returns a file or folder of the data of `package`, or `None` if it is not there or not served.
+    /// Returns a file or folder of the data of `package`, or `None` if it does not exist or is not
+    /// served.
     ///
-    /// `path` has `/` between its parts and is empty for the package's own folder. Served is what is in that folder, and in those below it,
-    /// but for what [`include`](Self::include) and [`exclude`](Self::exclude) tell; of a namespace package in all its folders.
+    /// `path` has `/` between its parts and is empty for the package's own folder. The files in
+    /// that folder and in the folders below it are served, except as [`include`](Self::include) and
+    /// [`exclude`](Self::exclude) describe. A namespace package has data in all its folders.
     ///
     /// # Errors
     ///
-    /// As [`find`](Self::find), and [`CodebaseError::Excluded`], whether there is such a file or not.
+    /// The errors of [`find`](Self::find), and [`CodebaseError::Excluded`], whether the file exists
+    /// or not.
     pub fn resource(&self, package: &ModuleName, path: &str) -> Result<Option<Resource>, CodebaseError> {
         self.rules.check()?;
         data::resource(self, package, path)
     }
 
-    /// Returns what may help whoever named a module that is not there: names like it, and where it was looked for; `None` if the codebase has
-    /// it, or any host.
+    /// Returns a text that helps a user who named a module that does not exist: similar names, and
+    /// the places that were searched. Returns `None` if the codebase or every host has the module.
     pub fn hint(&self, name: &ModuleName) -> Option<String> {
         hint::hint(self, name)
     }
 
-    /// Begins a question that looks at each file once.
+    /// Begins a question, which examines each file once.
     pub(crate) fn look(&self) -> Look<'_> {
         Look::new(&self.roots, &self.rules, &self.cache)
     }
@@ -318,12 +341,12 @@ impl Codebase {
         Found::find(name, look)?.map(|found| found.read(name, look)).transpose()
     }
 
-    /// Returns whether a module is part of what is written to the host's disk as a whole.
+    /// Returns whether a module belongs to a package that is written to the host's disk as a whole.
     pub(crate) fn unpacks(&self, name: &ModuleName) -> bool {
         name.parts().next().is_some_and(|outermost| self.rules.unpacks(outermost))
     }
 
-    /// Returns whether the log has not told of a path yet.
+    /// Returns whether a path was not logged yet.
     pub(crate) fn is_news(&self, path: &Path) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         // Agents choose what they ask for.
@@ -334,7 +357,7 @@ impl Codebase {
         &self.rules
     }
 
-    /// The limits of what is sent ahead: modules and bytes.
+    /// Returns the limits for what is sent ahead: modules and bytes.
     pub(crate) fn max_ahead(&self) -> (usize, usize) {
         (self.max_ahead_modules, self.max_ahead_len)
     }
@@ -355,9 +378,9 @@ impl Default for Codebase {
 
 /// More than anybody reads.
 const MAX_TOLD: usize = 100;
-/// The whole of most codebases.
+/// Enough for all modules of most codebases.
 const MAX_AHEAD_MODULES: usize = 1000;
-/// Takes a second to parse, once, and most of one on a link of 100 Mbit/s, for each connection.
+/// Takes a second to parse, once, and about a second on a link of 100 Mbit/s, for each connection.
 const MAX_AHEAD_LEN: usize = 8 << 20;
 
 #[cfg(test)]

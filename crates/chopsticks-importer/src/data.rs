@@ -14,8 +14,8 @@ use crate::{
     rules::{Fate, Rules},
 };
 
-/// Looks up a file or folder below a package's own folder. Of a namespace package the first folder that has a file wins, and what is in
-/// folders of one name is put together.
+/// Finds a file or folder below a package's own folder. In a namespace package, the first folder
+/// that has a file wins, and folders of one name are merged.
 pub(crate) fn resource(
     codebase: &Codebase,
     package: &ModuleName,
@@ -54,7 +54,7 @@ pub(crate) fn resource(
     Ok(entries.map(|entries| Resource::Folder(entries.into_iter().collect())))
 }
 
-/// What of a folder would be served, if it were asked for.
+/// Returns the entries of a folder that would be served on request.
 pub(crate) fn listed(
     folder: &Place,
     rules: &Rules,

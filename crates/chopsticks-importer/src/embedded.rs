@@ -1,4 +1,4 @@
-//! Files in the program itself.
+//! Files embedded in the program.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,8 @@ use chopsticks_module::ResourceEntry;
 
 use crate::{path, source::Source};
 
-/// Modules and data that are part of the program: one executable carries its Python.
+/// Modules and data that are embedded in the program, so that one executable contains its Python
+/// code.
 ///
 /// ```
 /// use chopsticks_importer::{Codebase, Embedded};
@@ -25,21 +26,23 @@ use crate::{path, source::Source};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A whole folder comes by [`files`](Self::files), out of a list that a build script or a crate such as `include_dir` makes.
+/// [`files`](Self::files) adds a whole folder, from a list that a build script or a crate such as
+/// `include_dir` produces.
 ///
-/// What was given later replaces what was given before under the same name. Nothing is copied until it is asked for.
+/// A later entry replaces an earlier entry of the same name. Nothing is copied before it is
+/// requested.
 #[derive(Clone)]
 pub struct Embedded {
     label: String,
     files: Arc<BTreeMap<String, Content>>,
-    /// The first path that is none.
+    /// The first invalid path.
     invalid: Option<String>,
 }
 
 type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 impl Embedded {
-    /// Creates an empty one.
+    /// Creates an empty source.
     pub fn new() -> Self {
         Self { label: "embedded".to_owned(), files: Arc::default(), invalid: None }
     }
@@ -57,9 +60,10 @@ impl Embedded {
         self.file(format!("{}/__init__.py", name.replace('.', "/")), source)
     }
 
-    /// Adds a file, module or data, by its path with `/` between its parts.
+    /// Adds a file (module or data) by its path, with `/` between its parts.
     ///
-    /// A path that leads elsewhere, such as `../x`, makes the codebase fail when it is first asked.
+    /// A path that leads elsewhere, such as `../x`, is reported as an error when the codebase is
+    /// first used.
     #[must_use]
     pub fn file(
         mut self,
@@ -93,7 +97,7 @@ impl Embedded {
         files.into_iter().fold(self, |embedded, (path, content)| embedded.file(path, content))
     }
 
-    /// Sets what stands before a file's path in tracebacks and errors; `embedded` unless set.
+    /// Sets the text that precedes a file's path in tracebacks and errors. Default: `embedded`.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();

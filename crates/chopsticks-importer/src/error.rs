@@ -1,4 +1,4 @@
-//! Why a codebase could not answer.
+//! Errors of a codebase.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -13,47 +13,49 @@ pub enum CodebaseError {
     /// A file or folder could not be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// What was to be read.
+        /// The file or folder.
         path: PathBuf,
-        /// Why it could not.
+        /// The reason.
         #[source]
         source: Arc<io::Error>,
     },
-    /// The way to a file or folder leads out of its root by a symbolic link.
+    /// A symbolic link on the way to a file or folder leads out of its root.
     #[error(
         "{} is a link that leads out of the root {}: to follow it, set Codebase::links, or give the program --links anywhere",
         path.display(),
         root.display()
     )]
     Outside {
-        /// The link, or what is behind one. It is not told whether there is something at its end.
+        /// The link, or a path behind one. The error does not reveal whether the link's destination
+        /// exists.
         path: PathBuf,
         /// The root below which it was found.
         root: PathBuf,
     },
-    /// A pattern excludes the data that was asked for.
+    /// A pattern excludes the requested data.
     #[error("{} is excluded by the pattern {pattern:?}: to serve it anyway, give it to Codebase::include, or the program --include", path.display())]
     Excluded {
-        /// The file or folder, which need not be there.
+        /// The file or folder, which need not exist.
         path: PathBuf,
         /// The pattern.
         pattern: String,
     },
-    /// A module of which there is no Python source.
+    /// A module that exists only in compiled form.
     #[error("{module} cannot be sent: {} is {what}: {advice}", path.display())]
     Compiled {
         /// The module's name.
         module: String,
-        /// The file that is there.
+        /// The compiled file.
         path: PathBuf,
-        /// The names of all such files that may be this module, one for each system that they were made for.
+        /// The names of all compiled files of this module, one for each system that they were built
+        /// for.
         files: Vec<String>,
-        /// What it is.
+        /// What the file is.
         what: &'static str,
         /// What to do about it.
         advice: &'static str,
     },
-    /// A pattern for files is none.
+    /// A pattern for files is invalid.
     #[error("the pattern {pattern:?} is not valid: {message}")]
     Pattern {
         /// The pattern as it was given.
@@ -69,7 +71,7 @@ pub enum CodebaseError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// A root is neither a folder nor, as far as it was given as such, an archive.
+    /// A root is neither a folder nor, if it was given as one, an archive.
     #[error("the codebase root {} is not a folder", root.display())]
     NotAFolder {
         /// The root as it was given.

@@ -1,8 +1,9 @@
-//! What may help whoever named a module that is not there.
+//! Help for a user who named a module that does not exist.
 
 use crate::{codebase::Codebase, module::Found, name::ModuleName, stdlib};
 
-/// Returns names like the one that is missing, and where it was looked for; `None` if there is nothing to say.
+/// Returns names similar to the missing one, and where it was looked up, or `None` if there is
+/// nothing to add.
 pub(crate) fn hint(codebase: &Codebase, name: &ModuleName) -> Option<String> {
     if name.parts().next().is_some_and(stdlib::has) {
         return None;
@@ -38,7 +39,7 @@ fn with_package(package: Option<&ModuleName>, name: &str) -> String {
     package.map_or_else(|| name.to_owned(), |package| format!("{package}.{name}"))
 }
 
-/// The first few of the roots.
+/// Returns the first few roots.
 fn searched(codebase: &Codebase) -> String {
     let mut roots = codebase.roots();
     let mut text: Vec<_> = roots.by_ref().take(SHOWN).map(|root| root.display().to_string()).collect();
@@ -50,7 +51,7 @@ fn searched(codebase: &Codebase) -> String {
     text.join(", ")
 }
 
-/// The names most like `name`.
+/// Returns the names most similar to `name`.
 fn near<'a>(name: &str, there: &'a [String]) -> Vec<&'a str> {
     let mut near: Vec<_> = there
         .iter()
@@ -61,7 +62,7 @@ fn near<'a>(name: &str, there: &'a [String]) -> Vec<&'a str> {
     near.into_iter().take(SHOWN).map(|(_, known)| known).collect()
 }
 
-/// One slip in three letters.
+/// One wrong letter in three.
 const LIKE: f64 = 0.6;
 const SHOWN: usize = 3;
 

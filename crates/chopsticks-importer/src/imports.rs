@@ -1,41 +1,42 @@
-//! What a module imports, read from its source.
+//! The imports of a module, read from its source.
 
 use std::borrow::Cow;
 
 use memchr::memmem;
 use tree_sitter::{Node, Parser, Tree};
 
-/// What a source imports, wherever in it the import stands, in the order of the text.
+/// The imports of a source text, at any place in it, in the order of the text.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Imports {
     pub(crate) list: Vec<Import>,
-    /// The names in `__all__`, as far as they are literal.
+    /// The names in `__all__`, if they are literal.
     pub(crate) all: Vec<String>,
 }
 
 /// One imported module.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Import {
-    /// How many dots stand before the name: 0 is absolute, 1 the package around the module, 2 the one around that.
+    /// How many dots precede the name: 0 means absolute, 1 the package around the module, 2 the
+    /// package around that one.
     pub(crate) level: usize,
     /// The name with its dots; empty in `from . import x`.
     pub(crate) module: String,
     pub(crate) names: Names,
 }
 
-/// What is taken out of an imported module. Only for submodules does it matter.
+/// The names that are imported from a module. They matter only for submodules.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Names {
-    /// All that `__all__` names.
+    /// All names in `__all__`.
     All,
     /// These, in a `from` import.
     Listed(Vec<String>),
-    /// None: the module itself is imported.
+    /// No names: the module itself is imported.
     Module,
 }
 
 impl Imports {
-    /// Reads a source in whatever encoding; what cannot be parsed is passed over.
+    /// Reads a source in any encoding. Text that cannot be parsed is skipped.
     pub(crate) fn read(source: &[u8]) -> Self {
         let text = text(source);
         let Some(head) = head(&text) else { return Self::default() };
@@ -132,10 +133,10 @@ impl Imports {
     }
 }
 
-/// The source as text.
+/// Returns the source as text.
 ///
-/// What is not UTF-8 is taken for Latin-1. Of the encodings that a cookie can declare, all in use have ASCII in them, and more
-/// is not needed but for names beyond ASCII.
+/// Text that is not UTF-8 is read as Latin-1. All encodings in use that a cookie can declare
+/// contain ASCII, and nothing more is needed except for names beyond ASCII.
 fn text(source: &[u8]) -> Cow<'_, str> {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     let text = match str::from_utf8(source) {
@@ -146,9 +147,11 @@ fn text(source: &[u8]) -> Cow<'_, str> {
     if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { text }
 }
 
-/// The text as far as it can have imports, to the end of the definition or so that has the last; `None` if it has none.
+/// Returns the part of the text that can contain imports: up to the end of the definition that
+/// contains the last import. Returns `None` if there is no import.
 ///
-/// Parsing takes 0.1 s for a megabyte. Most modules begin with their imports, and generated data, which is what is so long, has none.
+/// Parsing takes 0.1 s for a megabyte. Most modules begin with their imports, and generated data,
+/// which makes modules so long, has no imports.
 fn head(text: &str) -> Option<&str> {
     let last = ["import", "__all__"]
         .into_iter()
@@ -162,7 +165,7 @@ fn head(text: &str) -> Option<&str> {
     Some(next.map_or(text, |end| &text[..=last + end]))
 }
 
-/// The dotted names that an import statement lists, without those after `as`.
+/// Returns the dotted names that an import statement lists, without those after `as`.
 fn names(node: Node<'_>, text: &str) -> Vec<String> {
     let mut cursor = node.walk();
     let name = |node: Node<'_>| match node.kind() {
@@ -172,12 +175,12 @@ fn names(node: Node<'_>, text: &str) -> Vec<String> {
     node.children_by_field_name("name", &mut cursor).filter_map(name).collect()
 }
 
-/// A dotted name without the blanks that may stand around its dots.
+/// Returns a dotted name without the blanks that may surround its dots.
 fn dotted(node: Node<'_>, text: &str) -> String {
     slice(node, text).chars().filter(|c| !c.is_whitespace() && *c != '\\').collect()
 }
 
-/// The value of a plain string; `None` for any other expression.
+/// Returns the value of a plain string, or `None` for any other expression.
 fn literal(node: Node<'_>, text: &str) -> Option<String> {
     let mut cursor = node.walk();
     if node.kind() == "concatenated_string" {
@@ -198,7 +201,7 @@ fn literal(node: Node<'_>, text: &str) -> Option<String> {
     Some(value)
 }
 
-/// The value of a keyword argument, else the argument.
+/// Returns the value of a keyword argument, or the argument itself.
 fn node_value(node: Node<'_>) -> Node<'_> {
     node.child_by_field_name("value").filter(|_| node.kind() == "keyword_argument").unwrap_or(node)
 }

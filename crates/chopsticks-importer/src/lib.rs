@@ -1,9 +1,11 @@
 //! Codebases: finds the Python modules that chopsticks serves to its agents.
 //!
-//! An agent runs the functions of *your* codebase, on a host that does not have it: whatever such a function
-//! imports is asked of the controller. A [`Codebase`] answers. It is an ordered list of sources, the counterpart of Python's
-//! `sys.path`, searched as Python does: packages, modules, and namespace packages spread over several sources. A source is a folder, an archive
-//! (a zip, wheel or egg), what the program carries in itself ([`Embedded`]), or whatever you write a [`Source`] for.
+//! An agent runs the functions of *your* codebase, on a host that does not have it. So it requests
+//! every module that such a function imports from the controller, and a [`Codebase`] provides it. A
+//! codebase is an ordered list of sources, the counterpart of Python's `sys.path`, and is searched
+//! as Python does it: packages, modules, and namespace packages that are spread over several
+//! sources. A source is a folder, an archive (a zip, wheel or egg), files embedded in the program
+//! ([`Embedded`]), or your own implementation of [`Source`].
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -20,30 +22,38 @@
 //!
 //! # What is served
 //!
-//! Modules: Python source below a root, under a name that Python could import; with `importlib.import_module` it need not be an identifier
-//! (`migrations.0001_initial`). A [`ModuleName`] has no separators and no `..`.
+//! Modules: Python source below a root, under a name that Python could import. With
+//! `importlib.import_module` the name need not be an identifier (`migrations.0001_initial`). A
+//! [`ModuleName`] contains no separators and no `..`.
 //!
-//! Data: the files in a package's folder and the folders below, for `pkgutil.get_data` and `importlib.resources`. A folder without `__init__.py` is a
-//! namespace package if its name is an identifier, so its files are data too; files directly in a root are not. The metadata of distributions
-//! (`*.dist-info`, `*.egg-info` directly in a root) is data, for `importlib.metadata`. What begins with a dot is never data, nor are keys such as
-//! `*.pem`, unless [`Codebase::include`] says so; [`Codebase::exclude`] keeps back more, modules too.
+//! Data: the files in a package's folder and the folders below it, for `pkgutil.get_data` and
+//! `importlib.resources`. A folder without `__init__.py` is a namespace package if its name is an
+//! identifier, so its files are data too. Files directly in a root are not data. The metadata of
+//! distributions (`*.dist-info`, `*.egg-info` directly in a root) is data, for
+//! `importlib.metadata`. Names that begin with a dot are never data, and neither are keys such as
+//! `*.pem`, unless [`Codebase::include`] names them. [`Codebase::exclude`] excludes further files,
+//! including modules.
 //!
 //! # What is never served
 //!
-//! * A symbolic link that leads out of its root is refused, unless [`Codebase::links`] allows it. Pipes, devices and the like are not opened.
-//! * Of an archive only names that stay in it are known: no `..`, no absolute ones, no backslashes.
-//! * Extension modules (`.so`, `.pyd`) and byte code without its source cannot run elsewhere: they are listed as modules, and refused with an
-//!   error that says what to do. Where there is a source of the same name, that is served.
-//! * Files over [`Codebase::max_file_len`], unpacked.
+//! * A symbolic link that leads out of its root is refused, unless [`Codebase::links`] allows it.
+//!   Pipes, devices and similar files are not opened.
+//! * In an archive, only names that stay within it are used: no `..`, no absolute paths, no
+//!   backslashes.
+//! * Extension modules (`.so`, `.pyd`) and byte code without its source cannot run elsewhere. They
+//!   are listed as modules, and refused with an error that says what to do. If there is a source of
+//!   the same name, the source is served.
+//! * Files over [`Codebase::max_file_len`] after unpacking are refused.
 //!
 //! # What is needed ahead
 //!
-//! A module that imports fifty others would cost fifty questions over the line. So [`Codebase::needed`] reads the imports out of the
-//! sources, with a real parser that takes Python 2 and 3 and passes over what is neither, and returns a module with
-//! all that it leads to. What it cannot see, such as a name that is put together when the code runs, is
-//! asked for then.
+//! A module that imports fifty others would cost fifty round trips. So [`Codebase::needed`] reads
+//! the imports from the sources, and returns a module with all modules that it leads to. It uses a
+//! parser that accepts Python 2 and 3 and skips what is neither. A module that it cannot see, such
+//! as one whose name is put together at run time, is sent on request.
 //!
-//! No transport, no tunnels. Files are read and archives listed when somebody asks for them, and kept in memory while they do not change.
+//! The crate has no transport and no tunnels. It reads files and lists archives on request, and
+//! caches them as long as they do not change.
 
 mod archive;
 mod cache;

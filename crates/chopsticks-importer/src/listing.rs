@@ -1,4 +1,4 @@
-//! What can be imported of a folder, by the names of its files.
+//! The importable names of a folder, according to the names of its files.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,7 +11,8 @@ use crate::name::{is_identifier, is_part};
 pub(crate) struct Listing {
     /// Sorted.
     pub(crate) names: Arc<[String]>,
-    /// Names of which there is no source, and the files that are there instead. Of a package's own, the name is `__init__`.
+    /// Names without a source, and the compiled files with these names. For the package itself, the
+    /// name is `__init__`.
     compiled: HashMap<String, (Compiled, Vec<String>)>,
 }
 
@@ -22,7 +23,7 @@ pub(crate) enum Compiled {
     Extension,
 }
 
-/// What a file is by its name.
+/// What a file is, according to its name.
 enum Named<'a> {
     Compiled(Compiled, &'a str),
     Source(&'a str),
@@ -30,7 +31,8 @@ enum Named<'a> {
 }
 
 impl Listing {
-    /// Tells what can be imported. All folders of `entries` whose names a module can have are taken for packages.
+    /// Determines what can be imported. All folders of `entries` with a valid module name count as
+    /// packages.
     pub(crate) fn of(entries: impl IntoIterator<Item = ResourceEntry>) -> Self {
         let mut names = Vec::new();
         let mut compiled = HashMap::new();
@@ -65,13 +67,14 @@ impl Listing {
         Self { names: names.into(), compiled }
     }
 
-    /// Returns the files that a module of this name is in, if it cannot be sent: of an extension one for each system that it was
-    /// made for. Whether there is a source too was looked at before.
+    /// Returns the files of a module of this name, if it cannot be sent. For an extension this is
+    /// one file for each system that it was built for. The caller has already checked whether there
+    /// is a source.
     pub(crate) fn compiled(&self, name: &str) -> Option<(Compiled, &[String])> {
         self.compiled.get(name).map(|(kind, files)| (*kind, files.as_slice()))
     }
 
-    /// About how many bytes it takes.
+    /// Returns the approximate size in bytes.
     pub(crate) fn len(&self) -> usize {
         let names = self.names.iter().map(|name| name.len() + size_of::<String>());
         let compiled = self.compiled.iter().map(|(name, (_, files))| {
@@ -81,7 +84,7 @@ impl Listing {
     }
 }
 
-/// Whether a file of this name may be a module.
+/// Returns whether a file of this name may be a module.
 pub(crate) fn is_module(file: &str) -> bool {
     !matches!(Named::of(file), Named::Other)
 }
@@ -106,7 +109,7 @@ impl<'a> Named<'a> {
     }
 }
 
-/// About what an entry takes beside its names.
+/// The approximate size of an entry without its names.
 const COMPILED_LEN: usize = 64;
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use crate::{
     rules::{Links, Rules},
 };
 
-/// The state of files and folders during one question: each is looked at once, so all parts of the answer fit together.
+/// The state of files and folders during one question. Each is examined once, so all parts of the
+/// answer are consistent.
 #[derive(Debug)]
 pub(crate) struct Look<'a> {
     roots: &'a [Arc<Root>],
@@ -28,15 +29,15 @@ pub(crate) struct Look<'a> {
     cache: &'a Cache,
     entries: HashMap<Place, Option<Entry>>,
     listings: HashMap<Place, Arc<Listing>>,
-    /// Archives by their roots.
+    /// Archives by root.
     archives: HashMap<usize, Option<(Stamp, Arc<Archive>)>>,
     /// Folders of sources that are neither folders nor archives.
     listed: HashMap<Place, Option<Arc<[ResourceEntry]>>>,
-    /// Folders and where they really are.
+    /// Folders and their real paths.
     real: HashMap<PathBuf, PathBuf>,
 }
 
-/// A file or folder: which root it is below, and its path there.
+/// A file or folder: its root, and its path below it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Place {
     pub(crate) root: usize,
@@ -70,27 +71,27 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The tops of all roots.
+    /// Returns the tops of all roots.
     pub(crate) fn tops(&self) -> Vec<Place> {
         (0..self.roots.len()).map(|root| Place { root, path: String::new() }).collect()
     }
 
-    /// Whether there is a file that may be a module.
+    /// Returns whether a file exists that may be a module.
     pub(crate) fn is_file(&mut self, place: &Place) -> Result<bool, CodebaseError> {
         Ok(self.kind(place)? == Some(ResourceKind::File) && self.rules.lets_import(&place.path))
     }
 
-    /// Whether there is a folder that may be a package.
+    /// Returns whether a folder exists that may be a package.
     pub(crate) fn is_folder(&mut self, place: &Place) -> Result<bool, CodebaseError> {
         Ok(self.kind(place)? == Some(ResourceKind::Folder) && self.rules.lets_import(&place.path))
     }
 
-    /// What there is, if it is a file or a folder.
+    /// Returns the kind of a file or folder, or `None` if it does not exist.
     pub(crate) fn kind(&mut self, place: &Place) -> Result<Option<ResourceKind>, CodebaseError> {
         Ok(self.entry(place)?.map(|entry| entry.kind))
     }
 
-    /// Returns what is in a file.
+    /// Returns the text of a file.
     pub(crate) fn text(&mut self, place: &Place) -> Result<Arc<Text>, CodebaseError> {
         let shown = self.shown(place);
         let absent = || CodebaseError::read(&shown, io::ErrorKind::NotFound.into());
@@ -141,8 +142,8 @@ impl<'a> Look<'a> {
         Ok(listing)
     }
 
-    /// Drops folders that are no identifiers and have no `__init__.py`: they hold data. Returns whether another listing may come out
-    /// otherwise although the folder at `place` stays as it is.
+    /// Drops folders that are not identifiers and have no `__init__.py`: they contain data. Returns
+    /// whether another listing may differ although the folder at `place` does not change.
     fn retain_packages(
         &mut self,
         place: &Place,
@@ -162,7 +163,7 @@ impl<'a> Look<'a> {
         Ok(depends)
     }
 
-    /// Returns all that is directly in a folder that is there.
+    /// Returns all direct entries of an existing folder.
     pub(crate) fn list(&mut self, place: &Place) -> Result<(Vec<ResourceEntry>, Covered), CodebaseError> {
         let shown = self.shown(place);
         match &self.roots[place.root].tree {
@@ -179,7 +180,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Checks that a place, all links followed, is below its root.
+    /// Checks that a place, with all links followed, is below its root.
     pub(crate) fn check_within(&mut self, place: &Place) -> Result<(), CodebaseError> {
         let Tree::Folder(root) = &self.roots[place.root].tree else { return Ok(()) };
         if self.rules.links == Links::Anywhere {
@@ -199,12 +200,12 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The path of a place as tracebacks and errors show it.
+    /// Returns the path of a place as tracebacks and errors show it.
     pub(crate) fn shown(&self, place: &Place) -> PathBuf {
         self.roots[place.root].shown(&place.path)
     }
 
-    /// How many paths were looked at.
+    /// Returns how many paths were examined.
     #[cfg(test)]
     pub(crate) fn looked_at(&self) -> usize {
         self.entries.len()
@@ -239,7 +240,8 @@ impl<'a> Look<'a> {
         Ok(entry)
     }
 
-    /// Looks at a path in a folder. Where the way to it leads out of the root, the answer is the same whatever is there.
+    /// Examines a path in a folder. If the way to it leads out of the root, the answer does not
+    /// depend on what exists there.
     fn entry_of_folder(&mut self, place: &Place) -> Result<Option<Entry>, CodebaseError> {
         let (around, _) = path::split(&place.path);
         if !around.is_empty() {
@@ -277,7 +279,7 @@ impl<'a> Look<'a> {
         Ok(archive)
     }
 
-    /// What a source that is neither folder nor archive has at a place.
+    /// Returns what a source that is neither a folder nor an archive has at a place.
     fn listed_kind(&mut self, place: &Place) -> Result<Option<ResourceKind>, CodebaseError> {
         if place.path.is_empty() {
             return Ok(self.listed(place)?.map(|_| ResourceKind::Folder));
@@ -302,7 +304,7 @@ impl<'a> Look<'a> {
 }
 
 impl Entry {
-    /// Files and folders, and links to such. What else there is, such as a pipe, is never opened.
+    /// Accepts files, folders, and links to them. Anything else, such as a pipe, is never opened.
     fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut metadata = fs::symlink_metadata(path)?;
         let is_link = metadata.is_symlink();

@@ -1,4 +1,4 @@
-//! Modules as they are found.
+//! Modules of a codebase.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use crate::{
     name::{ModuleName, is_identifier},
 };
 
-/// A module as it is in a codebase.
+/// A module of a codebase.
 #[derive(Clone, Debug)]
 pub struct Module {
     name: ModuleName,
@@ -36,12 +36,12 @@ pub enum ModuleKind {
     Namespace,
     /// A folder with `__init__.py`.
     Package,
-    /// Whatever it is, it is written to the host's disk: the source is a zip of its files.
+    /// A module or package that is written to the host's disk: the source is a zip of its files.
     Unpacked,
 }
 
 impl Module {
-    /// Creates one that is written to the host's disk.
+    /// Creates a module that is written to the host's disk.
     pub(crate) fn packed(name: ModuleName, zip: Vec<u8>) -> Self {
         let text = Some(Arc::new(Text::new(zip)));
         Self { name, kind: ModuleKind::Unpacked, file: None, text, submodules: Arc::default() }
@@ -52,33 +52,34 @@ impl Module {
         &self.name
     }
 
-    /// Returns what the module is.
+    /// Returns the kind of the module.
     pub fn kind(&self) -> ModuleKind {
         self.kind
     }
 
-    /// Returns the file with the source; a namespace package has none. What is in an archive has the archive's path in front.
+    /// Returns the file with the source, or `None` for a namespace package. A file in an archive
+    /// has the path of the archive in front.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// Returns the source as it is in the file, in whatever encoding it declares.
+    /// Returns the source as it is in the file, in the encoding that it declares.
     pub fn source(&self) -> &[u8] {
         self.text.as_ref().map_or(&[], |text| &text.source)
     }
 
-    /// Returns the names directly below a package, sorted; none for a plain module.
+    /// Returns the names directly below a package, sorted. The list is empty for a plain module.
     pub fn submodules(&self) -> &[String] {
         &self.submodules
     }
 
-    /// What the source imports.
+    /// Returns the imports of the source.
     pub(crate) fn imports(&self) -> Option<&Imports> {
         self.text.as_ref().map(|text| text.imports())
     }
 }
 
-/// What a name stands for in a list of places.
+/// What a name refers to in a list of places.
 #[derive(Debug)]
 pub(crate) enum Found {
     Module {
@@ -87,7 +88,8 @@ pub(crate) enum Found {
     Namespace {
         folders: Vec<Place>,
     },
-    /// The first folder has the file. There are more where the source asks for it, as packages did before PEP 420.
+    /// The first folder has the file. There are more folders if the source requests it, as packages
+    /// did before PEP 420.
     Package {
         folders: Vec<Place>,
         file: Place,
@@ -95,7 +97,7 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    /// Looks a module up, from the outermost package on.
+    /// Finds a module, starting with the outermost package.
     pub(crate) fn find(name: &ModuleName, look: &mut Look<'_>) -> Result<Option<Self>, CodebaseError> {
         let mut places = look.tops();
         let mut found = None;
@@ -114,7 +116,7 @@ impl Found {
         Ok(found)
     }
 
-    /// Looks for the last part of `name` in the places of the package around it.
+    /// Finds the last part of `name` in the places of the package around it.
     pub(crate) fn search(
         places: &[Place],
         name: &ModuleName,
@@ -159,7 +161,7 @@ impl Found {
         }
     }
 
-    /// The folders of a package; none of a plain module.
+    /// Returns the folders of a package. The list is empty for a plain module.
     pub(crate) fn folders(self) -> Vec<Place> {
         match self {
             Self::Module { .. } => Vec::new(),
@@ -197,13 +199,13 @@ impl Found {
     }
 }
 
-/// Whether the source of a package spreads it over all folders of its name, by `pkgutil.extend_path` or
-/// `pkg_resources.declare_namespace`.
+/// Returns whether the source of a package spreads the package over all folders of its name, by
+/// `pkgutil.extend_path` or `pkg_resources.declare_namespace`.
 fn is_spread(source: &[u8]) -> bool {
     SPREADERS.iter().any(|word| memmem::find(source, word.as_bytes()).is_some())
 }
 
-/// The folders of a package in `places` other than its own.
+/// Returns the folders of a package in `places` other than its own.
 fn others(places: &[Place], own: &Place, part: &str, look: &mut Look<'_>) -> Vec<Place> {
     let folders = places.iter().map(|place| place.join(part)).filter(|folder| folder != own);
     // What is refused or cannot be read does not keep the package itself from being found.

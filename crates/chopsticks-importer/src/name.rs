@@ -4,14 +4,15 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-/// The full name of a module, such as `ops.deploy`: one or more parts with dots between.
+/// The full name of a module, such as `ops.deploy`: one or more parts, separated by dots.
 ///
-/// A part need not be an identifier, because `importlib.import_module` takes names such as `migrations.0001_initial`. It is not
-/// empty and has no `/`, `\`, `:` and control characters, so no name can be a path that leads anywhere but below its root.
+/// A part need not be an identifier, because `importlib.import_module` accepts names such as
+/// `migrations.0001_initial`. It is not empty and contains no `/`, `\`, `:` and no control
+/// characters, so a name can never be a path that leads out of its root.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ModuleName(String);
 
-/// A text that cannot be the name of a module.
+/// Error for a text that cannot be the name of a module.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("{text:?} is not the name of a Python module")]
 pub struct InvalidModuleName {
@@ -24,7 +25,7 @@ impl ModuleName {
         &self.0
     }
 
-    /// Returns the parts that the dots separate, outermost first.
+    /// Returns the parts between the dots, outermost first.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
     }
@@ -35,17 +36,17 @@ impl ModuleName {
         ends.map(|end| Self(self.0[..end].to_owned()))
     }
 
-    /// The part after the last dot.
+    /// Returns the part after the last dot.
     pub(crate) fn last(&self) -> &str {
         self.0.rsplit_once('.').map_or(&self.0, |(_, last)| last)
     }
 
-    /// The name of what is below this one as `path`, which may have dots.
+    /// Returns the name of the module `path` below this one. `path` may contain dots.
     pub(crate) fn below(&self, path: &str) -> Option<Self> {
         format!("{self}.{path}").parse().ok()
     }
 
-    /// The name of the package around; an outermost module has none.
+    /// Returns the name of the package around this module, or `None` for an outermost module.
     pub(crate) fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('.').map(|(parent, _)| Self(parent.to_owned()))
     }
@@ -69,12 +70,12 @@ impl fmt::Display for ModuleName {
     }
 }
 
-/// Whether `text` can be the name of a module in its package.
+/// Returns whether `text` can be the name of a module in its package.
 pub(crate) fn is_part(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| matches!(c, '.' | '/' | '\\' | ':') || c.is_control())
 }
 
-/// Whether an `import` statement can name the module `text`.
+/// Returns whether an `import` statement can name the module `text`.
 pub(crate) fn is_identifier(text: &str) -> bool {
     text.chars().next().is_some_and(|first| first == '_' || first.is_alphabetic())
         && text.chars().all(|c| c == '_' || c.is_alphanumeric())

@@ -1,16 +1,16 @@
-//! Paths below a root, as text: parts with `/` between them. The root itself is the empty text.
+//! Paths below a root, as text: parts with `/` between them. The empty text is the root itself.
 
-/// Whether `path` leads to something below its root, whatever it is joined to.
+/// Returns whether `path` leads to something below its root, whatever it is joined to.
 pub(crate) fn is_below(path: &str) -> bool {
     path.len() <= MAX_LEN && path.split('/').count() <= MAX_PARTS && path.split('/').all(is_part)
 }
 
-/// Whether `name` is one file or folder directly in another.
+/// Returns whether `name` names one file or folder directly in another.
 pub(crate) fn is_part(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0'])
 }
 
-/// Puts one path behind another; either may be empty.
+/// Joins two paths, either of which may be empty.
 pub(crate) fn join(base: &str, path: &str) -> String {
     match (base, path) {
         ("", path) => path.to_owned(),
@@ -19,19 +19,19 @@ pub(crate) fn join(base: &str, path: &str) -> String {
     }
 }
 
-/// The folder that a path is in, and its name there.
+/// Returns the folder that contains a path, and the path's name there.
 pub(crate) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
-/// The path and all folders around it, outermost first.
+/// Returns the path and all folders around it, outermost first.
 pub(crate) fn lineage(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| at).chain([path.len()]).map(|end| &path[..end])
 }
 
-/// Paths on common systems end here.
+/// The limit of paths on common systems.
 const MAX_LEN: usize = 4096;
-/// Deeper than any tree of sources. Bounds what an archive's index takes.
+/// Deeper than any tree of sources. This bounds the size of an archive's index.
 const MAX_PARTS: usize = 100;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where a codebase's files are.
+//! The places of a codebase's files.
 
 use std::{
     fs::{self, File},
@@ -17,9 +17,9 @@ use crate::{archive::Archive, cache::Stamp, error::CodebaseError, path, source::
 /// One entry of a codebase.
 #[derive(Debug)]
 pub(crate) struct Root {
-    /// Tells roots apart in what is kept in memory.
+    /// Identifies the root in the cache.
     pub(crate) id: u64,
-    /// What stands before the paths of its files.
+    /// The text that precedes the paths of its files.
     pub(crate) label: PathBuf,
     pub(crate) tree: Tree,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Root {
 pub(crate) enum Tree {
     Archive {
         file: PathBuf,
-        /// The folder in the archive that is the root.
+        /// The folder within the archive that is the root.
         prefix: String,
         /// The archive as it was last seen.
         opened: Mutex<Option<(Stamp, Arc<Archive>)>>,
@@ -37,7 +37,7 @@ pub(crate) enum Tree {
     Source(Arc<dyn Source>),
 }
 
-/// Whether it is known that nothing else determines a list of names than the folder's stamp.
+/// Whether the folder's stamp alone determines a list of names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Covered {
     No,
@@ -60,7 +60,8 @@ impl Root {
         Self::new(PathBuf::from(source.label()), Tree::Source(Arc::new(source)))
     }
 
-    /// Takes a folder, an archive, or a folder in an archive, by what is there now; what is not there is taken for a folder.
+    /// Creates a root from a folder, an archive, or a folder in an archive. What exists now decides
+    /// which. A path that does not exist counts as a folder.
     pub(crate) fn path(path: &Path) -> Self {
         for file in path.ancestors() {
             let Ok(metadata) = fs::metadata(file) else { continue };
@@ -78,7 +79,7 @@ impl Root {
         Self { id: NEXT.fetch_add(1, Ordering::Relaxed), label, tree }
     }
 
-    /// Whether there is something now.
+    /// Returns whether the root exists now.
     pub(crate) fn is_there(&self) -> bool {
         match &self.tree {
             Tree::Folder(folder) => folder.is_dir(),
@@ -86,14 +87,14 @@ impl Root {
         }
     }
 
-    /// The path of a file as tracebacks and errors show it.
+    /// Returns the path of a file as tracebacks and errors show it.
     pub(crate) fn shown(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.label.clone() } else { self.label.join(path) }
     }
 }
 
 impl Tree {
-    /// The archive in the state that it has now; `None` if there is no such file.
+    /// Returns the archive in its present state, or `None` if the file does not exist.
     pub(crate) fn open(&self) -> io::Result<Option<(Stamp, Arc<Archive>)>> {
         let Self::Archive { file, opened, .. } = self else { return Ok(None) };
         let metadata = match fs::metadata(file) {
@@ -124,7 +125,8 @@ pub(crate) fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, CodebaseEr
     read_up_to(file, path, len, limit)
 }
 
-/// Reads to the end, which is expected after `len` bytes; what has more than `limit` is refused.
+/// Reads to the end, which is expected after `len` bytes. Content of more than `limit` bytes is
+/// refused.
 pub(crate) fn read_up_to(
     reader: impl Read,
     path: &Path,
@@ -142,7 +144,7 @@ pub(crate) fn read_up_to(
     if content.len() > limit { Err(too_large()) } else { Ok(content) }
 }
 
-/// Lists a folder: files, folders, and links to such. Names that are not text are passed over.
+/// Lists a folder: files, folders, and links to them. Names that are not text are skipped.
 pub(crate) fn list_folder(folder: &Path) -> io::Result<(Vec<ResourceEntry>, Covered)> {
     let mut entries = Vec::new();
     let mut covered = Covered::Yes;
@@ -165,7 +167,8 @@ pub(crate) fn list_folder(folder: &Path) -> io::Result<(Vec<ResourceEntry>, Cove
     Ok((entries, covered))
 }
 
-/// Where a link leads that leads to nothing, as far as that can be told without looking outside.
+/// Returns the destination of a dangling link, as far as it can be determined without looking
+/// outside.
 pub(crate) fn end_of_link(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -180,7 +183,7 @@ pub(crate) fn end_of_link(path: &Path) -> PathBuf {
     }
 }
 
-/// A path without `.` and `..`.
+/// Returns a path without `.` and `..`.
 fn lexical(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -193,7 +196,7 @@ fn lexical(path: &Path) -> PathBuf {
     plain
 }
 
-/// What `entries` have of this name.
+/// Returns the kind of the entry of this name.
 pub(crate) fn kind_of(entries: &[ResourceEntry], name: &str) -> Option<ResourceKind> {
     entries.iter().find(|entry| entry.name == name).map(|entry| entry.kind)
 }
@@ -202,5 +205,5 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// As many as Linux follows.
+/// The number of links that Linux follows.
 const MAX_LINKS: usize = 40;

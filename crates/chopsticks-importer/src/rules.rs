@@ -1,17 +1,18 @@
-//! What of a codebase may be served.
+//! The rules for what a codebase may serve.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::{error::CodebaseError, path};
 
-/// Where symbolic links of a folder may lead. A codebase is asked by its agents, and a link decides what they can read.
+/// Where symbolic links of a folder may lead. Agents make requests to a codebase, and a link
+/// decides what they can read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Links {
-    /// To files and folders below the same root. Others are refused.
+    /// To files and folders below the same root. Other links are refused.
     #[default]
     WithinRoot,
-    /// To wherever they do: all that they lead to is served.
+    /// Anywhere: everything that a link leads to is served.
     Anywhere,
 }
 
@@ -24,17 +25,17 @@ pub(crate) struct Rules {
     include: Patterns,
     unpack: Patterns,
     secrets: Patterns,
-    /// Why nothing at all is served: a pattern that is none.
+    /// The reason if nothing at all is served: an invalid pattern.
     invalid: Option<CodebaseError>,
 }
 
-/// What becomes of a path that data was asked for.
+/// What happens to a path for which data was requested.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fate<'a> {
     Served,
-    /// As if it were not there: it is no data.
+    /// It is treated as missing, because it is not data.
     Hidden,
-    /// Kept back by this pattern.
+    /// It is excluded by this pattern.
     Excluded(&'a str),
 }
 
@@ -60,7 +61,7 @@ impl Rules {
         self.note(added);
     }
 
-    /// Whether an outermost package or module is to be written to the host's disk.
+    /// Returns whether an outermost package or module must be written to the host's disk.
     pub(crate) fn unpacks(&self, name: &str) -> bool {
         self.unpack.find(name).is_some()
     }
@@ -76,17 +77,17 @@ impl Rules {
         self.invalid.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether a file or folder can be a module or lead to one.
+    /// Returns whether a file or folder can be a module or lead to one.
     pub(crate) fn lets_import(&self, path: &str) -> bool {
         self.exclude.find(path).is_none()
     }
 
-    /// Whether anything is kept from being imported.
+    /// Returns whether anything is excluded from being imported.
     pub(crate) fn restrict_imports(&self) -> bool {
         !self.exclude.set.is_empty()
     }
 
-    /// What becomes of a file or folder as data.
+    /// Returns what happens to a file or folder as data.
     pub(crate) fn data(&self, path: &str) -> Fate<'_> {
         if let Some(pattern) = self.exclude.find(path) {
             return Fate::Excluded(pattern);
@@ -147,7 +148,7 @@ fn invalid(pattern: &str, error: globset::Error) -> CodebaseError {
     CodebaseError::Pattern { pattern: pattern.to_owned(), message: error.kind().to_string() }
 }
 
-/// Keys and key stores: never data unless included.
+/// Keys and key stores, which are not data unless they are included.
 const SECRETS: &[&str] = &[
     "*.pem",
     "*.key",
@@ -162,7 +163,7 @@ const SECRETS: &[&str] = &[
     "id_ecdsa*",
     "id_ed25519*",
 ];
-/// Far more than any source; data of such a size had better be copied.
+/// Far more than any source. Data of such a size is better copied.
 const MAX_FILE_LEN: usize = 64 << 20;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A codebase as what answers the imports of agents.
+//! Implements the trait that answers the imports of agents.
 
 use chopsticks_module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource};
 
@@ -63,7 +63,8 @@ impl Codebase {
         Spot::parse(folder, self).map_or(Ok(None), |spot| spot.resource(self, path))
     }
 
-    /// What the agent is told. What the user of this program has to know, though code over there may catch it, is logged.
+    /// Returns what the agent receives. What the user of this program has to know is also logged,
+    /// because code on the host may catch the error.
     fn refused(&self, error: &CodebaseError) -> ModuleError {
         match error {
             CodebaseError::Outside { path, .. } if self.is_news(path) => tracing::warn!("{error}"),

@@ -1,16 +1,18 @@
-//! Trees of files that are no folder and no archive.
+//! Trees of files that are neither folders nor archives.
 
 use std::{fmt, io};
 
 use chopsticks_module::ResourceEntry;
 
-/// A tree of files from wherever you like: a database, a version control system, a server.
+/// A tree of files from any place: a database, a version control system, a server.
 ///
-/// It is given to [`Codebase::source`](crate::Codebase::source). What is a module, a package or data is told by the names of the files, as in a
-/// folder: `ops/__init__.py` is the package `ops`, `ops/deploy.py` its module `ops.deploy`.
+/// Pass it to [`Codebase::source`](crate::Codebase::source). The names of the files determine what
+/// is a module, a package or data, as in a folder: `ops/__init__.py` is the package `ops`, and
+/// `ops/deploy.py` its module `ops.deploy`.
 ///
-/// Paths have `/` between their parts, none of which is empty, `.` or `..` or has a separator or a NUL in it; `""` is the top folder. Methods may block; a tunnel
-/// waits for an answer until its deadline for imports.
+/// Paths have `/` between their parts. No part is empty, `.` or `..`, or contains a separator or a
+/// NUL. `""` is the top folder. Methods may block; a tunnel waits for an answer until its deadline
+/// for imports.
 ///
 /// ```
 /// use std::io;
@@ -41,28 +43,32 @@ use chopsticks_module::ResourceEntry;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Source: fmt::Debug + Send + Sync + 'static {
-    /// Returns what stands before a file's path in tracebacks and errors, as a folder's path does there.
+    /// Returns the text that precedes a file's path in tracebacks and errors, like the path of a
+    /// folder.
     fn label(&self) -> String;
 
-    /// Returns what is directly in a folder, in any order, or `None` if the folder does not exist.
+    /// Returns the direct entries of a folder, in any order, or `None` if the folder does not
+    /// exist.
     ///
-    /// A folder is listed at most once for each question that a codebase is asked. Names that are no parts of a path are passed over.
+    /// A folder is listed at most once for each question that the codebase answers. Names that are
+    /// not valid parts of a path are skipped.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the source from knowing.
+    /// Any reason why the source cannot list the folder.
     fn list(&self, folder: &str) -> io::Result<Option<Vec<ResourceEntry>>>;
 
-    /// Returns what is in a file, or `None` if there is no such file.
+    /// Returns the content of a file, or `None` if the file does not exist.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from being read.
+    /// Any reason why the file cannot be read.
     fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>>;
 
-    /// Returns a number that changes when a file does: as long as it is the same, nothing is read again.
+    /// Returns a number that changes when a file changes. As long as it is the same, nothing is
+    /// read again.
     ///
-    /// By default `None`: it is not known, and files are read whenever they are asked for.
+    /// By default `None`: changes are not known, and files are read on every request.
     fn version(&self) -> Option<u64> {
         None
     }

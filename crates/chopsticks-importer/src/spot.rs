@@ -1,4 +1,5 @@
-//! Modules and data by the paths of their folders: what code finds by `__file__`, `__path__` or `sys.path` rather than by name.
+//! Modules and data by the paths of their folders, for code that finds them by `__file__`,
+//! `__path__` or `sys.path` and not by name.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -16,24 +17,27 @@ use crate::{
     rules::Fate,
 };
 
-/// A file or folder as agents name it: `/`, the number of a root or nothing for all of them, `/`, and a path.
+/// A file or folder as agents name it: `/`, the number of a root (or nothing, for all roots), `/`,
+/// and a path.
 #[derive(Debug)]
 pub(crate) struct Spot {
     roots: Range<usize>,
     path: String,
 }
 
-/// What of a folder directly in a root may be seen.
+/// What is visible of a folder directly in a root.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Extent {
-    /// All that is data: it is a package, or has the metadata of a distribution.
+    /// Everything that is data: the folder is a package, or contains the metadata of a
+    /// distribution.
     Data,
-    /// Its modules alone.
+    /// Only its modules.
     Modules,
 }
 
 impl Spot {
-    /// Reads a text that begins with a `/`; any other names no spot, and is that of a module.
+    /// Parses a text that begins with a `/`. Returns `None` for any other text, which is the name
+    /// of a module.
     pub(crate) fn parse(text: &str, codebase: &Codebase) -> Option<Self> {
         let (root, path) = text.strip_prefix('/')?.split_once('/')?;
         let count = codebase.roots().count();
@@ -50,7 +54,7 @@ impl Spot {
         self.roots.clone().map(move |root| Place { root, path: path.clone() })
     }
 
-    /// Returns the module of that name in that folder, whatever packages are around it.
+    /// Returns the module of that name in that folder, independently of the packages around it.
     pub(crate) fn module(&self, codebase: &Codebase) -> Result<Option<Module>, CodebaseError> {
         let (folder, leaf) = path::split(&self.path);
         let Ok(name) = leaf.parse::<ModuleName>() else { return Ok(None) };
@@ -68,7 +72,8 @@ impl Spot {
         Found::search(&places, &name, &mut look)?.map(|found| found.read(&name, &mut look)).transpose()
     }
 
-    /// Returns what is at `path` below that folder: the first file, or all that folders of that name have.
+    /// Returns what is at `path` below that folder: the first file, or the merged entries of all
+    /// folders of that name.
     pub(crate) fn resource(
         &self,
         codebase: &Codebase,
@@ -134,7 +139,8 @@ impl Extent {
     }
 }
 
-/// Whether what is in a folder that is no package, such as a root, may be seen: modules, packages, metadata.
+/// Returns whether an entry of a folder that is not a package, such as a root, is visible: modules,
+/// packages, metadata.
 fn is_seen(entry: &ResourceEntry, folder: &Place, look: &mut Look<'_>) -> Result<bool, CodebaseError> {
     Ok(match entry.kind {
         _ if folder.path.is_empty() && is_info(&entry.name) => true,
@@ -145,7 +151,7 @@ fn is_seen(entry: &ResourceEntry, folder: &Place, look: &mut Look<'_>) -> Result
     })
 }
 
-/// Whether a file or folder has the metadata of a distribution.
+/// Returns whether a file or folder contains the metadata of a distribution.
 fn is_info(name: &str) -> bool {
     name.ends_with(".dist-info") || name.ends_with(".egg-info")
 }

@@ -1,15 +1,17 @@
 //! The outermost names of Python's standard library.
 
-/// Whether every supported Python 3 has a standard module of that name, which wins over one of the codebase.
+/// Returns whether every supported Python 3 has a standard module of that name, which wins over a
+/// module of the codebase.
 pub(crate) fn has(name: &str) -> bool {
     NAMES.binary_search(&name).is_ok()
 }
 
 /// The names that Python 3.4 to 3.14 have in common, sorted.
 ///
-/// Generated: the intersection of the outermost names in the lists `3.4.txt` to `3.14.txt` of the package `stdlib-list` 0.12.0 on
-/// PyPI (MIT). Names that only some versions have are left out on purpose, those of 2.7 alone with them: a codebase's
-/// `commands`, `user`, `lib`, `typing` or `tomllib` is what the other versions import.
+/// Generated: the intersection of the outermost names in the lists `3.4.txt` to `3.14.txt` of the
+/// package `stdlib-list` 0.12.0 on PyPI (MIT). Names that only some versions have, including those
+/// of 2.7 only, are left out on purpose: a codebase's `commands`, `user`, `lib`, `typing` or
+/// `tomllib` is what the other versions import.
 const NAMES: &[&str] = &[
     "__future__",
     "__main__",

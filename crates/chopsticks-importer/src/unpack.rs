@@ -1,4 +1,4 @@
-//! Packages as they are written to a host's disk: a zip of all their files.
+//! Packages that are written to a host's disk: a zip of all their files.
 
 use std::{
     collections::HashSet,
@@ -18,9 +18,11 @@ use crate::{
     rules::Rules,
 };
 
-/// Packs an outermost package or module, with the libraries that a wheel puts beside it. Returns `None` if there is no such.
+/// Packs an outermost package or module, with the libraries that a wheel puts beside it. Returns
+/// `None` if it does not exist.
 ///
-/// Of a namespace package what all roots have goes together; otherwise the first root that has one wins.
+/// For a namespace package, the files of all roots are merged. Otherwise the first root that has
+/// the package wins.
 pub(crate) fn pack(codebase: &Codebase, name: &ModuleName) -> Result<Option<Vec<u8>>, CodebaseError> {
     let mut look = codebase.look();
     let mut packing = Packing::new(codebase.rules());
@@ -44,7 +46,7 @@ pub(crate) fn pack(codebase: &Codebase, name: &ModuleName) -> Result<Option<Vec<
     packing.finish()
 }
 
-/// Whether an entry of a root is the package or module itself.
+/// Returns whether an entry of a root is the package or module itself.
 fn is_module(entry: &ResourceEntry, name: &ModuleName) -> bool {
     match entry.kind {
         ResourceKind::Folder => entry.name == name.as_str(),
@@ -55,17 +57,18 @@ fn is_module(entry: &ResourceEntry, name: &ModuleName) -> bool {
     }
 }
 
-/// Whether an entry of a root has the shared libraries that extension modules of the package load.
+/// Returns whether an entry of a root contains the shared libraries that extension modules of the
+/// package load.
 fn is_library(entry: &ResourceEntry, name: &ModuleName) -> bool {
     entry.kind == ResourceKind::Folder && entry.name.strip_suffix(".libs") == Some(name.as_str())
 }
 
-/// A zip in the making.
+/// A zip that is being written.
 struct Packing<'a> {
     rules: &'a Rules,
     writer: ZipWriter<Cursor<Vec<u8>>>,
     names: HashSet<String>,
-    /// Where the folders really are: links may run in circles.
+    /// The real paths of the folders, because links may form a circle.
     folders: HashSet<PathBuf>,
 }
 

@@ -20,7 +20,7 @@ pub struct ModuleEntry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ModuleEntryKind {
-    /// A module that holds no others.
+    /// A plain module.
     Module,
     /// A namespace package: it has no source.
     Namespace,
@@ -41,7 +41,7 @@ impl ModuleEntry {
         Self { name: name.into(), kind, file: file.into(), source: source.into(), submodules: Vec::new() }
     }
 
-    /// Sets the names directly below a package; agents ask for no others.
+    /// Sets the names directly below a package. Agents request only these.
     #[must_use]
     pub fn submodules(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.submodules = names.into_iter().collect();

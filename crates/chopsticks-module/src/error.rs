@@ -28,15 +28,15 @@ impl ModuleError {
         Self { message, files: Vec::new() }
     }
 
-    /// Sets the names of the files that the module is in, where it is there in compiled form alone. A host that can load none of them
-    /// takes the module for missing, as Python itself does.
+    /// Sets the names of the module's files if the module exists only in compiled form. A host that
+    /// can load none of them reports the module as missing, as Python itself does.
     #[must_use]
     pub fn files(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.files = names.into_iter().collect();
         self
     }
 
-    /// Returns the names of the files that the module is in, where it is there in compiled form alone.
+    /// Returns the names of the module's files if the module exists only in compiled form.
     pub fn compiled_files(&self) -> &[String] {
         &self.files
     }

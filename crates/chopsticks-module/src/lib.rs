@@ -1,8 +1,9 @@
 //! Python modules and data as chopsticks sends them, and the trait of sources that provide them.
 //!
-//! A [`ModuleSource`] answers what agents import: `chopsticks-importer` implements it for folders and archives, and so may you. A
-//! tunnel asks it and sends what it answers. The two do not see each other, and meet in these types: this crate has no files, no bytes of a wire and
-//! no logic.
+//! A [`ModuleSource`] provides the modules that agents import. `chopsticks-importer` implements it
+//! for folders and archives, and you can implement it too. A tunnel calls it and sends what it
+//! returns. The two crates do not depend on each other, and share only these types: this crate has
+//! no files, no wire format and no logic.
 
 mod entry;
 mod error;

@@ -1,4 +1,4 @@
-//! The trait of sources that answer the imports of agents.
+//! The trait of sources of modules.
 
 use std::fmt;
 
@@ -17,17 +17,19 @@ pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
     /// Any reason why the source cannot list them. The error fails the call that made the agent connect.
     fn top_level(&self) -> Result<Vec<String>, ModuleError>;
 
-    /// Returns what stands before the paths of the files of each root, in the order in which they are searched.
+    /// Returns the text that precedes the paths of the files of each root, in search order.
     ///
-    /// Agents that know them find modules and data by the path of their folder too: see [`module`](Self::module). By default there are none.
+    /// With these roots, agents also find modules and data by the path of their folder: see
+    /// [`module`](Self::module). By default the list is empty.
     fn roots(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Returns the module called `name`, or `None` if there is none.
+    /// Returns the module called `name`, or `None` if it does not exist.
     ///
-    /// `name` comes from the agent and can be any text: answer only for what is meant to be served. One that begins with `/` names a file by
-    /// its path without the ending: `/`, the number of a root, or nothing for all of them, `/`, and the path below, as in `/0/ops/deploy`.
+    /// `name` comes from the agent and can be any text: return only what should be served. A name
+    /// that begins with `/` names a file by its path without the ending: `/`, the number of a root
+    /// (or nothing, for all roots), `/`, and the path below it, as in `/0/ops/deploy`.
     ///
     /// # Errors
     ///
@@ -43,8 +45,8 @@ pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
         ends.map_while(|end| self.module(&name[..end]).ok().flatten()).collect()
     }
 
-    /// Returns the modules that a source text will need that does not belong to this source, such as a script. They are sent ahead of it, in the order
-    /// of [`needed`](Self::needed).
+    /// Returns the modules that a source text needs which does not belong to this source, such as a
+    /// script. They are sent ahead of it, in the order of [`needed`](Self::needed).
     ///
     /// `source` is the content of a file, in the encoding that it declares. By default nothing is sent ahead, and each module is sent when an agent asks for it.
     fn needed_by_source(&self, source: &[u8]) -> Vec<ModuleEntry> {
@@ -54,8 +56,9 @@ pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
 
     /// Returns a file or folder of the data of `package`, or `None` if it does not exist or is not served.
     ///
-    /// `path` has `/` between its parts, and is empty for the package's own folder. Both names come from the agent and can be any text: answer only for
-    /// what is meant to be served. A package that begins with `/` is a folder, as in [`module`](Self::module). By default there is no data.
+    /// `path` has `/` between its parts, and is empty for the package's own folder. Both names come
+    /// from the agent and can be any text: return only what should be served. A package that begins
+    /// with `/` is a folder, as in [`module`](Self::module). By default there is no data.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
-//! Text of others as it may be shown.
+//! Makes text from untrusted hosts safe to show.
 //!
-//! Whatever a host says (the lines that a program writes, the message of an exception, a file name)
-//! may hold characters that make a terminal obey, or make a reader see something else than what is
-//! there. [`harmless`] replaces them by escapes. There is one set of such characters,
-//! [`is_harmful`], for everything that is shown, on a terminal or in a log.
+//! Text from a host (the lines that a program writes, the message of an exception, a file name) may
+//! contain characters that control a terminal, or that make a reader see something else than the
+//! actual text. [`harmless`] replaces them by escapes. There is one set of such characters,
+//! [`is_harmful`], for everything that is shown on a terminal or in a log.
 //!
 //! ```
 //! use chopsticks_text::{harmless, harmless_line};
@@ -19,19 +19,19 @@ pub use screen::{Screen, shown_len};
 
 mod screen;
 
-/// Returns text in which harmful characters are escapes; newlines and tabs stay.
+/// Returns the text with escapes in place of harmful characters. Newlines and tabs stay.
 ///
-/// A character of one byte becomes `\x1b`, a longer one `\u202e` or `\U000e0041`, and a byte that is
-/// not UTF-8 `\xff`. The backslash itself stays as it is: the result is for people, and cannot be
-/// turned back.
+/// A character of one byte becomes `\x1b`, a longer one `\u202e` or `\U000e0041`, and a byte that
+/// is not UTF-8 `\xff`. The backslash itself is not escaped: the result is for people, and cannot
+/// be converted back.
 ///
-/// Text without anything harmful is not copied.
+/// Text without harmful characters is not copied.
 #[must_use]
 pub fn harmless<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
     escaped(text.as_ref(), |character| matches!(character, '\n' | '\t'))
 }
 
-/// Returns text in which newlines are escapes too, so that it stays on one line.
+/// Like [`harmless`], but also replaces newlines, so that the text stays on one line.
 ///
 /// ```
 /// use chopsticks_text::harmless_line;
@@ -43,13 +43,13 @@ pub fn harmless_line<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
     escaped(text.as_ref(), |character| character == '\t')
 }
 
-/// Returns whether a terminal or a log viewer may obey a character, hide it, or show what is around
-/// it in another order.
+/// Returns whether a terminal or a log viewer may interpret a character, hide it, or show the
+/// characters around it in another order.
 ///
-/// These are the control characters (C0, DEL and C1, newline and tab among them), the marks and
+/// These are the control characters (C0, DEL and C1, including newline and tab), the marks and
 /// overrides of bidirectional text, the separators of lines and paragraphs, invisible characters,
-/// and those that Unicode reserves for programs. The joiners U+200C and U+200D and the variation
-/// selectors are not among them, since Persian, the scripts of India and emoji are written with them.
+/// and the characters that Unicode reserves for programs. The joiners U+200C and U+200D and the
+/// variation selectors are not harmful, since Persian, the scripts of India and emoji need them.
 #[must_use]
 pub fn is_harmful(character: char) -> bool {
     match character {

@@ -1,15 +1,15 @@
-//! Text of several speakers on one screen.
+//! Text of several hosts on one screen.
 
 use crate::harmless_line;
 
-/// Puts the text of several speakers on one screen: a label in front of each line, also of those
-/// that have not ended.
+/// Arranges the text of several speakers on one screen, with a label in front of each line,
+/// including lines that have not ended.
 ///
-/// It composes the text that is to be written, and remembers whose line is open: one that got no
-/// newline so far. What another speaker says then begins on a line of its own. Each line is made
-/// harmless as by [`harmless_line`]. A carriage return goes back to the begin of the line, as
-/// progress does, and the label is written again behind it, so that no speaker can take away the
-/// label of what it says.
+/// It composes the text to write, and remembers whose line is open, which means that it got no
+/// newline so far. Text of another speaker then begins on a new line. Each line is made harmless as
+/// by [`harmless_line`]. A carriage return goes back to the beginning of the line, as programs do
+/// to show progress, and the label is written again after it. So no speaker can remove the label of
+/// its own text.
 ///
 /// ```
 /// use chopsticks_text::Screen;
@@ -35,10 +35,9 @@ impl<S> Default for Screen<S> {
 }
 
 impl<S: Clone + Eq> Screen<S> {
-    /// Appends to `out` what is to be written for `text` of `speaker`, whose lines begin with
-    /// `label`.
+    /// Appends to `out` the text to write for `text` of `speaker`, whose lines begin with `label`.
     ///
-    /// The text may end anywhere but within a character and between the carriage return and the
+    /// The text may end anywhere, except within a character and between the carriage return and the
     /// newline that end a line: see [`shown_len`].
     pub fn push(&mut self, speaker: &S, label: &str, text: &[u8], out: &mut Vec<u8>) {
         for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -79,7 +78,7 @@ impl<S: Clone + Eq> Screen<S> {
     }
 }
 
-/// Returns how much of a text that has not ended can be shown by now: all but the begin of a
+/// Returns how much of an unfinished text can be shown now: all of it, except an incomplete
 /// character and carriage returns at the end, which may belong to the end of a line.
 ///
 /// ```
