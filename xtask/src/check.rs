@@ -86,7 +86,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "ruff",
-        about: "lints of the agent",
+        about: "lints of Python files",
         tool: Some(Tool { probe: &["ruff", "--version"], installation: "pip install ruff" }),
         run: ruff,
     },
@@ -177,7 +177,11 @@ fn typos(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<(), Failure> {
-    command::run(workspace.program("ruff").args(["check", "--no-cache", "agent"]))
+    command::run(workspace.program("ruff").args(["check", "--no-cache"]).args([
+        "agent",
+        "crates/chopsticks-python",
+        "tests/python",
+    ]))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ struct Layer {
     in_tests: &'static [&'static str],
 }
 
-/// The published crates, bottom up. Their tests may use [`SUPPORT`] besides.
+/// The crates that users get, bottom up. Their tests may use [`SUPPORT`] besides.
 const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-text", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-pencode", below: &["chopsticks-text"], in_tests: &[] },
@@ -66,7 +66,11 @@ const LAYERS: &[Layer] = &[
         in_tests: &[],
     },
     Layer { name: "chopsticks-cli", below: &["chopsticks"], in_tests: &[] },
+    Layer { name: "chopsticks-python", below: &["chopsticks"], in_tests: &[] },
 ];
+
+/// Layers that are published as wheels, and not as crates.
+const WHEELS: &[&str] = &["chopsticks-python"];
 
 /// Helpers of the tests: the one unpublished crate that published ones may use, in their tests.
 const SUPPORT: &str = "chopsticks-support";
@@ -177,8 +181,11 @@ fn check(packages: &[Package]) -> Vec<String> {
         let name = package.name.as_str();
         match layers.get(name) {
             Some(layer) => {
-                if !package.is_published {
-                    findings.push(format!("{name} is a layer, but has `publish = false`"));
+                if package.is_published == WHEELS.contains(&name) {
+                    findings.push(match package.is_published {
+                        true => format!("{name} is published as a wheel, but lacks `publish = false`"),
+                        false => format!("{name} is a layer, but has `publish = false`"),
+                    });
                 }
                 check_layer(package, layer, &mut findings);
             }

@@ -62,6 +62,12 @@ enum Task {
         #[arg(long)]
         official: bool,
     },
+    /// Builds the wheel of the Python package, and runs its tests under every Python that it is for.
+    TestPython {
+        /// Run only tests with one of these in their names.
+        #[arg(value_name = "FILTER")]
+        filters: Vec<String>,
+    },
     /// Checks all that is known without running tests: format, lints, layers, tidiness, docs, licenses.
     #[command(after_long_help = check::steps_help())]
     Check {
@@ -113,6 +119,10 @@ fn run(task: Task) -> Result<(), Failure> {
         }
         Task::TestHosts { hosts } => test_alone(&workspace, "hosts", hosts, false),
         Task::TestDocker { hosts, official } => test_alone(&workspace, "docker", hosts, official),
+        Task::TestPython { filters } => {
+            let hosts = HostOptions { keep: false, filters };
+            test_alone(&workspace, "python", hosts, false)
+        }
         Task::Check { strict, steps } => check::run(&workspace, Strictness::from_flag(strict), &steps),
         Task::Ci => {
             // Both, so that one run tells all; the tests come last because their last line is the total.

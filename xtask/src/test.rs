@@ -5,6 +5,7 @@
 //! failure. A suite whose runner found no test has failed.
 
 mod pypi;
+mod python;
 mod suites;
 mod summary;
 

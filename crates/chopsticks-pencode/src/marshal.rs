@@ -39,7 +39,10 @@ use serde::{Deserialize, Serialize};
 use crate::{config::DecodeConfig, graph::Graph};
 
 pub use self::{
+    cursor::{Item, Token},
     error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind},
+    integer::Digits,
+    tokens::Tokens,
     writer::Writer,
 };
 
@@ -51,6 +54,7 @@ mod integer;
 mod path;
 mod ser;
 mod tag;
+mod tokens;
 mod writer;
 
 /// Containers within each other that are written.

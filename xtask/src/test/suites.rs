@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use chopsticks_support::{INTERPRETERS_VARIABLE, Interpreter, find_interpreters};
 use tempfile::TempDir;
 
-use super::{Again, AtOnce, Dialect, Obstacle, Options, Plan, Run, Suite, pypi};
+use super::{Again, AtOnce, Dialect, Obstacle, Options, Plan, Run, Suite, pypi, python};
 use crate::command;
 use crate::failure::Failure;
 use crate::lab::{self, Lab, containers, hosts};
@@ -31,6 +31,11 @@ pub(super) const SUITES: &[Suite] = &[
         name: "pypi",
         about: "popular packages of PyPI, used where nothing is installed",
         plan: pypi::plan,
+    },
+    Suite {
+        name: "python",
+        about: "the Python package, as a wheel under every Python that it is for",
+        plan: python::plan,
     },
     Suite { name: "fuzz", about: "30 seconds over all fuzz targets", plan: fuzz },
 ];
@@ -217,7 +222,7 @@ fn in_lab(
     Ok(Plan { note, lab: Some(lab), ..Plan::of(vec![run]) })
 }
 
-fn broken(failure: Failure) -> Obstacle {
+pub(super) fn broken(failure: Failure) -> Obstacle {
     Obstacle::Broken(match failure {
         Failure::Message(message) => message,
         Failure::Reported => "it could not be set up".to_owned(),
@@ -229,7 +234,7 @@ pub(super) fn has_nextest(workspace: &Workspace) -> bool {
 }
 
 /// Looks for interpreters once.
-fn found() -> Result<&'static [Interpreter], Obstacle> {
+pub(super) fn found() -> Result<&'static [Interpreter], Obstacle> {
     static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
     if let Some(found) = FOUND.get() {
         return Ok(found);
@@ -238,7 +243,7 @@ fn found() -> Result<&'static [Interpreter], Obstacle> {
     Ok(FOUND.get_or_init(|| found))
 }
 
-fn list(interpreters: &[Interpreter]) -> String {
+pub(super) fn list(interpreters: &[Interpreter]) -> String {
     let names: Vec<_> = interpreters.iter().map(ToString::to_string).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

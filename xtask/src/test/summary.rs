@@ -44,6 +44,8 @@ pub(super) enum Dialect {
     LibFuzzer,
     /// `Summary [ 0.2s] 12 tests run: 11 passed (1 slow), 1 failed, 3 skipped`.
     Nextest,
+    /// `11 passed, 1 failed, 3 skipped, 2 warnings in 0.20s`.
+    Pytest,
     /// `Ran 12 tests in 0.2s`, and below it `OK (skipped=1)` or `FAILED (failures=1, errors=1)`.
     Unittest,
 }
@@ -97,6 +99,7 @@ impl Scanner {
                 self.flaky.extend(nextest_flaky(line));
                 nextest(line)
             }
+            Dialect::Pytest => pytest(line),
             Dialect::Unittest => {
                 self.failed.extend(unittest_failed(line));
                 self.unittest(line)
@@ -181,6 +184,29 @@ fn nextest_flaky(line: &str) -> Option<String> {
     Some(name.trim().to_owned())
 }
 
+/// Reads the last line, which may be framed by `=`, and ends in the time that it took.
+fn pytest(line: &str) -> Option<Counts> {
+    let (numbers, time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
+    if !time.contains('s') || !time.starts_with(|character: char| character.is_ascii_digit()) {
+        return None;
+    }
+    let mut counts = Counts::default();
+    let mut is_told = false;
+    for part in numbers.split(", ") {
+        let (number, word) = part.split_once(' ')?;
+        let number: u64 = number.parse().ok()?;
+        is_told = true;
+        match word {
+            "passed" | "xfailed" => counts.passed += number,
+            "skipped" => counts.skipped += number,
+            "failed" | "error" | "errors" | "xpassed" => counts.failed += number,
+            "deselected" | "warning" | "warnings" => {}
+            _ => return None,
+        }
+    }
+    is_told.then_some(counts)
+}
+
 /// Reads the heading of a report, `FAIL: test_x (module.Class)` or `ERROR: test_x (module.Class.test_x) (n=1)`, and returns
 /// `module.Class.test_x`. What has no such name, such as a file that does not load, is no single test.
 fn unittest_failed(line: &str) -> Option<String> {
@@ -257,6 +283,20 @@ mod tests {
             ("Summary [ 0.3s] 5/9 tests run: 4 passed, 1 failed, 3 skipped", counts(4, 1, 3)),
         ] {
             assert_eq!(scan(Dialect::Nextest, line), (expected, vec![line.trim().to_owned()]));
+        }
+    }
+
+    #[test]
+    fn pytest_is_read_from_its_last_line() {
+        for (line, expected) in [
+            ("53 passed in 10.32s", counts(53, 0, 0)),
+            ("1 failed, 13 passed, 2 skipped, 1 warning in 4.73s", counts(13, 1, 2)),
+            ("===== 2 passed, 1 error in 62.10s (0:01:02) =====", counts(2, 1, 0)),
+            ("3 deselected in 0.10s", counts(0, 0, 0)),
+            ("no tests ran in 0.01s", counts(0, 0, 0)),
+            ("it took 3 passed in 4 s", counts(0, 0, 0)),
+        ] {
+            assert_eq!(scan(Dialect::Pytest, line).0, expected, "{line}");
         }
     }
 

@@ -13,32 +13,50 @@ pub(super) struct Cursor<'de> {
     pub(super) position: usize,
 }
 
-/// One item of a buffer: a scalar, or the head of a container.
+/// One item of a buffer: a scalar, a reference, the head of a container, or the end of a dict.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Item<'de> {
+#[non_exhaustive]
+pub struct Item<'de> {
     /// The offset of the type code.
-    pub(super) start: usize,
-    /// Whether the object takes the next number.
-    pub(super) numbered: bool,
-    pub(super) token: Token<'de>,
+    pub start: usize,
+    /// Whether the object takes the next number, by which [`Token::Reference`] names it. Numbers
+    /// begin at 0, and a container takes its number before its members do.
+    pub numbered: bool,
+    /// What the item is.
+    pub token: Token<'de>,
 }
 
+/// What an [`Item`] is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Token<'de> {
+#[expect(clippy::exhaustive_enums, reason = "the format is given, and a reader has to know all of it")]
+pub enum Token<'de> {
     /// The end of a dict.
     Null,
+    /// `None`.
     None,
+    /// `True` or `False`.
     Bool(bool),
+    /// An `int` of 32 bits.
     Int(i32),
+    /// An `int` of any size.
     Long(Digits<'de>),
+    /// A `float`.
     Float(f64),
+    /// `bytes`.
     Bytes(&'de [u8]),
+    /// A `str`.
     Text(&'de str),
+    /// A `tuple` of as many items, which follow. There are at least as many bytes left.
     Tuple(u32),
+    /// A `list` of as many items, which follow. There are at least as many bytes left.
     List(u32),
+    /// A `set` of as many items, which follow. There are at least as many bytes left.
     Set(u32),
+    /// A `frozenset` of as many items, which follow. There are at least as many bytes left.
     FrozenSet(u32),
+    /// A `dict`: keys and values in turns follow, up to [`Token::Null`].
     Dict,
+    /// The object of a number.
     Reference(u32),
 }
 

@@ -23,9 +23,9 @@ const GROUP: u64 = 10_u64.pow(GROUP_LEN as u32);
 /// Decimal digits that are converted at a time.
 const GROUP_LEN: usize = 19;
 
-/// The digits of a large integer, checked.
+/// An integer of any size, in a buffer: its digits are in range, and the highest is not zero.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Digits<'de> {
+pub struct Digits<'de> {
     negative: bool,
     bytes: &'de [u8],
 }
@@ -40,12 +40,27 @@ impl<'de> Digits<'de> {
         (in_range && normal).then_some(digits)
     }
 
-    /// Returns the number of digits.
-    pub(super) fn len(self) -> usize {
+    /// Returns the number of digits, of 15 bits each.
+    #[must_use]
+    pub fn len(self) -> usize {
         self.bytes.len() / 2
     }
 
-    pub(super) fn to_i64(self) -> Option<i64> {
+    /// Returns whether there is no digit, as in zero.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Returns whether the integer is less than zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.negative && !self.is_empty()
+    }
+
+    /// Returns the integer if it fits.
+    #[must_use]
+    pub fn to_i64(self) -> Option<i64> {
         self.to_i128()?.try_into().ok()
     }
 
@@ -53,7 +68,9 @@ impl<'de> Digits<'de> {
         self.to_u128()?.try_into().ok()
     }
 
-    pub(super) fn to_i128(self) -> Option<i128> {
+    /// Returns the integer if it fits.
+    #[must_use]
+    pub fn to_i128(self) -> Option<i128> {
         let magnitude = self.magnitude()?;
         match self.negative {
             true => 0_i128.checked_sub_unsigned(magnitude),
@@ -117,6 +134,12 @@ impl<'de> Digits<'de> {
             decimal.push_str(digits);
         }
         decimal
+    }
+
+    /// Returns the magnitude in bytes, the lowest first, in time linear in their number.
+    #[must_use]
+    pub fn to_le_bytes(self) -> Vec<u8> {
+        self.limbs().into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
     /// Returns the magnitude in 64-bit digits, the lowest first, the highest not zero.

@@ -1,0 +1,219 @@
+"""Groups: one operation on many hosts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, Union
+
+from chopsticks import _chopsticks
+from chopsticks._deadline import remaining
+from chopsticks._errors import ErrorResult, RemoteException, error_result
+from chopsticks._plain import packed
+from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel
+
+__all__ = ['ErrorResult', 'Group', 'GroupResult']
+V = TypeVar('V')
+#: What set operations take.
+Hosts = Union[BaseTunnel, 'Group']
+
+
+class GroupResult(dict[str, Any]):
+    """Host -> result, in the order of the group; for a host that failed, an `ErrorResult`."""
+
+    def successful(self) -> Iterator[tuple[str, Any]]:
+        """Iterates over the results of hosts that did not fail: (host, value)."""
+        return ((host, value) for host, value in self.items() if not isinstance(value, ErrorResult))
+
+    def failures(self) -> Iterator[tuple[str, ErrorResult]]:
+        """Iterates over those of hosts that failed: (host, ErrorResult)."""
+        return ((host, value) for host, value in self.items() if isinstance(value, ErrorResult))
+
+    def raise_failures(self) -> None:
+        """Raises a `RemoteException` that names each failure, if there is any."""
+        failures = list(self.failures())
+        if failures:
+            lines = ['%d/%d hosts had failures' % (len(failures), len(self))]
+            for host, error in failures:
+                lines.append('%s: %s' % (host, error))
+                if error.tb:
+                    lines.append(error.tb.rstrip())
+            raise RemoteException('\n'.join(lines))
+
+    def __repr__(self) -> str:
+        return 'GroupResult(%s)' % dict.__repr__(self)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        from html import escape
+
+        rows, failed = [], 0
+        for host, value in self.items():
+            is_failure = isinstance(value, ErrorResult)
+            failed += is_failure
+            text = str(value) if is_failure else repr(value)
+            if len(text) > SHOWN:
+                text = text[:SHOWN] + '…'
+            state = 'failed' if is_failure else 'ok'
+            rows.append(
+                '<tr><th style="text-align: left">%s</th><td>%s</td>'
+                '<td style="text-align: left"><code>%s</code></td></tr>'
+                % (escape(host), state, escape(text))
+            )
+        head = '<caption>%d hosts: %d ok, %d failed</caption>' % (len(self), len(self) - failed, failed)
+        return '<table>%s%s</table>' % (head, ''.join(rows))
+
+
+class Group:
+    """Tunnels, in order, each with a name of its own. Text stands for the tunnel that `Tunnel` opens to it.
+
+    Groups are sets by the names of hosts: of two tunnels with one name the first stays.
+    """
+
+    def __init__(self, hosts: Iterable[BaseTunnel | str]) -> None:
+        if isinstance(hosts, (str, bytes)):
+            raise TypeError('%r is one name: give a list of them' % (hosts,))
+        self.tunnels: list[BaseTunnel] = []
+        for host in hosts:
+            if not isinstance(host, (BaseTunnel, str)):
+                raise TypeError('%r is neither a tunnel nor the name of a host' % (host,))
+            self.tunnels.append(host if isinstance(host, BaseTunnel) else Tunnel(host))
+        names = [tunnel.host for tunnel in self.tunnels]
+        twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        if twice:
+            raise ValueError('more than one host is named %s: results have one place for each name' % ', '.join(twice))
+
+    def connect(self) -> GroupResult:
+        """Connects all that are not; returns a `GroupResult` of `None`."""
+        return self._run(CONNECT)
+
+    def close(self) -> None:
+        """Disconnects all. The next use connects again."""
+        self._run(CLOSE, [tunnel for tunnel in self.tunnels if tunnel._state.core is not None]).raise_failures()
+
+    def call(self, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GroupResult:
+        """Calls a function on all hosts at once; see `call` of a tunnel."""
+        return self._run(packed(callable, args, kwargs))
+
+    def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> GroupResult:
+        """Copies a file to all hosts; see `put` of a tunnel."""
+        return self._run(Operation.put(local_path, remote_path, mode))
+
+    def fetch(self, remote_path: PathLike, local_path: str | None = None) -> GroupResult:
+        """Copies a file from all hosts, each to the path in which `{host}` stands for its name."""
+        return self._run(Operation.fetch(remote_path, self.paths(local_path)))
+
+    def put_dir(self, local_path: PathLike, remote_path: PathLike) -> GroupResult:
+        """Copies a folder to all hosts; see `put_dir` of a tunnel."""
+        return self._run(Operation.put_dir(local_path, remote_path))
+
+    def fetch_dir(self, remote_path: PathLike, local_path: str) -> GroupResult:
+        """Copies a folder from all hosts, each to the path in which `{host}` stands for its name."""
+        return self._run(Operation.fetch_dir(remote_path, self.paths(local_path)))
+
+    def filter(self, predicate: Callable[[], Any], exclude: bool = False) -> Group:
+        """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
+        found = self.call(predicate)
+        found.raise_failures()
+        return Group(tunnel for tunnel in self.tunnels if bool(found[tunnel.host]) != bool(exclude))
+
+    def paths(self, template: str | None) -> dict[str, str]:
+        """Host -> where its file goes to; none for temporary files. No two hosts share a path."""
+        paths: dict[str, str] = {}
+        if template is None:
+            return paths
+        owners: dict[str, str] = {}
+        for tunnel in self.tunnels:
+            # A name is a part of a path's last step, and leads nowhere.
+            name = tunnel.host.replace('/', '_').replace('\0', '_')
+            path = str(template).format(host='_' + name if name in ('.', '..') else name)
+            if path in owners:
+                raise ValueError(
+                    'the files of %s and %s would both be %s: put {host} into the path'
+                    % (owners[path], tunnel.host, path)
+                )
+            owners[path], paths[tunnel.host] = tunnel.host, path
+        return paths
+
+    def _run(self, operation: _chopsticks.Operation, tunnels: list[BaseTunnel] | None = None) -> GroupResult:
+        tunnels = self.tunnels if tunnels is None else tunnels
+        cores = [tunnel._open() for tunnel in tunnels]
+        results = GroupResult()
+        for tunnel, found in zip(tunnels, _chopsticks.run_all(cores, operation, remaining())):
+            results[tunnel.host] = settled(tunnel, *found)
+        return results
+
+    def __enter__(self) -> Group:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return 'Group([%s])' % ', '.join(map(repr, self.tunnels))
+
+    def __iter__(self) -> Iterator[BaseTunnel]:
+        return iter(self.tunnels)
+
+    def __len__(self) -> int:
+        return len(self.tunnels)
+
+    def union(self, other: Hosts) -> Group:
+        """The hosts of this group, and then those of the other that it has not."""
+        other, names = group_of(other), self._names()
+        return Group(self.tunnels + [tunnel for tunnel in other.tunnels if tunnel.host not in names])
+
+    def intersection(self, other: Hosts) -> Group:
+        """The hosts of this group that the other has as well."""
+        names = group_of(other)._names()
+        return Group(tunnel for tunnel in self.tunnels if tunnel.host in names)
+
+    def difference(self, other: Hosts) -> Group:
+        """The hosts of this group that the other has not."""
+        names = group_of(other)._names()
+        return Group(tunnel for tunnel in self.tunnels if tunnel.host not in names)
+
+    def symmetric_difference(self, other: Hosts) -> Group:
+        """The hosts that only one of the two has."""
+        other = group_of(other)
+        return self.difference(other).union(other.difference(self))
+
+    def __or__(self, other: Hosts) -> Group:
+        return self.union(other) if isinstance(other, (BaseTunnel, Group)) else NotImplemented
+
+    __add__ = __or__
+
+    def __and__(self, other: Hosts) -> Group:
+        return self.intersection(other) if isinstance(other, (BaseTunnel, Group)) else NotImplemented
+
+    def __sub__(self, other: Hosts) -> Group:
+        return self.difference(other) if isinstance(other, (BaseTunnel, Group)) else NotImplemented
+
+    def __xor__(self, other: Hosts) -> Group:
+        return self.symmetric_difference(other) if isinstance(other, (BaseTunnel, Group)) else NotImplemented
+
+    def _names(self) -> set[str]:
+        return {tunnel.host for tunnel in self.tunnels}
+
+
+def group_of(value: Hosts) -> Group:
+    if isinstance(value, Group):
+        return value
+    if isinstance(value, BaseTunnel):
+        return Group([value])
+    raise TypeError('%r is neither a tunnel nor a group' % (value,))
+
+
+def settled(tunnel: BaseTunnel, value: Any, error: BaseException | None) -> Any:
+    """What results have for a host."""
+    if error is None:
+        return value
+    if isinstance(error, RemoteException):
+        if error.is_lost:
+            tunnel._state.is_stale = True
+    elif not isinstance(error, Exception):
+        raise error
+    return error_result(error)
+
+
+#: How much of a value a notebook shows.
+SHOWN = 200

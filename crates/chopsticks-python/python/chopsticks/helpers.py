@@ -1,0 +1,1 @@
+../../../../agent/lib/chopsticks/helpers.py

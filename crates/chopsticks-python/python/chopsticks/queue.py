@@ -1,0 +1,145 @@
+"""Queues: a line of operations for each host, which each host works off as fast as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chopsticks import _chopsticks
+from chopsticks._deadline import remaining
+from chopsticks._plain import packed
+from chopsticks.group import Group, GroupResult, Hosts, group_of, settled
+from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike
+
+__all__ = ['AsyncResult', 'NotCompleted', 'Queue']
+
+
+class NotCompleted(Exception):
+    """The operation has not been run yet."""
+
+
+class AsyncResult:
+    """What will come of an operation: for a tunnel what it returns or an `ErrorResult`, for a group a `GroupResult`."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[Any], object]] = []
+        self._is_set = False
+        self._value: Any = None
+
+    @property
+    def value(self) -> Any:
+        """The value. Raises `NotCompleted` if there is none yet."""
+        if not self._is_set:
+            raise NotCompleted('the operation has not been run yet: Queue.run() does so')
+        return self._value
+
+    def with_callback(self, callback: Callable[[Any], object]) -> AsyncResult:
+        """Has `callback(value)` called when there is a value, by the thread that runs the queue; returns this."""
+        if self._is_set:
+            callback(self._value)
+        else:
+            self._callbacks.append(callback)
+        return self
+
+    def _set(self, value: Any) -> list[Callable[[Any], object]]:
+        """Sets the value; returns what is to be called with it."""
+        self._value, self._is_set = value, True
+        callbacks, self._callbacks = self._callbacks, []
+        return callbacks
+
+
+class Queue:
+    """Each host works off its own line in order, and waits for no other. One that cannot be reached fails its line.
+
+    Adding an operation starts nothing: `run` does. The target of an operation is a tunnel or a group.
+    """
+
+    def __init__(self) -> None:
+        self._queue = _chopsticks.Queue()
+        self._count = 0
+        self._tunnels: dict[str, BaseTunnel] = {}
+        # What is not done: number -> target, its tunnels, result.
+        self._waiting: dict[int, tuple[Hosts, list[BaseTunnel], AsyncResult]] = {}
+
+    def call(self, target: Hosts, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
+        """Adds a call; see `call` of a tunnel. The arguments are taken as they are now."""
+        return self._add(target, packed(callable, args, kwargs))
+
+    def connect(self, target: Hosts) -> AsyncResult:
+        """Adds the making of a connection."""
+        return self._add(target, CONNECT)
+
+    def close(self, target: Hosts) -> AsyncResult:
+        """Adds the end of a connection."""
+        return self._add(target, CLOSE)
+
+    def put(
+        self,
+        target: Hosts,
+        local_path: PathLike,
+        remote_path: PathLike | None = None,
+        mode: int | None = 0o644,
+    ) -> AsyncResult:
+        """Adds the copying of a file to the target; see `put` of a tunnel."""
+        return self._add(target, Operation.put(local_path, remote_path, mode))
+
+    def fetch(self, target: Hosts, remote_path: PathLike, local_path: PathLike | None = None) -> AsyncResult:
+        """Adds the copying of a file from the target. For a group, `{host}` in the local path stands for each name."""
+        return self._add(target, Operation.fetch(remote_path, self._paths(target, local_path)))
+
+    def put_dir(self, target: Hosts, local_path: PathLike, remote_path: PathLike) -> AsyncResult:
+        """Adds the copying of a folder to the target; see `put_dir` of a tunnel."""
+        return self._add(target, Operation.put_dir(local_path, remote_path))
+
+    def fetch_dir(self, target: Hosts, remote_path: PathLike, local_path: PathLike) -> AsyncResult:
+        """Adds the copying of a folder from the target, as `fetch` does of a file."""
+        return self._add(target, Operation.fetch_dir(remote_path, self._paths(target, local_path)))
+
+    def run(self) -> None:
+        """Runs all operations, also those that callbacks add, and returns when none is left.
+
+        Callbacks are called by the thread that calls this. An exception of one ends the run: what is under way is
+        cancelled, which is its result then, and what has not begun stays in the queue.
+        """
+        try:
+            while self._waiting:
+                self._queue.start()
+                while True:
+                    done = self._queue.next(remaining())
+                    if done is None:
+                        break
+                    result, value = self._result(*done)
+                    for callback in result._set(value):
+                        callback(value)
+        except BaseException:
+            for done in self._queue.stop():
+                result, value = self._result(*done)
+                result._set(value)
+            raise
+        self._tunnels.clear()
+
+    def _add(self, target: Hosts, operation: _chopsticks.Operation) -> AsyncResult:
+        tunnels = group_of(target).tunnels
+        for tunnel in tunnels:
+            known = self._tunnels.setdefault(tunnel.host, tunnel)
+            if known._state is not tunnel._state:
+                raise ValueError('another tunnel named %s is in the queue' % tunnel.host)
+        cores = [tunnel._open() for tunnel in tunnels]
+        result, self._count = AsyncResult(), self._count + 1
+        self._waiting[self._count] = target, tunnels, result
+        self._queue.push(cores, operation, self._count)
+        return result
+
+    def _result(self, number: int, outcomes: list[tuple[Any, BaseException | None]]) -> tuple[AsyncResult, Any]:
+        target, tunnels, result = self._waiting.pop(number)
+        values = [settled(tunnel, *outcome) for tunnel, outcome in zip(tunnels, outcomes)]
+        if isinstance(target, Group):
+            return result, GroupResult(zip([tunnel.host for tunnel in tunnels], values))
+        return result, values[0]
+
+    def _paths(self, target: Hosts, local_path: PathLike | None) -> dict[str, PathLike]:
+        if local_path is None:
+            return {}
+        if isinstance(target, Group):
+            return dict(target.paths(str(local_path)))
+        return {target.host: local_path}

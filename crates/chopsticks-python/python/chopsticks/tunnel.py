@@ -1,0 +1,519 @@
+"""Tunnels: each has an agent at its other end, in which functions can be called."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shlex
+import sys
+import weakref
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar, Union
+
+import chopsticks
+from chopsticks import _chopsticks
+from chopsticks._deadline import remaining
+from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException, Timeout
+from chopsticks._plain import packed
+
+if TYPE_CHECKING:
+    from chopsticks.group import Group
+
+__all__ = [
+    'BaseTunnel',
+    'Command',
+    'DepthLimitExceeded',
+    'Disconnected',
+    'Docker',
+    'ErrorResult',
+    'Local',
+    'Podman',
+    'RemoteException',
+    'SSHTunnel',
+    'SubprocessTunnel',
+    'Sudo',
+    'Timeout',
+    'Tunnel',
+]
+T = TypeVar('T')
+Self = TypeVar('Self', bound='BaseTunnel')
+PathLike = Union[str, 'os.PathLike[str]']
+#: What leads to an agent: a constructor of `Driver`, and its arguments.
+Recipe = tuple[Any, ...]
+Driver, Operation = _chopsticks.Driver, _chopsticks.Operation
+CONNECT, CLOSE = Operation.connect(), Operation.close()
+
+
+def write_line(host: str, line: str) -> None:
+    """Writes a line that came from a host to `sys.stderr` as it is now: in a notebook that is the cell's."""
+    if sys.stderr is not None:
+        sys.stderr.write('[%s] %s\n' % (host, line))
+
+
+class State:
+    """What the views of one tunnel share."""
+
+    __slots__ = '__weakref__', 'config', 'core', 'is_stale', 'lock', 'owner', 'recipe'
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.core: _chopsticks.Core | None = None
+        # Of what the core was made.
+        self.recipe: Recipe | None = None
+        self.config: _chopsticks.Config | None = None
+        # Whether it has no connection, so that it may be made anew of something else.
+        self.is_stale = False
+        # The tunnel that was used last.
+        self.owner: Callable[[], BaseTunnel | None] = lambda: None
+
+
+class Sink:
+    """Where the lines of a tunnel's stderr go: to its attribute `stderr`, as that is now."""
+
+    __slots__ = ('state',)
+
+    def __init__(self, state: State) -> None:
+        self.state = weakref.ref(state)
+
+    def __call__(self, host: str, line: str) -> None:
+        state = self.state()
+        owner = state.owner() if state else None
+        sink = write_line if owner is None else owner.stderr
+        if sink is not None:
+            sink(host, line)
+
+
+class Words:
+    """The words of the command that a tunnel composes."""
+
+    __slots__ = ('state',)
+
+    def __init__(self, state: State) -> None:
+        self.state = weakref.ref(state)
+
+    def __call__(self) -> list[str]:
+        state = self.state()
+        owner = state.owner() if state else None
+        if not isinstance(owner, SubprocessTunnel):
+            raise RuntimeError('the tunnel is gone')
+        return list(owner.cmd_args())
+
+
+configs: dict[Any, _chopsticks.Config] = {}
+
+
+def current_config() -> _chopsticks.Config:
+    """The configuration of tunnels that connect now: agents can import what can be imported here."""
+    paths = codebase()
+    key = paths, chopsticks.DEPTH_LIMIT
+    config = configs.get(key)
+    if config is None:
+        config = configs[key] = _chopsticks.Config(list(paths), chopsticks.DEPTH_LIMIT)
+    return config
+
+
+def codebase() -> tuple[str, ...]:
+    """`sys.path` as it is now, without the standard library, which hosts have."""
+    library = os.path.realpath(os.path.dirname(os.__file__))
+    archive = 'python%d%d.zip' % sys.version_info[:2]
+    paths = []
+    for path in sys.path:
+        path = os.path.abspath(path)
+        is_library = os.path.realpath(path) == library or os.path.basename(path) in ('lib-dynload', archive)
+        if not is_library and path not in paths and os.path.exists(path):
+            paths.append(path)
+    return tuple(paths)
+
+
+class BaseTunnel:
+    """A host on which functions can be called. It connects when it is first used, and again after a loss.
+
+    Tunnels are context managers, which close at the end. Any number of threads may use one. When the last reference to
+    it is gone it closes in the background.
+    """
+
+    #: The name: the key of its results in groups.
+    host = 'localhost'
+    #: Is called with the name of the host and each line that comes on stderr; `None` drops them.
+    stderr: Callable[[str, str], object] | None = staticmethod(write_line)
+    _state: State
+    _seconds: float | None = None
+    _parent: BaseTunnel | None = None
+
+    def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
+        # Here, for classes of others need not call our `__init__`.
+        self = object.__new__(cls)
+        self._state = State()
+        return self
+
+    def connect(self) -> None:
+        """Connects, unless it is connected."""
+        self._run(CONNECT)
+
+    def call(self, callable: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Calls a function there, and returns what it does. An exception becomes a `RemoteException`.
+
+        The function and its arguments travel by name, by value and by source. The result is of Python's primitive
+        types: nothing in it can run code here.
+        """
+        return self._run(packed(callable, args, kwargs))
+
+    def put(
+        self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644
+    ) -> dict[str, Any]:
+        """Copies a file to the host: under a path, or as a new file in the folder for temporary files.
+
+        `mode` has the permission bits. With `None`, a file that is replaced keeps its own, and a new one gets those of
+        the local file. Returns a dict with `remote_path`, `size` and `sha1sum`.
+        """
+        return self._run(Operation.put(local_path, remote_path, mode))
+
+    def fetch(self, remote_path: PathLike, local_path: PathLike | None = None) -> dict[str, Any]:
+        """Copies a file from the host: to a path, or to a new file in the folder for temporary files.
+
+        Returns a dict with `local_path`, `remote_path`, `size` and `sha1sum`.
+        """
+        return self._run(Operation.fetch(remote_path, {} if local_path is None else {self.host: local_path}))
+
+    def put_dir(self, local_path: PathLike, remote_path: PathLike) -> dict[str, Any]:
+        """Copies a folder to the host, with all that is in it.
+
+        Returns a dict with `remote_path`, the counts `files`, `folders`, `links` and `left_out`, and `size`.
+        """
+        return self._run(Operation.put_dir(local_path, remote_path))
+
+    def fetch_dir(self, remote_path: PathLike, local_path: PathLike) -> dict[str, Any]:
+        """Copies a folder from the host, with all that is in it.
+
+        Returns a dict as `put_dir` does, with `local_path`.
+        """
+        return self._run(Operation.fetch_dir(remote_path, {self.host: local_path}))
+
+    def close(self) -> None:
+        """Disconnects: ends the agent and all that it started. The next use connects again."""
+        state = self._state
+        with state.lock:
+            core, state.core = state.core, None
+        if core is not None:
+            core.run(CLOSE, remaining(self._seconds))
+
+    def options(self: Self, *, timeout: float | None = None) -> Self:
+        """The same tunnel, of which each operation may take `timeout` seconds.
+
+        tunnel.options(timeout=5).call(time.time)
+        """
+        view = self._copy()
+        view._seconds = timeout
+        return view
+
+    def via(self: Self, parent: BaseTunnel) -> Self:
+        """A tunnel to the same place, whose command is run on the host of `parent`.
+
+        Its programs, their configuration and keys are those over there. It is a tunnel of this process as any other.
+        """
+        other = self._copy()
+        other._state, other._parent = State(), parent
+        return other
+
+    def _copy(self: Self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def _recipe(self) -> Recipe:
+        raise NotImplementedError('%s does not say how its agent is started' % type(self).__name__)
+
+    def _open(self) -> _chopsticks.Core:
+        """What connects and calls. It is made of what the attributes say now, unless it may be connected."""
+        state = self._state
+        core = state.core
+        if core is not None and not state.is_stale:
+            return core
+        parent = self._parent._open() if self._parent is not None else None
+        with state.lock:
+            recipe, config = (*self._recipe(), parent), current_config()
+            state.is_stale = False
+            if state.core is not None:
+                if recipe == state.recipe and config is state.config:
+                    return state.core
+                # What is left of its connection would be in the way of the next.
+                state.core.run(CLOSE)
+            state.owner, state.recipe, state.config = weakref.ref(self), recipe, config
+            name, *arguments, parent = recipe
+            if name == 'argv':
+                arguments.append(Words(state))
+            driver = getattr(Driver, name)(*arguments)
+            core = state.core = _chopsticks.Core(driver, config, Sink(state), parent)
+        alive.add(state)
+        return core
+
+    def _run(self, operation: _chopsticks.Operation) -> Any:
+        core = self._open()
+        try:
+            return core.run(operation, remaining(self._seconds))
+        except RemoteException as e:
+            if e.is_lost:
+                self._state.is_stale = True
+            raise
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A tunnel is an argument as any other: over there it is one of that host.
+        return {name: value for name, value in self.__dict__.items() if name != '_state'}
+
+    def __repr__(self) -> str:
+        return '%s(%r)' % (type(self).__name__, self.host)
+
+    def __eq__(self, other: object) -> bool:
+        return self.host == other.host if isinstance(other, BaseTunnel) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.host)
+
+    # A tunnel is a group of one.
+
+    def _group(self) -> Group:
+        from chopsticks.group import Group
+
+        return Group([self])
+
+    def union(self, other: BaseTunnel | Group) -> Group:
+        return self._group().union(other)
+
+    def intersection(self, other: BaseTunnel | Group) -> Group:
+        return self._group().intersection(other)
+
+    def difference(self, other: BaseTunnel | Group) -> Group:
+        return self._group().difference(other)
+
+    def symmetric_difference(self, other: BaseTunnel | Group) -> Group:
+        return self._group().symmetric_difference(other)
+
+    def __or__(self, other: BaseTunnel | Group) -> Group:
+        return self._group() | other
+
+    def __add__(self, other: BaseTunnel | Group) -> Group:
+        return self._group() | other
+
+    def __and__(self, other: BaseTunnel | Group) -> Group:
+        return self._group() & other
+
+    def __sub__(self, other: BaseTunnel | Group) -> Group:
+        return self._group() - other
+
+    def __xor__(self, other: BaseTunnel | Group) -> Group:
+        return self._group() ^ other
+
+
+class SubprocessTunnel(BaseTunnel):
+    """A tunnel through a program that runs Python elsewhere, with its own stdin and stdout as Python's.
+
+    A class of your own has an attribute `host`, and one of two methods. `command(python)` gets the list of words that
+    runs the agent, and returns the list of words to run here, such as `['lxc-attach', '-n', self.name, '--'] + python`.
+    `cmd_args()` returns all words; those of the agent begin with an interpreter and end in `PYTHON_ARGS`.
+    """
+
+    #: The interpreters over there. The one that counts is of the major version that runs here.
+    python2 = '/usr/bin/python2'
+    python3 = '/usr/bin/python3'
+    #: That of this tunnel. `auto` is the first one over there that will do.
+    python: str | None = None
+    #: What the interpreter gets. Neither shells nor quotes mean anything to it.
+    PYTHON_ARGS: list[str] = list(_chopsticks.PYTHON_ARGS)
+
+    def command(self, python: list[str]) -> list[str]:
+        """The words to run here, so that `python` is run there."""
+        return python
+
+    def cmd_args(self) -> list[str]:
+        """The words to run here."""
+        return self.command([self._interpreter(), *self.PYTHON_ARGS])
+
+    def _interpreter(self) -> str:
+        return self.python or self.python3
+
+    def _recipe(self) -> Recipe:
+        own = next(cls for cls in type(self).__mro__ if cls.__module__ == __name__)
+        hooks = 'cmd_args', 'command', 'PYTHON_ARGS'
+        if own is not SubprocessTunnel and all(getattr(type(self), hook) is getattr(own, hook) for hook in hooks):
+            return self._native()
+        return 'argv', self.host
+
+    def _native(self) -> Recipe:
+        """What the compiled half makes of the attributes."""
+        raise NotImplementedError
+
+    def _prefixed(self, python: list[str]) -> list[str]:
+        """The words of the compiled half with `python` in place of its own."""
+        name, *arguments = self._native()
+        words = getattr(Driver, name)(*arguments).words()
+        own = 1 + len(_chopsticks.PYTHON_ARGS)
+        return [*words[:-own], *python]
+
+
+class Local(SubprocessTunnel):
+    """A process on this host."""
+
+    def __init__(self, name: str = 'localhost', python: str | None = None) -> None:
+        self.host, self.python = name, python
+
+    def _native(self) -> Recipe:
+        return 'local', self.host, self._interpreter()
+
+
+class Sudo(SubprocessTunnel):
+    """A process of another user on this host. sudo is never given a password: a rule has to allow it without."""
+
+    def __init__(self, user: str = 'root', name: str | None = None, python: str | None = None) -> None:
+        self.user, self.host, self.python = user, name or user + '@localhost', python
+
+    def command(self, python: list[str]) -> list[str]:
+        return self._prefixed(python)
+
+    def _native(self) -> Recipe:
+        return 'sudo', self.host, self.user, self._interpreter()
+
+
+class SSHTunnel(SubprocessTunnel):
+    """Another host, by the `ssh` of this one, as its user has set that up. It never asks anything.
+
+    `user` and `port` go before what the configuration says. With `sudo`, the agent runs as root there.
+    """
+
+    #: The configuration that is read in place of the user's.
+    config_file: str | None = None
+
+    def __init__(
+        self,
+        host: str,
+        user: str | None = None,
+        port: int | None = None,
+        sudo: bool = False,
+        python: str | None = None,
+    ) -> None:
+        self.host, self.user, self.port, self.sudo, self.python = host, user, port, sudo, python
+
+    def command(self, python: list[str]) -> list[str]:
+        name, *arguments = self._native()
+        words = getattr(Driver, name)(*arguments).words()
+        sudo = ['sudo', '--non-interactive', '--set-home', '-u', 'root', '--'] if self.sudo else []
+        return [*words[:-1], 'exec ' + ' '.join(map(shlex.quote, sudo + python))]
+
+    def _native(self) -> Recipe:
+        port = None if self.port is None else int(self.port)
+        return 'ssh', self.host, self.user, port, bool(self.sudo), self.config_file, self._interpreter()
+
+
+Tunnel = SSHTunnel
+
+
+class Docker(SubprocessTunnel):
+    """A container of its own, which is removed at the end unless `rm` is false. The image has a Python on its `PATH`.
+
+    `args` are further arguments of `docker run`.
+    """
+
+    python2 = 'python2'
+    python3 = 'python3'
+    #: The program of the engine.
+    program = 'docker'
+    _engine = 'docker'
+
+    def __init__(
+        self,
+        name: str,
+        image: str = 'python:%d.%d' % sys.version_info[:2],
+        rm: bool = True,
+        python: str | None = None,
+        args: Iterable[str] = (),
+    ) -> None:
+        self.host, self.image, self.rm, self.python, self.args = name, image, rm, python, tuple(args)
+
+    def command(self, python: list[str]) -> list[str]:
+        return self._prefixed(python)
+
+    def _native(self) -> Recipe:
+        return (
+            'container',
+            self._engine,
+            self.program,
+            self.host,
+            self.image,
+            bool(self.rm),
+            tuple(self.args),
+            self._interpreter(),
+        )
+
+
+class Podman(Docker):
+    """The same by Podman."""
+
+    program = 'podman'
+    _engine = 'podman'
+
+
+class Command(SubprocessTunnel):
+    """What a command leads to: any program that runs another, with its own stdin and stdout as the other's.
+
+    The interpreter goes behind the words, or in a line for a shell in place of the word `{}`.
+
+        Command('web-0', ['kubectl', 'exec', '-i', 'web-0', '--'])
+    """
+
+    python2 = 'python2'
+    python3 = 'python3'
+
+    def __init__(self, name: str, words: Iterable[str], python: str | None = None) -> None:
+        if isinstance(words, str):
+            raise TypeError('%r is one word: give a list of them' % (words,))
+        self.host, self.words, self.python = name, tuple(words), python
+
+    def command(self, python: list[str]) -> list[str]:
+        if '{}' not in self.words:
+            return [*self.words, *python]
+        line = 'exec ' + ' '.join(map(shlex.quote, python))
+        return [line if word == '{}' else word for word in self.words]
+
+    def _native(self) -> Recipe:
+        return 'command', self.host, self.words, self._interpreter()
+
+
+#: What may be connected.
+alive: weakref.WeakSet[State] = weakref.WeakSet()
+
+
+@atexit.register
+def close_all() -> None:
+    """Closes all tunnels when Python ends, and then lets nothing of this package run that could use it."""
+    cores = []
+    for state in list(alive):
+        core, state.core = state.core, None
+        if core is not None:
+            cores.append(core)
+    try:
+        _chopsticks.close_all(cores)
+    finally:
+        _chopsticks.stop_engine()
+
+
+def after_fork_in_child() -> None:
+    """A child has tunnels of its own: the agents are the parent's."""
+    _chopsticks.forget_engine()
+    configs.clear()
+    for state in list(alive):
+        core, state.core = state.core, None
+        state.lock = RLock()
+        if core is not None:
+            core.forget()
+
+
+os.register_at_fork(
+    before=_chopsticks.stop_engine,
+    after_in_parent=_chopsticks.resume_engine,
+    after_in_child=after_fork_in_child,
+)

@@ -1,0 +1,232 @@
+//! The runtime: whoever waits for a result drives it, and a thread of its own when nobody does.
+//!
+//! A call that is made by a Python thread so needs no switch of threads on this side. The thread `chopsticks` takes over when nobody
+//! has waited for a moment, or while there are tasks, and lets go when somebody comes.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    thread::{self, Thread},
+    time::Duration,
+};
+
+use pyo3::{exceptions::PyRuntimeError, prelude::*};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+/// The runtime of this process. It is never dropped.
+pub(crate) struct Engine {
+    runtime: Runtime,
+    /// Threads that wait at the moment.
+    callers: AtomicUsize,
+    /// Waits that have begun.
+    waits: AtomicU64,
+    /// Tasks that nobody may be waiting for.
+    tasks: AtomicUsize,
+    is_driving: AtomicBool,
+    /// Somebody else wants to drive.
+    wanted: Notify,
+    thread: OnceLock<Thread>,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+}
+
+/// Whether the thread may drive.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Gate {
+    Open,
+    /// It is to stop.
+    Closing,
+    /// It has stopped.
+    Closed,
+}
+
+/// A thread that waits.
+struct Caller<'a>(&'a Engine);
+
+/// A task that is under way.
+struct Task(&'static Engine);
+
+/// Returns the engine of this process, a new one if there is none.
+pub(crate) fn engine(_: Python<'_>) -> PyResult<&'static Engine> {
+    if let Some(engine) = current() {
+        return Ok(engine);
+    }
+    let mut slot = ENGINE.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(engine) = *slot {
+        return Ok(engine);
+    }
+    let failed = |error: std::io::Error| PyRuntimeError::new_err(error.to_string());
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let engine: &'static Engine = Box::leak(Box::new(Engine {
+        runtime,
+        callers: AtomicUsize::new(0),
+        waits: AtomicU64::new(0),
+        tasks: AtomicUsize::new(0),
+        is_driving: AtomicBool::new(false),
+        wanted: Notify::new(),
+        thread: OnceLock::new(),
+        gate: Mutex::new(Gate::Open),
+        moved: Condvar::new(),
+    }));
+    let thread =
+        thread::Builder::new().name("chopsticks".to_owned()).spawn(|| engine.drive()).map_err(failed)?;
+    let _ = engine.thread.set(thread.thread().clone());
+    *slot = Some(engine);
+    Ok(engine)
+}
+
+/// Returns the engine of this process, if there is one.
+pub(crate) fn current() -> Option<&'static Engine> {
+    *ENGINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets the engine: in a forked child its thread is gone.
+pub(crate) fn forget() {
+    *ENGINE.write().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+impl Engine {
+    /// Waits for a future, and lets Python handle signals meanwhile.
+    ///
+    /// If a handler raises, the future is dropped, which cancels what it waits for, and the exception is returned.
+    pub(crate) fn wait<F>(&'static self, py: Python<'_>, future: F) -> PyResult<F::Output>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        // What is dropped in the end may want to know the runtime.
+        let _entered = self.runtime.enter();
+        let mut future = pin!(future);
+        loop {
+            let step = py.detach(|| {
+                let _caller = Caller::new(self);
+                self.runtime.block_on(async { tokio::time::timeout(TICK, future.as_mut()).await })
+            });
+            match step {
+                Ok(output) => return Ok(output),
+                // Not within the runtime: a handler may use tunnels.
+                Err(_) => py.check_signals()?,
+            }
+        }
+    }
+
+    /// Runs a future as a task, which makes progress whether or not somebody waits.
+    pub(crate) fn spawn(&'static self, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.tasks.fetch_add(1, SeqCst);
+        let task = Task(self);
+        let handle = self.runtime.spawn(async move {
+            let _task = task;
+            future.await;
+        });
+        self.nudge();
+        handle
+    }
+
+    /// Has the thread look whether there is something to do.
+    pub(crate) fn nudge(&self) {
+        if !self.is_driving.load(SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Stops the thread and waits until it stands still, for a moment at most.
+    pub(crate) fn stop(&'static self, py: Python<'_>) {
+        py.detach(|| {
+            let mut gate = self.gate();
+            if *gate == Gate::Open {
+                *gate = Gate::Closing;
+            }
+            self.wanted.notify_one();
+            self.nudge();
+            let wait = self.moved.wait_timeout_while(gate, PATIENCE, |gate| *gate == Gate::Closing);
+            drop(wait);
+        });
+    }
+
+    /// Lets the thread go on.
+    pub(crate) fn resume(&self) {
+        *self.gate() = Gate::Open;
+        self.moved.notify_all();
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stands still while the gate is closed.
+    fn pass(&self) {
+        let mut gate = self.gate();
+        while *gate != Gate::Open {
+            *gate = Gate::Closed;
+            self.moved.notify_all();
+            gate = self.moved.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The life of the thread.
+    fn drive(&self) {
+        let mut seen = u64::MAX;
+        loop {
+            self.pass();
+            if self.tasks.load(SeqCst) == 0 {
+                let (callers, waits) = (self.callers.load(SeqCst), self.waits.load(SeqCst));
+                if callers > 0 || waits != seen {
+                    let nap = if callers > 0 && waits == seen { TICK } else { LINGER };
+                    seen = waits;
+                    thread::park_timeout(nap);
+                    continue;
+                }
+            }
+            self.is_driving.store(true, SeqCst);
+            if self.tasks.load(SeqCst) > 0 || self.callers.load(SeqCst) == 0 {
+                self.runtime.block_on(self.wanted.notified());
+            }
+            self.is_driving.store(false, SeqCst);
+        }
+    }
+}
+
+impl<'a> Caller<'a> {
+    fn new(engine: &'a Engine) -> Self {
+        engine.callers.fetch_add(1, SeqCst);
+        engine.waits.fetch_add(1, SeqCst);
+        if engine.is_driving.load(SeqCst) {
+            engine.wanted.notify_one();
+        }
+        Self(engine)
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if self.0.callers.fetch_sub(1, SeqCst) == 1 && self.0.tasks.load(SeqCst) > 0 {
+            self.0.nudge();
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.tasks.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Taken by threads that are attached to Python, so that nobody holds it while another forks.
+static ENGINE: RwLock<Option<&'static Engine>> = RwLock::new(None);
+
+/// How often signals are looked for.
+const TICK: Duration = Duration::from_millis(50);
+/// How long after a wait the thread leaves the runtime alone: there are mostly more calls to come.
+const LINGER: Duration = Duration::from_millis(3);
+/// How long it is waited for that the thread stands still. It may be in a callback.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,104 @@
+"""Interrupts, ends and forks of the controller."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from conftest import PATIENCE, is_alive, until
+
+
+def test_ctrl_c_interrupts_a_call_and_ends_what_it_started(tun, tmp_path):
+    pid = tmp_path / 'pid'
+    tun.connect()
+
+    def interrupt():
+        until(lambda: pid.exists() and pid.read_text())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        tun.call(subprocess.call, 'echo $$ > %s; exec sleep 1000' % pid, shell=True)
+    thread.join()
+    until(lambda: not is_alive(int(pid.read_text())))
+    assert tun.call(len, 'abc') == 3
+
+
+def test_handler_of_a_signal_may_call(tun):
+    found = []
+
+    def handler(*_):
+        found.append(tun.call(len, 'abc'))
+        raise ZeroDivisionError
+
+    before = signal.signal(signal.SIGALRM, handler)
+    tun.connect()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(ZeroDivisionError):
+            tun.call(time.sleep, 1000)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert found == [3]
+
+
+@pytest.mark.parametrize(
+    ('end', 'status'),
+    [
+        ('pass', 0),
+        ('sys.exit(3)', 3),
+        ('1 / 0', 1),
+        ('del tun', 0),
+        ('threading.Thread(target=tun.call, args=(time.sleep, 1000), daemon=True).start()\ntime.sleep(.3)', 0),
+        ('tun.call(noisy.start)', 0),
+    ],
+)
+def test_program_ends_with_a_tunnel_open(script, tmp_path, end, status):
+    (tmp_path / 'noisy.py').write_text(
+        'import sys, threading, time\n\n\n'
+        'def start():\n    threading.Thread(target=run, daemon=True).start()\n\n\n'
+        'def run():\n    while True:\n        sys.stderr.write("noise\\n")\n        time.sleep(.001)\n'
+    )
+    out = script(
+        'import threading, noisy\ntun = Here()\nprint(tun.call(os.getpid))\nsys.stdout.flush()\n' + end, status=status
+    )
+    until(lambda: not is_alive(int(out)))
+
+
+def test_killed_controller_leaves_nothing(tmp_path):
+    text = (
+        'import sys, subprocess\nfrom chopsticks.tunnel import Local\n'
+        'Local(python=sys.executable).call(subprocess.call, "echo $$ $PPID; exec sleep 1000 >&2", shell=True)\n'
+    )
+    text = text.replace('echo $$ $PPID', 'echo $$ $PPID > %s' % (tmp_path / 'pids'))
+    controller = subprocess.Popen([sys.executable, '-c', text])
+    pids = tmp_path / 'pids'
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    controller.kill()
+    controller.wait(PATIENCE)
+    for pid in pids.read_text().split():
+        until(lambda pid=pid: not is_alive(int(pid)))
+
+
+def test_deadline_within_a_deadline_is_the_earlier(script):
+    assert (
+        script("""
+        import chopsticks
+        tun = Here()
+        tun.connect()
+        with chopsticks.timeout(1000):
+            try:
+                with chopsticks.timeout(.3):
+                    tun.call(time.sleep, 1000)
+            except chopsticks.Timeout:
+                print('late')
+            print(tun.call(len, 'abc'))
+    """)
+        == 'late\n3\n'
+    )

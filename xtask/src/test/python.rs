@@ -1,0 +1,152 @@
+//! The suite `python`: builds the wheel of the Python package once, and tests it under every Python that it is for.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chopsticks_support::{INTERPRETERS_VARIABLE, Implementation, Interpreter};
+
+use super::suites::{broken, found, list};
+use super::{AtOnce, Dialect, Obstacle, Options, Plan, Run};
+use crate::command;
+use crate::workspace::Workspace;
+
+/// The crate that the wheel is built from.
+const CRATE: &str = "crates/chopsticks-python";
+
+/// Where the tests are: those of the package, and those that it shares with the package of hosts.
+const TESTS: &[&str] = &["tests/python", "tests/python-api"];
+
+/// What the tests need besides, pinned.
+const REQUIREMENTS: &str = "tests/python/requirements.txt";
+
+/// The oldest Python that the wheel is for.
+const OLDEST: (u8, u8) = (3, 9);
+
+pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obstacle> {
+    let all = found()?;
+    let interpreters = one_of_each_minor(all);
+    if interpreters.is_empty() {
+        return Err(Obstacle::Missing(format!(
+            "there is no CPython {}.{} or later (found {}): install one, or name it in {INTERPRETERS_VARIABLE}",
+            OLDEST.0,
+            OLDEST.1,
+            list(all)
+        )));
+    }
+    if !command::succeeds(Command::new("maturin").arg("--version")) {
+        return Err(Obstacle::Missing("maturin is not installed: pip install -r .ci/tools.txt".to_owned()));
+    }
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root().join("target"), PathBuf::from);
+    let folder = workspace.root().join(target).join("python");
+    let wheel = build(workspace, &folder.join("wheel"))?;
+    let agents = agents(all);
+    let mut runs = Vec::new();
+    for interpreter in &interpreters {
+        let python = install(workspace, interpreter, &wheel, &folder)?;
+        let mut pytest = workspace.program(&python.to_string_lossy());
+        pytest.args(["-m", "pytest", "-q", "-rfE", "--strict-markers", "-p", "no:cacheprovider"]);
+        pytest.args(TESTS.iter().filter(|tests| workspace.root().join(tests).is_dir()));
+        if let [first, more @ ..] = options.filters.as_slice() {
+            let filter = more.iter().fold(first.clone(), |all, one| format!("{all} or {one}"));
+            pytest.args(["-k", &filter]);
+        }
+        pytest.env("CHOPSTICKS_TEST_AGENTS", &agents).env("PYTHONDONTWRITEBYTECODE", "1");
+        pytest.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+        let label = format!("Python {interpreter}");
+        runs.push(Run { label, command: pytest, dialect: Dialect::Pytest, again: None });
+    }
+    let note = format!("under {}", list(&interpreters));
+    Ok(Plan { note, at_once: AtOnce::One, ..Plan::of(runs) })
+}
+
+/// Returns the interpreters that the wheel is for, the newest of each minor version.
+fn one_of_each_minor(found: &[Interpreter]) -> Vec<Interpreter> {
+    let mut chosen: Vec<Interpreter> = Vec::new();
+    for interpreter in found {
+        let (major, minor, _) = interpreter.version();
+        if interpreter.implementation() != Implementation::CPython || (major, minor) < OLDEST {
+            continue;
+        }
+        // They come with the lowest version first.
+        chosen.retain(|other| (other.version().0, other.version().1) != (major, minor));
+        chosen.push(interpreter.clone());
+    }
+    chosen
+}
+
+/// Returns the oldest interpreters of Python 2 and 3 as a search path: tests call functions in agents of these too.
+fn agents(found: &[Interpreter]) -> OsString {
+    let is_cpython = |other: &&Interpreter| other.implementation() == Implementation::CPython;
+    let first =
+        |is_old: bool| found.iter().filter(is_cpython).find(|interpreter| interpreter.is_python2() == is_old);
+    let chosen = [first(true), first(false)];
+    env::join_paths(chosen.into_iter().flatten().map(Interpreter::path)).unwrap_or_default()
+}
+
+/// Builds the wheel, without optimisation.
+fn build(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Obstacle> {
+    // One of another version would be taken for it.
+    let _ = fs::remove_dir_all(folder);
+    let mut maturin = workspace.program("maturin");
+    maturin.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--profile",
+        "dev",
+        "--auditwheel",
+        "skip",
+        "--manifest-path",
+    ]);
+    maturin.arg(format!("{CRATE}/Cargo.toml")).arg("--out").arg(folder);
+    command::run(&mut maturin).map_err(broken)?;
+    let wheels = fs::read_dir(folder).map_err(|error| Obstacle::Broken(error.to_string()))?;
+    let wheel =
+        wheels.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
+    wheel.ok_or_else(|| Obstacle::Broken("maturin built no wheel".to_owned()))
+}
+
+/// Makes a virtual environment with the wheel and what the tests need, and returns its interpreter.
+///
+/// The `pip` of one interpreter does it for all, and is run by none of the others: not every one has a `pip`, and an old one runs under no newer Python.
+fn install(
+    workspace: &Workspace,
+    interpreter: &Interpreter,
+    wheel: &Path,
+    folder: &Path,
+) -> Result<PathBuf, Obstacle> {
+    let (major, minor, micro) = interpreter.version();
+    let environment = folder.join(format!("{major}.{minor}.{micro}"));
+    // One that was broken off would lack something.
+    let _ = fs::remove_dir_all(&environment);
+    let mut venv = interpreter.command();
+    command::run(venv.args(["-m", "venv", "--without-pip"]).arg(&environment)).map_err(broken)?;
+    let packages = environment.join(format!("lib/python{major}.{minor}/site-packages"));
+    let pip = || {
+        let mut pip = workspace.program("python3");
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+            "--no-deps",
+            "--only-binary=:all:",
+        ]);
+        pip.args(["--implementation", "cp", "--python-version", &format!("{major}.{minor}")]);
+        pip.args(["--abi", "abi3", "--abi", "none", "--target"]).arg(&packages);
+        pip
+    };
+    command::run(pip().args(["--require-hashes", "--requirement", REQUIREMENTS])).map_err(|_| {
+        Obstacle::Missing(format!(
+            "what {REQUIREMENTS} names cannot be installed: needs `python3 -m pip` and PyPI"
+        ))
+    })?;
+    command::run(pip().arg("--no-index").arg(wheel)).map_err(broken)?;
+    Ok(environment.join("bin/python"))
+}
