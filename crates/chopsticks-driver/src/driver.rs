@@ -1,4 +1,4 @@
-//! Drivers: how an interpreter is started.
+//! Drivers, which start an interpreter.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -39,9 +39,10 @@ mod sudo;
 
 /// Starts a Python interpreter somewhere, with pipes for its stdin, stdout and stderr.
 ///
-/// Whatever runs a command with its three streams passed through untouched will do: `ssh`, `docker run -i`, `sudo`, `srun`. Where an
-/// argument vector is all that it takes, [`Command`] is the driver. An implementation of one's own mostly composes such a vector, which ends
-/// in [`AgentCommand::argv`], and hands it to [`AgentCommand::spawn`].
+/// Any program that runs a command and passes its three streams through unchanged can be used:
+/// `ssh`, `docker run -i`, `sudo`, `srun`. If an argument vector is enough, use [`Command`]. Most
+/// implementations of this trait compose such a vector, which ends in [`AgentCommand::argv`], and
+/// pass it to [`AgentCommand::spawn`].
 ///
 /// ```
 /// use chopsticks_driver::{AgentCommand, Driver, HostName, Interpreter, Link};
@@ -66,45 +67,49 @@ mod sudo;
 /// ```
 #[async_trait]
 pub trait Driver: fmt::Debug + Send + Sync + 'static {
-    /// Returns the name of the host: the key of its results.
+    /// Returns the name of the host, which is the key of its results.
     fn host(&self) -> HostName;
 
-    /// Returns what the agent is to set up; it goes before what the configuration of its tunnel says. By default nothing.
+    /// Returns the options of the agent. They override the options in the configuration of its
+    /// tunnel. By default there are none.
     fn options(&self) -> AgentOptions {
         AgentOptions::new()
     }
 
-    /// Returns the same for an agent that is started from the far side of a tunnel, where paths are those of that host. By default what
-    /// [`options`](Self::options) returns.
+    /// Returns the options of an agent that is started from the far side of a tunnel, where paths
+    /// are those of that host. By default these are the [`options`](Self::options).
     fn options_elsewhere(&self) -> AgentOptions {
         self.options()
     }
 
-    /// Whether a connection has to end, and what it leaves to be removed, before the next one of the tunnel begins, as with
-    /// containers of a given name. By default not.
+    /// Returns whether a connection of the tunnel has to end, and to be cleaned up, before the next
+    /// one begins, as with containers of a given name. By default this is not so.
     fn is_exclusive(&self) -> bool {
         false
     }
 
-    /// Returns what names the server that is connected to, if it may refuse connections when many come at once, as SSH servers do.
+    /// Returns the name of the server to connect to, if it may refuse connections when many arrive
+    /// at once, as SSH servers do.
     ///
-    /// Tunnels with the same destination take turns at connecting, and try again when ssh says that it was refused for that. By
-    /// default none.
+    /// Tunnels with the same destination take turns at connecting, and try again when ssh reports
+    /// such a refusal. By default there is no destination.
     fn destination(&self) -> Option<String> {
         None
     }
 
-    /// Returns whether the user has asked for no messages of the program that starts the interpreter, as by ssh's `LogLevel ERROR`.
+    /// Returns whether the user has switched off the messages of the program that starts the
+    /// interpreter, as by ssh's `LogLevel ERROR`.
     ///
-    /// What it has said before the agent answered is then kept for errors, and not passed on. This is asked only if it has said
-    /// something. By default not.
+    /// The messages that it wrote before the agent answered are then kept for errors, and not
+    /// passed on. This method is called only if there are such messages. By default they are passed
+    /// on.
     async fn is_quiet(&self, agent: &AgentCommand) -> bool {
         let _ = agent;
         false
     }
 
-    /// Tells the cause of a connection that no agent answered, if the driver knows it. By default the causes are told that are known
-    /// of ssh, sudo, docker and podman.
+    /// Returns the cause of a connection that no agent answered, if the driver knows it. By default
+    /// these are the known causes of ssh, sudo, docker and podman.
     fn hint(&self, symptoms: &Symptoms<'_>) -> Option<Hint> {
         let _ = symptoms;
         None
@@ -114,15 +119,16 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the program from being started; what it says later is read from its stderr.
+    /// Any reason why the program cannot be started. Later messages of the program are read from
+    /// its stderr.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future must leave no process behind.
+    /// Dropping the future must not leave a process behind.
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link>;
 }
 
-/// What the interpreter has to be given as arguments, and where it is started.
+/// The arguments of the interpreter, and the place where it is started.
 #[derive(Clone, Debug)]
 pub struct AgentCommand {
     arguments: Vec<OsString>,
@@ -130,17 +136,17 @@ pub struct AgentCommand {
 }
 
 impl AgentCommand {
-    /// Creates a command that gives `arguments` to the interpreter, and is started here.
+    /// Creates a command that passes `arguments` to the interpreter, and is started here.
     pub fn new(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { arguments: arguments.into_iter().map(Into::into).collect(), launcher: None }
     }
 
-    /// For programs that are run here, and get none of the arguments.
+    /// Creates a command for programs that run here and get none of the arguments.
     pub(crate) fn here() -> Self {
         Self { arguments: Vec::new(), launcher: None }
     }
 
-    /// Returns the same, started by `launcher`.
+    /// Returns the same command, started by `launcher`.
     #[must_use]
     pub fn by(self, launcher: Arc<dyn Launcher>) -> Self {
         Self { launcher: Some(launcher), ..self }
@@ -151,17 +157,20 @@ impl AgentCommand {
         self.launcher.is_none()
     }
 
-    /// Starts `command` with pipes for stdin, stdout and stderr, whatever it says of these: here, in a process group of its own, or on the far side of
-    /// the tunnel that it goes through. Of the command its program, arguments, environment and working directory count, and all that they name is there.
+    /// Starts `command` with pipes for stdin, stdout and stderr, regardless of its own settings for
+    /// these. The program runs in a process group of its own here, or on the far side of the tunnel
+    /// that this driver goes through. The program, arguments, environment and working directory of
+    /// the command are used, and refer to the host where it is started.
     ///
     /// # Errors
     ///
-    /// Those of [`tokio::process::Command::spawn`], or why that tunnel has no connection. That a program cannot be started on the far side is told when the
-    /// connection fails.
+    /// The errors of [`tokio::process::Command::spawn`], or the reason why that tunnel has no
+    /// connection. If a program cannot be started on the far side, the failed connection reports
+    /// it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves no process behind.
+    /// Dropping the future does not leave a process behind.
     pub async fn spawn(&self, command: tokio::process::Command) -> io::Result<Link> {
         match &self.launcher {
             None => Link::spawn(command),
@@ -169,7 +178,7 @@ impl AgentCommand {
         }
     }
 
-    /// Runs a program to its end, where the agent is started from, with nothing on its stdin.
+    /// Runs a program to its end with an empty stdin, on the host where the agent is started.
     ///
     /// # Cancel safety
     ///
@@ -181,7 +190,8 @@ impl AgentCommand {
         }
     }
 
-    /// Returns what is known of the programs where the agent is started, if that is not here.
+    /// Returns the known properties of the programs on the host where the agent is started, if that
+    /// is not this host.
     pub(crate) async fn known(&self) -> io::Result<Option<Arc<Known>>> {
         match &self.launcher {
             None => Ok(None),
@@ -191,7 +201,8 @@ impl AgentCommand {
 
     /// Returns the arguments of the interpreter.
     ///
-    /// They are plain ASCII without quotes, backslashes, `!` or newlines: in single quotes any shell passes them on unharmed.
+    /// They are plain ASCII without quotes, backslashes, `!` or newlines. In single quotes, any
+    /// shell passes them on unchanged.
     pub fn arguments(&self) -> &[OsString] {
         &self.arguments
     }
@@ -203,11 +214,13 @@ impl AgentCommand {
 
     /// Returns one line for a shell that runs `prefix`, such as `sudo -n --`, followed by what [`argv`](Self::argv) returns.
     ///
-    /// It means the same to sh, dash, bash, zsh, fish, csh, tcsh and busybox, and replaces the shell, by `exec`.
+    /// It has the same meaning in sh, dash, bash, zsh, fish, csh, tcsh and busybox, and replaces
+    /// the shell, by `exec`.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if a word has a newline, a carriage return or a NUL, which not every shell can be given.
+    /// [`io::ErrorKind::InvalidInput`] if a word contains a newline, a carriage return or a NUL,
+    /// which cannot be passed to every shell.
     pub fn shell_line(&self, prefix: &[&str], interpreter: &Interpreter) -> io::Result<OsString> {
         let argv = self.argv(interpreter);
         let words = ["exec"].iter().chain(prefix).map(|word| OsStr::new(*word));
@@ -215,7 +228,7 @@ impl AgentCommand {
     }
 }
 
-/// A driver that is shared starts what it starts.
+/// A shared driver behaves like the driver itself.
 #[async_trait]
 impl<D: Driver + ?Sized> Driver for Arc<D> {
     fn host(&self) -> HostName {

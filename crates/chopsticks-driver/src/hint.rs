@@ -1,4 +1,4 @@
-//! What the programs that drivers run say when they fail, and what to do about it.
+//! The known error messages of the programs that drivers run, and what to do about them.
 
 use std::{borrow::Cow, fmt, process::ExitStatus};
 
@@ -12,13 +12,13 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// Creates a hint. `cause` is a short fixed name for programs, such as `host-key-unknown`; `advice` is for people, one sentence in
-    /// lower case without a full stop.
+    /// Creates a hint. `cause` is a short fixed name for programs, such as `host-key-unknown`.
+    /// `advice` is for people: one sentence in lower case, without a full stop.
     pub fn new(cause: impl Into<Cow<'static, str>>, advice: impl Into<Cow<'static, str>>) -> Self {
         Self { cause: cause.into(), advice: advice.into() }
     }
 
-    /// Returns the short fixed name of the cause. The pages on drivers list those that are known.
+    /// Returns the short fixed name of the cause. The pages on drivers list the known causes.
     pub fn cause(&self) -> &str {
         &self.cause
     }
@@ -30,26 +30,27 @@ impl fmt::Display for Hint {
     }
 }
 
-/// What there is to tell from when no agent has answered.
+/// The facts that are known when no agent has answered.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Symptoms<'a> {
-    /// How the program that the driver started has ended, if it has.
+    /// The exit status of the program that the driver started, if it has ended.
     pub status: Option<ExitStatus>,
     /// The last lines of its stderr.
     pub stderr: &'a str,
-    /// The beginning of what it wrote to stdout.
+    /// The beginning of its output to stdout.
     pub noise: &'a str,
 }
 
 impl<'a> Symptoms<'a> {
-    /// Creates symptoms: how the program has ended, the last lines of its stderr, the beginning of what it wrote to stdout.
+    /// Creates symptoms from the exit status of the program, the last lines of its stderr, and the
+    /// beginning of its output to stdout.
     pub fn new(status: Option<ExitStatus>, stderr: &'a str, noise: &'a str) -> Self {
         Self { status, stderr, noise }
     }
 }
 
-/// Tells the cause of a connection that no agent answered, if it is known.
+/// Returns the cause of a connection that no agent answered, if it is known.
 pub fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     let said = |rule: &&Rule| rule.line(symptoms.stderr).or_else(|| rule.line(symptoms.noise)).is_some();
     if let Some(rule) = START.iter().find(said) {
@@ -65,7 +66,8 @@ pub fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     }
 }
 
-/// Tells why a program could not be started, if it is known: here, or by the agent of the tunnel called `parent`.
+/// Returns why a program could not be started, here or by the agent of the tunnel called `parent`,
+/// if the cause is known.
 pub fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<Hint> {
     use rustix::{io::Errno, process};
     let Some(number) = Errno::from_io_error(error) else {
@@ -101,20 +103,20 @@ pub fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<H
     }
 }
 
-/// Tells why an agent was lost, if it is known.
+/// Returns why an agent was lost, if the cause is known.
 pub fn of_loss(stderr: &str) -> Option<Hint> {
     LOSS.iter().find(|rule| rule.line(stderr).is_some()).map(Rule::hint)
 }
 
-/// The line of a program's stderr that tells most: one that is known, or else the last.
+/// Returns the most informative line of a program's stderr: a known one, or else the last.
 pub fn telling_line(stderr: &str) -> &str {
     let known = START.iter().chain(LOSS).find_map(|rule| rule.line(stderr));
     let last = || stderr.lines().rev().find(|line| !is_idle(line));
     known.or_else(last).unwrap_or_default().trim()
 }
 
-/// Whether an SSH server, or one on the way to it, has closed the connection before it looked at who asks, as servers do that have
-/// too many such connections.
+/// Returns whether an SSH server, or one on the way to it, has closed the connection before it
+/// examined the client, as servers do that have too many such connections.
 pub fn is_refusal_for_load(line: &str) -> bool {
     // Before version 8 the function that says so had another name. The last is what it says when it notices while it writes.
     let at_once = ["kex_exchange_identification: ", "ssh_exchange_identification: ", "banner exchange: "];
@@ -123,15 +125,17 @@ pub fn is_refusal_for_load(line: &str) -> bool {
         && ends.iter().any(|text| line.trim_end().ends_with(text))
 }
 
-/// Whether a program failed for nothing but a server's load, so that it may well reach it later.
+/// Returns whether a program failed only because of a server's load, so that a later attempt may
+/// succeed.
 ///
-/// When a jump host cannot be reached, the ssh behind it sees its connection end as if a server had closed it.
+/// If a jump host cannot be reached, the ssh behind it sees its connection end as if a server had
+/// closed it.
 pub fn has_failed_for_load(stderr: &str) -> bool {
     let is_lasting = |rule: &Rule| LASTING.contains(&rule.0) && rule.line(stderr).is_some();
     stderr.lines().any(is_refusal_for_load) && !START.iter().any(is_lasting)
 }
 
-/// Whether a line comes with every failure of its program and tells nothing.
+/// Returns whether a line appears with every failure of its program and carries no information.
 fn is_idle(line: &str) -> bool {
     let line = line.trim();
     line.is_empty()
@@ -141,7 +145,8 @@ fn is_idle(line: &str) -> bool {
         || line.trim_matches(['^', '~']).is_empty()
 }
 
-/// A cause: its name, what to do about it, and the texts by which a line tells it, any one of them. `*` stands for anything.
+/// A cause: its name, what to do about it, and the texts by which it is recognised in a line. One
+/// of the texts is enough. `*` matches anything.
 struct Rule(&'static str, &'static str, &'static [&'static str]);
 
 impl Rule {
@@ -149,7 +154,7 @@ impl Rule {
         Hint::new(self.0, self.1)
     }
 
-    /// The last line with one of the texts.
+    /// Returns the last line with one of the texts.
     fn line<'a>(&self, text: &'a str) -> Option<&'a str> {
         text.lines().rev().find(|line| self.2.iter().any(|pattern| contains(line, pattern)))
     }
@@ -175,7 +180,8 @@ const NOT_RUN: (&str, &str) = (
     "a program other than the interpreter ran: a forced command, a login shell that does not run commands, or a wrapper",
 );
 
-/// Causes that are still there at the next attempt. Only those whose texts end an attempt: warnings may stand in front of any other.
+/// Causes that persist at the next attempt. Only causes whose texts end an attempt are listed:
+/// warnings may precede any other text.
 const LASTING: &[&str] = &[
     "host-key-unknown",
     "too-many-keys",
@@ -188,7 +194,7 @@ const LASTING: &[&str] = &[
     "algorithms-differ",
 ];
 
-/// From the special to the general, since the first that fits counts.
+/// Ordered from the special to the general, since the first match counts.
 const START: &[Rule] = &[
     // ssh
     Rule(

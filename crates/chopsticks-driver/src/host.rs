@@ -4,13 +4,13 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
 
-/// The name of a tunnel's host: the key of its results, and what its errors and output are labelled with.
+/// The name of a tunnel's host: the key of its results, and the label of its errors and output.
 ///
-/// Any text without control characters, 1 to 255 bytes. Cheap to clone.
+/// A name is any text of 1 to 255 bytes without control characters. It is cheap to clone.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct HostName(Arc<str>);
 
-/// A text that cannot name a host.
+/// Error for a text that cannot name a host.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("invalid host name {text:?}: expected 1 to 255 bytes without control characters")]
 pub struct InvalidHostName {
@@ -23,7 +23,7 @@ impl HostName {
         &self.0
     }
 
-    /// Makes a name of any text, by replacing what a name cannot have.
+    /// Creates a name from any text, by replacing what a name cannot contain.
     pub fn lossy(text: &str) -> Self {
         let mut name: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         name.truncate(name.floor_char_boundary(MAX_LEN));
@@ -45,7 +45,7 @@ impl FromStr for HostName {
     }
 }
 
-/// As a text is: results and groups that are printed with `{:?}` name many hosts.
+/// Like the `Debug` of text, since results and groups that are printed with `{:?}` name many hosts.
 impl fmt::Debug for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
@@ -58,7 +58,7 @@ impl fmt::Display for HostName {
     }
 }
 
-/// So that maps with names as keys are asked with a `&str`.
+/// Allows looking up a `&str` in maps with names as keys.
 impl Borrow<str> for HostName {
     fn borrow(&self) -> &str {
         &self.0
@@ -101,7 +101,7 @@ impl From<HostName> for String {
     }
 }
 
-/// As DNS has it.
+/// The limit in DNS.
 const MAX_LEN: usize = 255;
 
 #[cfg(test)]

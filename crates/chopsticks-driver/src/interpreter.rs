@@ -1,4 +1,4 @@
-//! Which Python to run.
+//! The Python to run.
 
 use std::{
     ffi::OsString,
@@ -9,8 +9,8 @@ use std::{
 
 /// The Python interpreter that a driver starts.
 ///
-/// A path, a name that is looked up on the far side's `PATH`, or [`auto`](Self::auto). Made of a text, `auto` is that; a program of
-/// this name is written `./auto`.
+/// A path, a name that is looked up on the far side's `PATH`, or [`auto`](Self::auto). The text
+/// `auto` means the latter; write `./auto` for a program of this name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Interpreter(Kind);
 
@@ -21,26 +21,30 @@ enum Kind {
 }
 
 impl Interpreter {
-    /// Python 3 where distributions put it: `/usr/bin/python3`. The default of most drivers.
+    /// Returns Python 3 at the path of most distributions: `/usr/bin/python3`. This is the default
+    /// of most drivers.
     pub fn python3() -> Self {
         Self(Kind::Program("/usr/bin/python3".into()))
     }
 
-    /// Python 2 where distributions put it: `/usr/bin/python2`.
+    /// Returns Python 2 at the path of most distributions: `/usr/bin/python2`.
     pub fn python2() -> Self {
         Self(Kind::Program("/usr/bin/python2".into()))
     }
 
-    /// The first Python that runs and is new enough, looked for on the far side.
+    /// Returns an interpreter that is searched on the far side: the first Python that runs and is
+    /// new enough.
     ///
-    /// In this order: `python3`, `python3.30` down to `python3.4`, `/usr/bin/python3`, `/usr/local/bin/python3`,
-    /// `/usr/libexec/platform-python`, `python`, `python2`, `python2.7`, `/usr/bin/python2`. If none runs, the error says what was tried. It needs a
-    /// POSIX `sh` there, and costs the start of one more interpreter.
+    /// The candidates are, in this order: `python3`, `python3.30` down to `python3.4`,
+    /// `/usr/bin/python3`, `/usr/local/bin/python3`, `/usr/libexec/platform-python`, `python`,
+    /// `python2`, `python2.7`, `/usr/bin/python2`. If none of them runs, the error lists what was
+    /// tried. The search needs a POSIX `sh` there, and costs the start of one more interpreter.
     pub fn auto() -> Self {
         Self(Kind::Auto)
     }
 
-    /// The program to run, and its arguments so that it behaves as an interpreter that is given `arguments`.
+    /// Returns the program to run, with arguments that make it behave like an interpreter with
+    /// `arguments`.
     pub(crate) fn argv(&self, arguments: &[OsString]) -> Vec<OsString> {
         let mut argv = match &self.0 {
             Kind::Auto => ["sh", "-c", &search(), CHECK].map(OsString::from).to_vec(),
@@ -73,7 +77,7 @@ impl<T: Into<OsString>> From<T> for Interpreter {
     }
 }
 
-/// The interpreter of all drivers of a type that set none of their own.
+/// The interpreter of all drivers of a type that do not set their own.
 #[derive(Debug)]
 pub(crate) struct DefaultInterpreter {
     preset: &'static str,
@@ -95,10 +99,12 @@ impl DefaultInterpreter {
     }
 }
 
-/// The shell program that looks for an interpreter. Its `$0` is [`CHECK`], its other arguments are those of the interpreter.
+/// Returns the shell program that searches an interpreter. Its `$0` is [`CHECK`], and its other
+/// arguments are those of the interpreter.
 ///
-/// One line without single quotes, backslashes and `!`, so that any login shell passes it on in single quotes. Each candidate is
-/// run, because there are wrappers that find no interpreter behind them.
+/// It is one line without single quotes, backslashes and `!`, so that any login shell passes it on
+/// in single quotes. Each candidate is run, because there are wrappers without an interpreter
+/// behind them.
 fn search() -> String {
     let versions: String = (OLDEST..=NEWEST).rev().map(|minor| format!("python3.{minor} ")).collect();
     let all = format!("python3 python3.{NEWEST}..python3.{OLDEST} {OTHERS}");
@@ -114,10 +120,10 @@ fn search_among(candidates: &str, described: &str) -> String {
     )
 }
 
-/// Succeeds in an interpreter that the agent can run in.
+/// Succeeds in an interpreter that the agent supports.
 const CHECK: &str = "import sys;v=sys.version_info;sys.exit(v<(2,7)or(3,)<v<(3,4))";
 const OLDEST: u8 = 4;
-/// Beyond what there will be for a while; each costs a look along the `PATH`.
+/// Beyond the versions of the next years. Each version costs a search along the `PATH`.
 const NEWEST: u8 = 30;
 const OTHERS: &str = "/usr/bin/python3 /usr/local/bin/python3 /usr/libexec/platform-python python python2 python2.7 \
                       /usr/bin/python2";

@@ -1,4 +1,4 @@
-//! Where programs are started that drivers compose, if not here.
+//! Starting programs on other hosts.
 
 use std::{
     collections::HashMap,
@@ -12,30 +12,31 @@ use async_trait::async_trait;
 
 use crate::process::Link;
 
-/// Starts programs elsewhere than here, such as on the far side of a tunnel.
+/// Starts the programs of drivers on another host, such as the far side of a tunnel.
 ///
-/// Of a command its program, arguments, environment and working directory count.
+/// Only the program, arguments, environment and working directory of a command are used.
 #[async_trait]
 pub trait Launcher: fmt::Debug + Send + Sync {
-    /// Starts a program. Its streams can be used at once; if it cannot be started, waiting for it tells why.
+    /// Starts a program. Its streams can be used at once. If it cannot be started, waiting for it
+    /// returns the reason.
     ///
     /// # Errors
     ///
-    /// Why no program can be started there.
+    /// The reason why no program can be started there.
     async fn spawn(&self, command: &Command) -> io::Result<Link>;
 
-    /// Runs a program to its end, with nothing on its stdin.
+    /// Runs a program to its end, with an empty stdin.
     ///
     /// # Errors
     ///
-    /// Why it could not be started, or what became of it.
+    /// The reason why it could not be started, or why its status is not known.
     async fn output(&self, command: &Command) -> io::Result<Output>;
 
-    /// Returns what is known of the programs there.
+    /// Returns the known properties of the programs there.
     ///
     /// # Errors
     ///
-    /// Why no program can be started there.
+    /// The reason why no program can be started there.
     async fn known(&self) -> io::Result<Arc<Known>>;
 }
 
@@ -46,21 +47,22 @@ pub trait Program: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// What became of it otherwise.
+    /// The reason why the status is not known.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// This method is cancel safe: nothing is lost if the future is dropped.
     async fn wait(&mut self) -> io::Result<ExitStatus>;
 
-    /// Returns why there never was such a program, or why nothing is known of it any more, if so; for one that was waited for.
+    /// For a program that was waited for, returns why it never ran, or why nothing is known of it
+    /// any more. Returns `None` if its end is known.
     async fn failure(&mut self) -> Option<io::Error>;
 
-    /// Has the program ended, by force if need be.
+    /// Requests the end of the program, by force if necessary.
     fn stop(&mut self);
 }
 
-/// What was found out about programs, so that they are asked once.
+/// The known properties of programs, each of which is determined once.
 #[derive(Debug, Default)]
 pub struct Known(Mutex<HashMap<OsString, bool>>);
 

@@ -1,19 +1,23 @@
-//! Drivers: what programs start an interpreter on a host, and what they say when they fail.
+//! Drivers start a Python interpreter on a host, and explain why a start failed.
 //!
-//! A [`Driver`] composes the command that starts an interpreter somewhere, with pipes for its stdin, stdout and stderr. Where that
-//! command is started is not its affair: here, or wherever a [`Launcher`] does it.
+//! A [`Driver`] composes the command that starts an interpreter, with pipes for its stdin, stdout
+//! and stderr. It does not decide where the command is started: this is here, or wherever a
+//! [`Launcher`] starts it.
 //!
 //! # Layout
 //!
-//! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`]: the drivers; [`Address`] names them all in a text.
-//! * [`Driver`], [`AgentCommand`], [`Link`]: for drivers of your own.
-//! * [`Launcher`], [`Program`], [`Known`]: for starting programs elsewhere.
-//! * [`Process`], [`LinkParts`], [`SpawnError`]: the program that was started, its pipes and its end.
-//! * [`Interpreter`], [`AgentOptions`], [`HostName`]: what is started, what it sets up, what it is called.
-//! * [`hint`]: what the programs say, and what to do about it.
-//! * [`pacing`]: turns at connecting to servers that refuse many at once.
+//! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`] are the drivers. [`Address`]
+//!   names any of them in a text.
+//! * [`Driver`], [`AgentCommand`] and [`Link`] are for drivers of your own.
+//! * [`Launcher`], [`Program`] and [`Known`] start programs on other hosts.
+//! * [`Process`], [`LinkParts`] and [`SpawnError`] describe the started program, its pipes and its
+//!   end.
+//! * [`Interpreter`], [`AgentOptions`] and [`HostName`] describe what is started, its options and
+//!   its name.
+//! * [`hint`] contains the known messages of the programs, and what to do about them.
+//! * [`pacing`] makes connections to busy servers take turns.
 //!
-//! What is said over the pipes is not known here.
+//! The crate knows nothing about the protocol that uses the pipes.
 
 mod driver;
 pub mod hint;

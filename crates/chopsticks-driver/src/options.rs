@@ -1,15 +1,16 @@
-//! What an agent sets up before it runs anything.
+//! The options that an agent applies before it runs anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::quiet::Quiet;
 
-/// What agents send in a plain form rather than refuse it. See the chapter on values of the documentation for the forms.
+/// The values that agents send in a plain form and do not refuse. The chapter on values of the
+/// documentation lists the forms.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Encode {
-    /// Names that are not UTF-8, such as those of files: in results and arguments alike, as the text that
-    /// `OsName` reads and writes.
+    /// Names that are not UTF-8, such as those of files: in results and in arguments, as the text
+    /// that `OsName` reads and writes.
     Names,
     /// Common objects in results, such as dates, paths, enums, named tuples and data classes: as text, numbers, lists and
     /// dicts.
@@ -17,7 +18,7 @@ pub enum Encode {
 }
 
 impl Encode {
-    /// Returns the word for it in the protocol.
+    /// Returns the name of the option in the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Self::Names => "names",
@@ -26,10 +27,12 @@ impl Encode {
     }
 }
 
-/// What an agent sets up before it runs anything: its working directory, its environment, where it imports from.
+/// The options that an agent applies before it runs anything: its working directory, its
+/// environment, and the places from which it imports.
 ///
-/// The agent itself does so, on every kind of tunnel alike. Variables that the interpreter or the system's loader read when a program starts,
-/// such as `PYTHONHASHSEED` or `LD_LIBRARY_PATH`, therefore have an effect on the processes that the agent starts, and none on the agent.
+/// The agent itself applies them, in the same way on every kind of tunnel. Variables that the
+/// interpreter or the system's loader reads when a program starts, such as `PYTHONHASHSEED` or
+/// `LD_LIBRARY_PATH`, therefore affect the processes that the agent starts, but not the agent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AgentOptions {
     current_dir: Option<String>,
@@ -47,14 +50,14 @@ impl AgentOptions {
         Self::default()
     }
 
-    /// Sets the working directory. One that is not there fails the connection.
+    /// Sets the working directory. If it does not exist, the connection fails.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<String>) -> Self {
         self.current_dir = Some(folder.into());
         self
     }
 
-    /// Lets the agent send values of this kind in a plain form.
+    /// Allows the agent to send values of this kind in a plain form.
     #[must_use]
     pub fn encode(mut self, what: Encode) -> Self {
         self.encode.insert(what);
@@ -75,29 +78,31 @@ impl AgentOptions {
         self
     }
 
-    /// Makes the `site-packages` of the far side importable. By default only its standard library is.
+    /// Makes the `site-packages` of the far side importable. By default only its standard library
+    /// is importable.
     #[must_use]
     pub fn with_site_packages(mut self) -> Self {
         self.site_packages = true;
         self
     }
 
-    /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+    /// Makes the packages importable that the far side's user has installed (`pip install --user`).
     #[must_use]
     pub fn with_user_site(mut self) -> Self {
         self.user_site = true;
         self
     }
 
-    /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable, in front of the standard library as Python has
-    /// it. By default the far side's is passed over, and so is one that [`env`](Self::env) sets.
+    /// Makes the folders and archives of the variable `PYTHONPATH` importable, in front of the
+    /// standard library, as in Python itself. By default the variable of the far side is ignored,
+    /// and so is one that [`env`](Self::env) sets.
     #[must_use]
     pub fn with_search_path(mut self) -> Self {
         self.search_path = true;
         self
     }
 
-    /// Returns these options, with those of `special` on top.
+    /// Returns these options, overridden by those of `special`.
     #[must_use]
     pub fn overlaid(mut self, special: Self) -> Self {
         self.current_dir = special.current_dir.or(self.current_dir);
@@ -115,7 +120,7 @@ impl AgentOptions {
         self.current_dir.as_deref()
     }
 
-    /// Returns what the agent sends in a plain form.
+    /// Returns the values that the agent sends in a plain form.
     pub fn encoded(&self) -> impl ExactSizeIterator<Item = Encode> + '_ {
         self.encode.iter().copied()
     }
@@ -140,7 +145,7 @@ impl AgentOptions {
         self.user_site
     }
 
-    /// Returns whether the folders of `PYTHONPATH` can be imported from.
+    /// Returns whether the folders of `PYTHONPATH` are importable.
     pub fn has_search_path(&self) -> bool {
         self.search_path
     }

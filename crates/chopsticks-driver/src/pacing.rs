@@ -1,4 +1,4 @@
-//! Turns at connecting to servers that bear only so many connections which have not logged in.
+//! Turns at connecting to servers that limit the number of connections before the login.
 
 use std::{
     collections::HashMap,
@@ -10,10 +10,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// What this process knows of one server: how many connections at once it lets in.
+/// The state of one server: how many simultaneous connections it accepts.
 ///
-/// The limit grows while all come through, and halves when the server drops one, as senders on a network find their
-/// speed.
+/// The limit grows while all connections succeed, and is halved when the server drops one, in the
+/// way that senders on a network find their speed.
 #[derive(Debug)]
 pub struct Gate {
     state: Mutex<State>,
@@ -22,16 +22,17 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct State {
-    /// How many may be on their way at once.
+    /// How many connections may be under way at once.
     limit: f64,
-    /// Up to where the limit grows by one for each that comes through, rather than by one for each round.
+    /// Below this value, the limit grows by one for each success; above it, by one for each round.
     threshold: f64,
     inside: usize,
-    /// How often the limit was lowered. Drops of connections that were made before count once.
+    /// How often the limit was lowered. If several connections that were under way at the time are
+    /// dropped, this counts once.
     lowered: u64,
 }
 
-/// The right to be on the way, until it is dropped.
+/// The right to connect, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
     gate: Arc<Gate>,
@@ -39,7 +40,7 @@ pub struct Turn {
 }
 
 impl Gate {
-    /// The gate of a server, shared by all who are on the way to it.
+    /// Returns the gate of a server, which all connections to it share.
     pub fn of(destination: &str) -> Arc<Self> {
         static GATES: Mutex<Option<HashMap<String, Weak<Gate>>>> = Mutex::new(None);
         let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +63,7 @@ impl Gate {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the line.
+    /// Dropping the future gives up the place in the queue.
     pub async fn turn(self: &Arc<Self>) -> Turn {
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -90,14 +91,15 @@ impl State {
 }
 
 impl Turn {
-    /// Ends the turn of a connection that was let in.
+    /// Ends the turn of a connection that the server accepted.
     pub fn came_through(self) {
         let mut state = self.gate.state();
         let step = if state.limit < state.threshold { 1.0 } else { 1.0 / state.limit };
         state.limit = (state.limit + step).min(MAX_LIMIT);
     }
 
-    /// Ends the turn of a connection that the server dropped; returns whether others were on the way with it.
+    /// Ends the turn of a connection that the server dropped. Returns whether other connections
+    /// were under way at the same time.
     pub fn was_dropped(self) -> bool {
         let mut state = self.gate.state();
         if state.lowered == self.lowered {
@@ -120,8 +122,8 @@ impl Drop for Turn {
     }
 }
 
-/// The time to wait before attempt number `attempt` is repeated: longer each time, and never the same for two that were dropped
-/// together.
+/// Returns how long to wait after attempt number `attempt`. The time grows with each attempt, and
+/// differs for connections that were dropped together.
 pub fn backoff(attempt: u32) -> Duration {
     let longest = FIRST_BACKOFF.saturating_mul(1 << attempt.min(10)).min(MAX_BACKOFF);
     // The keys of the standard library's hash maps are random.
@@ -129,9 +131,9 @@ pub fn backoff(attempt: u32) -> Duration {
     longest.mul_f64(0.5 + 0.5 * random as f64 / (1 << 24) as f64)
 }
 
-/// OpenSSH's servers begin to drop connections when 10 have not logged in, unless set otherwise.
+/// OpenSSH servers begin to drop connections when 10 have not logged in, by default.
 const FIRST_LIMIT: f64 = 10.0;
-/// Beyond this the controller's own processor is what limits.
+/// Beyond this, the controller's own processor is the limit.
 const MAX_LIMIT: f64 = 64.0;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(4);

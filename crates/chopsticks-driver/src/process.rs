@@ -1,4 +1,4 @@
-//! The program that a driver starts: its pipes, its end.
+//! The program that a driver starts, its pipes and its end.
 
 use std::{fmt, io, pin::Pin, process::ExitStatus};
 
@@ -11,10 +11,11 @@ use tokio::{
 
 use crate::launcher::Program;
 
-/// A started interpreter: its process, if that is the controller's child, and its stdin, stdout and stderr.
+/// A started interpreter: its process, if it is a child of the controller, and its stdin, stdout
+/// and stderr.
 pub struct Link(LinkParts);
 
-/// What a [`Link`] is made of.
+/// The parts of a [`Link`].
 #[non_exhaustive]
 pub struct LinkParts {
     /// The interpreter's stdin.
@@ -25,11 +26,11 @@ pub struct LinkParts {
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
     /// The program.
     pub process: Process,
-    /// What is done once the program has ended otherwise than by itself and with status 0.
+    /// What to do when the program has ended in any way other than by itself with status 0.
     pub clean_up: Option<CleanUp>,
 }
 
-/// What is done behind a program.
+/// A future that cleans up after a program.
 pub type CleanUp = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The program that a driver started.
@@ -39,13 +40,14 @@ pub struct Process(Kind);
 #[derive(Debug)]
 enum Kind {
     Child(Child),
-    /// Somebody else's: the end of its streams is all there is to know and to do.
+    /// A process that is not a child of the controller. Only the end of its streams is known.
     Foreign,
-    /// One that somebody else starts and ends for us.
+    /// A program that a launcher starts and ends.
     Launched(Box<dyn Program>),
 }
 
-/// Why a program could not be started, with its name; the content of the [`io::Error`] of [`AgentCommand::spawn`](crate::AgentCommand::spawn).
+/// Error for a program that could not be started, with its name. It is the content of the
+/// [`io::Error`] of [`AgentCommand::spawn`](crate::AgentCommand::spawn).
 #[derive(Debug, Error)]
 #[error("cannot start {program}")]
 pub struct SpawnError {
@@ -53,20 +55,23 @@ pub struct SpawnError {
     source: io::Error,
 }
 
-/// Returns the error for a program that is to start in what is not a folder: the system's would be taken for that of the program.
+/// Returns the error for a program that should start in a path that is not a folder. The system's
+/// error could be mistaken for that of the program.
 pub fn missing_folder(folder: &str) -> io::Error {
     let text = format!("the working directory {folder} is not a folder");
     io::Error::new(io::ErrorKind::NotADirectory, text)
 }
 
 impl Link {
-    /// Starts `command` here, with pipes for stdin, stdout and stderr, whatever it says of these, and in a process group of its own.
+    /// Starts `command` here, with pipes for stdin, stdout and stderr, regardless of its own
+    /// settings for these, and in a process group of its own.
     ///
-    /// A driver that uses [`AgentCommand::spawn`](crate::AgentCommand::spawn) in its place can go through other tunnels.
+    /// Use [`AgentCommand::spawn`](crate::AgentCommand::spawn) instead if the driver should also
+    /// work through other tunnels.
     ///
     /// # Errors
     ///
-    /// Those of [`Command::spawn`].
+    /// The errors of [`Command::spawn`].
     pub fn spawn(mut command: Command) -> io::Result<Self> {
         use std::process::Stdio;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -89,10 +94,11 @@ impl Link {
         Ok(Self::of(stdin, stdout, stderr, Kind::Child(child)))
     }
 
-    /// Takes the streams of an interpreter that somebody else has started, such as a socket to it.
+    /// Creates a link from the streams of an interpreter that was started elsewhere, such as a
+    /// socket to it.
     ///
-    /// The end of `stdin` has to end the interpreter, for nothing else is done to that end. Without a stream of its own for stderr,
-    /// [`tokio::io::empty`] will do.
+    /// The end of `stdin` has to end the interpreter, because nothing else is done to end it. If
+    /// there is no separate stream for stderr, use [`tokio::io::empty`].
     pub fn from_streams(
         stdin: impl AsyncWrite + Send + Unpin + 'static,
         stdout: impl AsyncRead + Send + Unpin + 'static,
@@ -101,7 +107,7 @@ impl Link {
         Self::of(stdin, stdout, stderr, Kind::Foreign)
     }
 
-    /// Takes the streams of a program that a [`Launcher`](crate::Launcher) started.
+    /// Creates a link from the streams of a program that a [`Launcher`](crate::Launcher) started.
     pub fn launched(
         stdin: impl AsyncWrite + Send + Unpin + 'static,
         stdout: impl AsyncRead + Send + Unpin + 'static,
@@ -131,15 +137,17 @@ impl Link {
         matches!(self.0.process.0, Kind::Launched(_))
     }
 
-    /// Takes it apart.
+    /// Returns the parts.
     pub fn into_parts(self) -> LinkParts {
         self.0
     }
 
-    /// Sets what is done once the program has ended otherwise than by itself and with status 0: the removal of what it may have left behind.
+    /// Sets what to do when the program has ended in any way other than by itself with status 0:
+    /// removing what it may have left behind.
     ///
-    /// It has 10 seconds. It does not run if the runtime is shut down or the controller killed, so it must not be all that a driver relies
-    /// on: see to it that what is left ends with the agent too.
+    /// The future has 10 seconds. It does not run if the runtime is shut down or the controller is
+    /// killed, so a driver must not rely on it alone: what is left behind should also end with the
+    /// agent.
     #[must_use]
     pub fn clean_up(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
         self.0.clean_up = Some(Box::pin(work));
@@ -153,12 +161,12 @@ impl SpawnError {
         Self { program, source }
     }
 
-    /// Returns the program, and why it could not be started.
+    /// Returns the program, and the reason why it could not be started.
     pub fn into_parts(self) -> (String, io::Error) {
         (self.program, self.source)
     }
 
-    /// Returns the same once more.
+    /// Returns a copy of the error.
     pub fn again(&self) -> Self {
         let source = match self.source.raw_os_error() {
             Some(number) => io::Error::from_raw_os_error(number),
@@ -185,7 +193,7 @@ impl Process {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// This method is cancel safe: nothing is lost if the future is dropped.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         match &mut self.0 {
             Kind::Child(child) => child.wait().await,
@@ -194,12 +202,13 @@ impl Process {
         }
     }
 
-    /// Returns whether it can be waited for.
+    /// Returns whether the process can be waited for.
     pub fn is_ours(&self) -> bool {
         !matches!(self.0, Kind::Foreign)
     }
 
-    /// Returns why there never was such a process, or why nothing is known of it any more, if so; for one that was waited for.
+    /// For a process that was waited for, returns why it never ran, or why nothing is known of it
+    /// any more. Returns `None` if its end is known.
     pub async fn failure(&mut self) -> Option<io::Error> {
         match &mut self.0 {
             Kind::Launched(program) => program.failure().await,
@@ -212,7 +221,7 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
-    /// Ends the process, and the group that it leads.
+    /// Kills the process, and the group that it leads.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
     }
@@ -237,13 +246,13 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// An agent ends with its pipes; a program that never became one need not, and nobody is left to see to it when
-    /// the runtime goes.
+    /// An agent ends with its pipes. A program that never became an agent need not end, and nothing
+    /// else would end it when the runtime is shut down.
     fn drop(&mut self) {
         self.terminate();
     }
 }
 
-/// Four times a frame and more.
+/// More than four frames.
 #[cfg(target_os = "linux")]
 const PIPE_LEN: usize = 1 << 20;

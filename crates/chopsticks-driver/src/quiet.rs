@@ -1,4 +1,5 @@
-//! Settings that `Debug` must not show: the environment and arguments, where passwords and tokens stand.
+//! Settings that `Debug` must not show: the environment and arguments, which may contain passwords
+//! and tokens.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +8,7 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-/// Settings whose `Debug` shows names, or how many there are, and no values.
+/// Settings whose `Debug` shows names or the number of values, and no values.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub(crate) struct Quiet<T>(pub(crate) T);
 
@@ -25,14 +26,14 @@ impl<T> DerefMut for Quiet<T> {
     }
 }
 
-/// Arguments: how many.
+/// Shows how many arguments there are.
 impl Debug for Quiet<Vec<OsString>> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "[{} not shown]", self.len())
     }
 }
 
-/// Options `name=value`: their names.
+/// Shows the names of options of the form `name=value`.
 impl Debug for Quiet<Vec<String>> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let names = self.iter().map(|option| option.split(['=', ' ']).next().unwrap_or_default());
@@ -40,14 +41,14 @@ impl Debug for Quiet<Vec<String>> {
     }
 }
 
-/// Variables: their names.
+/// Shows the names of variables.
 impl Debug for Quiet<Vec<(OsString, OsString)>> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
     }
 }
 
-/// Variables: their names.
+/// Shows the names of variables.
 impl<V> Debug for Quiet<BTreeMap<String, V>> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.keys()).finish()

@@ -1,4 +1,4 @@
-//! Arguments as text that login shells read back unharmed.
+//! Quoting arguments for login shells.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -6,14 +6,14 @@ use std::{
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
 };
 
-/// Composes a command line of an argument vector.
+/// Composes a command line from an argument vector.
 ///
-/// It means the same in sh, dash, bash, zsh, fish, csh, tcsh and busybox.
+/// It has the same meaning in sh, dash, bash, zsh, fish, csh, tcsh and busybox.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::InvalidInput`] if an argument has a newline, a carriage return or a NUL: there is no way to write
-/// these that all of the shells understand.
+/// [`io::ErrorKind::InvalidInput`] if an argument contains a newline, a carriage return or a NUL:
+/// there is no notation for these that all of the shells understand.
 pub(crate) fn command_line(argv: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<OsString> {
     let mut line = Vec::new();
     for argument in argv {
@@ -47,7 +47,7 @@ fn quote(argument: &[u8], line: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether no shell gives the byte a meaning, wherever in a word it stands.
+/// Returns whether the byte has no special meaning in any shell, at any place in a word.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-./:,+".contains(&byte)
 }

@@ -1,4 +1,4 @@
-//! Hosts, and how to reach them, written as a text.
+//! Targets: hosts, and how to reach them, written as a text.
 
 use std::{
     fmt,
@@ -28,13 +28,17 @@ use crate::{
 /// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`]; words are separated and quoted as in a shell |
 /// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before |
 ///
-/// A target behind a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`, `podman://`, `podman-exec://`, `exec:`, or to be `local:`; where such a text is
-/// meant otherwise, its `/` is written `%2F`. The tunnel's name is then made of the names of all, as in `bastion/db1/root@localhost`.
+/// A target after a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`,
+/// `podman://`, `podman-exec://` or `exec:`, or to be `local:`. If such a text is not meant as a
+/// target, write its `/` as `%2F`. The tunnel's name is composed of all names, as in
+/// `bastion/db1/root@localhost`.
 ///
-/// An IPv6 address is written as it is, with or without brackets: `fe80::1%eth0`, `[::1]`, `admin@[::1]:2222`. Behind `ssh://` the `%` of a zone is `%25`.
+/// An IPv6 address is written as it is, with or without brackets: `fe80::1%eth0`, `[::1]`,
+/// `admin@[::1]:2222`. After `ssh://`, the `%` of a zone is written as `%25`.
 ///
-/// In front of all can stand `NAME=`, the tunnel's name, and behind each but `exec:` its settings, as in
-/// `web1?python=auto&env=LANG=C`. Characters that have a meaning there are written as `%` and two hexadecimal digits.
+/// The text may begin with `NAME=`, the tunnel's name. Each target except `exec:` may end with its
+/// settings, as in `web1?python=auto&env=LANG=C`. Characters that have a meaning there are written
+/// as `%` and two hexadecimal digits.
 ///
 /// | setting | of | |
 /// |---|---|---|
@@ -55,21 +59,21 @@ use crate::{
 pub struct Address {
     text: String,
     host: HostName,
-    /// What leads there, outermost first.
+    /// The hops on the way, outermost first.
     hops: Vec<Hop>,
     place: Place,
 }
 
-/// What leads to an [`Address`].
+/// A target on the way to an [`Address`].
 #[derive(Clone)]
 pub struct Hop {
-    /// As it was written, with all in front of it.
+    /// The text, with everything in front of it.
     text: String,
     host: HostName,
     place: Place,
 }
 
-/// The driver that a target stands for.
+/// The driver of a target.
 #[derive(Clone, Debug)]
 enum Place {
     Command(Command),
@@ -90,7 +94,7 @@ pub struct InvalidTarget {
     reason: String,
 }
 
-/// Without the text, in which arguments and variables stand.
+/// Does not show the text, which contains arguments and variables.
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, hops, place, .. } = self;
@@ -99,7 +103,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Without the text, as an [`Address`].
+/// Does not show the text, like [`Address`].
 impl fmt::Debug for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, place, .. } = self;
@@ -108,12 +112,12 @@ impl fmt::Debug for Hop {
 }
 
 impl Address {
-    /// Returns the name that its tunnel has.
+    /// Returns the name of its tunnel.
     pub fn host(&self) -> &HostName {
         &self.host
     }
 
-    /// Sets the interpreter, unless the text has set one.
+    /// Sets the interpreter, unless the text sets one.
     #[must_use]
     pub fn or_python(mut self, interpreter: impl Into<Interpreter>) -> Self {
         let python = interpreter.into();
@@ -124,24 +128,24 @@ impl Address {
         self
     }
 
-    /// Returns what leads there, outermost first.
+    /// Returns the hops on the way, outermost first.
     pub fn hops(&self) -> &[Hop] {
         &self.hops
     }
 
-    /// Returns the driver that reaches it, where all that leads there has been passed.
+    /// Returns the driver of the target, to be used behind all hops.
     pub fn driver(&self) -> Arc<dyn Driver> {
         self.place.driver(&self.host)
     }
 }
 
 impl Hop {
-    /// Returns what was written for it, with all in front of it.
+    /// Returns its text, with everything in front of it.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns its driver, where the hops in front of it have been passed.
+    /// Returns its driver, to be used behind the hops in front of it.
     pub fn driver(&self) -> Arc<dyn Driver> {
         self.place.driver(&self.host)
     }
@@ -163,7 +167,7 @@ impl Place {
         }
     }
 
-    /// The driver, named `name`.
+    /// Returns the driver with the name `name`.
     fn driver(&self, name: &HostName) -> Arc<dyn Driver> {
         match self.clone() {
             Self::Command(driver) => Arc::new(driver.name(name)),
@@ -190,7 +194,7 @@ impl FromStr for Address {
     }
 }
 
-/// The text, as it was given.
+/// Writes the text as it was given.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -221,7 +225,7 @@ fn parse(text: &str) -> Result<(HostName, Vec<Hop>, Place), String> {
     Ok((host, hops, place))
 }
 
-/// Where a `/` ends a target that others go through.
+/// Returns the positions of each `/` that ends a target on the way.
 fn ends_of_hops(text: &str) -> Vec<usize> {
     let (mut ends, mut begin) = (Vec::new(), 0);
     for (at, _) in text.match_indices('/') {
@@ -239,7 +243,7 @@ fn ends_of_hops(text: &str) -> Vec<usize> {
     ends
 }
 
-/// Reads one target of those between which a `/` stands.
+/// Parses one of the targets between the `/`.
 fn one(text: &str) -> Result<Named, String> {
     if let Some(command) = text.strip_prefix("exec:") {
         return command_place(command);
@@ -258,7 +262,7 @@ fn named(name: &str) -> Result<HostName, String> {
     name.parse().map_err(|error: InvalidHostName| error.to_string())
 }
 
-/// A place, and the name that it has by default.
+/// A place, and its default name.
 type Named = (Place, String);
 
 fn command_place(text: &str) -> Result<Named, String> {
@@ -334,7 +338,7 @@ fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
     Ok((Place::Ssh(Box::new(ssh_settings(Ssh::new(place), settings)?)), place.to_owned()))
 }
 
-/// Reads `USER@HOST:PORT`; an IPv6 address is in brackets.
+/// Parses `USER@HOST:PORT`. An IPv6 address is in brackets.
 fn ssh(authority: &str, settings: &mut Settings) -> Result<Ssh, String> {
     let (user, rest) = match authority.rsplit_once('@') {
         Some((user, rest)) => (Some(user), rest),
@@ -389,7 +393,7 @@ fn ssh_settings(mut ssh: Ssh, settings: &mut Settings) -> Result<Ssh, String> {
     Ok(common!(ssh, settings))
 }
 
-/// Whether `host` is an IP address, an IPv6 one maybe with a zone: `fe80::1%eth0`.
+/// Returns whether `host` is an IP address. An IPv6 address may have a zone: `fe80::1%eth0`.
 fn is_address(host: &str) -> bool {
     match host.split_once('%') {
         Some((address, zone)) => address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty(),
@@ -405,7 +409,7 @@ fn check_host(host: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Sets what every driver has.
+/// Applies the settings of every driver.
 macro_rules! common {
     ($driver:expr, $settings:expr) => {{
         let mut driver = $driver;
@@ -433,7 +437,7 @@ macro_rules! common {
 }
 use common;
 
-/// Sets what containers have, fresh or not.
+/// Applies the settings of containers, new or running.
 macro_rules! container {
     ($driver:expr, $settings:expr) => {{
         let mut driver = common!($driver, $settings);
@@ -455,7 +459,7 @@ macro_rules! attached {
 }
 use attached;
 
-/// Makes a fresh container and tells its name.
+/// Creates a driver for a new container, and its name.
 macro_rules! fresh {
     ($type:ident, $image:expr, $settings:expr) => {{
         let image = $image;
@@ -475,7 +479,7 @@ macro_rules! fresh {
 }
 use fresh;
 
-/// The settings behind the `?`.
+/// The settings after the `?`.
 struct Settings(Vec<(String, Option<String>)>);
 
 impl Settings {
@@ -488,7 +492,7 @@ impl Settings {
         parts.map(read).collect::<Result<_, String>>().map(Self)
     }
 
-    /// All values of `key`, each of which must have one.
+    /// Takes all values of `key`. Each setting must have a value.
     fn take(&mut self, key: &str) -> Result<Vec<String>, String> {
         let taken: Vec<_> = self.0.extract_if(.., |(name, _)| name == key).collect();
         taken.into_iter().map(|(_, value)| value.ok_or_else(|| format!("`{key}` has no value"))).collect()
@@ -500,7 +504,7 @@ impl Settings {
         if values.is_empty() { Ok(last) } else { Err(format!("`{key}` is set twice")) }
     }
 
-    /// The value of a setting that may stand alone, and is empty then.
+    /// Takes the value of a setting that may have no value, which is then empty.
     fn take_switch(&mut self, key: &str) -> Result<Option<String>, String> {
         for (name, value) in &mut self.0 {
             if name == key {
@@ -531,7 +535,7 @@ fn decode(text: &str) -> Result<String, String> {
     Ok(text.into_owned())
 }
 
-/// What a target begins with that is reached through another.
+/// The beginnings of targets that can follow a `/`.
 const SCHEMES: [&str; 8] =
     ["docker-exec://", "docker://", "exec:", "local:", "podman-exec://", "podman://", "ssh://", "sudo:"];
 

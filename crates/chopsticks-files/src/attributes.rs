@@ -1,4 +1,4 @@
-//! What files have beside their content.
+//! Attributes of files other than their content.
 
 use std::{
     ffi::OsStr,
@@ -10,7 +10,8 @@ use std::{
 
 use rustix::fs::Mode;
 
-/// Has a new file get the extended attributes of the old one, as far as they can be set; ACLs in any case.
+/// Copies the extended attributes of the old file to a new one, as far as they can be set; ACLs in
+/// any case.
 #[cfg(target_os = "linux")]
 pub(crate) fn copy_attributes(folder: &OwnedFd, name: &OsStr, file: &File) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
@@ -36,13 +37,13 @@ pub(crate) fn copy_attributes(folder: &OwnedFd, name: &OsStr, file: &File) -> io
     Ok(())
 }
 
-/// Elsewhere they stay behind.
+/// Other systems do not keep them.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn copy_attributes(_: &OwnedFd, _: &OsStr, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The permission bits that new files do not get.
+/// Returns the permission bits that new files do not get.
 pub(crate) fn umask() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let found = status.lines().find_map(|line| line.strip_prefix("Umask:"));
@@ -57,6 +58,6 @@ pub(crate) fn umask() -> u32 {
 }
 
 static SETTING: Mutex<()> = Mutex::new(());
-/// The most bytes that Linux takes for an attribute, or for all names.
+/// The maximum size on Linux of an attribute, and of all names.
 #[cfg(target_os = "linux")]
 const MAX_ATTRIBUTE: usize = 64 << 10;

@@ -1,17 +1,17 @@
-//! The content of a file on its way: `docs/wire.md`, section 8.
+//! The content of a file in transit: `docs/wire.md`, section 8.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest as _, Sha1};
 
-/// Bytes of a checksum.
+/// The size of a checksum, in bytes.
 pub const SHA1_LEN: usize = 20;
 
-/// The most content in one block that we send. With its length it fills frames of the usual size.
+/// The maximum content of one block. With its length, it fills frames of the usual size.
 pub const BLOCK_LEN: usize = (256 << 10) - LEN_LEN;
 
-/// Composes the content that is sent.
+/// Encodes the content that is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
     sha1: Sha1,
@@ -19,7 +19,7 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// Returns what the content begins with: how much is expected, 0 if that is not known.
+    /// Returns the beginning of the content: the expected size, or 0 if it is not known.
     pub(crate) fn begin(expected: u64) -> Bytes {
         Bytes::copy_from_slice(&expected.to_be_bytes())
     }
@@ -34,13 +34,13 @@ impl Encoder {
         buffer.freeze()
     }
 
-    /// Returns the header of a block whose content is sent by itself.
+    /// Returns the header of a block whose content is sent separately.
     pub(crate) fn header(&mut self, content: &[u8]) -> Bytes {
         self.add(content);
         Bytes::copy_from_slice(&header(content.len()))
     }
 
-    /// Returns the size and the checksum of all, and what the content ends with.
+    /// Returns the size and the checksum of all content, and the end of the stream.
     pub(crate) fn finish(self) -> (Summary, Bytes) {
         let summary = Summary { size: self.size, sha1: self.sha1.finalize().into() };
         let mut end = BytesMut::from(&header(0)[..]);
@@ -58,7 +58,7 @@ fn header(len: usize) -> [u8; LEN_LEN] {
     u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-/// What is known of a content when all of it has passed.
+/// The size and checksum of content that was transferred.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -84,13 +84,13 @@ impl Block {
         Self(BytesMut::zeroed(LEN_LEN + len))
     }
 
-    /// The place of the content.
+    /// Returns the place of the content.
     pub(crate) fn content(&mut self) -> &mut [u8] {
         self.0.get_mut(LEN_LEN..).unwrap_or_default()
     }
 }
 
-/// Buffers that are used again once what was made of them has been sent: fresh memory costs as much as a copy.
+/// Buffers that are reused once their content has been sent. New memory costs as much as a copy.
 #[derive(Debug)]
 pub(crate) struct Pool {
     len: usize,
@@ -98,7 +98,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Makes buffers for blocks of `len` bytes.
+    /// Creates a pool of buffers for blocks of `len` bytes.
     pub(crate) fn new(len: usize) -> Self {
         Self { len, sent: VecDeque::new() }
     }
@@ -115,7 +115,7 @@ impl Pool {
         Block::new(self.len)
     }
 
-    /// Keeps an eye on a buffer that is sent.
+    /// Remembers a buffer that is being sent.
     pub(crate) fn keep(&mut self, bytes: &Bytes) {
         if self.sent.len() < POOL_LEN {
             self.sent.push_back(bytes.clone());
@@ -125,7 +125,7 @@ impl Pool {
 
 const LEN_LEN: usize = 4;
 
-/// As many as may be under way between a file and the pipe.
+/// The number of blocks that may be under way between a file and the pipe.
 const POOL_LEN: usize = 8;
 
 #[cfg(test)]

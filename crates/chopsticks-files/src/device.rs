@@ -1,4 +1,4 @@
-//! What is written as the content comes: devices, FIFOs, descriptors.
+//! Destinations that are written as the content arrives: devices, FIFOs, descriptors.
 
 use std::{
     fs::File,
@@ -15,12 +15,13 @@ use rustix::{
 
 use crate::place::Place;
 
-/// A device, a FIFO or a descriptor that is open.
+/// An open device, FIFO or descriptor.
 #[derive(Debug)]
 pub(crate) struct Device(File);
 
 impl Device {
-    /// Opens it; a FIFO once somebody reads it, as long as it is wanted.
+    /// Opens the destination. A FIFO is opened when a process reads it. Stops when `is_wanted`
+    /// returns false.
     pub(crate) fn open(place: &Place, kind: FileType, is_wanted: &dyn Fn() -> bool) -> io::Result<Self> {
         let kept = if place.is_descriptor { OFlags::TRUNC } else { OFlags::NOFOLLOW };
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | kept;
@@ -39,7 +40,7 @@ impl Device {
         }
     }
 
-    /// Writes content, as long as it is wanted.
+    /// Writes content. Stops when `is_wanted` returns false.
     pub(crate) fn write(&mut self, mut content: &[u8], is_wanted: &dyn Fn() -> bool) -> io::Result<()> {
         while !content.is_empty() {
             match self.0.write(content) {
@@ -60,5 +61,5 @@ impl Device {
 }
 
 const MOMENT: Duration = Duration::from_millis(20);
-/// How long is waited for room before it is looked whether the rest is wanted.
+/// How long to wait for room before `is_wanted` is called again.
 const TURN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };

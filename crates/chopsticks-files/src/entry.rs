@@ -1,4 +1,4 @@
-//! Folders on their way: `docs/wire.md`, section 8.
+//! Folders in transit: `docs/wire.md`, section 8.
 
 use std::{
     io,
@@ -7,22 +7,22 @@ use std::{
 
 use bytes::{BufMut as _, BytesMut};
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// The end of the folder at hand.
+    /// The end of the current folder.
     Leave,
     Folder,
     File,
     Link,
-    /// Something else, which is not transferred.
+    /// A file of another kind, which is not transferred.
     LeftOut,
 }
 
 impl Kind {
     const ALL: [Self; 5] = [Self::Leave, Self::Folder, Self::File, Self::Link, Self::LeftOut];
 
-    /// Reads the byte that an entry begins with.
+    /// Decodes the first byte of an entry.
     pub(crate) fn read(byte: u8) -> io::Result<Self> {
         let kind = Self::ALL.get(usize::from(byte)).copied();
         kind.ok_or_else(|| {
@@ -43,7 +43,7 @@ pub(crate) struct Looks {
     pub(crate) modified: i64,
 }
 
-/// Bytes of `Looks`.
+/// The size of `Looks`, in bytes.
 pub(crate) const LOOKS_LEN: usize = 12;
 
 impl Looks {
@@ -70,14 +70,14 @@ pub(crate) fn write_leave(out: &mut BytesMut) {
     out.put_u8(Kind::Leave.byte());
 }
 
-/// Writes a name, or what a link points to.
+/// Writes a name, or the destination of a link.
 pub(crate) fn write_short(out: &mut BytesMut, bytes: &[u8]) -> io::Result<()> {
     out.put_u16(u16::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidFilename)?);
     out.put_slice(bytes);
     Ok(())
 }
 
-/// Refuses names that are none, or lead elsewhere.
+/// Refuses invalid names, and names that lead elsewhere.
 pub(crate) fn check_name(name: &[u8]) -> io::Result<()> {
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
         let text = format!("invalid name: {:?}", String::from_utf8_lossy(name));
@@ -95,7 +95,8 @@ pub fn nanoseconds(time: SystemTime) -> i64 {
     }
 }
 
-/// Returns the time that a host gives in nanoseconds since 1970; `None` if this machine cannot represent it.
+/// Returns the time for a number of nanoseconds since 1970, or `None` if this machine cannot
+/// represent it.
 pub fn time(nanoseconds: i64) -> Option<SystemTime> {
     let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
     if nanoseconds < 0 {

@@ -1,4 +1,4 @@
-//! A stream from an agent, read in the sizes that its format asks for.
+//! A stream from an agent, read in the sizes that its format requires.
 
 use std::{collections::VecDeque, io};
 
@@ -7,20 +7,20 @@ use chopsticks_transport::StreamReader;
 
 use crate::{content::SHA1_LEN, progress::Watcher};
 
-/// What has come and was not read yet, and where the rest comes from.
+/// The received bytes that were not read yet, and the source of the rest.
 #[derive(Debug)]
 pub struct Input {
     reader: StreamReader,
     ready: VecDeque<Bytes>,
 }
 
-/// Why there is nothing more to read.
+/// Why reading has stopped.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "either side or the way between them fails")]
 pub enum Stopped {
-    /// The stream broke off, which the agent's answer explains.
+    /// The stream broke off. The agent's answer contains the reason.
     Broken,
-    /// It is not what an agent sends, or too much.
+    /// The data is not in the format of an agent, or is too long.
     Malformed(io::Error),
     /// The destination failed.
     Unwritable(io::Error),
@@ -30,27 +30,27 @@ pub enum Stopped {
 #[derive(Debug)]
 pub(crate) enum Content {
     Data(Bytes),
-    /// With the checksum that the content is to have.
+    /// The end, with the checksum that the content must have.
     End([u8; SHA1_LEN]),
 }
 
-/// The content of one file, as far as it has come.
+/// The state of the content of one file that is being received.
 #[derive(Debug)]
 pub(crate) struct Coming {
-    /// How much was announced; 0 if that was not known.
+    /// The announced size; 0 if it was not known.
     announced: u64,
     came: u64,
-    /// What is to come of the block at hand.
+    /// The missing bytes of the current block.
     block: usize,
 }
 
 impl Coming {
-    /// Returns how much was announced, if that was known.
+    /// Returns the announced size, if it was known.
     pub(crate) fn announced(&self) -> Option<u64> {
         (self.announced > 0).then_some(self.announced)
     }
 
-    /// Refuses more than was announced as soon as it comes.
+    /// Refuses content beyond the announced size as soon as it arrives.
     fn add(&mut self, len: usize) -> Result<(), Stopped> {
         self.came += len as u64;
         match self.announced() {
@@ -71,7 +71,7 @@ impl Coming {
     }
 }
 
-/// Counts the content that comes.
+/// Counts the content that arrives.
 #[derive(Debug)]
 pub struct Meter<'a, 'b> {
     done: u64,
@@ -98,7 +98,7 @@ impl<'a, 'b> Meter<'a, 'b> {
 }
 
 impl Input {
-    /// Reads from `reader`.
+    /// Creates an input that reads from `reader`.
     pub fn new(reader: StreamReader) -> Self {
         Self { reader, ready: VecDeque::new() }
     }
@@ -116,7 +116,7 @@ impl Input {
         Ok(piece)
     }
 
-    /// Returns as many bytes as are asked for.
+    /// Returns the given number of bytes.
     pub(crate) async fn bytes(&mut self, len: usize) -> Result<Vec<u8>, Stopped> {
         let mut bytes = Vec::new();
         while bytes.len() < len {
@@ -142,7 +142,8 @@ impl Input {
         Ok(Coming { announced: u64::from_be_bytes(self.array().await?), came: 0, block: 0 })
     }
 
-    /// Reads on in the content of a file. Another size than was announced is an error.
+    /// Continues to read the content of a file. A size that differs from the announced one is an
+    /// error.
     pub(crate) async fn content(
         &mut self,
         coming: &mut Coming,
@@ -163,7 +164,7 @@ impl Input {
         Ok(Content::Data(piece))
     }
 
-    /// Checks that the stream is complete, and nothing is left of it.
+    /// Checks that the stream is complete, with nothing left in it.
     pub(crate) async fn finish(&mut self) -> Result<(), Stopped> {
         if !self.ready.is_empty() || self.receive().await?.is_some() {
             return Err(malformed("the stream continues after its end"));

@@ -1,16 +1,18 @@
-//! The content of files and folders as a stream, at both of its ends.
+//! Sends and receives the content of files and folders as a stream.
 //!
-//! A file is read by a thread of its own, cut into blocks and hashed on its way out; what comes in is written out of sight, compared by
-//! checksum, and then is in its place whole or not at all. The format is in `docs/wire.md`, section 8.
+//! A file is read by a separate thread, cut into blocks, and hashed while it is sent. A received
+//! file is written to a place where it is not visible, and its checksum is compared. Then it
+//! appears at its path, completely or not at all. `docs/wire.md`, section 8, specifies the format.
 //!
 //! # Layout
 //!
-//! * [`Source`], [`Feed`], [`Piece`]: a file that is sent; [`read_tree`] for a folder.
-//! * [`Destination`], [`Sink`], [`receive_file`]: a file that is received; [`TreeSink`], [`receive_folder`] for a folder.
-//! * [`Input`], [`Meter`], [`Stopped`]: the stream that it is received from.
-//! * [`Progress`], [`Watcher`]: how far a transfer is, and who is told.
+//! * [`Source`], [`Feed`] and [`Piece`] send a file; [`read_tree`] sends a folder.
+//! * [`Destination`], [`Sink`] and [`receive_file`] receive a file; [`TreeSink`] and
+//!   [`receive_folder`] receive a folder.
+//! * [`Input`], [`Meter`] and [`Stopped`] describe the stream from which they are received.
+//! * [`Progress`] and [`Watcher`] report the progress of a transfer.
 //!
-//! Which host the other end is on, and how a transfer is asked for, is not known here.
+//! The crate does not know which host the other end is on, nor how a transfer is requested.
 
 mod attributes;
 mod content;

@@ -1,4 +1,4 @@
-//! Waiting for descriptors when this process has all that it may have.
+//! Waiting for descriptors when the limit of this process is reached.
 
 use std::{
     io, thread,
@@ -7,7 +7,8 @@ use std::{
 
 use rustix::io::Errno;
 
-/// Opens something, and tries again for a while if that fails for want of descriptors. Blocks the thread.
+/// Opens something, and tries again for a while if this fails because there are too few
+/// descriptors. Blocks the thread.
 pub(crate) fn patiently<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let begun = Instant::now();
     loop {
@@ -18,13 +19,13 @@ pub(crate) fn patiently<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Resul
     }
 }
 
-/// Returns whether something failed because too much is open.
+/// Returns whether an operation failed because too many files are open.
 fn is_want(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 const MOMENT: Duration = Duration::from_millis(20);
-/// How long an agent may take to end, unless set otherwise.
+/// How long an agent may take to end by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where a path leads, and what is there.
+//! The destination of a path, and what exists there.
 
 use std::{
     ffi::OsStr,
@@ -13,18 +13,19 @@ use rustix::{
     process::geteuid,
 };
 
-/// What a path leads to.
+/// The destination of a path.
 #[derive(Debug)]
 pub(crate) struct Place {
     /// The path, without links in its last part.
     pub(crate) path: PathBuf,
-    /// What is there.
+    /// What exists there.
     pub(crate) there: Option<Stat>,
-    /// It is a descriptor of a process: a link in /proc that only the kernel can follow.
+    /// Whether it is a descriptor of a process: a link in /proc that only the kernel can follow.
     pub(crate) is_descriptor: bool,
 }
 
-/// Returns the path that a file is to have: in the folder, where the path leads to one, under `name`.
+/// Returns the path of a file. If the given path leads to a folder, this is the path of `name` in
+/// the folder.
 pub(crate) fn place_of(path: &Path, name: &OsStr) -> io::Result<PathBuf> {
     let full = std::path::absolute(path)?;
     match std::fs::metadata(&full) {
@@ -41,11 +42,12 @@ pub(crate) fn place_of(path: &Path, name: &OsStr) -> io::Result<PathBuf> {
     }
 }
 
-/// Goes where links lead.
+/// Follows links.
 ///
 /// # Errors
 ///
-/// They lead nowhere, or another user has laid them out in a folder where all may write.
+/// The error if a link leads nowhere, or if another user has put it into a folder where all may
+/// write.
 pub(crate) fn follow(path: &Path) -> io::Result<Place> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -68,12 +70,12 @@ pub(crate) fn follow(path: &Path) -> io::Result<Place> {
     Err(Errno::LOOP.into())
 }
 
-/// The folder that has what is at a path.
+/// Returns the folder that contains a path.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Refuses what another may have laid out as a trap, as kernels do: in folders like /tmp.
+/// Refuses what another user may have put into a folder like /tmp as a trap, as kernels do.
 pub(crate) fn check_shared(folder: &Stat, there: &Stat) -> io::Result<()> {
     let is_shared = Mode::from_raw_mode(folder.st_mode).contains(Mode::SVTX.union(Mode::WOTH));
     if !is_shared || [geteuid().as_raw(), folder.st_uid].contains(&there.st_uid) {
@@ -83,7 +85,7 @@ pub(crate) fn check_shared(folder: &Stat, there: &Stat) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
-/// Opens a folder in `parent`, or at a path. One that is written to need not be readable.
+/// Opens a folder in `parent`, or at a path. A folder for writing need not be readable.
 pub(crate) fn open_folder(
     parent: impl std::os::fd::AsFd,
     name: impl rustix::path::Arg + Copy,
@@ -97,7 +99,7 @@ pub(crate) fn open_folder(
     }
 }
 
-/// What has a name in a folder that is open, be it a link.
+/// Returns the status of a name in an open folder. Links are not followed.
 pub(crate) fn status(folder: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
     match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok(None),
@@ -105,7 +107,7 @@ pub(crate) fn status(folder: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>>
     }
 }
 
-/// What errors call something that is not a regular file.
+/// Returns the name of a kind of file in errors.
 pub(crate) fn kind_name(kind: FileType) -> &'static str {
     match kind {
         FileType::Fifo => "FIFO",
@@ -115,7 +117,7 @@ pub(crate) fn kind_name(kind: FileType) -> &'static str {
     }
 }
 
-/// As many as Linux follows.
+/// The number of links that Linux follows.
 const MAX_LINKS: usize = 40;
 
 #[cfg(test)]

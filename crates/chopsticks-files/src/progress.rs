@@ -1,23 +1,23 @@
-//! How far a transfer is, and who is told.
+//! The progress of transfers.
 
 use std::fmt;
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes of content that have been sent, or received.
+    /// The number of content bytes that have been sent or received.
     pub done: u64,
-    /// Bytes of content that are expected; `None` if that is not known.
+    /// The expected number of content bytes, or `None` if it is not known.
     pub total: Option<u64>,
 }
 
-/// Whom a transfer tells how far it is.
+/// Receives reports on the progress of a transfer.
 #[derive(Default)]
 pub struct Watcher<'a>(Option<Box<dyn FnMut(Progress) + Send + 'a>>);
 
 impl<'a> Watcher<'a> {
-    /// Creates a watcher that calls `watcher`; the default one calls nothing.
+    /// Creates a watcher that calls `watcher`. The default watcher does nothing.
     pub fn new(watcher: impl FnMut(Progress) + Send + 'a) -> Self {
         Self(Some(Box::new(watcher)))
     }

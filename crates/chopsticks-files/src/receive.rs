@@ -1,4 +1,4 @@
-//! Taking apart what is received.
+//! Decoding what is received.
 
 use crate::{
     content::SHA1_LEN,
@@ -8,11 +8,11 @@ use crate::{
     tree_sink::{Order, TreeSink},
 };
 
-/// Reads a file to the end of the stream; returns the checksum that its content is to have.
+/// Reads a file to the end of the stream. Returns the checksum that its content must have.
 ///
 /// # Errors
 ///
-/// Why there is nothing more to read, or why it cannot be written.
+/// The reason why reading has stopped, or why the file cannot be written.
 pub async fn receive_file(
     mut input: Input,
     mut meter: Meter<'_, '_>,
@@ -30,11 +30,12 @@ pub async fn receive_file(
     Ok(sha1)
 }
 
-/// Takes a folder that is received apart.
+/// Decodes a folder that is received.
 ///
 /// # Errors
 ///
-/// Why there is nothing more to read. What could not be written [`TreeSink::end`] tells.
+/// The reason why reading has stopped. [`TreeSink::end`] returns the reason if something could not
+/// be written.
 pub async fn receive_folder(
     mut input: Input,
     mut meter: Meter<'_, '_>,

@@ -1,4 +1,4 @@
-//! Where the content goes that is received.
+//! Destinations for received content.
 
 use std::{ffi::OsString, fmt, io, path::PathBuf};
 
@@ -19,12 +19,12 @@ use crate::{
     target::{Attributes, Target, Wish},
 };
 
-/// Where a file is to go.
+/// The destination of a file.
 #[non_exhaustive]
 pub enum Destination<'a> {
-    /// At a path, or in a fresh temporary file.
+    /// A path, or a new temporary file.
     Path(Option<PathBuf>),
-    /// To a writer, as it comes.
+    /// A writer, which receives the content as it arrives.
     Writer(Box<dyn AsyncWrite + Send + Unpin + 'a>),
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Destination<'_> {
     }
 }
 
-/// A destination that is open.
+/// An open destination.
 pub struct Sink<'a>(Kind<'a>);
 
 enum Kind<'a> {
@@ -45,7 +45,7 @@ enum Kind<'a> {
     Writer { writer: Box<dyn AsyncWrite + Send + Unpin + 'a>, sha1: Sha1, size: u64 },
 }
 
-/// A file that a thread of its own writes.
+/// A file that a separate thread writes.
 struct FileSink {
     orders: mpsc::Sender<Order>,
     thread: JoinHandle<io::Result<(Summary, bool)>>,
@@ -66,7 +66,7 @@ impl fmt::Debug for Sink<'_> {
 }
 
 impl<'a> Destination<'a> {
-    /// Returns the path, if it is one.
+    /// Returns the path, if the destination is one.
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Path(path) => path.clone(),
@@ -74,12 +74,13 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// Returns what errors call it.
+    /// Returns the name of the destination in errors.
     pub fn name(&self) -> PathBuf {
         self.path().unwrap_or_else(|| PathBuf::from("<writer>"))
     }
 
-    /// Returns the destination with the path that the file will have: in a folder that is there it is `name`.
+    /// Returns the destination with the final path of the file. In an existing folder, the file is
+    /// called `name`.
     pub async fn resolve(self, name: OsString) -> io::Result<Self> {
         Ok(match self {
             Self::Path(Some(path)) => {
@@ -90,7 +91,7 @@ impl<'a> Destination<'a> {
         })
     }
 
-    /// Returns the destination with the path that a folder will have.
+    /// Returns the destination with the final path of a folder.
     pub fn resolve_folder(self) -> io::Result<Self> {
         Ok(match self {
             Self::Path(path) => Self::Path(Some(std::path::absolute(path.unwrap_or_else(fresh))?)),
@@ -98,7 +99,8 @@ impl<'a> Destination<'a> {
         })
     }
 
-    /// Opens it. What is there stays as it is until [`Sink::finish`], if it is not a device or the like.
+    /// Opens the destination. What exists there stays unchanged until [`Sink::finish`], unless it
+    /// is a device or similar.
     pub async fn open(self, wish: Wish) -> io::Result<Sink<'a>> {
         match self {
             Self::Path(path) => {
@@ -141,8 +143,8 @@ impl Sink<'_> {
         }
     }
 
-    /// Checks the checksum, and makes the file appear. Returns also whether it was written into what is there, which could not be
-    /// replaced.
+    /// Compares the checksum, and makes the file appear. Also returns whether it was written into
+    /// the existing file, because that could not be replaced.
     pub async fn finish(
         self,
         expected: [u8; SHA1_LEN],
@@ -163,7 +165,7 @@ impl Sink<'_> {
         }
     }
 
-    /// Gives up; returns when nothing is left of it.
+    /// Abandons the file. Returns when nothing is left of it.
     pub async fn abandon(self) {
         if let Kind::File(FileSink { orders, thread }) = self.0 {
             drop(orders);
@@ -172,7 +174,8 @@ impl Sink<'_> {
     }
 }
 
-/// Writes what comes, until the order to finish. If that does not come, the file is given up.
+/// Writes the received content until the order to finish. Without this order, the file is
+/// abandoned.
 fn write_all(mut target: Target, mut orders: mpsc::Receiver<Order>) -> io::Result<(Summary, bool)> {
     let (mut sha1, mut size) = (Sha1::new(), 0);
     while let Some(order) = orders.blocking_recv() {
@@ -200,12 +203,12 @@ fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summar
     Err(io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"))
 }
 
-/// A path that nobody has used.
+/// Returns a path that does not exist yet.
 fn fresh() -> PathBuf {
     let token = Nonce::random();
     let digits: String = token.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     std::env::temp_dir().join(format!("chopsticks-{digits}"))
 }
 
-/// Pieces that may wait for the thread.
+/// The number of pieces that may wait for the thread.
 const AHEAD: usize = 4;

@@ -1,4 +1,4 @@
-//! Where the content comes from that is sent.
+//! Sources of the content that is sent.
 
 use std::{
     ffi::OsString,
@@ -22,14 +22,14 @@ use crate::{
     patience::patiently,
 };
 
-/// What a file is made of.
+/// The source of a file.
 #[non_exhaustive]
 pub enum Source<'a> {
-    /// These bytes.
+    /// Bytes.
     Bytes(Bytes),
     /// A regular file.
     Path(PathBuf),
-    /// What a reader yields, to its end.
+    /// The output of a reader, up to its end.
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
 }
 
@@ -43,14 +43,14 @@ impl fmt::Debug for Source<'_> {
     }
 }
 
-/// A source that is open.
+/// An open source.
 pub struct Feed<'a> {
     kind: Kind<'a>,
-    /// The bytes that are expected; `None` if that is not known.
+    /// The expected number of bytes, or `None` if it is not known.
     pub expected: Option<u64>,
-    /// When the file was modified.
+    /// When the file was last modified.
     pub modified: Option<SystemTime>,
-    /// The permissions of the file, if it is one.
+    /// The permissions of the file, if the source is one.
     pub mode: Option<u32>,
 }
 
@@ -61,20 +61,20 @@ enum Kind<'a> {
     Done,
 }
 
-/// A piece of a content in the form in which it is sent.
+/// A piece of content in the form in which it is sent.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a content consists of blocks and an end")]
 pub enum Piece {
     /// A block, or a header and a block.
     Block {
-        /// Sent first; may be empty.
+        /// Sent first. It may be empty.
         header: Bytes,
-        /// Sent behind it.
+        /// Sent after the header.
         data: Bytes,
-        /// How much content both have.
+        /// The number of content bytes in both.
         len: usize,
     },
-    /// What was sent, and what ends it.
+    /// A summary of what was sent, and the end of the stream.
     End(Summary, Bytes),
 }
 
@@ -85,7 +85,7 @@ impl fmt::Debug for Feed<'_> {
 }
 
 impl<'a> Source<'a> {
-    /// Returns what errors call it.
+    /// Returns the name of the source in errors.
     pub fn path(&self) -> PathBuf {
         match self {
             Self::Bytes(_) => PathBuf::from("<bytes>"),
@@ -94,7 +94,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the name of the file, if it is one; otherwise it is empty.
+    /// Returns the name of the file, or an empty text if the source is not a file.
     pub fn name(&self) -> OsString {
         match self {
             Self::Path(path) => path.file_name().unwrap_or_default().to_owned(),
@@ -102,7 +102,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Opens it. A file is read by a thread of its own, in blocks of `block_len`, which ends when the feed is dropped.
+    /// Opens the source. A file is read in blocks of `block_len` by a separate thread, which ends
+    /// when the feed is dropped.
     pub async fn open(self, block_len: usize) -> io::Result<Feed<'a>> {
         let encoder = Encoder::default();
         Ok(match self {
@@ -137,16 +138,16 @@ impl<'a> Source<'a> {
 }
 
 impl Feed<'_> {
-    /// Returns what the content begins with.
+    /// Returns the beginning of the content.
     pub fn begin(&self) -> Bytes {
         Encoder::begin(self.expected.unwrap_or(0))
     }
 
-    /// Returns the next piece; after the end there is none.
+    /// Returns the next piece. Do not call it again after the end.
     ///
     /// # Cancel safety
     ///
-    /// None: a piece can be lost.
+    /// This method is not cancel safe: a piece can be lost.
     pub async fn next(&mut self) -> io::Result<Piece> {
         let encoder = match &mut self.kind {
             Kind::Done => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -178,13 +179,14 @@ impl Feed<'_> {
     }
 }
 
-/// Opens a regular file. Others are not touched: opening a FIFO waits, and opening a device may do anything.
+/// Opens a regular file. Other files are not touched: opening a FIFO waits, and opening a device
+/// may have any effect.
 pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     check_regular(&std::fs::metadata(path)?)?;
     open_checked(path, OFlags::empty())
 }
 
-/// As [`open_regular`], for a path that was looked at.
+/// Like [`open_regular`], for a path that was examined before.
 pub(crate) fn open_checked(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
     let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(patiently(|| Ok(rustix::fs::open(path, flags, Mode::empty())?))?);
@@ -213,16 +215,16 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but a {name}")))
 }
 
-/// Returns how much content is expected of a file, 0 if that is not known.
+/// Returns the expected size of a file's content, or 0 if it is not known.
 ///
-/// Files of sysfs have the size of a page, whatever is in them.
+/// Files of sysfs have the size of a page, whatever they contain.
 pub(crate) fn expected(file: &File, metadata: &Metadata) -> u64 {
     let len = metadata.len();
     let has_less = (1..=PAGE).contains(&len) && matches!(file.read_at(&mut [0], len - 1), Ok(0));
     if has_less { 0 } else { len }
 }
 
-/// Reads a file to its end, as long as somebody wants it.
+/// Reads a file to its end, as long as there is a receiver.
 fn read_all(file: &File, before: &Metadata, block_len: usize, pieces: &mpsc::Sender<io::Result<Piece>>) {
     let mut encoder = Encoder::default();
     let mut pool = Pool::new(block_len);
@@ -241,7 +243,7 @@ fn read_all(file: &File, before: &Metadata, block_len: usize, pieces: &mpsc::Sen
     let _ = pieces.blocking_send(last);
 }
 
-/// Returns whether all was read; otherwise nobody wants the rest.
+/// Returns whether everything was read. Otherwise there is no receiver any more.
 pub(crate) fn read_blocks(
     mut file: &File,
     before: &Metadata,
@@ -281,7 +283,8 @@ pub(crate) fn read_blocks(
     Ok(true)
 }
 
-/// The largest page of the systems that we know.
+/// The largest page of the systems known to us.
 const PAGE: u64 = 64 << 10;
-/// Blocks that may be read ahead. More are no quicker, as the pipe takes four, and each costs its memory.
+/// The number of blocks that may be read ahead. More blocks are not faster, since the pipe takes
+/// four, and each needs its memory.
 const AHEAD: usize = 2;

@@ -1,4 +1,4 @@
-//! Names for what is not finished, and what a kill has left under them.
+//! Temporary names for unfinished files, and removing what a kill has left under them.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,7 +17,7 @@ use rustix::{
     process::geteuid,
 };
 
-/// A name that cannot be guessed.
+/// Returns a name that cannot be guessed.
 pub(crate) fn fresh_name() -> OsString {
     let mut name = PREFIX.to_vec();
     name.extend(
@@ -26,7 +26,8 @@ pub(crate) fn fresh_name() -> OsString {
     OsString::from_vec(name)
 }
 
-/// Opens a new file in a folder, without a name if it can get one later, and otherwise with one for the time being.
+/// Opens a new file in a folder: without a name if it can get one later, and otherwise with a
+/// temporary name.
 pub(crate) fn new_file(folder: &OwnedFd) -> io::Result<(File, Option<OsString>)> {
     match nameless(folder) {
         Ok(file) => Ok((file.into(), None)),
@@ -34,7 +35,7 @@ pub(crate) fn new_file(folder: &OwnedFd) -> io::Result<(File, Option<OsString>)>
     }
 }
 
-/// As [`new_file`], where a file needs a name from the beginning.
+/// Like [`new_file`], for a file that needs a name from the beginning.
 pub(crate) fn new_named_file(folder: &OwnedFd) -> io::Result<(File, OsString)> {
     loop {
         let name = fresh_name();
@@ -47,7 +48,8 @@ pub(crate) fn new_named_file(folder: &OwnedFd) -> io::Result<(File, OsString)> {
     }
 }
 
-/// Locks a file until it is closed, so that no other transfer takes it for one that a kill has left. Returns whether it is there.
+/// Locks a file until it is closed, so that no other transfer mistakes it for a file that a kill
+/// has left. Returns whether the file still exists.
 pub(crate) fn hold(file: &File) -> io::Result<bool> {
     match fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Ok(false),
@@ -56,7 +58,7 @@ pub(crate) fn hold(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Takes away what transfers of our own have left in a folder when they were killed.
+/// Removes what transfers of the same user have left in a folder when they were killed.
 pub(crate) fn clear(folder: &OwnedFd) {
     if fs::fstat(folder).is_ok_and(|stat| stat.st_size > SEARCHED) {
         return;
@@ -113,10 +115,10 @@ pub(crate) fn in_proc(fd: i32) -> String {
     format!("/proc/self/fd/{fd}")
 }
 
-/// Until its mode is set, a file is its owner's alone.
+/// Until its mode is set, only the owner can access a file.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 const PREFIX: &[u8] = b".chopsticks-";
-/// The most bytes of a folder's own that are read in search of what was left there: some thousands of names.
+/// The maximum size of a folder that is searched for leftovers, in bytes: some thousands of names.
 const SEARCHED: i64 = 128 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A file that is written out of sight, and then is in its place whole or not at all.
+//! A file that is written to a place where it is not visible, and then appears at its path,
+//! completely or not at all.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -25,31 +26,31 @@ use crate::{
     spare::{self, clear, fresh_name, in_proc, new_file},
 };
 
-/// What a file is to have when it appears.
+/// The attributes that a file has when it appears.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "whoever receives a file decides on each of them")]
 pub struct Attributes {
-    /// The permission bits; `None` leaves what a file that is replaced has.
+    /// The permission bits. `None` keeps those of the file that is replaced.
     pub mode: Option<u32>,
     /// The permission bits of a new file if there is no `mode`, as far as the umask allows.
     pub default: u32,
-    /// The time of modification; `None` for that of the last write.
+    /// The time of modification. `None` means the time of the last write.
     pub modified: Option<SystemTime>,
 }
 
-/// What is known before the content comes.
+/// What is known before the content arrives.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "whoever receives a file decides on each of them")]
 pub struct Wish {
-    /// Whether what is there is replaced; otherwise it is an error.
+    /// Whether an existing file is replaced. Otherwise it is an error.
     pub replace: bool,
-    /// The numbers of a user and a group; `None` leaves what the file has.
+    /// The numbers of a user and a group. `None` keeps those of the file.
     pub owner: (Option<u32>, Option<u32>),
-    /// Whether the file is to have other permissions than what is there.
+    /// Whether the file gets other permissions than the existing one.
     pub has_mode: bool,
 }
 
-/// Where a file is written.
+/// The place where a file is written.
 #[derive(Debug)]
 pub(crate) enum Target {
     Device(Device),
@@ -57,11 +58,13 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Begins a file that is to be at `path`, or where the links there lead, whatever is there now.
+    /// Begins a file at `path`, or at the destination of the links there, whatever exists there
+    /// now.
     ///
     /// # Errors
     ///
-    /// A folder is there, or something at all that is not to be replaced; or it cannot be written to.
+    /// The error if a folder exists there, if a file exists that must not be replaced, or if the
+    /// path cannot be written to.
     pub(crate) fn open(path: &Path, wish: Wish, is_wanted: &dyn Fn() -> bool) -> io::Result<Self> {
         if !wish.replace && fs::lstat(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -96,13 +99,14 @@ impl Target {
         Ok(Self::File(Box::new(Hidden::create(folder, name, *there, wish)?)))
     }
 
-    /// Begins a file in a folder that is open. Nothing outside of it is touched: a link in its place is replaced.
+    /// Begins a file in an open folder. Nothing outside the folder is touched: a link at the file's
+    /// path is replaced.
     pub(crate) fn open_in(folder: OwnedFd, name: &OsStr, wish: Wish) -> io::Result<Self> {
         let there = takes_place(&folder, name, wish.replace)?;
         Ok(Self::File(Box::new(Hidden::create(folder, name, there, wish)?)))
     }
 
-    /// Writes content, as long as it is wanted.
+    /// Writes content. Stops when `is_wanted` returns false.
     pub(crate) fn write(&mut self, content: &[u8], is_wanted: &dyn Fn() -> bool) -> io::Result<()> {
         match self {
             Self::Device(device) => device.write(content, is_wanted),
@@ -110,7 +114,8 @@ impl Target {
         }
     }
 
-    /// Makes the file appear, with its attributes. Returns whether it was written in place of being replaced.
+    /// Makes the file appear, with its attributes. Returns whether it was written into the existing
+    /// file, which could not be replaced.
     pub(crate) fn finish(self, attributes: &Attributes, sync: bool) -> io::Result<bool> {
         match self {
             // It has all of it.
@@ -120,7 +125,7 @@ impl Target {
     }
 }
 
-/// Returns what is known of a file that is replaced, and refuses what is not to be.
+/// Returns the status of a file that is replaced. Refuses a file that must not be replaced.
 pub(crate) fn takes_place(folder: &OwnedFd, name: &OsStr, replace: bool) -> io::Result<Option<Stat>> {
     let Some(there) = place::status(folder, name)? else { return Ok(None) };
     if !replace {
@@ -140,8 +145,9 @@ pub(crate) fn takes_place(folder: &OwnedFd, name: &OsStr, replace: bool) -> io::
 
 /// A file beside its target.
 ///
-/// Where the file system and /proc allow it, it has no name, so that not even SIGKILL leaves something behind. Dropping it
-/// gives it up. Only where a file can be written, but not replaced by one like it, its content is changed in place, once all has come.
+/// If the file system and /proc allow it, the file has no name, so that not even SIGKILL leaves
+/// something behind. Dropping it abandons it. If an existing file can be written but not replaced
+/// by an equivalent one, its content is changed in place, once all of the new content has arrived.
 #[derive(Debug)]
 pub(crate) struct Hidden {
     folder: OwnedFd,
@@ -150,9 +156,9 @@ pub(crate) struct Hidden {
     there: Option<Stat>,
     wish: Wish,
     file: File,
-    /// The name that it has until it is finished, where it needs one.
+    /// The temporary name until the file is finished, if it needs one.
     temporary: Option<OsString>,
-    /// What is there, if that is to be written into.
+    /// The existing file, if the content is written into it.
     old: Option<File>,
 }
 
@@ -188,7 +194,8 @@ impl Hidden {
         }
     }
 
-    /// Gives the new file what the old one has, beside its mode: the owner and the extended attributes.
+    /// Copies the owner and the extended attributes of the old file to the new one; the mode is set
+    /// separately.
     fn keep(&self, there: &Stat) -> io::Result<()> {
         let mine = fs::fstat(&self.file)?;
         if self.wish.owner == (None, None) && (there.st_uid, there.st_gid) != (mine.st_uid, mine.st_gid) {
@@ -254,7 +261,7 @@ impl Hidden {
         }
     }
 
-    /// Writes the content, which has all come, into the file that is there.
+    /// Writes the complete content into the existing file.
     fn pour(&mut self, mut old: File, attributes: &Attributes, sync: bool) -> io::Result<()> {
         self.file.rewind()?;
         old.set_len(0)?;
@@ -298,7 +305,7 @@ impl Hidden {
         }
     }
 
-    /// Without hard links the name is taken first.
+    /// Without hard links, the name is taken first.
     fn take_free_name(&mut self) -> io::Result<()> {
         let Some(temporary) = &self.temporary else { return Ok(()) };
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -333,14 +340,14 @@ impl Drop for Hidden {
     }
 }
 
-/// Opens a file that is there, to be written into.
+/// Opens an existing file for writing.
 fn open_old(folder: &OwnedFd, name: &OsStr) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(fs::openat(folder, name, flags, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::STALE.into()) }
 }
 
-/// A file without a name among the temporary ones.
+/// Opens a file without a name in the folder for temporary files.
 fn spool() -> io::Result<File> {
     let folder = open_folder(CWD, &*std::env::temp_dir(), OFlags::empty())?;
     let (file, name) = new_file(&folder)?;
@@ -357,17 +364,17 @@ fn sync_file(file: &File) -> io::Result<()> {
     }
 }
 
-/// Whether something may be written, but not replaced.
+/// Returns whether a file may be written but not replaced.
 fn is_denied(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::ACCESS | Errno::BUSY | Errno::PERM | Errno::ROFS))
 }
 
-/// Whether a file system has no modes, links or the like.
+/// Returns whether a file system does not support modes, links or similar.
 pub(crate) fn is_unable(error: Errno) -> bool {
     [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM].contains(&error)
 }
 
-/// Times of a file that was modified at `modified`; that of its last access stays.
+/// Returns the times of a file that was modified at `modified`. The time of its last access stays.
 pub(crate) fn timestamps(modified: SystemTime) -> Timestamps {
     let (seconds, nanoseconds) = match modified.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),

@@ -1,7 +1,8 @@
-//! A local folder that is written as it is received.
+//! A local folder that is written while it is received.
 //!
-//! Names come one at a time, never paths; each is looked up in a folder that is open, and links are not followed. So nothing
-//! outside of the target can be reached, whatever an agent sends and whatever else changes the folder meanwhile.
+//! Names are sent one at a time and never as paths. Each is looked up in an open folder, and links
+//! are not followed. So nothing outside the target can be reached, whatever an agent sends and
+//! whatever else changes the folder meanwhile.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -31,12 +32,12 @@ use crate::{
     tree_source::Problem,
 };
 
-/// What is done next.
+/// The next action.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Into a folder of the one at hand.
+    /// Enter a folder in the current one.
     Enter(Vec<u8>, Looks),
-    /// Out of the folder at hand.
+    /// Leave the current folder.
     Leave,
     Link(Vec<u8>, Vec<u8>),
     File(Vec<u8>, Looks),
@@ -48,17 +49,17 @@ pub(crate) enum Order {
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "whoever receives a folder decides on each of them")]
 pub struct Manner {
-    /// The numbers of a user and a group; `None` leaves what the files have.
+    /// The numbers of a user and a group. `None` keeps those of the files.
     pub owner: (Option<u32>, Option<u32>),
-    /// Whether files and folders get the times that come with them.
+    /// Whether files and folders get the times that are sent with them.
     pub keep_modified: bool,
-    /// Whether files and links that are there are replaced; otherwise they are an error.
+    /// Whether existing files and links are replaced. Otherwise they are an error.
     pub replace: bool,
     /// Whether each file is on the disk before it is visible.
     pub sync: bool,
 }
 
-/// A folder that a thread of its own writes.
+/// A folder that a separate thread writes.
 #[derive(Debug)]
 pub struct TreeSink {
     orders: mpsc::Sender<Order>,
@@ -66,7 +67,7 @@ pub struct TreeSink {
 }
 
 impl TreeSink {
-    /// Begins to write a folder at `root`, which need not be there.
+    /// Begins to write a folder at `root`, which need not exist.
     pub fn open(root: PathBuf, manner: Manner) -> Self {
         let (orders, receiver) = mpsc::channel(AHEAD);
         let thread = tokio::task::spawn_blocking(move || write_tree(&root, manner, receiver));
@@ -78,7 +79,8 @@ impl TreeSink {
         self.orders.send(order).await.map_err(|_| Stopped::Unwritable(io::ErrorKind::BrokenPipe.into()))
     }
 
-    /// Waits until all that has come is written. What was not finished by then is gone.
+    /// Waits until everything that was received is written. Files that were not finished by then
+    /// are removed.
     ///
     /// # Errors
     ///
@@ -89,7 +91,7 @@ impl TreeSink {
     }
 }
 
-/// Writes a folder at `root`, which need not be there, until the outermost is left.
+/// Writes a folder at `root`, which need not exist, until the outermost folder is left.
 fn write_tree(root: &Path, manner: Manner, mut orders: mpsc::Receiver<Order>) -> Result<(), Problem> {
     let mut tree = Tree { path: root.to_owned(), manner, entered: Vec::new(), umask: umask(), file: None };
     while let Some(order) = orders.blocking_recv() {
@@ -99,7 +101,7 @@ fn write_tree(root: &Path, manner: Manner, mut orders: mpsc::Receiver<Order>) ->
 }
 
 struct Tree {
-    /// What is being written.
+    /// The path that is being written.
     path: PathBuf,
     manner: Manner,
     entered: Vec<Entered>,
@@ -111,7 +113,7 @@ struct Tree {
 struct Entered {
     folder: OwnedFd,
     looks: Looks,
-    /// Others keep what they have.
+    /// Whether the folder is new. Existing folders keep their attributes.
     is_new: bool,
 }
 
@@ -181,7 +183,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Gives a new folder what it is to have, last: that may forbid to write there, and what is written there changes its time.
+    /// Sets the attributes of a new folder. This happens last, because they may forbid writing
+    /// there, and because writing there changes its time.
     fn leave(&mut self) -> io::Result<()> {
         let Entered { folder, looks, is_new } = self.entered.pop().ok_or(io::ErrorKind::InvalidData)?;
         if is_new {
@@ -209,7 +212,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a link, in place of a file or link that is there.
+    /// Makes a link, which replaces an existing file or link.
     fn link(&self, name: &OsStr, to: &OsStr) -> io::Result<()> {
         let folder = self.folder()?;
         takes_place(folder, name, self.manner.replace)?;
@@ -230,7 +233,7 @@ impl Tree {
         Ok(done?)
     }
 
-    /// Checks a name, and goes on to speak of what has it.
+    /// Checks a name, and makes it the current path for errors.
     fn go(&mut self, name: Vec<u8>) -> io::Result<OsString> {
         entry::check_name(&name)?;
         let name = OsString::from_vec(name);
@@ -247,7 +250,8 @@ impl Tree {
     }
 }
 
-/// Makes a folder unless there is something; what that is shows when it is opened. Returns whether it was made.
+/// Makes a folder unless something exists; its kind is checked when it is opened. Returns whether
+/// the folder was made.
 fn make(parent: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<bool> {
     match fs::mkdirat(parent, name, Mode::RWXU) {
         Err(Errno::EXIST) => Ok(false),
@@ -256,7 +260,7 @@ fn make(parent: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<bool> {
     }
 }
 
-/// Each folder that is open takes a descriptor.
+/// Each open folder takes a descriptor.
 const MAX_DEPTH: usize = 256;
-/// Pieces that may be on their way between a stream and the file system.
+/// The number of pieces that may be under way between a stream and the file system.
 const AHEAD: usize = 4;

@@ -22,10 +22,11 @@ use crate::{
 /// Bytes to send, and how many of them are content of files.
 pub type Piece = (Bytes, u64);
 
-/// A path, and what is wrong with it.
+/// A path, and the error that occurred there.
 pub type Problem = (PathBuf, io::Error);
 
-/// Reads a folder with all that is in it, in blocks of `block_len`, by a thread of its own that ends when the receiver is dropped.
+/// Reads a folder with everything in it, in blocks of `block_len`. A separate thread reads, which
+/// ends when the receiver is dropped.
 pub fn read_tree(root: PathBuf, block_len: usize) -> mpsc::Receiver<Result<Piece, Problem>> {
     let (pieces, receiver) = mpsc::channel(AHEAD);
     drop(tokio::task::spawn_blocking(move || send_tree(root, block_len, &pieces)));
@@ -50,13 +51,13 @@ fn send_tree(root: PathBuf, block_len: usize, pieces: &mpsc::Sender<Result<Piece
 
 struct Walk<'a> {
     pieces: &'a mpsc::Sender<Result<Piece, Problem>>,
-    /// What is being looked at.
+    /// The current path.
     path: PathBuf,
-    /// Small things that leave together, and the content among them.
+    /// Small pieces that are sent together, and the number of content bytes among them.
     out: BytesMut,
     content: u64,
     pool: Pool,
-    /// The names that are still to come in each folder that is open, the last first.
+    /// The names that remain in each open folder, the last one first.
     entered: Vec<Vec<OsString>>,
 }
 
@@ -96,7 +97,7 @@ impl Walk<'_> {
         self.flush(1)
     }
 
-    /// Sends what is at the path; returns whether that is a folder, which is open now.
+    /// Sends the current path. Returns whether it is a folder, which is then open.
     fn visit(&mut self, name: &[u8]) -> Result<bool, Stop> {
         let metadata = match std::fs::symlink_metadata(&self.path) {
             // It has gone since the folder was read.
@@ -171,9 +172,9 @@ fn looks(metadata: &Metadata) -> Looks {
     Looks { mode: metadata.mode(), modified }
 }
 
-/// Content below this many bytes is copied behind what waits.
+/// Content of fewer bytes is copied after the waiting bytes.
 const SMALL: usize = 4 << 10;
-/// Enough to be sent.
+/// Enough bytes to be sent.
 const FULL: usize = 64 << 10;
-/// Pieces that may be on their way between the file system and a stream.
+/// The number of pieces that may be under way between the file system and a stream.
 const AHEAD: usize = 4;

@@ -1,4 +1,4 @@
-//! Any program that runs an interpreter.
+//! Any program that starts an interpreter.
 
 use std::{ffi::OsString, io, path::Path};
 
@@ -15,9 +15,11 @@ use crate::{
     quiet::Quiet,
 };
 
-/// Runs the agent by any program that starts another with its three streams passed through untouched.
+/// Runs the agent by any program that starts another one and passes its three streams through
+/// unchanged.
 ///
-/// The arguments are those of the program, up to the interpreter, which [`python`](Self::python) names:
+/// The arguments are those of the program, up to the interpreter, which [`python`](Self::python)
+/// sets:
 ///
 /// ```
 /// use chopsticks_driver::Command;
@@ -27,7 +29,7 @@ use crate::{
 /// # let _ = (node, pod);
 /// ```
 ///
-/// A program that takes one line for a shell in place of an argument vector has `{}` where that goes:
+/// For a program that takes one line for a shell, write `{}` in the place of that line:
 ///
 /// ```
 /// # use chopsticks_driver::Command;
@@ -35,7 +37,8 @@ use crate::{
 /// # let _ = postgres;
 /// ```
 ///
-/// Without [`python`](Self::python), the arguments end in an interpreter themselves, or `{}` stands for `python3`.
+/// Without [`python`](Self::python), either the arguments end in an interpreter, or `{}` stands for
+/// `python3`.
 #[derive(Clone, Debug)]
 pub struct Command {
     setup: Setup,
@@ -44,7 +47,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Creates a driver that runs `program`, and is named so, without the folders in front.
+    /// Creates a driver that runs `program`. Its name is that of the program, without folders.
     pub fn new(program: impl Into<OsString>) -> Self {
         let program = program.into();
         let name = Path::new(&program).file_name().unwrap_or(&program).to_string_lossy();
@@ -67,7 +70,7 @@ impl Command {
         self
     }
 
-    /// Whether a line of shell goes among the arguments.
+    /// Returns whether one of the arguments is the place of a shell line.
     pub(crate) fn has_place(&self) -> bool {
         self.args.iter().any(|argument| argument == PLACE)
     }
@@ -106,7 +109,7 @@ impl Driver for Command {
     }
 }
 
-/// The argument in whose place the shell line goes.
+/// The argument that stands for the shell line.
 const PLACE: &str = "{}";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Fresh containers, by Docker or Podman.
+//! New containers, by Docker or Podman.
 
 use std::{
     ffi::OsString,
@@ -34,7 +34,7 @@ mod controller;
 mod engine;
 mod listing;
 
-/// Runs the agent in a fresh container, by Docker.
+/// Runs the agent in a new container, by Docker.
 ///
 /// ```
 /// use chopsticks_driver::Docker;
@@ -45,24 +45,24 @@ mod listing;
 /// ```
 pub type Docker = Container<DockerEngine>;
 
-/// Runs the agent in a fresh container, by Podman.
+/// Runs the agent in a new container, by Podman.
 pub type Podman = Container<PodmanEngine>;
 
-/// Runs the agent in a container that runs already, by Docker: [`Docker::attach`].
+/// Runs the agent in a running container, by Docker: [`Docker::attach`].
 pub type DockerExec = Attached<DockerEngine>;
 
-/// Runs the agent in a container that runs already, by Podman: [`Podman::attach`].
+/// Runs the agent in a running container, by Podman: [`Podman::attach`].
 pub type PodmanExec = Attached<PodmanEngine>;
 
-/// Runs the agent in a container of its own: the driver behind [`Docker`] and [`Podman`].
+/// Runs the agent in a container of its own. This is the driver behind [`Docker`] and [`Podman`].
 ///
-/// The container is made when the tunnel connects. It is removed when the connection ends, unless [`keep`](Self::keep) is set, and also
-/// when the controller is killed, since the agent then ends by itself. All carry labels, by which
-/// [`leftovers`](Self::leftovers) finds
-/// what a crash has left behind all the same.
+/// The container is created when the tunnel connects. It is removed when the connection ends,
+/// unless [`keep`](Self::keep) is set, and also when the controller is killed, since the agent then
+/// ends by itself. All containers have labels, by which [`leftovers`](Self::leftovers) finds those
+/// that a crash has left behind.
 ///
-/// Its output is not logged (`--log-driver none`), which makes it eight times as fast, and an init process runs in it (`--init`), so
-/// that signals reach the agent.
+/// Its output is not logged (`--log-driver none`), which makes it eight times as fast. An init
+/// process runs in it (`--init`), so that signals reach the agent.
 #[derive(Clone, Debug)]
 pub struct Container<E: Engine> {
     setup: Setup,
@@ -80,15 +80,18 @@ pub struct Container<E: Engine> {
 }
 
 impl<E: Engine> Container<E> {
-    /// Creates a driver for a container called `name`, which is also the tunnel's name. There can be one container of a name at a time.
+    /// Creates a driver for a container called `name`, which is also the tunnel's name. Only one
+    /// container of a name can exist at a time.
     ///
-    /// The image is the official `python:3.13-slim` unless [`image`](Self::image) says otherwise.
+    /// The default image is the official `python:3.13-slim`; [`image`](Self::image) sets another
+    /// one.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         Self { container_name: Some(name.clone()), ..Self::unnamed(&name) }
     }
 
-    /// Creates a driver for a container of `image` that gets its name from the engine. The tunnel is named as the image.
+    /// Creates a driver for a container of `image` whose name the engine chooses. The tunnel has
+    /// the name of the image.
     pub fn of_image(image: impl Into<String>) -> Self {
         let image = image.into();
         Self::unnamed(&image).image(image)
@@ -111,35 +114,37 @@ impl<E: Engine> Container<E> {
         }
     }
 
-    /// Creates a driver for a container that runs already, given by name or id.
+    /// Creates a driver for a running container, given by name or id.
     pub fn attach(container: impl Into<String>) -> Attached<E> {
         Attached::new(container)
     }
 
     setup_methods!();
 
-    /// Sets the interpreter of all containers of this engine for which none is set. It is `python3` else, as `PATH` has
-    /// it there.
+    /// Sets the interpreter of all containers of this engine that do not set their own. Without
+    /// this, it is `python3` on the `PATH` of the container.
     pub fn set_default_python(interpreter: impl Into<Interpreter>) {
         E::set_default_python(interpreter.into());
     }
 
-    /// Sets the name of the container; `None` leaves it to the engine. The tunnel keeps its own.
+    /// Sets the name of the container. With `None`, the engine chooses it. The name of the tunnel
+    /// does not change.
     #[must_use]
     pub fn container_name(mut self, name: impl Into<Option<String>>) -> Self {
         self.container_name = name.into();
         self
     }
 
-    /// Sets the image. One that is not there is pulled, which counts as part of
-    /// the tunnel's `handshake_timeout`.
+    /// Sets the image. A missing image is pulled, which counts towards the tunnel's
+    /// `handshake_timeout`.
     #[must_use]
     pub fn image(mut self, image: impl Into<String>) -> Self {
         self.image = image.into();
         self
     }
 
-    /// Sets the network: `none`, `host`, or one of the engine's. By default the engine's default network.
+    /// Sets the network: `none`, `host`, or a network of the engine. Default: the engine's default
+    /// network.
     #[must_use]
     pub fn network(mut self, network: impl Into<String>) -> Self {
         self.network = Some(network.into());
@@ -153,44 +158,48 @@ impl<E: Engine> Container<E> {
         self
     }
 
-    /// Sets the user in the container: a name, a number, or `user:group`. By default what the image says.
+    /// Sets the user in the container: a name, a number, or `user:group`. Default: the user of the
+    /// image.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Sets the folder in which the interpreter is started, which the engine makes if it is not there: its option `-w`.
+    /// Sets the folder in which the interpreter is started, by the engine's option `-w`. The engine
+    /// creates it if it does not exist.
     #[must_use]
     pub fn workdir(mut self, folder: impl Into<String>) -> Self {
         self.workdir = Some(folder.into());
         self
     }
 
-    /// Adds arguments of the engine's `run`, such as `--memory=1g`. They go behind those that this driver sets by itself.
+    /// Adds arguments of the engine's `run`, such as `--memory=1g`, after those that this driver
+    /// sets itself.
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// Keeps the container when the connection has ended. It is stopped then.
+    /// Keeps the container, stopped, when the connection has ended.
     #[must_use]
     pub fn keep(mut self) -> Self {
         self.keep = true;
         self
     }
 
-    /// Runs the interpreter without an init process, for engines that have none to offer.
+    /// Runs the interpreter without an init process, for engines that do not provide one.
     ///
-    /// The agent is process 1 then: nobody reaps what it orphans, and signals to it have no effect.
+    /// The agent is then process 1: orphaned processes are not reaped, and signals to it have no
+    /// effect.
     #[must_use]
     pub fn without_init(mut self) -> Self {
         self.init = false;
         self
     }
 
-    /// Sets the program that is run in place of the engine's own. It has to take the same arguments.
+    /// Sets the program to run in place of the engine's own. It has to accept the same arguments.
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
         self.program = program.into();
@@ -254,8 +263,8 @@ impl<E: Engine> Driver for Container<E> {
     }
 }
 
-/// Ends what is left of a container when its client did not end by itself. The client may have been refused the container's name, so
-/// that it is not the name to go by.
+/// Ends a container whose client did not end by itself. The client may have been refused the
+/// container's name, so the name cannot be used to find it.
 async fn end<E: Engine>(agent: AgentCommand, program: OsString, connection: String, keep: bool) {
     let filter = format!("label={CONNECTION_LABEL}={connection}");
     let verb = if keep { &["kill"] } else { E::REMOVE };
@@ -270,8 +279,8 @@ async fn end<E: Engine>(agent: AgentCommand, program: OsString, connection: Stri
     }
 }
 
-/// Has a number that no other connection has.
+/// The label with a number that no other connection has.
 const CONNECTION_LABEL: &str = "chopsticks.connection";
 
-/// The version is fixed, so that no new one changes what a program does.
+/// The version is fixed, so that a new one does not change the behaviour of programs.
 const DEFAULT_IMAGE: &str = "docker.io/library/python:3.13-slim";

@@ -33,8 +33,8 @@ pub struct Local {
 }
 
 impl Local {
-    /// Creates a driver named `localhost`, with `/usr/bin/python3` unless [`set_default_python`](Self::set_default_python)
-    /// said otherwise.
+    /// Creates a driver named `localhost`. The interpreter is `/usr/bin/python3`, unless
+    /// [`set_default_python`](Self::set_default_python) has set another one.
     pub fn new() -> Self {
         Self {
             name: HostName::lossy("localhost"),
@@ -59,41 +59,42 @@ impl Local {
         self
     }
 
-    /// Sets the interpreter of all `Local` drivers of this program that set none of their own.
+    /// Sets the interpreter of all `Local` drivers of this program that do not set their own.
     pub fn set_default_python(interpreter: impl Into<Interpreter>) {
         DEFAULT.set(interpreter.into());
     }
 
-    /// Sets the working directory of the agent. By default it is the controller's.
+    /// Sets the working directory of the agent. Default: that of the controller.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(folder.into());
         self
     }
 
-    /// Sets an environment variable of the agent, beside those of the controller. The interpreter is started with it, and
-    /// passes over those of its own, such as `PYTHONPATH`.
+    /// Sets an environment variable of the agent, in addition to those of the controller. The
+    /// interpreter is started with it, and ignores its own variables, such as `PYTHONPATH`.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Makes the interpreter's `site-packages` importable. By default only its standard library is.
+    /// Makes the interpreter's `site-packages` importable. By default only its standard library is
+    /// importable.
     #[must_use]
     pub fn with_site_packages(mut self) -> Self {
         self.options = self.options.with_site_packages();
         self
     }
 
-    /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+    /// Makes the packages importable that the far side's user has installed (`pip install --user`).
     #[must_use]
     pub fn with_user_site(mut self) -> Self {
         self.options = self.options.with_user_site();
         self
     }
 
-    /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable: see
+    /// Makes the folders and archives of the variable `PYTHONPATH` importable: see
     /// [`AgentOptions::with_search_path`](crate::AgentOptions::with_search_path).
     #[must_use]
     pub fn with_search_path(mut self) -> Self {

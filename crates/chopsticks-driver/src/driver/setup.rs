@@ -1,4 +1,4 @@
-//! What all drivers have in common: a name, an interpreter, options of the agent.
+//! The common settings of all drivers: the name, the interpreter, the options of the agent.
 
 use crate::{
     host::HostName,
@@ -46,14 +46,14 @@ macro_rules! setup_methods {
             self
         }
 
-        /// Sets the working directory of the agent. One that is not there fails the connection.
+        /// Sets the working directory of the agent. If it does not exist, the connection fails.
         #[must_use]
         pub fn current_dir(mut self, folder: impl Into<String>) -> Self {
             self.setup.options = self.setup.options.current_dir(folder);
             self
         }
 
-        /// Sets an environment variable of the agent, beside those that it finds: see
+        /// Sets an environment variable of the agent, in addition to the existing ones: see
         /// [`AgentOptions`](crate::AgentOptions).
         #[must_use]
         pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -61,21 +61,23 @@ macro_rules! setup_methods {
             self
         }
 
-        /// Makes the `site-packages` of the far side importable. By default only its standard library is.
+        /// Makes the `site-packages` of the far side importable. By default only its standard
+        /// library is importable.
         #[must_use]
         pub fn with_site_packages(mut self) -> Self {
             self.setup.options = self.setup.options.with_site_packages();
             self
         }
 
-        /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+        /// Makes the packages importable that the far side's user has installed
+        /// (`pip install --user`).
         #[must_use]
         pub fn with_user_site(mut self) -> Self {
             self.setup.options = self.setup.options.with_user_site();
             self
         }
 
-        /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable: see
+        /// Makes the folders and archives of the variable `PYTHONPATH` importable: see
         /// [`AgentOptions::with_search_path`](crate::AgentOptions::with_search_path).
         #[must_use]
         pub fn with_search_path(mut self) -> Self {

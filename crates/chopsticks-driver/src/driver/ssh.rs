@@ -27,9 +27,10 @@ use crate::{
 
 /// Runs the agent on another host, by the user's own `ssh`.
 ///
-/// So all that makes `ssh host` work by hand counts here too: `ssh_config`, agents, certificates, jump hosts, known hosts, and a master
-/// connection that is there. It never prompts and never has a terminal: what would ask fails instead. What a configuration sets for
-/// interactive use (a terminal, forwardings, a remote command) is left out.
+/// Everything that makes `ssh host` work on the command line also works here: `ssh_config`, agents,
+/// certificates, jump hosts, known hosts, and an existing master connection. The driver never
+/// prompts and never has a terminal: a login that would ask for something fails. Settings for
+/// interactive use (a terminal, forwardings, a remote command) are ignored.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,8 +60,8 @@ pub struct Ssh {
 }
 
 impl Ssh {
-    /// Creates a driver for `host`, as it would be given to `ssh`: a name, an alias of `ssh_config`, an address, or `user@host`. It is also
-    /// the tunnel's name.
+    /// Creates a driver for `host`, as you would pass it to `ssh`: a name, an alias of
+    /// `ssh_config`, an address, or `user@host`. It is also the tunnel's name.
     pub fn new(host: impl Into<String>) -> Self {
         let host = host.into();
         Self {
@@ -82,62 +83,63 @@ impl Ssh {
 
     setup_methods!();
 
-    /// Sets the interpreter of all `Ssh` drivers of this program that set none of their own. It is `/usr/bin/python3`
-    /// else.
+    /// Sets the interpreter of all `Ssh` drivers of this program that do not set their own. Without
+    /// this, it is `/usr/bin/python3`.
     pub fn set_default_python(interpreter: impl Into<Interpreter>) {
         DEFAULT.set(interpreter.into());
     }
 
-    /// Sets the user to log in as. By default what `ssh_config` says, or else the user here.
+    /// Sets the user to log in as. Default: the user in `ssh_config`, or else the local user.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Sets the port. By default what `ssh_config` says, or else 22.
+    /// Sets the port. Default: the port in `ssh_config`, or else 22.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// Sets the host, or several separated by commas, to go through: ssh's `-J`.
+    /// Sets the jump host, or several of them separated by commas: ssh's `-J`.
     #[must_use]
     pub fn jump(mut self, hosts: impl Into<String>) -> Self {
         self.jump = Some(hosts.into());
         self
     }
 
-    /// Runs the agent as root there, by `sudo` without a password.
+    /// Runs the agent as root on the host, by `sudo` without a password.
     #[must_use]
     pub fn sudo(self) -> Self {
         self.sudo_user("root")
     }
 
-    /// Runs the agent as another user there, by `sudo` without a password.
+    /// Runs the agent as another user on the host, by `sudo` without a password.
     #[must_use]
     pub fn sudo_user(mut self, user: impl Into<String>) -> Self {
         self.sudo = Some(user.into());
         self
     }
 
-    /// Adds a file with a private key to those that are tried: ssh's `-i`.
+    /// Adds a file with a private key to the keys that are tried: ssh's `-i`.
     #[must_use]
     pub fn identity_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.identity_files.push(file.into());
         self
     }
 
-    /// Sets the configuration file that is read in place of the user's and the system's: ssh's `-F`.
+    /// Sets the configuration file to read in place of the user's and the system's files: ssh's
+    /// `-F`.
     #[must_use]
     pub fn config_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.config_file = Some(file.into());
         self
     }
 
-    /// Adds a setting as in `ssh_config`, such as `StrictHostKeyChecking=accept-new`: ssh's `-o`. It goes before all that this driver sets
-    /// by itself, and the first one counts.
+    /// Adds a setting as in `ssh_config`, such as `StrictHostKeyChecking=accept-new`: ssh's `-o`.
+    /// It precedes all settings of this driver, and the first value of a setting counts.
     #[must_use]
     pub fn option(mut self, option: impl Into<String>) -> Self {
         self.options.push(option.into());
@@ -151,17 +153,19 @@ impl Ssh {
         self
     }
 
-    /// Sets how long ssh may take to reach the host; `None` leaves it to `ssh_config`. In whole seconds, at least one. Default: 30 s.
+    /// Sets how long ssh may take to reach the host, in whole seconds, at least one. `None` leaves
+    /// it to `ssh_config`. Default: 30 s.
     ///
-    /// the tunnel's `handshake_timeout` goes on counting all the while.
+    /// The tunnel's `handshake_timeout` includes this time.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
         self
     }
 
-    /// Sets when a silent link is probed, and how many unanswered probes end it: ssh's `ServerAliveInterval`, in whole seconds, and
-    /// `ServerAliveCountMax`. Default: 15 s and 3, so that a dead link is found within a minute.
+    /// Sets when a silent link is probed, and how many unanswered probes end it: ssh's
+    /// `ServerAliveInterval`, in whole seconds, and `ServerAliveCountMax`. Default: 15 s and 3, so
+    /// that a dead link is noticed within a minute.
     ///
     /// A zero interval leaves both to `ssh_config`. Over a master connection only the settings of the master count.
     #[must_use]
@@ -170,20 +174,20 @@ impl Ssh {
         self
     }
 
-    /// Sets the program that is run in place of `ssh`. It has to take the same arguments.
+    /// Sets the program to run in place of `ssh`. It has to accept the same arguments.
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
         self.program = program.into();
         self
     }
 
-    /// Host, user and port, as `Debug` shows them.
+    /// Returns host, user and port, as `Debug` shows them.
     #[cfg(test)]
     pub(crate) fn parts(&self) -> (&str, String, String) {
         (&self.host, format!("{:?}", self.user), format!("{:?}", self.port))
     }
 
-    /// All arguments in front of the host, but for the level at which ssh speaks.
+    /// Returns all arguments in front of the host, except the level of ssh's messages.
     async fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
         // No terminal, no X11: both would change the bytes or the side effects of the connection.
         let mut arguments: Vec<OsString> = vec!["-T".into(), "-x".into()];
@@ -279,7 +283,8 @@ impl Driver for Ssh {
     }
 }
 
-/// Whether the `ssh` is OpenSSH 8.7 or later, asked once for each program, here and on the far side of each connection.
+/// Returns whether the `ssh` is OpenSSH 8.7 or later. This is determined once for each program,
+/// here and on the far side of each connection.
 async fn supports_session_options(program: &OsStr, agent: &AgentCommand) -> io::Result<bool> {
     static HERE: LazyLock<Known> = LazyLock::new(Known::default);
     let there = agent.known().await?;
@@ -298,7 +303,8 @@ async fn supports_session_options(program: &OsStr, agent: &AgentCommand) -> io::
     Ok(is_supported)
 }
 
-/// The version in what `ssh -V` prints: `OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 1 Jan 2026`.
+/// Returns the version in the output of `ssh -V`:
+/// `OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 1 Jan 2026`.
 fn version(text: &str) -> Option<(u32, u32)> {
     let (_, text) = text.split_once("OpenSSH_")?;
     // Windows has its own name in front of the number.
@@ -308,13 +314,13 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Whether the level in what `ssh -G` prints is one at which ssh tells of errors at most.
+/// Returns whether the level in the output of `ssh -G` is one at which ssh reports at most errors.
 fn is_quiet(settings: &str) -> bool {
     let level = settings.lines().find_map(|line| line.strip_prefix("loglevel "));
     matches!(level.map(str::trim_end), Some("SILENT" | "QUIET" | "FATAL" | "ERROR"))
 }
 
-/// What is set whatever the configuration says, unless [`Ssh::option`] does.
+/// The settings that override the configuration, unless [`Ssh::option`] sets them.
 const FIXED: [&str; 7] = [
     // Nobody is there to answer.
     "BatchMode=yes",
@@ -327,10 +333,11 @@ const FIXED: [&str; 7] = [
     "EscapeChar=none",
 ];
 
-/// What ssh says is what errors quote; at this level it says why a link was lost. What the user's own level hides is not shown.
+/// Errors quote the messages of ssh, and at this level ssh reports why a link was lost. Messages
+/// that the user's own level hides are not shown.
 const LOG_LEVEL: &str = "LogLevel=INFO";
 
-/// The same, for versions that know them; others take them for mistakes.
+/// Further settings for versions that know them. Other versions reject them.
 const FIXED_SINCE_8_7: [&str; 3] = ["SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"];
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -18,8 +18,8 @@ use crate::{
 
 /// Runs the agent on the controller's own host as another user, by `sudo`.
 ///
-/// sudo is never given a password: a rule must allow the interpreter without one (`NOPASSWD`), for the very path that
-/// [`python`](Self::python) names.
+/// sudo is never given a password. A rule must allow the interpreter without one (`NOPASSWD`), for
+/// exactly the path that [`python`](Self::python) names.
 ///
 /// ```
 /// use chopsticks_driver::Sudo;
@@ -44,13 +44,13 @@ impl Sudo {
 
     setup_methods!();
 
-    /// Sets the interpreter of all `Sudo` drivers of this program that set none of their own. It is `/usr/bin/python3`
-    /// else.
+    /// Sets the interpreter of all `Sudo` drivers of this program that do not set their own.
+    /// Without this, it is `/usr/bin/python3`.
     pub fn set_default_python(interpreter: impl Into<Interpreter>) {
         DEFAULT.set(interpreter.into());
     }
 
-    /// Sets the program that is run in place of `sudo`. It has to take the same arguments.
+    /// Sets the program to run in place of `sudo`. It has to accept the same arguments.
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
         self.program = program.into();
@@ -81,7 +81,8 @@ impl Driver for Sudo {
     }
 }
 
-/// The arguments with which sudo runs what follows as `user`, here and over there.
+/// Returns the arguments with which sudo runs the following command as `user`, here and on other
+/// hosts.
 pub(super) fn arguments(user: &str) -> [&str; 5] {
     ["--non-interactive", "--set-home", "-u", user, "--"]
 }

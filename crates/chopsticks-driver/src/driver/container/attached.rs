@@ -1,4 +1,4 @@
-//! Containers that run already.
+//! Running containers.
 
 use std::{ffi::OsString, io, marker::PhantomData};
 
@@ -18,9 +18,11 @@ use crate::{
     quiet::Quiet,
 };
 
-/// Runs the agent in a container that runs already, beside what runs there: [`Container::attach`](super::Container::attach).
+/// Runs the agent in a running container, beside its other processes:
+/// [`Container::attach`](super::Container::attach).
 ///
-/// The container stays when the connection ends; only what the agent has started there ends.
+/// When the connection ends, the container stays, and the processes that the agent has started
+/// there end.
 #[derive(Clone, Debug)]
 pub struct Attached<E: Engine> {
     setup: Setup,
@@ -48,19 +50,21 @@ impl<E: Engine> Attached<E> {
 
     setup_methods!();
 
-    /// Sets the interpreter of all containers of this engine for which none is set, fresh ones and others.
+    /// Sets the interpreter of all containers of this engine, new or running, that do not set their
+    /// own.
     pub fn set_default_python(interpreter: impl Into<Interpreter>) {
         E::set_default_python(interpreter.into());
     }
 
-    /// Sets the user in the container: a name, a number, or `user:group`. By default that of the container.
+    /// Sets the user in the container: a name, a number, or `user:group`. Default: the container's
+    /// user.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Sets the folder in which the interpreter is started: the engine's option `-w`.
+    /// Sets the folder in which the interpreter is started, by the engine's option `-w`.
     #[must_use]
     pub fn workdir(mut self, folder: impl Into<String>) -> Self {
         self.workdir = Some(folder.into());
@@ -74,7 +78,7 @@ impl<E: Engine> Attached<E> {
         self
     }
 
-    /// Sets the program that is run in place of the engine's own. It has to take the same arguments.
+    /// Sets the program to run in place of the engine's own. It has to accept the same arguments.
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
         self.program = program.into();

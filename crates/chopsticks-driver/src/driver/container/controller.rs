@@ -1,9 +1,9 @@
-//! Which controller a container belongs to.
+//! The identity of the controller that a container belongs to.
 
 use std::{fmt, fs, str::FromStr, sync::OnceLock};
 
-/// A process, told apart from all others of this host and of others: the boot, the namespace of process numbers, the number, and when it
-/// began.
+/// A process, distinguished from all others on this host and on other hosts: the boot, the
+/// namespace of process numbers, the number, and the start time.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct ControllerId {
     boot: String,
@@ -13,7 +13,7 @@ pub(super) struct ControllerId {
 }
 
 impl ControllerId {
-    /// This process.
+    /// Returns the identity of this process.
     pub(super) fn this() -> &'static Self {
         static THIS: OnceLock<ControllerId> = OnceLock::new();
         THIS.get_or_init(|| {
@@ -26,7 +26,7 @@ impl ControllerId {
         })
     }
 
-    /// Whether it ran here and does not any more.
+    /// Returns whether the process ran on this host and has ended.
     pub(super) fn is_gone(&self) -> bool {
         let this = Self::this();
         let is_here = !self.boot.is_empty() && (&self.boot, &self.namespace) == (&this.boot, &this.namespace);
@@ -51,7 +51,8 @@ impl FromStr for ControllerId {
     }
 }
 
-/// When a process began, in clock ticks since the boot; `None` if there is no such process.
+/// Returns the start time of a process, in clock ticks since the boot, or `None` if the process
+/// does not exist.
 fn began(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; the 22nd field is the 20th behind it.

@@ -1,8 +1,9 @@
-//! The programs that run containers.
+//! Programs that run containers.
 
 use std::fmt;
 
-/// A program that runs containers, and takes the arguments that Docker does: [`DockerEngine`] or [`PodmanEngine`].
+/// A program that runs containers and accepts the arguments of Docker: [`DockerEngine`] or
+/// [`PodmanEngine`].
 pub trait Engine: Clone + fmt::Debug + Send + Sync + sealed::Sealed + 'static {}
 
 /// Docker.
@@ -24,7 +25,7 @@ mod sealed {
     #[expect(unnameable_types, reason = "nobody else is to implement it")]
     pub trait Sealed {
         const PROGRAM: &str;
-        /// The arguments that end and remove the containers that follow.
+        /// The arguments that end and remove the containers that follow them.
         const REMOVE: &[&str];
         fn default_python() -> Interpreter;
         fn set_default_python(interpreter: Interpreter);

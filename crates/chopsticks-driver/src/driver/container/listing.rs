@@ -1,4 +1,4 @@
-//! The containers that tunnels made: finding them, and removing those that nobody needs.
+//! Finding the containers that tunnels have created, and removing those that are no longer used.
 
 use std::{ffi::OsStr, io, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 use super::{Container, Engine, controller::ControllerId};
 use crate::driver::AgentCommand;
 
-/// A container that a tunnel made, whether the tunnel is there still or not.
+/// A container that a tunnel has created. The tunnel may still exist or not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContainerInfo {
     id: String,
@@ -27,14 +27,16 @@ impl ContainerInfo {
         &self.name
     }
 
-    /// Returns what the engine says of its state, such as `Up 3 minutes`.
+    /// Returns the state that the engine reports, such as `Up 3 minutes`.
     pub fn status(&self) -> &str {
         &self.status
     }
 
-    /// Whether the controller that made it ran on this host since its last start, and is gone.
+    /// Returns whether the controller that created the container ran on this host since its last
+    /// boot, and has ended.
     ///
-    /// Of a controller on another host, or in a container of its own, it cannot be known from here: `false`.
+    /// For a controller on another host, or in a container of its own, this cannot be determined
+    /// here, and the result is `false`.
     pub fn is_orphan(&self) -> bool {
         self.controller.parse().is_ok_and(|controller: ControllerId| controller.is_gone())
     }
@@ -52,11 +54,11 @@ impl ContainerInfo {
 }
 
 impl<E: Engine> Container<E> {
-    /// Lists the containers that tunnels made, those that are in use included.
+    /// Lists the containers that tunnels have created, including those in use.
     ///
     /// # Errors
     ///
-    /// If the engine's program cannot be run, or fails; what it says is the text then.
+    /// If the engine's program cannot be run, or fails. The text is then its output.
     ///
     /// # Cancel safety
     ///
@@ -69,8 +71,8 @@ impl<E: Engine> Container<E> {
         Ok(list.lines().filter_map(ContainerInfo::parse).collect())
     }
 
-    /// Lists the containers that tunnels made whose controller is gone: those of [`containers`](Self::containers) with
-    /// [`ContainerInfo::is_orphan`].
+    /// Lists the containers that tunnels have created and whose controller has ended: those of
+    /// [`containers`](Self::containers) with [`ContainerInfo::is_orphan`].
     ///
     /// # Errors
     ///
@@ -85,7 +87,8 @@ impl<E: Engine> Container<E> {
         Ok(containers)
     }
 
-    /// Ends what runs in a container, and removes it. One that is gone is no error.
+    /// Ends the processes in a container, and removes it. A container that no longer exists is not
+    /// an error.
     ///
     /// # Errors
     ///
@@ -93,7 +96,7 @@ impl<E: Engine> Container<E> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the engine's program; the container may be removed all the same.
+    /// Dropping the future ends the engine's program. The container may still be removed.
     pub async fn remove(&self, container: &ContainerInfo) -> io::Result<()> {
         let arguments: Vec<_> = E::REMOVE.iter().copied().chain([container.id()]).collect();
         match run(&AgentCommand::here(), &self.program, &arguments).await {
@@ -103,7 +106,7 @@ impl<E: Engine> Container<E> {
     }
 }
 
-/// Runs the engine's program where `agent` is started from, and returns what it prints.
+/// Runs the engine's program on the host where `agent` is started, and returns its output.
 pub(super) async fn run(agent: &AgentCommand, program: &OsStr, arguments: &[&str]) -> io::Result<String> {
     let mut command = Command::new(program);
     command.args(arguments);
@@ -117,7 +120,7 @@ pub(super) async fn run(agent: &AgentCommand, program: &OsStr, arguments: &[&str
     Err(io::Error::other(format!("{} failed, {}: {text}", program.display(), output.status)))
 }
 
-/// Has the [`ControllerId`] of the controller.
+/// The label with the [`ControllerId`] of the controller.
 pub(super) const CONTROLLER_LABEL: &str = "chopsticks.controller";
 /// Listing and removing are quick, unless the engine hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
