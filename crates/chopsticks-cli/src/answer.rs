@@ -1,13 +1,13 @@
-//! What targets answer, by verb.
+//! The answers of targets, by verb.
 
 use std::process::ExitStatus;
 
 use chopsticks::{AgentInfo, Reply, Transferred, TransferredFolder, facts::Facts};
 
-/// What a target has answered. A value comes as `V`: as it was sent, or as it is shown.
+/// The answer of a target. `V` is the form of a value: as it was sent, or as it is shown.
 #[derive(Debug)]
 pub(crate) enum Answer<V = Reply> {
-    /// All facts: typed for people, and as they came for JSON.
+    /// All facts: typed for people, and as they were sent for JSON.
     Facts(Box<Facts>, V),
     File(Transferred),
     /// A file whose content went to stdout.
@@ -15,7 +15,7 @@ pub(crate) enum Answer<V = Reply> {
     Folder(TransferredFolder),
     Pong(Pong),
     Ran(Ran),
-    /// What a function returned.
+    /// The result of a function.
     Value(V),
 }
 
@@ -23,23 +23,23 @@ pub(crate) enum Answer<V = Reply> {
 #[derive(Debug)]
 pub(crate) struct Pong {
     pub(crate) agent: AgentInfo,
-    /// From the start to the first answer, in milliseconds.
+    /// The time from the start to the first answer, in milliseconds.
     pub(crate) connect_ms: f64,
     /// The shortest of a few round trips, in milliseconds.
     pub(crate) latency_ms: f64,
 }
 
-/// How a program has ended.
+/// The end of a program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: ExitStatus,
-    /// What it wrote to stdout and stderr; empty where that was printed as it came.
+    /// The output to stdout and stderr; empty if it was printed as it arrived.
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
 }
 
 impl<V> Answer<V> {
-    /// Whether it says that what was asked for has failed.
+    /// Returns whether the answer reports a failure.
     pub(crate) fn is_failure(&self) -> bool {
         matches!(self, Self::Ran(ran) if !ran.status.success())
     }

@@ -359,7 +359,8 @@ pub(crate) struct Variable {
     pub(crate) value: String,
 }
 
-/// Does the checks of a verb that one option alone cannot do; ends the program with a usage error.
+/// Performs the checks of a verb that concern several options. Ends the program with a usage error
+/// if they fail.
 pub(crate) fn checked<T>(verb: &str, check: impl FnOnce() -> Result<T, String>) -> T {
     check().unwrap_or_else(|message| {
         let mut command = Args::command();
@@ -371,7 +372,7 @@ pub(crate) fn checked<T>(verb: &str, check: impl FnOnce() -> Result<T, String>) 
 }
 
 impl RunArgs {
-    /// Returns who gets stdin.
+    /// Returns which targets get stdin.
     pub(crate) fn stdin(&self) -> Wanted {
         match (self.stdin_to_all, self.no_stdin) {
             (true, _) => Wanted::ByAll,
@@ -382,7 +383,7 @@ impl RunArgs {
 }
 
 impl CallArgs {
-    /// Returns the targets if all is well.
+    /// Checks the options and returns the targets.
     pub(crate) fn check(&self) -> Result<Vec<Target>, String> {
         let mut names = BTreeSet::new();
         if let Some(keyword) = self.kwargs.iter().find(|keyword| !names.insert(&keyword.name)) {
@@ -406,12 +407,12 @@ impl CallArgs {
 }
 
 impl FetchArgs {
-    /// Whether the content is to go to stdout.
+    /// Returns whether the content goes to stdout.
     pub(crate) fn is_stdout(&self) -> bool {
         self.local.as_deref().is_some_and(|local| local == "-" || local == "/dev/stdout")
     }
 
-    /// Returns the targets, and the local path of each, if all is well.
+    /// Checks the options, and returns the targets and the local path of each.
     pub(crate) fn check(&self) -> Result<(Vec<Target>, Option<Vec<PathBuf>>), String> {
         let targets = self.fleet.targets()?;
         if self.is_stdout() {
@@ -431,7 +432,7 @@ impl FetchArgs {
 }
 
 impl PutArgs {
-    /// Returns the targets if all is well.
+    /// Checks the options and returns the targets.
     pub(crate) fn check(&self) -> Result<Vec<Target>, String> {
         let local = self.local.display();
         if is_stdin(&self.local) {
@@ -470,7 +471,7 @@ impl GroupArgs {
 }
 
 impl FleetArgs {
-    /// Reads the targets, and sees to it that those that fail can be written.
+    /// Parses the targets, and checks that the file for failed targets can be written.
     pub(crate) fn targets(&self) -> Result<Vec<Target>, String> {
         let targets = target::targets(&self.on)?;
         if let Some(file) = &self.group.failed {
@@ -481,7 +482,8 @@ impl FleetArgs {
     }
 }
 
-/// Tries whether a file can be written, and makes it if it is not there. What is no file, such as a pipe, is left alone.
+/// Checks that a file can be written, and creates it if it does not exist. Anything other than a
+/// file, such as a pipe, is left alone.
 fn can_write(file: &Path) -> io::Result<()> {
     match fs::metadata(file) {
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Ok(()),

@@ -1,4 +1,4 @@
-//! Arguments of functions: JSON where it is JSON, else text.
+//! Arguments of functions: JSON if it is valid JSON, otherwise text.
 
 use std::{fmt, str::FromStr};
 
@@ -12,16 +12,16 @@ use serde::{
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-/// An argument, as Python is to have it.
+/// An argument, as Python receives it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Argument {
     Bool(bool),
     Dict(Vec<(String, Argument)>),
     Float(f64),
-    /// Of any size, which is why numbers are not left to serde_json.
+    /// An integer of any size, which is the reason why serde_json does not parse numbers.
     Int(BigInt),
     List(Vec<Argument>),
-    /// What is not UTF-8.
+    /// An argument that is not UTF-8.
     Name(OsName),
     None,
     Text(String),
@@ -42,7 +42,7 @@ pub(crate) enum InvalidArgument {
     TooDeep,
 }
 
-/// Reads an argument of the command line, which need not be UTF-8.
+/// Parses an argument of the command line, which need not be UTF-8.
 pub(crate) fn parser() -> impl TypedValueParser<Value = Argument> {
     OsStringValueParser::new().try_map(|text| match text.into_string() {
         Ok(text) => text.parse(),
@@ -51,7 +51,7 @@ pub(crate) fn parser() -> impl TypedValueParser<Value = Argument> {
 }
 
 impl Argument {
-    /// Converts well-formed JSON; `None` if it is not text that Python could have.
+    /// Converts valid JSON. Returns `None` for text that Python could not represent.
     fn from_json(json: &RawValue, depth: usize) -> Result<Option<Self>, InvalidArgument> {
         let text = json.get().trim();
         if depth > MAX_DEPTH {
@@ -137,7 +137,7 @@ impl FromStr for Keyword {
     }
 }
 
-/// The pairs of a JSON object in their order, values not read yet.
+/// The pairs of a JSON object in their order. The values are not parsed yet.
 struct Pairs<'de>(Vec<(String, &'de RawValue)>);
 
 impl<'de> Deserialize<'de> for Pairs<'de> {
@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
     }
 }
 
-/// As deep as serde_json reads; each level is a level of recursion, and reads what is in it again.
+/// The depth limit of serde_json. Each level is a level of recursion, and parses its content again.
 const MAX_DEPTH: usize = 128;
 
 #[cfg(test)]

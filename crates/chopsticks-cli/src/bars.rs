@@ -1,4 +1,4 @@
-//! Bars that show how far transfers are, on a terminal.
+//! Progress bars of transfers, on a terminal.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 use chopsticks::{HostName, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar for each host, if they are few, and one for all.
+/// A bar for each host, if there are few, and one for all.
 #[derive(Clone, Debug)]
 pub(crate) struct Bars {
     drawn: Option<Arc<Drawn>>,
@@ -31,12 +31,12 @@ struct Host {
 }
 
 impl Bars {
-    /// No bars.
+    /// Creates no bars.
     pub(crate) fn none() -> Self {
         Self { drawn: None }
     }
 
-    /// Bars for so many hosts, if stderr is a terminal.
+    /// Creates bars for the given number of hosts, if stderr is a terminal.
     pub(crate) fn new(hosts: usize) -> Self {
         if !io::stderr().is_terminal() {
             return Self::none();
@@ -47,7 +47,7 @@ impl Bars {
         Self { drawn: Some(Arc::new(Drawn { screen, total, hosts: Mutex::default(), has_hosts })) }
     }
 
-    /// Shows how far a host is.
+    /// Shows the progress of a host.
     pub(crate) fn show(&self, host: &HostName, progress: Progress) {
         let Some(drawn) = &self.drawn else { return };
         let mut hosts = drawn.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ impl Bars {
         }
     }
 
-    /// Takes away the bar of a host whose transfer has ended, however it did.
+    /// Removes the bar of a host whose transfer has ended in any way.
     pub(crate) fn end(&self, host: &HostName) {
         let Some(drawn) = &self.drawn else { return };
         let ended = drawn.hosts.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
@@ -87,12 +87,12 @@ impl Bars {
         drawn.total.dec_length(total.unwrap_or(0).saturating_sub(done));
     }
 
-    /// Whether there is anything on the screen that text has to give way to.
+    /// Returns whether bars are on the screen, which have to make room for text.
     pub(crate) fn are_drawn(&self) -> bool {
         self.drawn.is_some()
     }
 
-    /// Does something while no bars are on the screen.
+    /// Runs `work` while no bars are on the screen.
     pub(crate) fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.drawn {
             Some(drawn) => drawn.screen.suspend(work),
@@ -100,7 +100,7 @@ impl Bars {
         }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub(crate) fn clear(&self) {
         if let Some(drawn) = &self.drawn {
             // A terminal that is gone has none.
@@ -128,11 +128,11 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Of a transfer whose size is not known.
+/// The style for a transfer of unknown size.
 fn endless() -> ProgressStyle {
     ProgressStyle::with_template("{prefix:20!} {bytes}, {bytes_per_sec}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// More bars than a usual terminal has lines for would help nobody.
+/// A usual terminal does not have lines for more bars.
 const HOSTS_SHOWN: usize = 16;

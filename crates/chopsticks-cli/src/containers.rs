@@ -11,7 +11,7 @@ use crate::{
     output::Output,
 };
 
-/// Lists what is left over, and removes it if asked to.
+/// Lists the containers that were left over, and removes them with `--remove`.
 pub(crate) fn run(args: &ContainersArgs) -> ExitCode {
     let mut output = Output::human();
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
@@ -53,7 +53,7 @@ async fn list(args: &ContainersArgs, output: &mut Output) -> ExitCode {
     code
 }
 
-/// The lines that tell of one engine's containers.
+/// Returns the lines for one engine's containers.
 async fn of(engine: EngineName, args: &ContainersArgs) -> io::Result<String> {
     let mut lines = String::new();
     for container in engine.containers().await? {

@@ -10,7 +10,7 @@ use crate::{
     fleet::Fleet,
 };
 
-/// Asks all targets for their facts.
+/// Collects the facts of all targets.
 pub(crate) fn run(args: FactsArgs) -> ExitCode {
     let targets = args::checked("facts", || args.fleet.targets());
     Fleet::new(args.fleet, targets).run(move |tunnel, _| async move {

@@ -66,7 +66,7 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
     })
 }
 
-/// Why stdout did not take the content, if that is what failed.
+/// Returns the reason if stdout did not accept the content.
 fn unwritten(error: &Error) -> Option<Stopped> {
     match error.kind() {
         ErrorKind::File { side: Side::Local, source, .. } => Some(Stopped::Output(source.clone())),

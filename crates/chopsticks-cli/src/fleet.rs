@@ -1,4 +1,5 @@
-//! What all verbs have in common: something done on all targets at once, until it is done, a signal comes or stdout is closed.
+//! The common part of all verbs: an operation on all targets at once, until it is done, a signal
+//! arrives or stdout is closed.
 
 use std::{
     fs,
@@ -31,29 +32,29 @@ use crate::{
 
 pub(crate) use crate::work::Stopped;
 
-/// Where it is done, and how it is told.
+/// The targets, and how their outcomes are reported.
 pub(crate) struct Fleet {
     targets: Vec<Target>,
     config: TunnelConfig,
     limits: Limits,
     output: Output,
     renderer: Renderer,
-    /// What is done once a target is connected.
+    /// The phase once a target is connected.
     phase: Phase,
-    /// The file for the targets that fail.
+    /// The file for targets that fail.
     failed: Option<PathBuf>,
-    /// Whether the exit status is that of the one target's program.
+    /// Whether the exit status is that of the single target's program.
     passes_status_on: bool,
 }
 
-/// Writes what a job has to tell before its end.
+/// Writes the output of a job before its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Printer {
     output: Arc<Mutex<Output>>,
 }
 
 impl Fleet {
-    /// Makes a fleet of targets that were checked.
+    /// Creates a fleet from targets that were checked.
     pub(crate) fn new(args: FleetArgs, targets: Vec<Target>) -> Self {
         log(args.verbose);
         let mut config = TunnelConfig::default().call_timeout(args.timeout).max_result_len(args.max_result);
@@ -98,17 +99,18 @@ impl Fleet {
         Self { config: change(self.config), ..self }
     }
 
-    /// Has the exit status be that of the one target's program, as `ssh` does.
+    /// Makes the exit status that of the single target's program, as `ssh` does.
     pub(crate) fn passing_status_on(self) -> Self {
         Self { passes_status_on: true, ..self }
     }
 
-    /// Makes it a fleet of transfers, and draws how far the targets are, unless the output is for programs.
+    /// Makes this a fleet of transfers, and draws the progress of the targets, unless the output is
+    /// for programs.
     pub(crate) fn transferring(self, bars: Bars) -> Self {
         Self { output: self.output.with_bars(bars), phase: Phase::Transfer, ..self }
     }
 
-    /// Does `job` on all targets, prints what comes of it, and returns the exit status.
+    /// Runs `job` on all targets, prints the outcomes, and returns the exit status.
     pub(crate) fn run<F>(self, job: impl Fn(Tunnel, Printer) -> F + Send + 'static) -> ExitCode
     where
         F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
@@ -151,14 +153,14 @@ impl Fleet {
     }
 }
 
-/// Why the jobs were not waited for.
+/// Why the program stopped waiting for the jobs.
 #[derive(Debug)]
 enum Stop {
     Output(io::Error),
     Signal(Signal),
 }
 
-/// The jobs that are under way, and the tunnels that are being closed.
+/// The running jobs, and the tunnels that are being closed.
 struct Jobs {
     printer: Printer,
     phase: Phase,
@@ -171,7 +173,7 @@ struct Jobs {
     closing: JoinSet<Result<(), Error>>,
 }
 
-/// How far a target is.
+/// The progress of a target.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Progress {
     Failed,
@@ -180,7 +182,7 @@ enum Progress {
 }
 
 impl Jobs {
-    /// Begins, within the limits.
+    /// Begins the jobs, within the limits.
     fn begin<F>(
         tunnels: Vec<Tunnel>,
         limits: Limits,
@@ -198,7 +200,8 @@ impl Jobs {
         Self { printer, phase, tunnels, begun, under_way, progress, status: None, closing }
     }
 
-    /// Waits until all is done, a signal comes or stdout is closed; then closes all tunnels. Returns the exit status.
+    /// Waits until all jobs are done, a signal arrives or stdout is closed. Then closes all
+    /// tunnels. Returns the exit status.
     async fn finish(mut self, output: &Mutex<Output>, failed: Option<&Path>, targets: &[Target]) -> u8 {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,
@@ -244,7 +247,7 @@ impl Jobs {
         }
     }
 
-    /// Prints each outcome as it comes, and begins to close its tunnel.
+    /// Prints each outcome as it arrives, and begins to close its tunnel.
     async fn print_all(&mut self) -> io::Result<()> {
         while let Some((index, ended)) = self.under_way.next().await {
             let result = match ended {
@@ -265,7 +268,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Writes the targets that have not succeeded to a file that `--on @FILE` takes. Returns whether it could.
+    /// Writes the targets that have not succeeded to a file for `--on @FILE`. Returns whether this
+    /// succeeded.
     fn note_failed(&self, file: &Path, targets: &[Target], output: &Mutex<Output>) -> bool {
         let failed = targets.iter().zip(&self.progress).filter(|(_, is)| **is != Progress::Succeeded);
         let text: String = failed.map(|(target, _)| format!("{target}\n")).collect();
@@ -274,7 +278,8 @@ impl Jobs {
         false
     }
 
-    /// Cancels the jobs that are under way, waits until all tunnels are closed, and sums up. Returns why it had to stop, if it had.
+    /// Cancels the running jobs, waits until all tunnels are closed, and prints the summary.
+    /// Returns the reason if it had to stop.
     async fn end(mut self, mut stopped: Option<Stop>) -> Option<Stop> {
         self.under_way.stop().await;
         if stopped.is_some() {
@@ -333,14 +338,14 @@ impl Jobs {
 }
 
 impl Printer {
-    /// Writes text of a target, which need not be whole lines. While nobody reads it, this waits.
+    /// Writes text of a target, which need not be whole lines. Waits while the text is not read.
     pub(crate) async fn text(&self, tunnel: &Tunnel, stream: Stream, text: Vec<u8>) -> Result<(), Stopped> {
         let host = tunnel.host().clone();
         let written = self.with_output(move |output| output.text(&host, stream, &text)).await;
         written.map_err(|error| Stopped::Output(Arc::new(error)))
     }
 
-    /// Writes on a thread for that: while stdout is not read, signals and deadlines are still minded.
+    /// Writes on a separate thread: signals and deadlines still work while stdout is not read.
     async fn with_output<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Output) -> T + Send + 'static,
@@ -350,7 +355,8 @@ impl Printer {
     }
 }
 
-/// Writes targets to a file, which only its owner can read if variables are among them: passwords and tokens stand there.
+/// Writes targets to a file. If they contain variables, which may be passwords and tokens, only its
+/// owner can read the file.
 fn write_targets(file: &Path, text: &str) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let is_secret = text.contains("env");
@@ -362,7 +368,7 @@ fn write_targets(file: &Path, text: &str) -> io::Result<()> {
     opened.write_all(text.as_bytes())
 }
 
-/// Writes what the library tells of its doings to stderr, by how often it was asked for.
+/// Writes the events of the library to stderr, at a level that depends on `verbose`.
 fn log(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::WARN,
@@ -374,7 +380,7 @@ fn log(verbose: u8) {
     let _ = subscriber.without_time().try_init();
 }
 
-/// Passes a panic on; the tasks here are never cancelled before they are waited for.
+/// Passes a panic on. The tasks here are never cancelled before they are waited for.
 pub(crate) fn resume<T>(error: JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
 }
@@ -383,10 +389,10 @@ fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
     output.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As shells have it for a program that SIGPIPE ended.
+/// The status that shells give a program that SIGPIPE ended.
 const CLOSED_STDOUT: u8 = 128 + 13;
 const FAILED: u8 = 1;
-/// As `ssh` has it for a program of which no status is known.
+/// The status that `ssh` gives a program whose status is not known.
 const NO_STATUS: u8 = 255;
 
 #[cfg(test)]

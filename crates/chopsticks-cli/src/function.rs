@@ -20,7 +20,7 @@ pub(crate) enum FunctionName {
 pub(crate) struct InvalidFunctionName;
 
 impl FunctionName {
-    /// The function to call.
+    /// Returns the function to call.
     pub(crate) fn function(&self) -> Function {
         match self {
             Self::Named(name) => Function::name(name),
@@ -28,7 +28,7 @@ impl FunctionName {
         }
     }
 
-    /// The folder of a script, from which Python would import too.
+    /// Returns the folder of a script, from which Python would also import.
     pub(crate) fn script_folder(&self) -> Option<&Path> {
         match self {
             Self::Named(_) => None,
@@ -39,7 +39,7 @@ impl FunctionName {
         }
     }
 
-    /// The script's file.
+    /// Returns the script's file.
     pub(crate) fn script(&self) -> Option<&Path> {
         match self {
             Self::Named(_) => None,

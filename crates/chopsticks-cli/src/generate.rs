@@ -1,4 +1,5 @@
-//! `chopsticks completions` and `chopsticks man`: what packagers install beside the program.
+//! `chopsticks completions` and `chopsticks man`: the files that packagers install with the
+//! program.
 
 use std::{io, process::ExitCode};
 
@@ -9,7 +10,7 @@ use crate::{
     output::Output,
 };
 
-/// Prints the script that completes the command line in a shell.
+/// Prints the completion script for a shell.
 pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "chopsticks", &mut script);

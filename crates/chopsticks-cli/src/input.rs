@@ -1,4 +1,4 @@
-//! Where the content of `put` comes from.
+//! The source of the content of `put`.
 
 use std::{
     fs::{self, File},
@@ -10,18 +10,19 @@ use std::{
 
 use chopsticks::Put;
 
-/// A path, or what can be read but once.
+/// A path, or an input that can be read only once.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// The content, for several targets.
     Bytes(Vec<u8>),
     Path(PathBuf),
-    /// What is left to be read, for one target.
+    /// The unread part of an input, for one target.
     Pipe(Mutex<Option<File>>),
 }
 
 impl Input {
-    /// Opens what can be read but once: stdin, pipes, devices. For several targets it is read to its end.
+    /// Opens an input that can be read only once: stdin, pipes, devices. For several targets it is
+    /// read to its end.
     pub(crate) fn open(path: &Path, targets: usize) -> Result<Self, String> {
         Self::try_open(path, targets).map_err(|error| format!("cannot read {}: {error}", path.display()))
     }
@@ -44,7 +45,7 @@ impl Input {
         Ok(Self::Bytes(content))
     }
 
-    /// Returns the content as something to put.
+    /// Returns the content for a transfer.
     pub(crate) fn put(&self) -> Put<'static> {
         match self {
             Self::Bytes(content) => Put::bytes(content.clone()),
@@ -57,7 +58,7 @@ impl Input {
     }
 }
 
-/// Whether a path stands for stdin.
+/// Returns whether a path stands for stdin.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-") || path == Path::new("/dev/stdin")
 }

@@ -1,4 +1,5 @@
-//! The program `chopsticks`: calls Python functions, runs programs and moves files on many targets at once.
+//! The program `chopsticks`: calls Python functions, runs programs and transfers files on many
+//! targets at once.
 
 mod answer;
 mod args;

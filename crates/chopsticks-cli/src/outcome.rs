@@ -1,4 +1,4 @@
-//! What became of a target.
+//! Outcomes of targets.
 
 use std::{error::Error as _, time::Duration};
 
@@ -6,18 +6,18 @@ use chopsticks::{Error, Hint, HostName, Phase};
 
 use crate::{answer::Answer, render::Shown, walk::Unshown};
 
-/// What became of a target.
+/// The outcome of a target.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) host: HostName,
-    /// Its place among the targets, as they were given.
+    /// Its position among the targets, in the given order.
     pub(crate) index: usize,
     pub(crate) result: Result<Answer<Shown>, Failure>,
-    /// From the start of all.
+    /// The time from the start of the run.
     pub(crate) took: Duration,
 }
 
-/// Why there is no result.
+/// The reason why there is no result.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Failure {
     /// A fixed name, such as `timeout`.
@@ -26,22 +26,23 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do about it, if the cause is known.
     pub(crate) hint: Option<Box<Hint>>,
-    /// As Python prints it.
+    /// The traceback, as Python prints it.
     pub(crate) traceback: Option<String>,
 }
 
 impl Failure {
-    /// A failure of the call itself.
+    /// Creates a failure of the call itself.
     pub(crate) fn of_call(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, phase: Phase::Call.to_string(), message: message.into(), hint: None, traceback: None }
     }
 
-    /// What was under way was cancelled by a signal.
+    /// Creates the failure of an operation that a signal cancelled.
     pub(crate) fn interrupted(phase: Phase) -> Self {
         Self { phase: phase.to_string(), ..Self::of_call(INTERRUPTED, "interrupted before it finished") }
     }
 
-    /// Others had failed too often, or it was too late.
+    /// Creates the failure of a target that did not start, because others had failed too often, or
+    /// because it was too late.
     pub(crate) fn not_started(message: String) -> Self {
         Self::of_call(NOT_STARTED, message)
     }
@@ -92,7 +93,7 @@ impl From<Unshown> for Failure {
     }
 }
 
-/// Leaves of a text as much as anyone reads: a host can say as much as a result may have.
+/// Shortens a text to what a person might read. A host can send as much as the limit of a result.
 fn cut(text: &mut String) {
     let len = text.len();
     if len > MAX_TEXT {
@@ -102,7 +103,7 @@ fn cut(text: &mut String) {
     }
 }
 
-/// Ten times a traceback of the deepest recursion that Python allows.
+/// Ten times the traceback of the deepest recursion that Python allows.
 const MAX_TEXT: usize = 1 << 20;
 
 const INTERRUPTED: &str = "interrupted";

@@ -1,4 +1,4 @@
-//! What is printed: results on stdout, everything else on stderr.
+//! The output: results on stdout, everything else on stderr.
 
 use std::{
     io::{self, Write as _},
@@ -24,7 +24,7 @@ mod table;
 
 pub(crate) use self::{human::INDENT, json::write as write_json, python::repr, summary::Show};
 
-/// Prints outcomes as they come, and keeps count.
+/// Prints outcomes as they arrive, and counts them.
 #[derive(Debug)]
 pub(crate) struct Output {
     form: Form,
@@ -32,9 +32,9 @@ pub(crate) struct Output {
     summary: Summary,
     show: Show,
     stderr: Paint,
-    /// What is drawn on stderr meanwhile, and gives way to lines.
+    /// The bars on stderr, which make room for lines.
     bars: Bars,
-    /// Whose lines have not ended.
+    /// The open lines.
     screens: Screens,
 }
 
@@ -44,7 +44,7 @@ enum Form {
     Json,
 }
 
-/// How many targets there were of each kind.
+/// The number of targets with each outcome.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) ok: usize,
@@ -53,20 +53,20 @@ pub(crate) struct Tally {
     pub(crate) not_started: usize,
 }
 
-/// Where lines of a target go.
+/// The stream for lines of a target.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stream {
     Stderr,
     Stdout,
 }
 
-/// What is to be written where.
+/// Text for stdout and stderr.
 #[derive(Debug, Default)]
 struct Text {
     stdout: Vec<u8>,
     /// A result, which follows on stdout.
     result: Pieces,
-    /// What follows the result.
+    /// Text after the result.
     behind: Vec<u8>,
     stderr: Vec<u8>,
 }
@@ -86,7 +86,7 @@ impl Output {
         }
     }
 
-    /// Creates an output of text for people, in which equal results stand together.
+    /// Creates an output of text for people, in which equal results are shown together.
     pub(crate) fn folded() -> Self {
         let output = Self::human();
         match output.form {
@@ -108,12 +108,12 @@ impl Output {
         }
     }
 
-    /// Lets lines go before what is drawn.
+    /// Prints lines above the given bars.
     pub(crate) fn with_bars(self, bars: Bars) -> Self {
         Self { bars, ..self }
     }
 
-    /// Takes away what is drawn, for good.
+    /// Removes the bars for good.
     pub(crate) fn stop_drawing(&self) {
         self.bars.clear();
     }
@@ -123,7 +123,7 @@ impl Output {
         Self { show, ..self }
     }
 
-    /// Prints an outcome. Blocks as long as stdout does.
+    /// Prints an outcome. Blocks while stdout blocks.
     pub(crate) fn print(&mut self, outcome: Outcome) -> io::Result<()> {
         let (host, index, took) = (outcome.host.clone(), outcome.index, outcome.took);
         let (text, failure) = match &mut self.form {
@@ -140,7 +140,8 @@ impl Output {
         self.write_text(text)
     }
 
-    /// Prints text that a target wrote, which need not be whole lines. Blocks as long as the stream does.
+    /// Prints text that a target wrote, which need not be whole lines. Blocks while the stream
+    /// blocks.
     pub(crate) fn text(&mut self, host: &HostName, stream: Stream, text: &[u8]) -> io::Result<()> {
         let label = match &self.form {
             Form::Human(human) => human.label(host.as_str(), stream),
@@ -160,7 +161,7 @@ impl Output {
         })
     }
 
-    /// Prints what had to wait for the last outcome, and how it went, if that is for people.
+    /// Prints what had to wait for the last outcome, and for people also the summary.
     pub(crate) fn finish(&mut self, took: Duration) -> io::Result<()> {
         let Form::Human(human) = &mut self.form else { return Ok(()) };
         let mut stderr = self.summary.text(self.show, self.stderr).into_bytes();
@@ -170,12 +171,12 @@ impl Output {
         self.write_text(Text { stdout, stderr, ..Text::default() })
     }
 
-    /// Prints text on stdout as it is.
+    /// Prints text on stdout unchanged.
     pub(crate) fn write(&self, text: &str) -> io::Result<()> {
         Text { stdout: text.as_bytes().to_vec(), ..Text::default() }.write()
     }
 
-    /// Prints that a tunnel could not be closed in order.
+    /// Prints that a tunnel could not be closed normally.
     pub(crate) fn warn(&mut self, error: &Error) {
         self.tell(paint::WARNING, &format!("{}; the agent was killed", error.report()));
     }
@@ -191,7 +192,7 @@ impl Output {
         self.bars.suspended(|| eprint(&line));
     }
 
-    /// Writes whole lines, behind what is there.
+    /// Writes whole lines, after any open line.
     fn write_text(&mut self, mut text: Text) -> io::Result<()> {
         if text.has_stdout() {
             text.stdout.splice(..0, self.screens.end_line(Stream::Stdout));
@@ -208,14 +209,14 @@ impl Output {
 }
 
 impl Tally {
-    /// Whether a target has failed, or was left out because others had.
+    /// Returns whether a target has failed, or was not started because of others.
     pub(crate) fn has_failures(self) -> bool {
         self.failed + self.not_started > 0
     }
 }
 
 impl Text {
-    /// Writes what belongs on stdout.
+    /// Writes the part for stdout.
     fn write_to(&self, out: &mut impl io::Write) -> io::Result<()> {
         out.write_all(&self.stdout)?;
         self.result.write_to(out)?;
@@ -244,7 +245,8 @@ impl Text {
     }
 }
 
-/// Writes to stderr at once, so that lines of others do not mix in. If it is gone, there is nobody to tell.
+/// Writes to stderr in one operation, so that lines of other programs are not mixed in. Errors are
+/// ignored, because there is no other place to report them.
 fn eprint(text: &[u8]) {
     let _ = io::stderr().lock().write_all(text);
 }

@@ -1,4 +1,4 @@
-//! Text that may be long, in memory.
+//! Text in memory that may be long.
 
 use std::{
     io::{self, Write},
@@ -8,17 +8,17 @@ use std::{
     },
 };
 
-/// Text in pieces, so that it grows without being moved, and a lack of memory is an error.
+/// Text in pieces, so that it grows without being moved, and running out of memory is an error.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     pieces: Vec<Vec<u8>>,
     len: usize,
-    /// Set when nobody waits for the text any more.
+    /// Set when the text is no longer needed.
     abandoned: Arc<AtomicBool>,
 }
 
 impl Pieces {
-    /// Creates a text that cannot be written to once `abandoned` is set.
+    /// Creates a text that cannot be written to after `abandoned` is set.
     pub(crate) fn new(abandoned: Arc<AtomicBool>) -> Self {
         Self { abandoned, ..Self::default() }
     }

@@ -8,7 +8,7 @@ use crate::{
     fleet::{Fleet, Stopped},
 };
 
-/// Connects to all targets and measures how far away they are.
+/// Connects to all targets and measures their response times.
 pub(crate) fn run(args: PingArgs) -> ExitCode {
     let targets = args::checked("ping", || args.fleet.targets());
     Fleet::new(args.fleet, targets).run(move |tunnel, _| async move {
@@ -31,7 +31,7 @@ fn ms(begun: Instant) -> f64 {
     begun.elapsed().as_secs_f64() * 1000.0
 }
 
-/// A function that every host has and that does next to nothing.
+/// A function that every host has and that does almost nothing.
 const NOTHING: &str = "time:time";
-/// Enough for one that nothing came in between of.
+/// Enough for one call without a disturbance.
 const ROUND_TRIPS: usize = 3;

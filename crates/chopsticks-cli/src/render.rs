@@ -1,5 +1,5 @@
-//! Results made into text, each by itself: beside those of other targets, within its deadline, and before anything waits for the lock
-//! under which all are printed.
+//! Turning results into text, each separately: in parallel with those of other targets, within its
+//! deadline, and before waiting for the lock under which all are printed.
 
 use std::{
     io::Write as _,
@@ -22,7 +22,7 @@ use crate::{
     walk::{BUDGET, Unshown},
 };
 
-/// Makes results into text.
+/// Turns results into text.
 #[derive(Clone, Debug)]
 pub(crate) struct Renderer {
     is_json: bool,
@@ -35,22 +35,23 @@ pub(crate) struct Renderer {
 /// A result as it is shown.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Shown {
-    /// Lines, to be shown below the host.
+    /// Lines to be shown below the host.
     Block(Pieces),
     Json(Pieces),
-    /// To be shown behind the host.
+    /// Text to be shown after the host.
     Line(Pieces),
 }
 
 impl Renderer {
-    /// Creates a renderer of results of at most `max_result` bytes, which keeps to the deadline that each target has.
+    /// Creates a renderer of results of at most `max_result` bytes, which observes the deadline of
+    /// each target.
     pub(crate) fn new(is_json: bool, timeout: Option<Duration>, max_result: usize) -> Self {
         // Two of the largest at once.
         let units = u32::try_from(2 * max_result / UNIT + 1).unwrap_or(u32::MAX).min(MAX_UNITS);
         Self { is_json, timeout, room: Arc::new(Semaphore::new(units as usize)), units }
     }
 
-    /// Makes the text of a target's answer. `begun` is when the target was begun.
+    /// Makes the text of a target's answer. `begun` is the start of the target.
     pub(crate) async fn render(&self, answer: Answer, begun: Instant) -> Result<Answer<Shown>, Stopped> {
         let reply = match answer {
             Answer::Value(reply) => return Ok(Answer::Value(self.shown(reply, begun).await?)),
@@ -102,7 +103,7 @@ impl Renderer {
     }
 }
 
-/// Stops the making of a text when nobody waits for it any more.
+/// Stops making a text when it is no longer needed.
 #[derive(Debug, Default)]
 struct Abandon(Arc<AtomicBool>);
 
@@ -145,15 +146,15 @@ fn shown(reply: &Reply, is_json: bool, abandoned: Arc<AtomicBool>) -> Result<Sho
     }
 }
 
-/// What fits is made into text at once: to ask a thread for it takes longer.
+/// Shorter results are turned into text at once, since passing them to a thread takes longer.
 const TINY: usize = 4 << 10;
-/// What fits waits for no room. A thousand of them take less than one large one.
+/// Shorter results do not wait for room. A thousand of them take less than one large result.
 const SHORT: usize = 64 << 10;
-/// In which room is counted.
+/// The unit in which room is counted.
 const UNIT: usize = 4 << 10;
-/// As many as a semaphore has on any system.
+/// The limit of a semaphore on any system.
 const MAX_UNITS: u32 = u32::MAX >> 4;
-/// Bytes of a line that are looked at at once.
+/// The number of bytes of a line that are examined at once.
 const PART: usize = 16 << 10;
 
 #[cfg(test)]

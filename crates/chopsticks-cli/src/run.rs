@@ -48,7 +48,8 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     })
 }
 
-/// Prints the output of the program as it comes; what is to come in whole lines of stdout and stderr, when they are whole.
+/// Prints the output of the program as it arrives. Text for streams that are written in whole lines
+/// is printed when its lines are complete.
 async fn show(
     tunnel: &Tunnel,
     command: TunnelCommand<'_>,
@@ -66,7 +67,7 @@ async fn show(
     Ok(Answer::Ran(Ran { status, stdout: Vec::new(), stderr: Vec::new() }))
 }
 
-/// Prints one stream, to its end.
+/// Prints one stream to its end.
 async fn print(
     tunnel: &Tunnel,
     mut output: impl AsyncRead + Unpin,
@@ -110,7 +111,7 @@ async fn print(
     }
 }
 
-/// Keeps what the program writes.
+/// Collects the output of the program.
 async fn collect(command: TunnelCommand<'_>) -> Result<Answer, Stopped> {
     let (stdout, stdout_end) = duplex(BUFFER_LEN);
     let (stderr, stderr_end) = duplex(BUFFER_LEN);
@@ -120,7 +121,7 @@ async fn collect(command: TunnelCommand<'_>) -> Result<Answer, Stopped> {
     Ok(Answer::Ran(Ran { status, stdout, stderr }))
 }
 
-/// Reads one stream, to its end.
+/// Reads one stream to its end.
 async fn keep(output: impl AsyncRead + Unpin) -> Result<Vec<u8>, Stopped> {
     let mut kept = Vec::new();
     // The stream is in memory, and has no errors.
@@ -132,17 +133,18 @@ async fn keep(output: impl AsyncRead + Unpin) -> Result<Vec<u8>, Stopped> {
     Ok(kept)
 }
 
-/// Puts pieces together to lines.
+/// Assembles lines from pieces.
 #[derive(Debug, Default)]
 struct Lines {
-    /// The begin of a line that has not ended, or what follows that.
+    /// The beginning of an unfinished line, or the part that follows it.
     pending: Vec<u8>,
-    /// Whether the begin of the line was shown already.
+    /// Whether the beginning of the line was shown before.
     is_open: bool,
 }
 
 impl Lines {
-    /// Returns the lines that have ended by now, each with its newline. A long one comes in pieces.
+    /// Returns the lines that are complete, each with its newline. A long line is returned in
+    /// pieces.
     fn take(&mut self, data: &[u8]) -> Vec<u8> {
         self.pending.extend_from_slice(data);
         let end = self.pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
@@ -157,12 +159,12 @@ impl Lines {
         rest
     }
 
-    /// Whether a line has not ended, and more of it can be shown.
+    /// Returns whether a line is unfinished, and more of it can be shown.
     fn has_unfinished(&self) -> bool {
         shown_len(&self.pending) > 0
     }
 
-    /// Returns what has come of a line that has not ended.
+    /// Returns the received part of an unfinished line.
     fn unfinished(&mut self) -> Vec<u8> {
         let len = match shown_len(&self.pending) {
             // Carriage returns without end.
@@ -174,7 +176,7 @@ impl Lines {
         std::mem::replace(&mut self.pending, rest)
     }
 
-    /// Returns what is left of a last line that has not ended, and its end.
+    /// Returns the rest of an unfinished last line, with a newline.
     fn finish(mut self) -> Option<Vec<u8>> {
         if self.pending.is_empty() && !self.is_open {
             return None;
@@ -184,14 +186,15 @@ impl Lines {
     }
 }
 
-/// A longer line is shown in pieces, so that a program that never writes a newline costs bounded memory.
+/// A longer line is shown in pieces, so that a program that never writes a newline needs bounded
+/// memory.
 const MAX_LINE_LEN: usize = 64 << 10;
-/// How long the end of a line is waited for before its begin is shown: less than people notice, more than a program takes that writes
-/// one in pieces.
+/// How long to wait for the end of a line before its beginning is shown: less than people notice,
+/// and more than a program needs to write a line in pieces.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// What is kept of each stream of a target for its JSON object. Much more than anyone reads.
+/// The limit of each stream of a target in its JSON object. Much more than anyone reads.
 const MAX_OUTPUT_LEN: u64 = 128 << 20;
-/// What is under way from a target to stdout or stderr.
+/// The limit of the bytes that are under way from a target to stdout or stderr.
 const BUFFER_LEN: usize = 128 << 10;
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
-//! The signals that end the program in order.
+//! The signals that end the program in an orderly way.
 
 use std::io;
 
 use tokio::signal::unix::{self, SignalKind};
 
-/// Waits for SIGINT (Ctrl-C) and SIGTERM, which no longer end the program at once.
+/// Waits for SIGINT (Ctrl-C) and SIGTERM, which then no longer end the program at once.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
-    /// Of a file that would be larger than `ulimit -f` allows: writing it fails, in place of ending the program without a word.
+    /// Makes writing a file beyond `ulimit -f` an error. By default it would end the program
+    /// without a message.
     _too_large: unix::Signal,
 }
 
-/// A signal that came.
+/// A signal that was received.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Signal {
     Interrupt,
@@ -29,7 +30,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal. Dropping the future loses none.
+    /// Waits for the next signal. This method is cancel safe.
     pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,

@@ -1,4 +1,4 @@
-//! The program's stdin, for the programs that it runs.
+//! The stdin of `chopsticks`, for the programs that it runs.
 
 use std::{
     io::{self, IsTerminal as _, Read as _},
@@ -10,29 +10,30 @@ use futures::stream;
 use tokio::{io::AsyncRead, sync::mpsc};
 use tokio_util::io::StreamReader;
 
-/// Whether programs get the program's stdin.
+/// Whether programs get this stdin.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Wanted {
-    /// If there is one target, and stdin is no terminal.
+    /// If there is one target, and stdin is not a terminal.
     #[default]
     ByTargets,
-    /// Each of them.
+    /// All programs.
     ByAll,
     No,
 }
 
-/// What programs get to read.
+/// The input of programs.
 #[derive(Clone, Debug)]
 pub(crate) enum Stdin {
     Nothing,
-    /// Stdin, as it comes.
+    /// stdin, as it arrives.
     Live,
     /// All of stdin, for each target.
     Whole(Bytes),
 }
 
 impl Stdin {
-    /// Chooses what so many targets get. What all of them get is read to its end first.
+    /// Chooses the input for the given number of targets. Input for all of them is first read to
+    /// its end.
     pub(crate) fn choose(wanted: Wanted, targets: usize) -> Result<Self, String> {
         match wanted {
             Wanted::ByAll if targets == 1 => Ok(Self::Live),
@@ -48,7 +49,7 @@ impl Stdin {
         }
     }
 
-    /// Returns what one target gets, if it gets anything.
+    /// Returns the input of one target, if any.
     pub(crate) fn reader(&self) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
         match self {
             Self::Nothing => None,
@@ -58,7 +59,7 @@ impl Stdin {
     }
 }
 
-/// Reads stdin on a thread of its own, which does not keep the program from ending.
+/// Reads stdin on a separate thread, which does not keep the program from ending.
 fn live() -> Box<dyn AsyncRead + Send + Unpin> {
     let (sender, receiver) = mpsc::channel(PIECES);
     let read = move || {
@@ -91,5 +92,5 @@ fn live() -> Box<dyn AsyncRead + Send + Unpin> {
 }
 
 const PIECE_LEN: usize = 128 << 10;
-/// Pieces that are read ahead.
+/// The number of pieces that are read ahead.
 const PIECES: usize = 4;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io};
 
 use chopsticks::{HostName, Target};
 
-/// Reads all targets that the values of `--on` stand for, in their order. The errors are for people.
+/// Parses all targets in the values of `--on`, in their order. The errors are for people.
 pub(crate) fn targets(values: &[String]) -> Result<Vec<Target>, String> {
     let mut targets = Vec::new();
     for value in values {
@@ -22,7 +22,7 @@ pub(crate) fn targets(values: &[String]) -> Result<Vec<Target>, String> {
     Ok(targets)
 }
 
-/// Splits at commas. A target with `exec:` goes on to the end, for commands have commas.
+/// Splits at commas. A target with `exec:` extends to the end, because commands contain commas.
 fn split(value: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = value;
@@ -46,7 +46,8 @@ fn is_exec(text: &str) -> bool {
     place.starts_with("exec:") || place.split(',').next().is_some_and(|first| first.contains("/exec:"))
 }
 
-/// Reads a file of hosts, or stdin for `-`: a target in each line; empty lines and those that begin with `#` are passed over.
+/// Reads a file of hosts, or stdin for `-`, with a target in each line. Empty lines and those that
+/// begin with `#` are skipped.
 fn from_file(file: &str) -> Result<Vec<Target>, String> {
     let (name, text) = match file {
         "" => return Err("missing file name after `@`, or `-` for stdin".to_owned()),
@@ -65,7 +66,7 @@ fn from_file(file: &str) -> Result<Vec<Target>, String> {
     lines.map(read).collect()
 }
 
-/// Refuses targets with the same name, which would be the same key in the results.
+/// Refuses targets with the same name, which is the key in the results.
 fn check_names(targets: &[Target]) -> Result<(), String> {
     let mut counts = BTreeMap::<&HostName, usize>::new();
     for target in targets {

@@ -1,4 +1,4 @@
-//! Walking a result in the order in which it is written, whatever its depth, cycles and sharing.
+//! Walks a result in the order in which it is written, regardless of depth, cycles and sharing.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use chopsticks::{
 };
 use thiserror::Error;
 
-/// Walks a graph as a tree, without recursion. It takes a byte for each object and eight for each level, since a level can be an
-/// object of two bytes.
+/// Walks a graph as a tree, without recursion. It needs a byte for each object and eight for each
+/// level, since a level can be an object of two bytes.
 #[derive(Debug)]
 pub(crate) struct Walk<'g> {
     graph: &'g Graph<'g>,
@@ -17,21 +17,22 @@ pub(crate) struct Walk<'g> {
     open: Vec<Open>,
     /// By the index of the node: [`WRITTEN`], [`OPEN`], [`MARKED`].
     states: Vec<u8>,
-    /// How many containers are open without the outermost one that was written before, if there is one.
+    /// How many open containers there are outside of the outermost repeated one, if there is one.
     copied_from: Option<usize>,
-    /// How much may be written for what was written before.
+    /// The remaining budget for repeated objects.
     budget: usize,
     left: usize,
 }
 
-/// What is to be written next.
+/// The next thing to write.
 #[derive(Debug)]
 pub(crate) struct Step<'g> {
     pub(crate) within: Option<Within<'g>>,
     pub(crate) event: Event<'g>,
 }
 
-/// The innermost open container around something, and the position in it. In a dict keys are at even positions, their values behind them.
+/// The innermost open container around something, and the position in it. In a dict, keys have even
+/// positions, and each value follows its key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Within<'g> {
     pub(crate) value: Value<'g>,
@@ -43,11 +44,11 @@ pub(crate) struct Within<'g> {
 pub(crate) enum Event<'g> {
     /// The end of a container, with how many members it had.
     Close(Value<'g>, Container, usize),
-    /// A container that is open already: it contains itself.
+    /// A container that is already open: it contains itself.
     Cycle(Value<'g>, Container),
-    /// The begin of a container.
+    /// The beginning of a container.
     Open(Value<'g>, Container),
-    /// Anything but a container.
+    /// Any value that is not a container.
     Scalar(Value<'g>),
 }
 
@@ -59,7 +60,7 @@ pub(crate) enum Unshown {
         budget >> 20
     )]
     TooManyCopies { budget: usize },
-    /// There is no memory, or nobody waits for it any more.
+    /// There is not enough memory, or the text is no longer needed.
     #[error("the result cannot be shown: {0}")]
     Unwritten(#[from] io::Error),
 }
@@ -80,7 +81,7 @@ impl<'g> Walk<'g> {
         Ok(Self { graph, root, open, states, copied_from: None, budget, left: budget })
     }
 
-    /// Takes the next step; `None` at the end.
+    /// Returns the next step, or `None` at the end.
     pub(crate) fn step(&mut self) -> Result<Option<Step<'g>>, Unshown> {
         let (value, within) = match (self.root.take(), self.open.last_mut()) {
             (Some(root), _) => (root, None),
@@ -129,14 +130,14 @@ impl<'g> Walk<'g> {
         Ok(Some(Step { within, event }))
     }
 
-    /// Pays for something that is written beside the values.
+    /// Pays for something that is written in addition to the values.
     pub(crate) fn charge(&mut self, cost: usize) -> Result<(), Unshown> {
         let budget = self.budget;
         self.left = self.left.checked_sub(cost).ok_or(Unshown::TooManyCopies { budget })?;
         Ok(())
     }
 
-    /// Notes something about an object, for [`is_marked`](Self::is_marked).
+    /// Marks an object for [`is_marked`](Self::is_marked).
     pub(crate) fn mark(&mut self, value: Value<'_>) {
         self.states[value.id().index()] |= MARKED;
     }
@@ -185,17 +186,18 @@ fn len(value: Value<'_>) -> usize {
     }
 }
 
-/// What is done with an object: it was written, it is being written, and whatever whoever writes it notes.
+/// The state of an object: it was written, it is being written, or the writer has marked it.
 const WRITTEN: u8 = 1;
 const OPEN: u8 = 2;
 const MARKED: u8 = 4;
 
-/// What all copies together may cost; a result without shared objects costs nothing. Much more than anyone reads, and as much as the
-/// longest result by default.
+/// The budget for all copies together. A result without shared objects costs nothing. It is much
+/// more than anyone reads, and equals the default limit of a result.
 pub(crate) const BUDGET: usize = 64 << 20;
-/// The cost of each copied value, beside its length: about what a short one takes.
+/// The cost of each copied value in addition to its length: about the size of a short one.
 pub(crate) const COST: usize = 16;
-/// A scalar that is shared costs nothing up to this length, because Python shares names and small numbers by itself.
+/// A shared scalar costs nothing up to this length, because Python itself shares names and small
+/// numbers.
 const FREE_LEN: usize = 64;
 
 #[cfg(test)]

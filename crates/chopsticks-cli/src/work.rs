@@ -1,4 +1,4 @@
-//! Jobs as the operations of a group, so that its limits hold for them.
+//! Jobs as the operations of a group, so that its limits apply to them.
 
 use std::{fmt, io, sync::Arc};
 
@@ -12,42 +12,42 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{answer::Answer, fleet::resume, outcome::Failure, render::Shown};
 
-/// Jobs under way: one task that does them all, and what came of those that have ended.
+/// Running jobs: one task that performs them all, and the outcomes of those that have ended.
 pub(crate) struct Work {
     task: JoinHandle<()>,
     ended: mpsc::UnboundedReceiver<(usize, Ended)>,
 }
 
-/// What came of a job.
+/// The outcome of a job.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Answer(Answer<Shown>),
     Failure(Failure),
-    /// What comes of it can no longer be written.
+    /// The output can no longer be written.
     Output(io::Error),
 }
 
-/// Why a job has no answer, or not a good one.
+/// Why a job has no answer, or a negative one.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum Stopped {
     #[error("the job failed")]
     Failure(Failure),
-    /// What comes of the job can no longer be written.
+    /// The output of the job can no longer be written.
     #[error("stdout cannot be written")]
     Output(Arc<io::Error>),
-    /// The answer is that it failed.
+    /// The answer reports a failure.
     #[error("the program failed")]
     Unwelcome(Arc<Answer<Shown>>),
 }
 
-/// A tunnel, known by its place among the targets.
+/// A tunnel, identified by its position among the targets.
 #[derive(Clone)]
 struct Member {
     index: usize,
     tunnel: Tunnel,
 }
 
-/// The place of a target, which the log tells by its name.
+/// The position of a target, which the log shows by name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 struct Place {
     index: usize,
@@ -55,7 +55,7 @@ struct Place {
 }
 
 impl Work {
-    /// Begins to do `job` on each tunnel, within the limits.
+    /// Begins to run `job` on each tunnel, within the limits.
     pub(crate) fn begin<F>(
         tunnels: &[Tunnel],
         limits: Limits,
@@ -87,9 +87,10 @@ impl Work {
         Self { task, ended }
     }
 
-    /// Returns the place of the next target that is done, and what came of it; `None` once all are.
+    /// Returns the position of the next target that is done, and its outcome, or `None` once all
+    /// are done.
     ///
-    /// No outcome is lost when the future is dropped.
+    /// This method is cancel safe: no outcome is lost.
     pub(crate) async fn next(&mut self) -> Option<(usize, Ended)> {
         match self.ended.recv().await {
             Some(ended) => Some(ended),
@@ -104,7 +105,7 @@ impl Work {
         }
     }
 
-    /// Cancels what is under way.
+    /// Cancels the running jobs.
     pub(crate) async fn stop(&mut self) {
         if !self.task.is_finished() {
             self.task.abort();

@@ -24,9 +24,9 @@ use crate::{
 pub(super) struct Human {
     stdout: Paint,
     stderr: Paint,
-    /// The facts, which are shown when all are there.
+    /// The facts, which are shown when all have arrived.
     facts: Table,
-    /// Values with the hosts that have them, if equal ones are to stand together.
+    /// Values with the hosts that have them, if equal values are shown together.
     folded: Option<Vec<Fold>>,
 }
 
@@ -35,12 +35,12 @@ impl Human {
         Self { stdout, stderr, facts: Table::default(), folded: None }
     }
 
-    /// Shows equal values together, when all are there.
+    /// Shows equal values together, when all have arrived.
     pub(super) fn folded(self) -> Self {
         Self { folded: Some(Vec::new()), ..self }
     }
 
-    /// Composes the lines of an outcome; a result that cannot be shown is a failure.
+    /// Composes the lines of an outcome. A result that cannot be shown is a failure.
     pub(super) fn outcome(&mut self, outcome: Outcome) -> (Text, Option<Failure>) {
         let Outcome { host, index, result, .. } = outcome;
         match result.and_then(|answer| self.answer(host.as_str(), index, answer)) {
@@ -52,7 +52,7 @@ impl Human {
         }
     }
 
-    /// Composes what stands in front of the lines that a program wrote on a host.
+    /// Composes the label of the lines that a program wrote on a host.
     pub(super) fn label(&self, host: &str, stream: Stream) -> String {
         let paint = match stream {
             Stream::Stdout => self.stdout,
@@ -174,7 +174,7 @@ impl Human {
     }
 }
 
-/// A value, and the hosts that have it with their places.
+/// A value, and the hosts that have it with their positions.
 #[derive(Debug)]
 struct Fold {
     value: Shown,
@@ -182,7 +182,7 @@ struct Fold {
 }
 
 impl Fold {
-    /// The hosts: by name, in the order in which they were given, if they are few.
+    /// Returns the hosts: their names in the given order, if they are few.
     fn label(&mut self) -> String {
         self.hosts.sort();
         let names: Vec<_> = self.hosts.iter().map(|(_, host)| host.as_str()).collect();
@@ -206,7 +206,7 @@ fn inventory(folder: &TransferredFolder) -> String {
     text
 }
 
-/// A path on one line, whatever is in it.
+/// Returns a path on one line, whatever it contains.
 fn named(path: &Path) -> String {
     harmless_line(path.as_os_str().as_bytes()).into_owned()
 }
@@ -237,7 +237,7 @@ fn indent(out: &mut String, text: &str) {
 }
 
 pub(crate) const INDENT: &str = "    ";
-/// As many names as a line has room for beside a value.
+/// The number of names that fit on a line with a value.
 const NAMES_SHOWN: usize = 5;
 
 #[cfg(test)]

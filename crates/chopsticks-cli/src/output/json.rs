@@ -44,7 +44,7 @@ pub(super) fn outcome(outcome: Outcome) -> (Text, Option<Failure>) {
     (Text { stdout: line, result, behind, ..Text::default() }, failure)
 }
 
-/// Writes an answer, which can be a failure all the same.
+/// Writes an answer, which can itself report a failure.
 fn answer(answer: Answer<Shown>) -> (Pieces, Option<Failure>) {
     match answer {
         Answer::Value(Shown::Json(value) | Shown::Line(value) | Shown::Block(value))

@@ -6,7 +6,8 @@ use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use anstyle::{AnsiColor, Style};
 use chopsticks::text::harmless;
 
-/// Whether a stream gets colours: on a terminal that has them, and as NO_COLOR, CLICOLOR and CLICOLOR_FORCE say.
+/// Whether a stream gets colours: on a terminal that supports them, and depending on NO_COLOR,
+/// CLICOLOR and CLICOLOR_FORCE.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
     is_on: bool,

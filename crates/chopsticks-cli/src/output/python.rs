@@ -10,9 +10,9 @@ use chopsticks::{
 
 use crate::walk::{Event, Step, Unshown, Walk};
 
-/// Writes what Python's `repr` would say of a value, all of it, with at most `budget` bytes of copies.
+/// Writes Python's complete `repr` of a value, with at most `budget` bytes of copies.
 ///
-/// The `Display` of graphs is for messages: it stops after a screenful.
+/// The `Display` of graphs is for messages, and stops after a screenful.
 pub(crate) fn repr(out: &mut impl Write, graph: &Graph<'_>, budget: usize) -> Result<(), Unshown> {
     let mut walk = Walk::new(graph, budget)?;
     while let Some(Step { within, event }) = walk.step()? {
@@ -88,7 +88,7 @@ fn scalar(out: &mut impl Write, value: Value<'_>) -> io::Result<()> {
     }
 }
 
-/// Python takes double quotes only where they spare escapes.
+/// Returns the quote. Python uses double quotes only where they save escapes.
 fn quote(has_single: bool, has_double: bool) -> u8 {
     if has_single && !has_double { b'"' } else { b'\'' }
 }

@@ -1,4 +1,4 @@
-//! Lines of targets that have not ended.
+//! Unfinished lines of targets.
 
 use std::{
     fs::File,
@@ -10,15 +10,15 @@ use chopsticks::{HostName, text::Screen};
 
 use crate::output::Stream;
 
-/// Whose line is open on stdout and on stderr.
+/// The open lines on stdout and on stderr.
 #[derive(Debug)]
 pub(super) struct Screens {
     stdout: Screen<Speaker>,
-    /// `None` if stderr is where stdout is.
+    /// `None` if stderr is the same as stdout.
     stderr: Option<Screen<Speaker>>,
 }
 
-/// Text of one target that goes on where it stopped.
+/// The text of one target on one stream.
 type Speaker = (HostName, Stream);
 
 impl Screens {
@@ -26,14 +26,14 @@ impl Screens {
         Self { stdout: Screen::default(), stderr: (!are_one()).then(Screen::default) }
     }
 
-    /// Returns what is to be written for text of a target.
+    /// Returns what to write for text of a target.
     pub(super) fn text(&mut self, host: &HostName, stream: Stream, label: &str, text: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len() + 64);
         self.screen(stream).push(&(host.clone(), stream), label, text, &mut out);
         out
     }
 
-    /// Returns what is to be written before text that is not a target's.
+    /// Returns what to write before text that does not belong to a target.
     pub(super) fn end_line(&mut self, stream: Stream) -> Vec<u8> {
         let mut out = Vec::new();
         self.screen(stream).end_line(&mut out);
@@ -48,7 +48,7 @@ impl Screens {
     }
 }
 
-/// Whether stdout and stderr are one file, such as a terminal.
+/// Returns whether stdout and stderr are one file, such as a terminal.
 fn are_one() -> bool {
     let (stdout, stderr) =
         (io::stdout().as_fd().try_clone_to_owned(), io::stderr().as_fd().try_clone_to_owned());

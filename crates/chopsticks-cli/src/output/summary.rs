@@ -1,4 +1,4 @@
-//! What became of many targets, as a table for people.
+//! The outcomes of many targets, as a table for people.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -15,15 +15,15 @@ pub(super) struct Summary {
     kinds: Vec<Kind>,
 }
 
-/// Targets whose outcomes are of one kind.
+/// Targets whose outcomes are of the same kind.
 #[derive(Debug)]
 struct Kind {
-    /// `None` if it is success.
+    /// `None` for success.
     failure: Option<String>,
     is_mild: bool,
-    /// With their places among all targets.
+    /// With their positions among all targets.
     hosts: Vec<(usize, HostName)>,
-    /// Which was the last to be done, and when.
+    /// Which target was done last, and when.
     last: (Duration, HostName),
 }
 
@@ -31,13 +31,14 @@ struct Kind {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Show {
     Always,
-    /// If there are so many targets that failures are lost among the others.
+    /// If there are so many targets that failures are hard to see among the others, and some have
+    /// failed.
     #[default]
     ManyAndFailed,
 }
 
 impl Summary {
-    /// Adds the outcome of a target; `took` is the time from the start of all.
+    /// Adds the outcome of a target. `took` is the time from the start of the run.
     pub(super) fn add(&mut self, index: usize, host: HostName, took: Duration, failure: Option<&Failure>) {
         let label = failure.map(label);
         let last = (took, host.clone());
@@ -52,7 +53,8 @@ impl Summary {
         }
     }
 
-    /// Composes the table, unless there is no need for it: first success, and then what most targets failed with.
+    /// Composes the table, unless it is not needed: success first, and then the most frequent
+    /// failures.
     pub(super) fn text(&mut self, show: Show, paint: Paint) -> String {
         let total: usize = self.kinds.iter().map(|kind| kind.hosts.len()).sum();
         let has_failures = self.kinds.iter().any(|kind| kind.failure.is_some());
@@ -90,7 +92,8 @@ impl Summary {
     }
 }
 
-/// The fixed name of a failure, and what is known of its cause, or else the phase where that is not the usual one.
+/// Returns the fixed name of a failure and its cause if known, or else the phase if it is not the
+/// usual one.
 fn label(failure: &Failure) -> String {
     let Failure { kind, phase, hint, .. } = failure;
     match hint {
@@ -100,7 +103,8 @@ fn label(failure: &Failure) -> String {
     }
 }
 
-/// The names, those with numbers that follow one another as `web[1-7]`; of very many the first ones.
+/// Returns the names. Consecutive numbers are written as `web[1-7]`. If there are very many names,
+/// only the first ones are returned.
 fn folded<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut runs: Vec<Run<'a>> = Vec::new();
     for name in names {
@@ -125,7 +129,7 @@ struct Run<'a> {
     name: &'a str,
     before: &'a str,
     after: &'a str,
-    /// The first number, with its digits, and the last; `None` in names without one.
+    /// The first number with its digits, and the last one. `None` in names without a number.
     start: Option<(&'a str, u64)>,
     end: Option<u64>,
 }
@@ -145,7 +149,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether `next`, of one name, goes on with it.
+    /// Returns whether `next` is a single name that continues the run.
     fn precedes(&self, next: &Self) -> bool {
         let (Some((first, _)), Some(end), Some((digits, number))) = (self.start, self.end, next.start) else {
             return false;
@@ -177,9 +181,10 @@ impl<'a> Run<'a> {
 
 const HEADS: [&str; 4] = ["OUTCOME", "HOSTS", "LAST", "WHICH"];
 const GAP: usize = 2;
-/// As many targets as are overlooked at a glance.
+/// The number of targets that can be seen at a glance.
 const FEW: usize = 10;
-/// As many names, or runs of them, as fit into a few lines. All of those that failed go to the file of `--failed`.
+/// The number of names, or runs of names, that fit into a few lines. All failed targets are in the
+/// file of `--failed`.
 const NAMES_SHOWN: usize = 30;
 
 #[cfg(test)]

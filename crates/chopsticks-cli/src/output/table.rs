@@ -4,14 +4,14 @@ use chopsticks::{facts::Facts, text::harmless_line};
 
 use crate::output::paint::{self, Paint};
 
-/// Rows that come in any order.
+/// Rows in any order.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     rows: Vec<(usize, [String; COLUMNS])>,
 }
 
 impl Table {
-    /// Adds the facts of the target with this place among all.
+    /// Adds the facts of the target with this position.
     pub(super) fn add(&mut self, index: usize, host: &str, facts: &Facts) {
         let (major, minor, micro) = facts.python_version;
         let row = [
@@ -27,7 +27,7 @@ impl Table {
         self.rows.push((index, row.map(|cell| harmless_line(&cell.replace(['\n', '\t'], " ")).into_owned())));
     }
 
-    /// Composes the table; nothing if there is no row.
+    /// Composes the table. Returns no text if there are no rows.
     pub(super) fn text(mut self, paint: Paint) -> String {
         let mut out = String::new();
         if self.rows.is_empty() {
@@ -54,7 +54,7 @@ impl Table {
     }
 }
 
-/// A size in binary units, for people.
+/// Formats a size in binary units.
 fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
     let gib = bytes as f64 / f64::from(1 << 30);

@@ -1,4 +1,4 @@
-//! Text in JSON, without what a terminal or a log viewer misreads.
+//! Text in JSON, with escapes for characters that a terminal or a log viewer misreads.
 
 use std::io::{self, Write};
 
@@ -11,12 +11,12 @@ pub(super) fn write_text(out: &mut impl Write, text: &str) -> io::Result<()> {
     write(out, text)
 }
 
-/// Writes anything as JSON.
+/// Writes any value as JSON.
 pub(super) fn write(out: &mut impl Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, Harmless)).map_err(io::Error::from)
 }
 
-/// Returns anything as JSON.
+/// Returns any value as JSON.
 pub(super) fn json(value: &(impl Serialize + ?Sized)) -> String {
     let mut out = Vec::new();
     // Memory can be written to, and what is written is UTF-8.
@@ -24,7 +24,7 @@ pub(super) fn json(value: &(impl Serialize + ?Sized)) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Writes as serde_json does without spaces, and harmful characters as `\\u` and four digits.
+/// Writes like serde_json without spaces, but with harmful characters as `\\u` and four digits.
 #[derive(Debug)]
 struct Harmless;
 

@@ -1,4 +1,4 @@
-//! Values as JSON. The form is documented in `docs/cli.md` and in the help of the program.
+//! Values as JSON. `docs/cli.md` and the help of the program describe the form.
 
 use std::{
     fmt::Write as _,
@@ -70,7 +70,7 @@ pub(crate) fn write(out: &mut impl Write, graph: &Graph<'_>, budget: usize) -> R
     Ok(())
 }
 
-/// Writes what a program has written: text if it is UTF-8, else bytes.
+/// Returns the output of a program: text if it is UTF-8, otherwise bytes.
 pub(super) fn output(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text::json(text),
@@ -81,7 +81,7 @@ pub(super) fn output(bytes: &[u8]) -> String {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Shape {
     Array,
-    /// A dict whose keys are text that cannot be taken for a tag.
+    /// A dict whose keys are text that cannot be mistaken for a tag.
     Object,
     /// Any other dict.
     Pairs,
@@ -89,7 +89,7 @@ enum Shape {
     Tagged(&'static str),
 }
 
-/// Where a member stands.
+/// The place of a member.
 #[derive(Clone, Copy, Debug)]
 struct Place<'g> {
     within: Within<'g>,
@@ -112,7 +112,7 @@ fn shape(value: Value<'_>, container: Container, is_object: impl Fn(Value<'_>) -
     }
 }
 
-/// Writes what stands in front of a member.
+/// Writes what precedes a member.
 fn before(out: &mut impl Write, place: Option<Place<'_>>) -> io::Result<()> {
     let Some(Place { within, shape }) = place else { return Ok(()) };
     let is_value = within.position % 2 == 1;
@@ -125,7 +125,7 @@ fn before(out: &mut impl Write, place: Option<Place<'_>>) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what stands behind a member.
+/// Writes what follows a member.
 fn after(out: &mut impl Write, place: Option<Place<'_>>) -> io::Result<()> {
     match place {
         Some(Place { within, shape: Shape::Pairs }) if within.position % 2 == 1 => out.write_all(b"]"),
@@ -180,13 +180,14 @@ fn pointer(walk: &Walk<'_>, node: NodeId) -> String {
     pointer
 }
 
-/// Whether a dict can be an object: what begins with `$` is ours.
+/// Returns whether a dict can be an object. Keys that begin with `$` are reserved.
 fn has_plain_keys(dict: Value<'_>) -> bool {
     let is_plain = |key: Value<'_>| key.as_str().is_some_and(|text| !text.starts_with('$'));
     dict.pairs().is_some_and(|mut pairs| pairs.all(|(key, _)| is_plain(key)))
 }
 
-/// Bytes that are written in base64 at once: a multiple of three, so that only the last has padding.
+/// The number of bytes that are written in base64 at once: a multiple of three, so that only the
+/// last piece has padding.
 const BASE64_CHUNK: usize = 3 << 10;
 
 /// Writes base64 with padding (RFC 4648 §4).
