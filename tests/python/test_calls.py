@@ -46,7 +46,7 @@ def test_exception_names_host_and_traceback(tun):
 
 
 def test_result_that_cannot_be_carried_is_an_error(tun):
-    with pytest.raises(RemoteException, match='cannot be carried'):
+    with pytest.raises(RemoteException, match='not a primitive type'):
         tun.call(eval, 'object()')
     assert tun.call(eval, '1') == 1
 

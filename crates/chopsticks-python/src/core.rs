@@ -1,7 +1,7 @@
 //! A tunnel, and many at once.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Core {
     host: String,
     /// `None` in a forked child, where its connection is the parent's.
     tunnel: Mutex<Option<Tunnel>>,
+    /// The version of Python over there, once it has been connected.
+    python: OnceLock<(u8, u8)>,
 }
 
 #[pymethods]
@@ -43,7 +45,8 @@ impl Core {
             None => Route::from(driver.0.clone()),
         };
         let tunnel = Tunnel::with_config(route, config);
-        Ok(Self { host: tunnel.host().to_string(), tunnel: Mutex::new(Some(tunnel)) })
+        let host = tunnel.host().to_string();
+        Ok(Self { host, tunnel: Mutex::new(Some(tunnel)), python: OnceLock::new() })
     }
 
     /// Does an operation and returns what came of it.
@@ -59,6 +62,19 @@ impl Core {
             Ok(outcome) => outcome.object(py, &self.host),
             Err(trouble) => Err(trouble.raised(py)),
         }
+    }
+
+    /// Returns the version of Python over there: major and minor. It is asked for once, of a tunnel that is connected.
+    fn python(&self, py: Python<'_>) -> PyResult<Option<(u8, u8)>> {
+        if self.python.get().is_none() {
+            let tunnel = self.tunnel()?;
+            // The agent has said it long ago.
+            let info = engine(py)?.wait(py, async move { tunnel.connect().await })?;
+            if let Ok(info) = info {
+                let _ = self.python.set((info.python.0, info.python.1));
+            }
+        }
+        Ok(self.python.get().copied())
     }
 
     /// Lets go of the tunnel without a word to its agent: in a forked child the agent is the parent's.

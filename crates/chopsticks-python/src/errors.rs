@@ -95,9 +95,9 @@ impl From<Error> for Trouble {
     }
 }
 
-/// The error that a result cannot be carried.
+/// The error that a result cannot be decoded.
 pub(crate) fn unfit(py: Python<'_>, host: &str, message: String) -> PyErr {
-    let message = format!("the result cannot be carried: {message}");
+    let message = format!("the result cannot be decoded: {message}");
     let fields = [("host", host), ("kind", "unfit-result"), ("phase", "call"), ("message", &message)];
     let make = || {
         let fields = fields.into_py_dict(py)?;

@@ -41,11 +41,16 @@ pub(crate) enum Outcome {
 
 #[pymethods]
 impl Operation {
-    /// A call: the function's name, and the message that makes it, in pieces.
+    /// A call: what errors call the function, the message that makes the call, in pieces, and the modules that it
+    /// imports. Without these the function is named by its module.
     #[staticmethod]
-    fn call(function: &str, payload: Vec<Bound<'_, PyAny>>) -> PyResult<Self> {
-        let payload: Vec<Bytes> = payload.iter().map(piece).collect::<PyResult<_>>()?;
-        Ok(Self(Kind::Call(Call::new(Function::name(function)).encoded(payload))))
+    fn call(function: &str, message: Vec<Bound<'_, PyAny>>, imports: Option<Vec<String>>) -> PyResult<Self> {
+        let message: Vec<Bytes> = message.iter().map(piece).collect::<PyResult<_>>()?;
+        let call = Call::new(Function::name(function)).encoded(message);
+        Ok(Self(Kind::Call(match imports {
+            Some(modules) => call.imports(modules),
+            None => call,
+        })))
     }
 
     #[staticmethod]

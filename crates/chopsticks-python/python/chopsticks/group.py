@@ -8,8 +8,7 @@ from typing import Any, TypeVar, Union
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
 from chopsticks._errors import ErrorResult, RemoteException, error_result
-from chopsticks._plain import packed
-from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel
+from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel, packed
 
 __all__ = ['ErrorResult', 'Group', 'GroupResult']
 V = TypeVar('V')
@@ -92,7 +91,7 @@ class Group:
 
     def call(self, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GroupResult:
         """Calls a function on all hosts at once; see `call` of a tunnel."""
-        return self._run(packed(callable, args, kwargs))
+        return self._run(packed(callable, args, kwargs, common_protocol(self)))
 
     def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> GroupResult:
         """Copies a file to all hosts; see `put` of a tunnel."""
@@ -201,6 +200,17 @@ def group_of(value: Hosts) -> Group:
     if isinstance(value, BaseTunnel):
         return Group([value])
     raise TypeError('%r is neither a tunnel nor a group' % (value,))
+
+
+def common_protocol(group: Group) -> int | None:
+    """The version of pickle that all agents read, if that is known of all."""
+    found: int | None = None
+    for tunnel in group.tunnels:
+        protocol = tunnel._state.protocol
+        if protocol is None:
+            return None
+        found = protocol if found is None else min(found, protocol)
+    return found
 
 
 def settled(tunnel: BaseTunnel, value: Any, error: BaseException | None) -> Any:

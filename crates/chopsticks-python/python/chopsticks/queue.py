@@ -7,9 +7,8 @@ from typing import Any
 
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
-from chopsticks._plain import packed
-from chopsticks.group import Group, GroupResult, Hosts, group_of, settled
-from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike
+from chopsticks.group import Group, GroupResult, Hosts, common_protocol, group_of, settled
+from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, packed
 
 __all__ = ['AsyncResult', 'NotCompleted', 'Queue']
 
@@ -63,7 +62,7 @@ class Queue:
 
     def call(self, target: Hosts, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
         """Adds a call; see `call` of a tunnel. The arguments are taken as they are now."""
-        return self._add(target, packed(callable, args, kwargs))
+        return self._add(target, packed(callable, args, kwargs, common_protocol(group_of(target))))
 
     def connect(self, target: Hosts) -> AsyncResult:
         """Adds the making of a connection."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar, Union
 
 import chopsticks
 from chopsticks import _chopsticks
+from chopsticks._call import pack, protocol_for
 from chopsticks._deadline import remaining
 from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException, Timeout
-from chopsticks._plain import packed
 
 if TYPE_CHECKING:
     from chopsticks.group import Group
@@ -50,10 +50,18 @@ def write_line(host: str, line: str) -> None:
         sys.stderr.write('[%s] %s\n' % (host, line))
 
 
+def packed(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], protocol: int | None
+) -> _chopsticks.Operation:
+    """The call of a function. Without a version of pickle, any Python has to read it."""
+    call = pack(function, args, kwargs, protocol or 2)
+    return Operation.call(call.label, call.message, None if call.function else list(call.modules))
+
+
 class State:
     """What the views of one tunnel share."""
 
-    __slots__ = '__weakref__', 'config', 'core', 'is_stale', 'lock', 'owner', 'recipe'
+    __slots__ = '__weakref__', 'config', 'core', 'is_stale', 'lock', 'owner', 'protocol', 'recipe'
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -63,6 +71,8 @@ class State:
         self.config: _chopsticks.Config | None = None
         # Whether it has no connection, so that it may be made anew of something else.
         self.is_stale = False
+        # The version of pickle that the agent reads, once it has said which Python it is.
+        self.protocol: int | None = None
         # The tunnel that was used last.
         self.owner: Callable[[], BaseTunnel | None] = lambda: None
 
@@ -156,7 +166,7 @@ class BaseTunnel:
         The function and its arguments travel by name, by value and by source. The result is of Python's primitive
         types: nothing in it can run code here.
         """
-        return self._run(packed(callable, args, kwargs))
+        return self._run(packed(callable, args, kwargs, self._state.protocol))
 
     def put(
         self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644
@@ -232,7 +242,7 @@ class BaseTunnel:
         parent = self._parent._open() if self._parent is not None else None
         with state.lock:
             recipe, config = (*self._recipe(), parent), current_config()
-            state.is_stale = False
+            state.is_stale, state.protocol = False, None
             if state.core is not None:
                 if recipe == state.recipe and config is state.config:
                     return state.core
@@ -248,12 +258,15 @@ class BaseTunnel:
         return core
 
     def _run(self, operation: _chopsticks.Operation) -> Any:
-        core = self._open()
+        core, state = self._open(), self._state
         try:
-            return core.run(operation, remaining(self._seconds))
+            result = core.run(operation, remaining(self._seconds))
+            if state.protocol is None:
+                state.protocol = protocol_for(core.python() or (2, 7))
+            return result
         except RemoteException as e:
             if e.is_lost:
-                self._state.is_stale = True
+                state.is_stale = True
             raise
 
     def __enter__(self: Self) -> Self:
