@@ -5,8 +5,8 @@ use serde::Serialize;
 
 /// The positional arguments of a call: a tuple of up to 16 values that implement [`serde::Serialize`].
 ///
-/// `()` stands for no argument and `(argument,)` for a single one. A lone value is refused by the
-/// compiler, because it could be meant as one argument or as a list of several:
+/// `()` stands for no arguments and `(argument,)` for a single one. The compiler refuses a lone
+/// value, because it could be meant as one argument or as a list of several:
 ///
 /// ```compile_fail
 /// chopsticks_tunnel::Call::new("os:listdir").args("/tmp");

@@ -1,4 +1,4 @@
-//! What is called, with what, and what comes back.
+//! Calls: the function, the arguments, and the result.
 
 use std::{
     borrow::Cow,
@@ -30,12 +30,12 @@ use crate::{
     serving::Need,
 };
 
-/// A Python function: by name, as source text, or in a script.
+/// A Python function: given by name, as source text, or in a script.
 ///
-/// * `module:name`, or `module:Class.method`: the module is imported on the host, from its own standard library or else from the
-///   codebase.
-/// * `module.name`: the longest part that is a module is taken for it.
-/// * [`Function::source`]: a text that defines the function, and whatever that uses.
+/// * `module:name`, or `module:Class.method`: the module is imported on the host, from its own
+///   standard library or else from the codebase.
+/// * `module.name`: the longest part that is a module is taken as the module.
+/// * [`Function::source`]: a text that defines the function, and everything that it uses.
 /// * [`Function::lambda`]: an expression.
 /// * `path/script.py:name`, or [`Function::script`]: a `.py` file that defines the function.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ enum Kind {
     Source { text: String, name: String, file: String, values: Values },
 }
 
-/// What a script has when it is called.
+/// A script that was read for a call.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) content: Bytes,
@@ -59,15 +59,16 @@ pub(crate) struct Script {
 type Values = BTreeMap<String, Result<Vec<u8>, EncodeError>>;
 
 impl Function {
-    /// Names a function: `module:name` or `module.name`.
+    /// Creates a function from its name: `module:name` or `module.name`.
     pub fn name(name: impl Into<String>) -> Self {
         Self(Kind::Name(name.into()))
     }
 
-    /// Gives a function as Python source text, of which `name` is called.
+    /// Creates a function from Python source text. The call calls `name` in it.
     ///
-    /// The text is a module of its own: imports, constants and other functions in it are there, names of elsewhere
-    /// come by [`value`](Self::value). It runs once for each connection and text, and is kept for later calls.
+    /// The text is a module of its own, with its own imports, constants and other functions.
+    /// [`value`](Self::value) adds further names. The text runs once for each connection, and later
+    /// calls use the same module.
     ///
     /// ```
     /// use chopsticks_tunnel::Function;
@@ -81,10 +82,11 @@ impl Function {
         Self(Kind::Source { text: text.into(), name, file, values: Values::new() })
     }
 
-    /// Gives an expression whose value is called, such as a lambda.
+    /// Creates a function from an expression, such as a lambda, whose value is called.
     ///
-    /// Statements may stand before it, on lines of their own: they run once for each connection and text, and the
-    /// expression is evaluated at each call. Names of elsewhere come by [`value`](Self::value).
+    /// Statements may precede the expression, on lines of their own. They run once for each
+    /// connection and text, and the expression is evaluated at each call. [`value`](Self::value)
+    /// adds further names.
     ///
     /// ```
     /// use chopsticks_tunnel::Function;
@@ -97,11 +99,13 @@ impl Function {
         Self(Kind::Source { text, name: String::new(), file, values: Values::new() })
     }
 
-    /// Gives a Python script on this side, of which the function `name` is called.
+    /// Creates a function from a Python script on this side. The call calls the function `name` in
+    /// it.
     ///
-    /// The file is read at each call. It runs as a module, once for each connection and content, and not as
-    /// `__main__`: the block under `if __name__ == "__main__"` is left out. What it imports comes from the tunnel's codebase, which has the modules beside
-    /// the script if it has the script's folder.
+    /// The file is read at each call. It runs as a module, once for each connection and content,
+    /// and not as `__main__`: the block under `if __name__ == "__main__"` does not run. Its imports
+    /// come from the tunnel's codebase, which includes the modules beside the script if it includes
+    /// the script's folder.
     ///
     /// ```
     /// use chopsticks_tunnel::Function;
@@ -113,7 +117,8 @@ impl Function {
         Self(Kind::Script { path: path.into(), name: name.into(), values: Values::new() })
     }
 
-    /// Gives the source text or script a global name with a value. On a function given by name it has no effect.
+    /// Sets a global name of the source text or script to a value. This has no effect on a function
+    /// given by name.
     #[must_use]
     pub fn value(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         if let Kind::Script { values, .. } | Kind::Source { values, .. } = &mut self.0 {
@@ -122,8 +127,9 @@ impl Function {
         self
     }
 
-    /// Sets the file name that tracebacks show for a source text. By default `source:` and the function's name, with a number behind it for the
-    /// second text of that name on a connection, and so on.
+    /// Sets the file name that tracebacks show for a source text. Default: `source:` and the
+    /// function's name, followed by a number for the second and later texts of that name on a
+    /// connection.
     #[must_use]
     pub fn file(mut self, name: impl Into<String>) -> Self {
         if let Kind::Source { file, .. } = &mut self.0 {
@@ -132,7 +138,7 @@ impl Function {
         self
     }
 
-    /// Returns the module in which a named function is looked for first.
+    /// Returns the module in which a named function is looked up first.
     pub(crate) fn module(&self) -> Option<&str> {
         match &self.0 {
             Kind::Name(name) => {
@@ -142,7 +148,7 @@ impl Function {
         }
     }
 
-    /// What errors call it.
+    /// Returns the name of the function in errors.
     pub(crate) fn label(&self) -> &str {
         match &self.0 {
             Kind::Source { name, .. } if name.is_empty() => LAMBDA,
@@ -174,7 +180,7 @@ impl Function {
         }
     }
 
-    /// The function as it is sent.
+    /// Returns the function in the form in which it is sent.
     fn message<'a>(&'a self, script: Option<&'a Script>) -> Result<Callee<'a>, EncodeError> {
         let (source, name, values, file, module) = match (&self.0, script) {
             (Kind::Name(name), _) => return Ok(Callee::Name(name.into())),
@@ -193,10 +199,10 @@ impl Function {
     }
 }
 
-/// What errors and tracebacks call an expression.
+/// The name of an expression in errors and tracebacks.
 const LAMBDA: &str = "<lambda>";
 
-/// The name, as it was given.
+/// Writes the name as it was given.
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -206,7 +212,7 @@ impl fmt::Display for Function {
     }
 }
 
-/// The name and those of its global values, and neither the text nor the values.
+/// Shows the name, and the names of global values, but neither the text nor the values.
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Function");
@@ -233,7 +239,7 @@ impl fmt::Debug for Names<'_> {
     }
 }
 
-/// Values as they are sent.
+/// Returns the values in the form in which they are sent.
 fn named(values: &Values) -> Result<NamedValues<'_>, EncodeError> {
     let mut named = Vec::with_capacity(values.len());
     for (name, value) in values {
@@ -255,7 +261,7 @@ impl Script {
     }
 }
 
-/// A text with a `:` whose first part has a `/` or ends in `.py` names a function of a
+/// A text with a `:` whose first part contains a `/` or ends in `.py` names a function of a
 /// [script](Function::script), such as `ops/deploy.py:restart`. Any other text is a
 /// [name](Function::name).
 impl<T: Into<String>> From<T> for Function {
@@ -268,7 +274,7 @@ impl<T: Into<String>> From<T> for Function {
     }
 }
 
-/// A call: a function, its arguments, and how long it may take.
+/// A call: a function, its arguments, and its deadline.
 ///
 /// ```
 /// use std::time::Duration;
@@ -282,14 +288,14 @@ impl<T: Into<String>> From<T> for Function {
 /// # let _ = call;
 /// ```
 ///
-/// Arguments are encoded when they are set; what cannot be encoded fails the call, not the setter. Cheap to clone, so one call
-/// can go to many tunnels.
+/// Arguments are encoded when they are set. An argument that cannot be encoded fails the call, not
+/// the setter. A call is cheap to clone, so that one call can be sent to many tunnels.
 #[derive(Clone)]
 pub struct Call {
     pub(crate) function: Arc<Function>,
     positional: Positional,
     kwargs: Arc<Values>,
-    /// A source text that imports what the function needs, if that is said.
+    /// A source text that imports what the function needs, if it was set.
     imports: Option<Arc<str>>,
     pub(crate) timeout: Option<Duration>,
 }
@@ -301,9 +307,9 @@ enum Positional {
     Encoded(Arc<[Bytes]>),
     /// Bytes with the pencode of a tuple or a list.
     Graph(Bytes),
-    /// What cannot be sent, and why.
+    /// Arguments that cannot be sent, and why.
     Unfit(Arc<dyn StdError + Send + Sync>),
-    /// Values in `marshal`, one behind the other.
+    /// Values in `marshal`, one after the other.
     Values { count: u32, encoded: Bytes },
 }
 
@@ -315,7 +321,7 @@ impl Call {
         Self { function, positional, kwargs: Arc::default(), imports: None, timeout: None }
     }
 
-    /// Sets the positional arguments, in place of all that were set before.
+    /// Sets the positional arguments. They replace all earlier ones.
     #[must_use]
     pub fn args(mut self, args: impl Args) -> Self {
         self.positional = match args.encode() {
@@ -325,9 +331,9 @@ impl Call {
         self
     }
 
-    /// Adds a positional argument behind those that are there.
+    /// Adds a positional argument after the existing ones.
     ///
-    /// A `Vec` or a slice arrives as a list, a tuple or an array as a tuple.
+    /// A `Vec` or a slice arrives as a list, and a tuple or an array as a tuple.
     ///
     /// ```
     /// use chopsticks_tunnel::Call;
@@ -353,8 +359,8 @@ impl Call {
         self
     }
 
-    /// Sets the positional arguments to a graph whose root is a tuple or a list: they keep what they share, and may
-    /// contain themselves. No further ones can be added.
+    /// Sets the positional arguments to a graph whose root is a tuple or a list. They keep what
+    /// they share, and may contain themselves. No further arguments can be added.
     #[must_use]
     pub fn args_graph(mut self, args: &Graph<'_>) -> Self {
         self.positional = match args.root().container() {
@@ -378,12 +384,14 @@ impl Call {
         self
     }
 
-    /// Sets the whole message of the call, which is encoded already. It is meant for bindings to other languages.
+    /// Sets the whole message of the call, which is already encoded. This is meant for bindings to
+    /// other languages.
     ///
-    /// The pieces of `message` are, one behind the other, the payload of `CALL` in `marshal`: `docs/wire.md`, section 6. They
-    /// are sent without a copy, and not checked: the agent says what it cannot read. The function of this call is then only
-    /// a name for errors, and that of the module which is sent ahead unless [`imports`](Self::imports) names others. Arguments that
-    /// have been set have no effect.
+    /// The joined pieces of `message` are the payload of `CALL` in `marshal`: `docs/wire.md`,
+    /// section 6. They are sent without a copy and are not checked: the agent reports what it
+    /// cannot read. The function of this call is then only a name for errors, and its module is
+    /// sent ahead unless [`imports`](Self::imports) names others. Arguments that were set have no
+    /// effect.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -400,10 +408,12 @@ impl Call {
         self
     }
 
-    /// Names the modules of the codebase that the call will import, in place of that of the function.
+    /// Sets the modules of the codebase that the call will import. They replace the module of the
+    /// function.
     ///
-    /// They are sent ahead, with what they import. The agent asks for modules that are not named, which costs a round trip
-    /// for each; names that the codebase does not have do no harm.
+    /// They are sent ahead, with the modules that they import. The agent requests modules that are
+    /// not named, which costs a round trip for each. Names that the codebase does not have do no
+    /// harm.
     ///
     /// ```
     /// use chopsticks_tunnel::{Call, Function};
@@ -419,14 +429,15 @@ impl Call {
         self
     }
 
-    /// Sets the deadline. After it the call is cancelled on the host as if its future were dropped.
+    /// Sets the deadline. When it passes, the call is cancelled on the host as if its future were
+    /// dropped.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Returns what is called.
+    /// Returns the function.
     pub fn function(&self) -> &Function {
         &self.function
     }
@@ -440,7 +451,8 @@ impl Call {
         }
     }
 
-    /// Composes the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not copied.
+    /// Returns the payload of CALL (`docs/wire.md`, section 6). The arguments are shared, not
+    /// copied.
     pub(crate) fn payload(&self, script: Option<&Script>) -> Result<Vec<Bytes>, ErrorKind> {
         let failed = |error: EncodeError| ErrorKind::Argument(Arc::new(error));
         let arguments = match &self.positional {
@@ -460,7 +472,7 @@ impl Call {
     }
 }
 
-/// The function, the names of keyword arguments, and no values.
+/// Shows the function and the names of keyword arguments, but no values.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Call");
@@ -506,7 +518,7 @@ struct NotASequence;
 #[error("positional arguments that are a graph cannot be followed by others")]
 struct BehindGraph;
 
-/// A result that is not needed: any value is read as this.
+/// A result that is not needed: any value can be decoded as `Ignored`.
 ///
 /// ```no_run
 /// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
@@ -526,7 +538,7 @@ impl<'de> Deserialize<'de> for Ignored {
     }
 }
 
-/// What a function returned, still encoded.
+/// The result of a function, still encoded.
 #[derive(Clone)]
 pub struct Reply {
     host: HostName,
@@ -535,7 +547,7 @@ pub struct Reply {
     payload: Bytes,
 }
 
-/// How long the value is, and not what it is.
+/// Shows the length of the value, but not the value.
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, function, format, payload } = self;
@@ -557,8 +569,8 @@ impl Reply {
 
     /// Returns the format of the value and its bytes, as the agent has encoded it: `docs/wire.md`, section 3.
     ///
-    /// It is meant for readers of one's own, such as those of bindings to other languages. The bytes are not checked; a
-    /// hostile agent may have sent anything.
+    /// This is meant for decoders of your own, such as those of bindings to other languages. The
+    /// bytes are not checked: a hostile agent may have sent anything.
     pub fn encoded(&self) -> (Format, &Bytes) {
         (self.format, &self.payload)
     }
@@ -567,8 +579,8 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Result`] if it is not a `T`, or was not well-formed; [`ErrorKind::UnfitResult`] if it has text with
-    /// lone surrogates or an integer of more than 4,300 digits.
+    /// [`ErrorKind::Result`] if the value is not a `T`, or is malformed; [`ErrorKind::UnfitResult`]
+    /// if it contains text with lone surrogates or an integer of more than 4,300 digits.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match self.format {
             Format::Marshal => marshal::from_slice(&self.payload).map_err(|error| self.refused(error)),
@@ -582,14 +594,14 @@ impl Reply {
         }
     }
 
-    /// Returns how many bytes the encoded value has.
+    /// Returns the length of the encoded value, in bytes.
     ///
-    /// [`graph`](Self::graph) takes at most 18 bytes of memory for each of them.
+    /// [`graph`](Self::graph) takes at most 18 bytes of memory for each byte.
     pub fn encoded_len(&self) -> usize {
         self.payload.len()
     }
 
-    /// Returns the content if the value is `bytes` and was sent as such, without copying it.
+    /// Returns the content, without copying it, if the value is `bytes` and was sent as such.
     pub fn into_bytes(self) -> Option<Bytes> {
         (self.format == Format::Bytes).then_some(self.payload)
     }
@@ -598,8 +610,8 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Result`] if it was not well-formed, [`ErrorKind::UnfitResult`] as [`decode`](Self::decode),
-    /// [`ErrorKind::OutOfMemory`].
+    /// [`ErrorKind::Result`] if the value is malformed, [`ErrorKind::UnfitResult`] as for
+    /// [`decode`](Self::decode), [`ErrorKind::OutOfMemory`].
     pub fn graph(&self) -> Result<Graph<'_>, Error> {
         match self.format {
             Format::Marshal => marshal::decode_graph(&self.payload).map_err(|error| self.refused(error)),
@@ -620,7 +632,8 @@ impl Reply {
         self.error(ErrorKind::Result(Arc::new(error)))
     }
 
-    /// What `marshal` writes on the host although it cannot be carried shows only here.
+    /// Returns the error of a value that cannot be encoded but that `marshal` has written on the
+    /// host. Only the decoder detects this.
     fn refused(&self, error: marshal::DecodeError) -> Error {
         match error.kind() {
             DecodeErrorKind::LoneSurrogate | DecodeErrorKind::LargeInteger { .. } => {
@@ -648,7 +661,7 @@ impl Reply {
 #[error("the result has an unknown format")]
 struct UnknownFormat;
 
-/// Gives a value that is the content of one bytes value.
+/// Deserializes a value that is the content of one bytes value.
 struct BytesDeserializer<'a>(&'a [u8]);
 
 impl<'de> Deserializer<'de> for BytesDeserializer<'de> {

@@ -1,4 +1,4 @@
-//! The knobs of a tunnel.
+//! The configuration of a tunnel.
 
 use std::{
     fmt,
@@ -14,10 +14,11 @@ use chopsticks_transport::TransportConfig;
 
 use crate::{module::ModuleSource, serving::Common, stderr::Stderr};
 
-/// Deadlines, limits and helpers of a tunnel.
+/// The deadlines, limits and helpers of a tunnel.
 ///
-/// Every phase of a connection has a deadline, so nothing waits for ever on a host that does not answer; only calls have none
-/// unless [`call_timeout`](Self::call_timeout) or [`Call::timeout`](crate::Call::timeout) sets one.
+/// Every phase of a connection has a deadline, so nothing waits for ever on a host that does not
+/// answer. Only calls have no deadline, unless [`call_timeout`](Self::call_timeout) or
+/// [`Call::timeout`](crate::Call::timeout) sets one.
 #[derive(Clone)]
 pub struct TunnelConfig {
     pub(crate) spawn_timeout: Duration,
@@ -28,7 +29,7 @@ pub struct TunnelConfig {
     pub(crate) transport: TransportConfig,
     pub(crate) stderr: Stderr,
     pub(crate) modules: Option<Arc<dyn ModuleSource>>,
-    /// Those of this configuration that read modules at once.
+    /// Shared by the tunnels of this configuration, which read modules together.
     pub(crate) common: Arc<Common>,
     pub(crate) options: AgentOptions,
     depth_limit: Option<u32>,
@@ -42,25 +43,28 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets how long the agent may take to answer once the driver's program was started: the login on the other host, the start of a
-    /// container, and the start of the interpreter count in. Default: 60 s.
+    /// Sets how long the agent may take to answer once the driver's program was started. This
+    /// includes the login on the other host, and the start of a container and of the interpreter.
+    /// Default: 60 s.
     ///
-    /// A busy SSH server that drops connections before they log in is tried again within that time. Waiting for other tunnels of this
-    /// process to connect to the same server does not count.
+    /// If a busy SSH server drops a connection before the login, the tunnel tries again within this
+    /// time. Waiting for other tunnels of this process to connect to the same server does not
+    /// count.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// Sets how long a call may take that sets no deadline of its own. Default: none.
+    /// Sets how long a call may take that does not set a deadline itself. Default: no limit.
     #[must_use]
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.call_timeout = timeout.into();
         self
     }
 
-    /// Sets how long the agent may take to end what it started and itself; after that it is killed. Default: 5 s.
+    /// Sets how long the agent may take to end the processes that it started, and itself. After
+    /// that it is killed. Default: 5 s.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
@@ -69,52 +73,61 @@ impl TunnelConfig {
 
     /// Sets how long a cancelled call may take to end. Default: 5 s.
     ///
-    /// A function that sits in a system call cannot be ended on every thread, and one may ignore that it is interrupted.
-    /// After this time such a call is abandoned: it keeps its thread on the host until it ends by itself or the tunnel is
-    /// closed, what it starts is ended, and other calls are not affected. Only if the agent does not answer a ping within
-    /// the same time either (at least 5 s), as when a C function keeps the interpreter to itself, the connection is torn
-    /// down, and the next use makes another.
+    /// Not every Python can end a function that is stuck in a system call on any thread, and a
+    /// function may ignore the interrupt. After this time such a call is abandoned: it keeps its
+    /// thread on the host until it ends by itself or the tunnel is closed, the processes that it
+    /// starts are ended, and other calls are not affected. The connection is torn down only if the
+    /// agent does not answer a ping within the same time either (at least 5 s), for example because
+    /// a C function does not release the interpreter. The next use of the tunnel then connects
+    /// again.
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.transport = self.transport.cancel_grace(grace);
         self
     }
 
-    /// Sets how many abandoned calls and transfers the host may have at once. Default: 128; an agent has 256 threads for
-    /// calls.
+    /// Sets how many abandoned calls and transfers the host may have at once. Default: 128. An
+    /// agent has 256 threads for calls.
     ///
-    /// When so many are, new ones fail with [`ErrorKind::TooManyAbandoned`](crate::ErrorKind::TooManyAbandoned) while
-    /// others are under way. As soon as none are, the connection ends, and the next use makes another.
+    /// At this limit, new calls fail with
+    /// [`ErrorKind::TooManyAbandoned`](crate::ErrorKind::TooManyAbandoned) while others are under
+    /// way. As soon as no other call is under way, the connection ends, and the next use of the
+    /// tunnel connects again.
     #[must_use]
     pub fn max_abandoned(mut self, count: usize) -> Self {
         self.transport = self.transport.max_abandoned_requests(count);
         self
     }
 
-    /// Sets the largest message in either direction, in bytes: arguments of a call, or its result. Default: 1 GiB.
+    /// Sets the maximum length of a message in either direction, in bytes: the arguments of a call,
+    /// or its result. Default: 1 GiB.
     ///
-    /// A larger one fails its call, and the tunnel stays usable. Messages are held in memory whole.
+    /// A longer message fails only its call, and the tunnel stays usable. Each message is held in
+    /// memory as a whole.
     #[must_use]
     pub fn max_message_len(mut self, bytes: usize) -> Self {
         self.transport = self.transport.max_message_len(bytes);
         self
     }
 
-    /// Sets the largest result of a call, in bytes as it is sent, if that is to be less than [`max_message_len`](Self::max_message_len). By
-    /// default it is not.
+    /// Sets the maximum length of an encoded result, in bytes, if it is less than
+    /// [`max_message_len`](Self::max_message_len). Default: the same.
     ///
-    /// A larger one fails its call with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and the tunnel stays usable. The agent refuses to send it, and
-    /// what comes all the same is dropped once it is too long. [`Reply::graph`](crate::Reply::graph) takes up to 18 times the length of a result.
+    /// A longer result fails its call with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and
+    /// the tunnel stays usable. The agent does not send such a result. If one arrives all the same,
+    /// it is dropped once it is too long. [`Reply::graph`](crate::Reply::graph) takes up to 18
+    /// times the length of a result.
     #[must_use]
     pub fn max_result_len(mut self, bytes: usize) -> Self {
         self.transport = self.transport.max_reply_len(bytes);
         self
     }
 
-    /// Sends a probe when nothing was heard for `interval`, and takes the connection for lost when no answer comes within
-    /// `timeout`. Default: no probes.
+    /// Sends a probe when nothing was received for `interval`, and treats the connection as lost
+    /// when no answer arrives within `timeout`. Default: no probes.
     ///
-    /// An agent cannot answer while a C function keeps the interpreter to itself, so be generous.
+    /// An agent cannot answer while a C function does not release the interpreter, so choose a
+    /// generous timeout.
     #[must_use]
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.transport = self.transport.keepalive(interval, timeout);
@@ -128,7 +141,8 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets what answers the agent's imports. Default: nothing, agents have only their own host's modules.
+    /// Sets the source of the modules that the agent imports. Default: no source; agents have only
+    /// the modules of their own host.
     #[must_use]
     pub fn modules(mut self, source: impl ModuleSource) -> Self {
         self.modules = Some(Arc::new(source));
@@ -136,17 +150,20 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets how long the [`ModuleSource`] may take for one answer, such as a module that an agent imports, and how long a script may take to be
-    /// read. After that the import fails, or the call that needs it. Default: 30 s.
+    /// Sets how long the [`ModuleSource`] may take for one answer, such as a module that an agent
+    /// imports, and how long reading a script may take. After that the import fails, or the call
+    /// that needs it. Default: 30 s.
     ///
-    /// A source that hangs keeps its thread; the tunnels of one configuration and its clones have four.
+    /// A source that hangs keeps its thread. The tunnels of a configuration and its clones have
+    /// four threads.
     #[must_use]
     pub fn import_timeout(mut self, timeout: Duration) -> Self {
         self.import_timeout = timeout;
         self
     }
 
-    /// Sets the working directory of agents, unless their driver sets one. One that is not there fails the connection.
+    /// Sets the working directory of agents whose driver does not set one. If it does not exist,
+    /// the connection fails.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<String>) -> Self {
         self.options = self.options.current_dir(folder);
@@ -160,7 +177,8 @@ impl TunnelConfig {
         self
     }
 
-    /// Lets agents send values of this kind in a plain form, where they would refuse to send them. Can be set for several kinds. Default: none.
+    /// Allows agents to send values of this kind in a plain form, where they would refuse them
+    /// otherwise. Can be set for several kinds. Default: none.
     ///
     /// ```
     /// use chopsticks_tunnel::{Encode, TunnelConfig};
@@ -181,21 +199,22 @@ impl TunnelConfig {
         self
     }
 
-    /// Makes the `site-packages` of the far side importable. By default only its standard library is.
+    /// Makes the `site-packages` of the far side importable. By default only its standard library
+    /// is importable.
     #[must_use]
     pub fn with_site_packages(mut self) -> Self {
         self.options = self.options.with_site_packages();
         self
     }
 
-    /// Makes the packages importable that the far side's user has installed for itself (`pip install --user`).
+    /// Makes the packages importable that the far side's user has installed (`pip install --user`).
     #[must_use]
     pub fn with_user_site(mut self) -> Self {
         self.options = self.options.with_user_site();
         self
     }
 
-    /// Makes what is in the folders and archives of the variable `PYTHONPATH` importable: see
+    /// Makes the folders and archives of the variable `PYTHONPATH` importable: see
     /// [`AgentOptions::with_search_path`](crate::AgentOptions::with_search_path).
     #[must_use]
     pub fn with_search_path(mut self) -> Self {
@@ -203,19 +222,22 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets how deep code on the far side may open tunnels of its own, with the Python package `chopsticks`. Default: 2, or what
-    /// [`set_default_depth_limit`](Self::set_default_depth_limit) said.
+    /// Sets how deep the tunnels may be that code on the far side opens with the Python package
+    /// `chopsticks`. Default: 2, or the value of
+    /// [`set_default_depth_limit`](Self::set_default_depth_limit).
     ///
-    /// The controller's own tunnels are at depth 1, also those through another; a tunnel that code on an agent opens is one deeper than that agent. So with 1,
-    /// or 0, code on agents opens none. One that would be deeper raises `DepthLimitExceeded` there, before a process is started. Code can set another limit for the tunnels
-    /// that it opens: it is no defence against code that means harm.
+    /// The controller's own tunnels are at depth 1, including those through another tunnel. A
+    /// tunnel that code on an agent opens is one deeper than that agent. So with a limit of 1 or 0,
+    /// code on agents cannot open tunnels. Opening a deeper tunnel raises `DepthLimitExceeded`
+    /// there, before a process is started. Code can set another limit for the tunnels that it
+    /// opens, so this is no protection against malicious code.
     #[must_use]
     pub fn depth_limit(mut self, depth: u32) -> Self {
         self.depth_limit = Some(depth);
         self
     }
 
-    /// Sets the depth limit of all tunnels of this program that set none of their own.
+    /// Sets the depth limit of all tunnels of this program that do not set their own.
     pub fn set_default_depth_limit(depth: u32) {
         DEFAULT_DEPTH_LIMIT.store(depth, Ordering::Relaxed);
     }
@@ -264,5 +286,6 @@ impl fmt::Debug for TunnelConfig {
     }
 }
 
-/// Enough for an agent on a host that opens others there, and too little for a function that opens an agent in which it calls itself.
+/// Enough for an agent on a host that opens others there, and too low for a function that opens an
+/// agent in which it calls itself.
 static DEFAULT_DEPTH_LIMIT: AtomicU32 = AtomicU32::new(2);

@@ -24,19 +24,20 @@ use crate::{
     tunnel::{AgentInfo, Tunnel, WeakTunnel},
 };
 
-/// A connection, as those who use it see it. When the last one lets go of it, it is closed.
+/// A connection, from the point of view of its users. When the last one drops it, it is closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
     host: HostName,
     stage: watch::Receiver<Stage>,
-    /// Carries nothing: a message, or the end of the channel, is the order to close.
+    /// Carries no values. A message, or the end of the channel, is the order to close.
     stop: mpsc::Sender<()>,
     tail: Tail,
-    /// The tunnel that it goes through, which the keeper holds: an ended connection that somebody still has is to keep no other.
+    /// The tunnel that it goes through. The keeper holds it, so that an ended connection that is
+    /// still referenced does not keep the other one open.
     parent: WeakTunnel,
 }
 
-/// How far a connection is.
+/// The progress of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
     Opening,
@@ -44,33 +45,35 @@ pub(crate) enum Stage {
     Ended(Ended),
 }
 
-/// What an interpreter that was started has been sent. A connection has another one if a server dropped it before it let anybody
-/// in, and it tried again.
+/// The requests to a started interpreter. A connection gets a new session if a server dropped it
+/// before the login, and it tries again.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) handle: Handle,
     pub(crate) serving: Arc<Serving>,
     agent: OnceLock<AgentInfo>,
-    /// Set when the agent has the parts that streams need, that transfers need besides, and so on.
+    /// Which optional parts of the agent have been sent on this connection: those for streams, for
+    /// transfers, and so on.
     streams: OnceCell<()>,
     transfers: OnceCell<()>,
     folders: OnceCell<()>,
     programs: OnceCell<()>,
-    /// Programs of the agent's host, and what is known of them.
+    /// The known properties of programs on the agent's host.
     pub(crate) programs_known: Arc<Known>,
 }
 
 /// How a connection has ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
-    /// What calls fail with that were under way.
+    /// The error of the calls that were under way.
     pub(crate) error: Error,
     /// Whether the agent had to be killed.
     pub(crate) forced: bool,
 }
 
 impl Connection {
-    /// Begins to connect; a task of its own owns the connection from here on. `before` is the tunnel's connection before.
+    /// Begins to connect. From here on, a separate task owns the connection. `before` is the
+    /// previous connection of the tunnel.
     pub(crate) fn open(
         route: Route,
         config: TunnelConfig,
@@ -116,7 +119,7 @@ impl Connection {
         Arc::new(connection)
     }
 
-    /// Whether nothing can be asked of the agent any more, though its process may still be on its way out.
+    /// Returns whether the agent no longer accepts requests. Its process may still be ending.
     pub(crate) fn has_ended(&self) -> bool {
         // Without its keeper, which went with the runtime, it will never get further.
         if self.stage.has_changed().is_err() {
@@ -130,7 +133,8 @@ impl Connection {
         }
     }
 
-    /// Returns the error of a connection that could not even begin, as for want of a runtime.
+    /// Returns the error of a connection that could not even begin, for example because there is no
+    /// runtime.
     pub(crate) fn check_runtime(&self) -> Result<(), Error> {
         match &*self.stage.borrow() {
             Stage::Ended(ended) => Err(ended.error.clone()),
@@ -142,7 +146,7 @@ impl Connection {
         matches!(&*self.stage.borrow(), Stage::Open(session) if session.handle.is_established())
     }
 
-    /// How far it is, for those who are not to keep it alive.
+    /// Returns the progress, for those who must not keep the connection alive.
     pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
         self.stage.clone()
     }
@@ -160,9 +164,9 @@ impl Connection {
         }
     }
 
-    /// Waits until it is clear what follows a session that has ended: another, or an error.
+    /// Waits until it is known what follows a session that has ended: another session, or an error.
     ///
-    /// Another follows only if nothing that was sent can have reached an agent.
+    /// Another session follows only if nothing that was sent can have reached an agent.
     pub(crate) async fn after(&self, session: &Arc<Session>) -> Result<(), Error> {
         let mut stage = self.stage.clone();
         let is_decided = |stage: &Stage| !matches!(stage, Stage::Open(open) if Arc::ptr_eq(open, session));
@@ -173,7 +177,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the end and returns how it came.
+    /// Waits for the end, and returns how it came about.
     pub(crate) async fn ended(&self) -> Ended {
         let mut stage = self.stage.clone();
         match stage.wait_for(|stage| matches!(stage, Stage::Ended(_))).await.as_deref() {
@@ -182,7 +186,8 @@ impl Connection {
         }
     }
 
-    /// Returns the error of a request that has failed or could not be made; waits for the end of the connection if that is why.
+    /// Returns the error of a request that has failed or could not be made. Waits for the end of
+    /// the connection if this is the reason.
     pub(crate) async fn failure(&self, phase: Phase, error: &TransportError) -> Error {
         match self.refusal(phase, error) {
             Some(refusal) => refusal,
@@ -203,7 +208,7 @@ impl Connection {
         Some(Error::new(&self.host, phase, kind))
     }
 
-    /// The error of a connection whose keeper went without a word.
+    /// Returns the error of a connection whose keeper ended without a result.
     fn abandoned(&self, phase: Phase) -> Error {
         let reason = "the tokio runtime in which it was opened has ended".to_owned();
         Error::new(&self.host, phase, ErrorKind::Abandoned { reason })
@@ -232,7 +237,8 @@ impl Connection {
         }
     }
 
-    /// The error of a deadline that passes now: in which phase, and what is known of what held it up.
+    /// Returns the error of a deadline that passes now: the phase, and what is known about the
+    /// delay.
     pub(crate) fn late(&self, after: Duration) -> Error {
         if matches!(&*self.stage.borrow(), Stage::Opening)
             && let Some(parent) = self.parent.upgrade()
@@ -254,22 +260,23 @@ impl Connection {
         Error::new(&self.host, phase, ErrorKind::Timeout { after, stderr, noise })
     }
 
-    /// The error of an end that took too long.
+    /// Returns the error of an end that took too long.
     pub(crate) fn late_end(&self, after: Duration) -> Error {
         let kind = ErrorKind::Timeout { after, stderr: self.tail.text(), noise: String::new() };
         Error::new(&self.host, Phase::Close, kind)
     }
 
-    /// Sends what a call will import, unless the agent has it.
+    /// Sends the modules that a call will import, unless the agent has them.
     pub(crate) async fn send_ahead(&self, session: &Session, need: Need<'_>) -> Result<(), Error> {
         let sent = session.serving.send_ahead(&session.handle, need).await;
         sent.map_err(|error| Error::new(&self.host, Phase::Call, ErrorKind::Codebase(error)))
     }
 }
 
-/// Returns what tokio says of the current runtime if that has no timers, without which nothing here can wait.
+/// Returns tokio's message about the current runtime if it has no timers, without which nothing
+/// here can wait.
 ///
-/// There is no other way to ask, so a panic hook sees it too.
+/// This is the only way to find out, so a panic hook sees it too.
 fn without_timers() -> Option<String> {
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).err().map(|payload| text_of(&*payload))
 }
@@ -295,25 +302,25 @@ impl Session {
         }
     }
 
-    /// Sends what transfers need, once.
+    /// Sends the parts of the agent that transfers need, once.
     pub(crate) async fn extend_for_transfers(&self) {
         self.extend(&self.streams, &["stream"]).await;
         self.extend(&self.transfers, &["targets", "files"]).await;
     }
 
-    /// Sends what transfers of folders need, once.
+    /// Sends the parts of the agent that transfers of folders need, once.
     pub(crate) async fn extend_for_folders(&self) {
         self.extend_for_transfers().await;
         self.extend(&self.folders, &["folders"]).await;
     }
 
-    /// Sends what it takes to run programs, once.
+    /// Sends the parts of the agent that programs need, once.
     pub(crate) async fn extend_for_programs(&self) {
         self.extend(&self.streams, &["stream"]).await;
         self.extend(&self.programs, &["relay"]).await;
     }
 
-    /// Sends parts of the agent that it needs from here on, unless it has them.
+    /// Sends parts of the agent, unless it has them.
     async fn extend(&self, sent: &OnceCell<()>, parts: &[&str]) {
         let send = || async {
             let sources: Vec<_> = parts.iter().filter_map(|part| chopsticks_agent::part(part)).collect();

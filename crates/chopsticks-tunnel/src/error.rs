@@ -1,4 +1,4 @@
-//! What goes wrong with tunnels.
+//! Errors of tunnels.
 
 use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -9,14 +9,15 @@ use thiserror::Error;
 
 use crate::file::Side;
 
-/// Something went wrong on a host.
+/// An error on a host.
 ///
-/// It says where ([`host`](Self::host), [`phase`](Self::phase)) and what ([`kind`](Self::kind)). [`fmt::Display`]
-/// leaves the sources out, [`report`](Self::report) has all in one line.
-/// [`fmt::Debug`], which is what `main` and `unwrap` print, is the report, followed by the traceback or all that was kept of stderr.
+/// [`host`](Self::host) and [`phase`](Self::phase) return where it occurred, and
+/// [`kind`](Self::kind) what happened. [`fmt::Display`] leaves out the sources.
+/// [`report`](Self::report) contains everything in one line. [`fmt::Debug`], which `main` and
+/// `unwrap` print, is the report, followed by the traceback or all lines of stderr that were kept.
 ///
-/// What the host has said is in all three of them as [`harmless`] shows it: nothing in it is obeyed by a terminal. The fields of
-/// [`ErrorKind`] have it as it came.
+/// All three show text from the host as [`harmless`] does, so that a terminal does not interpret
+/// it. The fields of [`ErrorKind`] contain it unchanged.
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,
@@ -34,11 +35,11 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// A call was sent, or was about to be.
+    /// A call was being sent, or was about to be sent.
     Call,
     /// The tunnel was being closed.
     Close,
-    /// The interpreter was started and the agent had not answered.
+    /// The interpreter was started, and the agent had not answered yet.
     Handshake,
     /// The interpreter was being started.
     Spawn,
@@ -46,15 +47,15 @@ pub enum Phase {
     Transfer,
 }
 
-/// What went wrong on a host.
+/// What happened on a host.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The task that owned the connection is gone. Each connection belongs to the tokio runtime in which it was opened, and ends with that.
-    /// The next use of the tunnel connects again.
+    /// The task that owned the connection no longer exists. Each connection belongs to the tokio
+    /// runtime in which it was opened, and ends with it. The next use of the tunnel connects again.
     #[error("the connection was abandoned: {reason}")]
     Abandoned {
-        /// Why: the runtime has ended, or the task has panicked.
+        /// The reason: the runtime has ended, or the task has panicked.
         reason: String,
     },
     /// The arguments cannot be encoded.
@@ -66,63 +67,65 @@ pub enum ErrorKind {
     /// The [`ModuleSource`](crate::ModuleSource) failed.
     #[error("the codebase cannot be served")]
     Codebase(#[source] crate::module::ModuleError),
-    /// The agent went away.
+    /// The agent or the link to it was lost.
     #[error("{}", Gone("the connection was lost", status, stderr, ""))]
     Disconnected {
-        /// How the program that the driver started has ended, if it has.
+        /// The exit status of the program that the driver started, if it has ended.
         status: Option<ExitStatus>,
         /// The last lines of stderr.
         stderr: String,
     },
-    /// A file cannot be read or written, here or there.
+    /// A file cannot be read or written, on this side or on the host.
     #[error("{side} file {path:?}")]
     File {
-        /// Where.
+        /// The side.
         side: Side,
-        /// The file. In place of a local one `<bytes>`, `<reader>` or `<writer>`.
+        /// The file. A source or destination that is not a file is named `<bytes>`, `<reader>` or
+        /// `<writer>`.
         path: PathBuf,
-        /// Why, in the words of its host.
+        /// The reason, in the words of its host.
         #[source]
         source: Arc<io::Error>,
     },
     /// The program that the driver started ended before an agent answered.
     #[error("{}", Gone("no agent answered", status, stderr, noise))]
     NoAgent {
-        /// How the program has ended, if it has.
+        /// The exit status of the program, if it has ended.
         status: Option<ExitStatus>,
         /// The last lines of stderr.
         stderr: String,
         /// What was written to stdout instead of an answer.
         noise: String,
     },
-    /// The host has no such function, nor has the codebase.
+    /// The function does not exist on the host or in the codebase.
     #[error("no such function: {}", harmless(message))]
     NoFunction {
-        /// What is missing, and names like it.
+        /// What is missing, and similar names.
         message: String,
     },
-    /// There is no memory for what the host has answered. The tunnel stays usable.
+    /// There is not enough memory for the host's answer. The tunnel stays usable.
     #[error("out of memory: {message}")]
     OutOfMemory {
-        /// What there is no memory for.
+        /// What did not fit into memory.
         message: String,
     },
-    /// The tunnel that this one goes through failed: see [`Route`](crate::Route). Its sources and its hint are those of the error.
+    /// The tunnel that this one goes through failed: see [`Route`](crate::Route). The sources and
+    /// the hint are those of the contained error.
     #[error("the parent tunnel failed: {}", .0.without_hint())]
     Parent(Box<Error>),
-    /// A program could not be started on the host, or ended in a way that is not known.
+    /// A program could not be started on the host, or ended in an unknown way.
     #[error("cannot run {program}")]
     Program {
-        /// The program, or the file or folder that is at fault.
+        /// The program, or the file or folder that caused the error.
         program: String,
-        /// Why, in the words of its host.
+        /// The reason, in the words of its host.
         #[source]
         source: Arc<io::Error>,
     },
-    /// The agent broke the protocol.
+    /// The agent violated the protocol.
     #[error("{}", Gone("the connection failed", &None, stderr, noise))]
     Protocol {
-        /// How.
+        /// The violation.
         #[source]
         source: TransportError,
         /// The last lines of stderr.
@@ -133,7 +136,7 @@ pub enum ErrorKind {
     /// The function raised an exception.
     #[error("{0}")]
     Raised(RemoteException),
-    /// The result is not of the type that was asked for.
+    /// The result does not have the requested type.
     #[error("the result does not have the requested type")]
     Result(#[source] Arc<dyn StdError + Send + Sync>),
     /// The script of [`Function::script`](crate::Function::script) could not be read.
@@ -141,16 +144,16 @@ pub enum ErrorKind {
     Script {
         /// The script, as it was given.
         path: PathBuf,
-        /// Why it could not.
+        /// The reason.
         #[source]
         source: Arc<io::Error>,
     },
     /// The interpreter could not be started.
     #[error("cannot start {program}")]
     Spawn {
-        /// What was to be run.
+        /// The program.
         program: String,
-        /// Why it could not.
+        /// The reason.
         #[source]
         source: Arc<io::Error>,
     },
@@ -167,31 +170,32 @@ pub enum ErrorKind {
     /// A message is larger than [`TunnelConfig::max_message_len`](crate::TunnelConfig::max_message_len).
     #[error("{}", harmless(message))]
     TooLarge {
-        /// Which, and by how much.
+        /// Which message, and by how much.
         message: String,
     },
-    /// As many cancelled calls and transfers as there may be have not ended on the host, and others are under way:
-    /// [`TunnelConfig::max_abandoned`](crate::TunnelConfig::max_abandoned). Close the tunnel to end them.
+    /// The host has the maximum number of cancelled calls and transfers that have not ended, and
+    /// others are under way: [`TunnelConfig::max_abandoned`](crate::TunnelConfig::max_abandoned).
+    /// Close the tunnel to end them.
     #[error("{limit} cancelled calls have not ended on this host, which is the limit")]
     TooManyAbandoned {
         /// The limit.
         limit: usize,
     },
-    /// The result is of a type that cannot be carried.
+    /// The result contains a value that cannot be encoded.
     #[error("the result cannot be encoded: {}", harmless(message))]
     UnfitResult {
-        /// Where in the result, and what.
+        /// The place in the result, and the problem.
         message: String,
     },
 }
 
-/// An exception that a remote function raised: data, as Python prints it.
+/// An exception that a remote function raised, as data in the form in which Python prints it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RemoteException {
-    /// The exception's type, with its module unless built in.
+    /// The type of the exception, with its module unless it is built in.
     pub type_name: String,
-    /// The exception's text.
+    /// The text of the exception.
     pub message: String,
     /// The traceback as Python formats it, with the file names and lines of the codebase.
     pub traceback: String,
@@ -202,13 +206,13 @@ impl Error {
         Self { inner: Arc::new(Inner { host: host.clone(), phase, kind, hint: None }), function: None }
     }
 
-    /// The error of a stream of this side, by a name such as `<stdout>`.
+    /// Creates the error of a stream on this side, with a name such as `<stdout>`.
     pub(crate) fn of_file(host: &HostName, side: Side, name: &str, error: io::Error) -> Self {
         let kind = ErrorKind::File { side, path: name.into(), source: Arc::new(error) };
         Self::new(host, Phase::Transfer, kind)
     }
 
-    /// Adds what to do about it. For errors that nobody shares yet.
+    /// Adds a hint. Only for errors that are not shared yet.
     pub(crate) fn with_hint(mut self, hint: Option<Hint>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.hint = hint;
@@ -216,7 +220,8 @@ impl Error {
         self
     }
 
-    /// Says of an error that came while a call might have been under way that it was a transfer.
+    /// Changes the phase of an error that occurred while a call might have been under way: it was a
+    /// transfer.
     pub(crate) fn of_transfer(self) -> Self {
         let Inner { host, phase, kind, hint } = &*self.inner;
         if *phase != Phase::Call {
@@ -227,33 +232,34 @@ impl Error {
         Self { inner: Arc::new(inner), function: self.function }
     }
 
-    /// Adds which function was being called.
+    /// Adds the function that was being called.
     pub(crate) fn of_function(mut self, name: &str) -> Self {
         self.function.get_or_insert_with(|| name.into());
         self
     }
 
-    /// Returns the host on which it went wrong.
+    /// Returns the host on which the error occurred.
     pub fn host(&self) -> &HostName {
         &self.inner.host
     }
 
-    /// Returns the phase in which it went wrong.
+    /// Returns the phase in which the error occurred.
     pub fn phase(&self) -> Phase {
         self.inner.phase
     }
 
-    /// Returns what went wrong.
+    /// Returns what happened.
     pub fn kind(&self) -> &ErrorKind {
         &self.inner.kind
     }
 
-    /// Returns the function that was called, or was to be, if it came of a call.
+    /// Returns the function of the call, if the error belongs to a call.
     pub fn function(&self) -> Option<&str> {
         self.function.as_deref()
     }
 
-    /// Returns the cause and what to do about it, where that is known: of the tunnel that this one goes through, if it was that which failed.
+    /// Returns the cause and what to do about it, if it is known. If the tunnel that this one goes
+    /// through has failed, this is the hint of that tunnel.
     pub fn hint(&self) -> Option<&Hint> {
         match &self.inner.kind {
             ErrorKind::Parent(error) => error.hint(),
@@ -269,7 +275,7 @@ impl Error {
         }
     }
 
-    /// Whether a deadline passed.
+    /// Returns whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
         match &self.inner.kind {
             ErrorKind::Parent(error) => error.is_timeout(),
@@ -277,7 +283,8 @@ impl Error {
         }
     }
 
-    /// Whether the agent went away, or broke the protocol, or the runtime of the connection ended. The next use of the tunnel connects again.
+    /// Returns whether the agent was lost or violated the protocol, or the runtime of the
+    /// connection ended. The next use of the tunnel connects again.
     pub fn is_disconnected(&self) -> bool {
         match &self.inner.kind {
             ErrorKind::Parent(error) => error.is_disconnected(),
@@ -288,12 +295,12 @@ impl Error {
         }
     }
 
-    /// Whether remote code raised an exception.
+    /// Returns whether remote code raised an exception.
     pub fn is_remote(&self) -> bool {
         self.remote().is_some()
     }
 
-    /// Returns host, phase, what went wrong, all sources, and what to do about it, in one line.
+    /// Returns host, phase, what happened, all sources, and what to do about it, in one line.
     pub fn report(&self) -> String {
         let mut text = self.without_hint();
         let mut source = self.source();
@@ -351,7 +358,7 @@ impl StdError for Error {
 }
 
 impl ErrorKind {
-    /// Returns a short fixed name for programs to tell kinds apart, such as `timeout`.
+    /// Returns a short fixed name by which programs can distinguish kinds, such as `timeout`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Abandoned { .. } => "abandoned",
@@ -400,7 +407,8 @@ impl fmt::Display for RemoteException {
     }
 }
 
-/// A sentence about a program that is gone: what, its exit status, the last line of its stderr, its stdout.
+/// A sentence about a program that has ended: what happened, its exit status, the last line of its
+/// stderr, its stdout.
 struct Gone<'a>(&'a str, &'a Option<ExitStatus>, &'a str, &'a str);
 
 impl fmt::Display for Gone<'_> {

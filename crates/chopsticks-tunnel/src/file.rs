@@ -1,4 +1,4 @@
-//! Files, to hosts and from them.
+//! Transfers of files.
 
 mod fetch;
 mod folder;
@@ -17,11 +17,12 @@ use crate::{
     tunnel::Tunnel,
 };
 
-/// A file that was transferred.
+/// The result of a file transfer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Transferred {
-    /// The absolute path on the controller of a file that was fetched; `None` for one that was put, or written elsewhere.
+    /// The absolute path on the controller of a fetched file. `None` for a file that was put, or
+    /// written to another destination.
     pub local: Option<PathBuf>,
     /// The absolute path on the host.
     pub remote: PathBuf,
@@ -29,32 +30,33 @@ pub struct Transferred {
     pub size: u64,
     /// The SHA-1 of the content, which both sides have computed, in hexadecimal digits.
     pub sha1: String,
-    /// Whether it was written into what is there, which can be written but not replaced: a mount point, a device, a pipe, a file whose
-    /// owner only its owner can keep. What fails then leaves a part.
+    /// Whether the content was written into an existing file that can be written but not replaced:
+    /// a mount point, a device, a pipe, or a file whose owner only its owner can keep. A failure
+    /// leaves such a file partly written.
     pub in_place: bool,
 }
 
-/// A folder that was transferred.
+/// The result of a folder transfer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TransferredFolder {
-    /// The absolute path on the controller of a folder that was fetched; `None` for one that was put.
+    /// The absolute path on the controller of a fetched folder. `None` for a folder that was put.
     pub local: Option<PathBuf>,
     /// The absolute path on the host.
     pub remote: PathBuf,
-    /// Regular files.
+    /// The number of regular files.
     pub files: u64,
-    /// Folders, the outermost included.
+    /// The number of folders, including the outermost one.
     pub folders: u64,
-    /// Symbolic links.
+    /// The number of symbolic links.
     pub links: u64,
-    /// What was left out: FIFOs, sockets, devices.
+    /// The number of entries that were left out: FIFOs, sockets, devices.
     pub left_out: u64,
     /// The size of all files in bytes.
     pub size: u64,
 }
 
-/// Which end of a tunnel.
+/// A side of a tunnel.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a tunnel has two ends")]
 pub enum Side {
@@ -74,9 +76,10 @@ impl fmt::Display for Side {
 }
 
 impl Tunnel {
-    /// Waits for an agent that transfers can be asked of.
+    /// Waits for an agent that accepts transfers.
     ///
-    /// Nothing is sent before, as it would have to be read again if the connection begins anew.
+    /// Nothing is read before this, because it would have to be read again if the connection starts
+    /// anew.
     async fn transferring(&self, connection: &Connection) -> Result<Arc<Session>, Error> {
         let session = loop {
             let session = connection.session().await?;
@@ -89,7 +92,7 @@ impl Tunnel {
         Ok(session)
     }
 
-    /// Keeps to a deadline.
+    /// Applies a deadline.
     async fn in_time<T>(
         &self,
         deadline: Option<Duration>,
@@ -110,7 +113,7 @@ impl Tunnel {
     }
 }
 
-/// The permissions of files for which none were asked.
+/// The default permissions of files.
 const FILE_MODE: u32 = 0o644;
-/// The permissions of temporary files for which none were asked.
+/// The default permissions of temporary files.
 const TEMPORARY_MODE: u32 = 0o600;

@@ -1,4 +1,5 @@
-//! Who owns a connection, from the start of the interpreter to the end of everything that it started.
+//! The owner of a connection, from the start of the interpreter to the end of everything that it
+//! started.
 
 use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -36,21 +37,21 @@ pub(crate) struct Keeper {
     stage: watch::Sender<Stage>,
     stopped: mpsc::Receiver<()>,
     tail: Tail,
-    /// What was said when the server last dropped it.
+    /// The message of the last refusal by the server.
     refusal: String,
-    /// How far the tunnel's connection before is.
+    /// The progress of the previous connection of the tunnel.
     before: Option<watch::Receiver<Stage>>,
     /// The tunnel that it goes through.
     parent: Option<Tunnel>,
 }
 
-/// How an attempt to connect, and all that came of it, has ended.
+/// How an attempt to connect, and everything that followed from it, has ended.
 enum Attempt {
     Ended(Ended),
-    /// The server dropped it before it looked at who asks.
+    /// The server dropped the connection before it examined the client.
     Refused {
         ended: Ended,
-        /// Whether others of this process were on their way to that server.
+        /// Whether other connections of this process to that server were under way.
         in_company: bool,
     },
 }
@@ -58,17 +59,17 @@ enum Attempt {
 /// Why a connection ends.
 enum Cause {
     Failed(TransportError),
-    /// The program never ran, or the tunnel that it goes through is gone.
+    /// The program never ran, or the tunnel that it goes through was lost.
     NotRun(io::Error),
     /// The agent's output ended, or its program did.
     Lost,
     Stopped {
-        /// Until when it may end by itself.
+        /// The time until which it may end by itself.
         deadline: Instant,
     },
 }
 
-/// What runs while a connection lives.
+/// The tasks that run while a connection lives.
 struct Running {
     process: Process,
     handle: Handle,
@@ -76,7 +77,7 @@ struct Running {
     pump: JoinHandle<()>,
     answering: JoinHandle<()>,
     clean_up: Option<CleanUp>,
-    /// Tells the pump of stderr that the agent has answered.
+    /// Notifies the pump of stderr that the agent has answered.
     answered: Option<oneshot::Sender<()>>,
 }
 
@@ -113,7 +114,7 @@ impl Keeper {
         room::tell();
     }
 
-    /// Connects, again if the server refuses because of its load, and stays until the end.
+    /// Connects, again if the server refuses because of its load, and runs until the end.
     async fn run(&mut self) -> Ended {
         if let Some(mut before) = self.before.take().filter(|_| self.route.driver.is_exclusive()) {
             tokio::select! {
@@ -211,7 +212,7 @@ impl Keeper {
         }
     }
 
-    /// Starts the interpreter, sends the agent, and opens the connection to those who wait for it.
+    /// Starts the interpreter, sends the agent, and makes the connection available.
     async fn start(&mut self, patience: Duration) -> Result<Running, Error> {
         let LinkParts { stdin, stdout, stderr, process, clean_up, .. } = self.spawn().await?.into_parts();
         let begun = Instant::now();
@@ -245,7 +246,8 @@ impl Keeper {
         Ok(Running { process, handle, io, pump, answering, clean_up, answered })
     }
 
-    /// What is not shown of what a program says that connects to a server, and where it is told that the agent has answered.
+    /// Returns which messages of a program that connects to a server are not shown, and a sender
+    /// that reports the agent's answer.
     fn hush(&self) -> (stderr::Hush, Option<oneshot::Sender<()>>) {
         let (driver, command) = (self.route.driver.clone(), self.command());
         let is_quiet = Box::pin(async move { driver.is_quiet(&command).await });
@@ -254,7 +256,7 @@ impl Keeper {
         (stderr::Hush { refusals: true, messages }, Some(answer))
     }
 
-    /// What names the server that is connected to, if it may refuse connections.
+    /// Returns the name of the server to connect to, if it may refuse connections.
     fn destination(&self) -> Option<String> {
         let destination = self.route.driver.destination()?;
         Some(match &self.parent {
@@ -264,7 +266,7 @@ impl Keeper {
         })
     }
 
-    /// What the interpreter is started with, and where.
+    /// Returns the command that starts the interpreter, and the place where it is started.
     fn command(&self) -> AgentCommand {
         // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
         // No variables of Python: a `PYTHONPATH` would come before both.
@@ -300,7 +302,8 @@ impl Keeper {
         }
     }
 
-    /// Waits for what ends the connection. When the agent answers, the turn is over.
+    /// Waits for the event that ends the connection. When the agent answers, the turn at connecting
+    /// ends.
     async fn live(
         &mut self,
         running: &mut Running,
@@ -406,13 +409,14 @@ fn cause(ended: Result<Result<(), TransportError>, JoinError>) -> Cause {
     }
 }
 
-/// The time after a deadline of any length.
+/// Returns the time after a deadline of any length.
 fn in_future(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or(now + FOR_EVER)
 }
 
-/// Waits for the process, and makes it end where it does not by itself; returns whether that was needed.
+/// Waits for the process, and ends it if it does not end by itself. Returns whether this was
+/// necessary.
 async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: Duration) -> bool {
     if status.is_some() || !process.is_ours() {
         return false;
@@ -434,7 +438,7 @@ async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: 
     true
 }
 
-/// The error of a program that could not be started, and what to do about it where that is known.
+/// Returns the error of a program that could not be started, with a hint if the cause is known.
 fn not_spawned(error: io::Error, parent: Option<&Tunnel>) -> (ErrorKind, Option<Hint>) {
     let error = match error.downcast::<Error>() {
         Ok(error) => return (ErrorKind::Parent(Box::new(error)), None),
@@ -448,18 +452,20 @@ fn not_spawned(error: io::Error, parent: Option<&Tunnel>) -> (ErrorKind, Option<
     (ErrorKind::Spawn { program, source: Arc::new(source) }, hint)
 }
 
-/// How often a server may refuse us when nobody else of this process is on the way to it: others are what keeps it busy then, or it
-/// shuts us out. With the waits between it is some 12 seconds.
+/// How often a server may refuse a connection when no other connection of this process is under way
+/// to it. Then other clients keep it busy, or it blocks this host. With the waits in between, this
+/// takes about 12 seconds.
 const MAX_REFUSALS_ALONE: u32 = 7;
-/// What a deadline beyond all clocks is taken for.
+/// The replacement for a deadline beyond the range of the clock.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
-/// How much of what came in place of an answer is searched for its cause: with many short lines more takes seconds, in which other tasks wait.
+/// How much of the output that arrived instead of an answer is searched for its cause. With many
+/// short lines, searching more would take seconds, in which other tasks wait.
 const LOOKED_AT: usize = 16 << 10;
-/// How long the last output of a program that has ended is waited for.
+/// How long to wait for the last output of a program that has ended.
 const DRAIN: Duration = Duration::from_millis(500);
-/// How long a driver may take to remove what its program has left.
+/// How long a driver may take to clean up after its program.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a program may take to end whose output has ended.
+/// How long a program may take to end after its output has ended.
 const LOST_GRACE: Duration = Duration::from_secs(1);
-/// Time between the signals that end a stubborn agent.
+/// The time between the signals that end an agent.
 const TERMINATE_GRACE: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! Tunnels: start a Python agent through a driver, and call functions in it.
 //!
-//! A [`Tunnel`] is one host: it knows how to start a Python interpreter there (its [`Driver`]), sends the agent to it,
-//! and calls functions in it. It connects when it is first used, and again after its connection was
-//! closed or lost.
+//! A [`Tunnel`] is one host. Its [`Driver`] starts a Python interpreter there, to which the tunnel
+//! sends the agent and calls. A tunnel connects when it is first used, and again after its
+//! connection was closed or lost.
 //!
 //! ```no_run
 //! use chopsticks_tunnel::{Local, Tunnel};
@@ -18,18 +18,20 @@
 //!
 //! # Layout
 //!
-//! * [`Tunnel`], [`Call`], [`Args`], [`Function`], [`Reply`]: calling.
-//! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`]: starting an interpreter, here and elsewhere; [`Target`] names them
-//!   all in a text.
-//! * [`Route`], [`Via`]: starting it from the far side of another tunnel.
-//! * [`Driver`], [`Link`], [`AgentCommand`]: for drivers of your own.
-//! * [`TunnelConfig`], [`Stderr`]: deadlines, limits, where output goes, and the [`ModuleSource`] that
-//!   answers what agents import.
-//! * [`RemoteCommand`], [`TunnelCommand`], [`Child`], [`Stdio`]: programs on hosts.
-//! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
-//! * [`Error`], [`ErrorKind`], [`Phase`], [`Hint`]: what went wrong, on which host, in which phase.
+//! * [`Tunnel`], [`Call`], [`Args`], [`Function`] and [`Reply`] are for calls.
+//! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`] and [`Command`] start an interpreter, on
+//!   this host or another. [`Target`] names any of them in a text.
+//! * [`Route`] and [`Via`] start it from the far side of another tunnel.
+//! * [`Driver`], [`Link`] and [`AgentCommand`] are for drivers of your own.
+//! * [`TunnelConfig`] and [`Stderr`] set deadlines, limits, the destination of output, and the
+//!   [`ModuleSource`] of the modules that agents import.
+//! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts.
+//! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
+//! * [`Error`], [`ErrorKind`], [`Phase`] and [`Hint`] describe what went wrong, on which host, and
+//!   in which phase.
 //!
-//! The drivers, and what goes with them, are those of `chopsticks-driver`. Groups and queues are not here, and neither is where modules come from.
+//! The drivers and their types come from `chopsticks-driver`. This crate contains no groups and
+//! queues, and does not know where modules come from.
 
 mod args;
 mod call;

@@ -7,9 +7,11 @@ use memchr::memmem;
 
 use crate::module::{ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource};
 
-/// What the agents of a tunnel can import: the package `chopsticks`, and the codebase if there is one.
+/// The modules that the agents of a tunnel can import: the package `chopsticks`, and the codebase
+/// if there is one.
 ///
-/// The package has its name for itself: what a codebase has of that name is never served.
+/// The name `chopsticks` belongs to the package: a module of that name in a codebase is never
+/// served.
 #[derive(Clone, Debug)]
 pub(crate) struct Modules {
     codebase: Option<Arc<dyn ModuleSource>>,
@@ -20,12 +22,12 @@ impl Modules {
         Self { codebase }
     }
 
-    /// Whether a question may wait for something: the package alone is in memory.
+    /// Returns whether a question may block. The package alone is in memory.
     pub(crate) fn may_block(&self) -> bool {
         self.codebase.is_some()
     }
 
-    /// The names of the outermost modules and packages.
+    /// Returns the names of the outermost modules and packages.
     pub(crate) fn top_level(&self) -> Result<Vec<String>, ModuleError> {
         let mut names = match &self.codebase {
             Some(codebase) => codebase.top_level()?,
@@ -36,12 +38,12 @@ impl Modules {
         Ok(names)
     }
 
-    /// What stands before the paths of the codebase's files.
+    /// Returns the text that precedes the paths of the codebase's files.
     pub(crate) fn roots(&self) -> Vec<String> {
         self.codebase.as_ref().map(|codebase| codebase.roots()).unwrap_or_default()
     }
 
-    /// The module called `name`, if there is one.
+    /// Returns the module called `name`, if it exists.
     pub(crate) fn module(&self, name: &str) -> Result<Option<ModuleEntry>, ModuleError> {
         if is_ours(name) {
             return Ok(LIBRARY.iter().find(|module| module.name == name).map(entry));
@@ -52,7 +54,7 @@ impl Modules {
         }
     }
 
-    /// What functions of the module `name` will import.
+    /// Returns the modules that functions of the module `name` will import.
     pub(crate) fn needed(&self, name: &str) -> Vec<ModuleEntry> {
         if is_ours(name) {
             return part(if LIGHT.contains(&name) { Extent::Light } else { Extent::Tunnels });
@@ -61,13 +63,13 @@ impl Modules {
         with_ours(needed.unwrap_or_default(), &[])
     }
 
-    /// What a source text will import that is no module.
+    /// Returns the modules that a source text will import. The text itself is not a module.
     pub(crate) fn needed_by_source(&self, source: &[u8]) -> Vec<ModuleEntry> {
         let needed = self.codebase.as_ref().map(|codebase| codebase.needed_by_source(source));
         with_ours(needed.unwrap_or_default(), source)
     }
 
-    /// A file or folder of the data of `package`. Ours has none.
+    /// Returns a file or folder of the data of `package`. This package has no data.
     pub(crate) fn resource(&self, package: &str, path: &str) -> Result<Option<Resource>, ModuleError> {
         match &self.codebase {
             Some(codebase) if !is_ours(package) => codebase.resource(package, path),
@@ -75,13 +77,14 @@ impl Modules {
         }
     }
 
-    /// What may help whoever named a module that is not there.
+    /// Returns a text that helps a user who named a module that does not exist.
     pub(crate) fn hint(&self, name: &str) -> Option<String> {
         self.codebase.as_ref().filter(|_| !is_ours(name))?.hint(name)
     }
 }
 
-/// Takes from what is needed by `source` what has our name, and adds the package if anything names it.
+/// Removes modules with the name of this package from those that `source` needs, and adds the
+/// package if any source names it.
 fn with_ours(mut needed: Vec<ModuleEntry>, source: &[u8]) -> Vec<ModuleEntry> {
     needed.retain(|entry| !is_ours(&entry.name));
     let sources = needed.iter().map(|entry| entry.source.as_ref()).chain([source]);
@@ -91,16 +94,17 @@ fn with_ours(mut needed: Vec<ModuleEntry>, source: &[u8]) -> Vec<ModuleEntry> {
     needed
 }
 
-/// How much of the package goes ahead.
+/// How much of the package is sent ahead.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Extent {
-    /// Facts and helpers, which most who name the package want alone.
+    /// Facts and helpers, which are enough for most sources that name the package.
     Light,
-    /// All of it.
+    /// The whole package.
     Tunnels,
 }
 
-/// How much of the package a source names. Whether that is an import can stay open: in vain it costs bytes alone.
+/// Returns how much of the package a source names. This need not be an import: a module that is
+/// sent in vain costs only bytes.
 fn extent(source: &[u8]) -> Option<Extent> {
     let is_named = |word: &str| memmem::find(source, word.as_bytes()).is_some();
     if !is_named(PACKAGE) {
@@ -130,9 +134,9 @@ fn entry(module: &LibraryModule) -> ModuleEntry {
 }
 
 const PACKAGE: &str = "chopsticks";
-/// What needs no tunnels.
+/// The modules that need no tunnels.
 const LIGHT: [&str; 3] = ["chopsticks", "chopsticks.facts", "chopsticks.helpers"];
-/// One of these is in every source that opens tunnels, by whatever name.
+/// Every source that opens tunnels contains one of these words, whatever names it uses.
 const TUNNEL_WORDS: [&str; 9] =
     ["tunnel", "Tunnel", "Local", "Docker", "Sudo", "group", "Group", "Queue", "pencode"];
 

@@ -1,4 +1,4 @@
-//! Modules as they go over the wire, and which of them a connection has.
+//! Encoding modules, and which of them a connection has.
 
 use std::{
     borrow::Cow,
@@ -13,21 +13,21 @@ pub use chopsticks_module::{
 use chopsticks_pencode::marshal::EncodeError;
 use chopsticks_protocol::{Entry, EntryKind, Listing, Modules};
 
-/// Which modules a connection has been sent.
+/// Which modules were sent on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
-    /// The needs that are covered, by their keys.
+    /// The keys of the needs that are covered.
     needs: Mutex<HashSet<u64>>,
     modules: Mutex<HashSet<String>>,
 }
 
 impl Ahead {
-    /// Whether nothing more has to be sent for a need.
+    /// Returns whether nothing more has to be sent for a need.
     pub(crate) fn covers(&self, need: u64) -> bool {
         self.needs.lock().is_ok_and(|needs| needs.contains(&need))
     }
 
-    /// Marks a module as sent, because it was asked for.
+    /// Marks a module as sent, because the agent has requested it.
     pub(crate) fn mark(&self, name: &str) {
         let mut sent = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         // Links that run in circles give a module any number of names.
@@ -41,7 +41,7 @@ impl Ahead {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Returns what of `entries` has not been sent, and marks it as sent.
+    /// Returns the `entries` that have not been sent, and marks them as sent.
     pub(crate) fn take_new(&self, need: u64, mut entries: Vec<ModuleEntry>) -> Vec<ModuleEntry> {
         let mut sent = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| sent.insert(entry.name.clone()));
@@ -51,14 +51,15 @@ impl Ahead {
     }
 }
 
-/// The notice that was encoded last. Connections that begin alike, as those of a group do, share its bytes.
+/// The notice that was encoded last. Connections that begin in the same way, as those of a group
+/// do, share its bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     latest: Mutex<Option<(Vec<ModuleEntry>, Bytes)>>,
 }
 
 impl Notices {
-    /// Composes the notice of `entries`, or finds the same one.
+    /// Encodes the notice of `entries`, or returns the cached one.
     pub(crate) fn encode(&self, entries: Vec<ModuleEntry>) -> Result<Bytes, EncodeError> {
         // Under the lock, so that of many who want the same one encodes it. Comparing costs a part of that.
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,13 +75,13 @@ impl Notices {
     }
 }
 
-/// Composes the notice that tells an agent the outermost names, and where the roots are.
+/// Encodes the notice that lists the outermost names and the roots.
 pub(crate) fn listing(names: &[String], roots: &[String]) -> Result<Vec<u8>, EncodeError> {
     let listing = Listing { names: names.into(), roots: roots.into() };
     Modules { listing: Some(listing), entries: Vec::new() }.encode()
 }
 
-/// An entry as it is sent.
+/// Returns an entry in the form in which it is sent.
 pub(crate) fn message(entry: &ModuleEntry) -> Entry<'_> {
     let kind = match entry.kind {
         ModuleEntryKind::Package => EntryKind::Package,

@@ -1,4 +1,4 @@
-//! Names that need not be UTF-8, as text.
+//! Names that need not be UTF-8, in the form of text.
 
 use std::{
     convert::Infallible,
@@ -11,11 +11,12 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A name of a host that need not be UTF-8, such as that of a file.
+/// A name on a host that need not be UTF-8, such as that of a file.
 ///
-/// With [`Encode::Names`](crate::Encode::Names), agents send such names as text, in which each byte that is not UTF-8 is one of the private
-/// characters U+EF80 to U+EFFF, and take them back as arguments. As a `String` the text can be printed, kept and sent
-/// again. This type has the bytes, and is text of that kind to `serde`.
+/// With [`Encode::Names`](crate::Encode::Names), agents send such names as text in which each byte
+/// that is not UTF-8 is one of the private characters U+EF80 to U+EFFF. They accept this text in
+/// arguments. As a `String`, the text can be printed, stored and sent again. This type contains the
+/// bytes; for `serde` it is text of this kind.
 ///
 /// ```
 /// use std::ffi::OsStr;
@@ -30,7 +31,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct OsName(OsString);
 
 impl OsName {
-    /// Reads the text that an agent sends.
+    /// Creates a name from the text that an agent sends.
     pub fn from_text(text: &str) -> Self {
         let mut bytes = Vec::with_capacity(text.len());
         for c in text.chars() {
@@ -43,7 +44,7 @@ impl OsName {
         Self(OsString::from_vec(bytes))
     }
 
-    /// Returns the text that an agent takes.
+    /// Returns the text that an agent accepts.
     pub fn to_text(&self) -> String {
         let mut text = String::with_capacity(self.0.len());
         for chunk in self.as_bytes().utf8_chunks() {
@@ -64,7 +65,7 @@ impl OsName {
         self.0.as_bytes()
     }
 
-    /// Returns the name as the system takes it.
+    /// Returns the name in the form that the system accepts.
     pub fn as_os_str(&self) -> &OsStr {
         &self.0
     }
@@ -75,7 +76,7 @@ impl OsName {
     }
 }
 
-/// The character that stands for a byte from 0x80 on.
+/// Returns the character for a byte from 0x80 on.
 fn escape(byte: u8) -> char {
     char::from_u32(0xef00 + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
@@ -118,7 +119,7 @@ impl FromStr for OsName {
     }
 }
 
-/// The text, as an agent sends it.
+/// Writes the text, as an agent sends it.
 impl fmt::Display for OsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_text())
@@ -137,7 +138,7 @@ impl<'de> Deserialize<'de> for OsName {
     }
 }
 
-/// The characters that stand for the bytes 0x80 to 0xff.
+/// The first of the characters for the bytes 0x80 to 0xff.
 const FIRST: u32 = 0xef80;
 const LAST: u32 = 0xefff;
 

@@ -1,7 +1,8 @@
-//! Programs that run on a host, in the vocabulary of [`std::process`].
+//! Programs that run on a host, with an interface like that of [`std::process`].
 //!
-//! A program is started by the agent, and its stdin, stdout and stderr are streams with credit. The controller and the agent
-//! each hold a window of every stream, however much the program reads or writes.
+//! The agent starts a program, and the program's stdin, stdout and stderr are streams with credit.
+//! The controller and the agent each hold at most a window of every stream, however much the
+//! program reads or writes.
 
 mod child;
 mod pump;
@@ -23,11 +24,12 @@ use crate::{error::Error, relay, tunnel::Tunnel};
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 use self::pump::{Sink, Source, Streams};
 
-/// A program to run on a host: its name or path, its arguments, and its surroundings.
+/// A program to run on a host: its name or path, its arguments, and its environment.
 ///
-/// This is a plain value, which one or many tunnels can run: see [`Tunnel::command_with`]. Arguments, folders and variables may
-/// hold any bytes. No shell sees the arguments; [`shell`](Self::shell) makes a command for one.
-/// [`fmt::Debug`] shows no arguments and no values of variables, which may be secrets.
+/// This is a plain value, which one or many tunnels can run: see [`Tunnel::command_with`].
+/// Arguments, folders and variables may contain any bytes. The arguments are not passed through a
+/// shell; [`shell`](Self::shell) creates a command for one. [`fmt::Debug`] shows no arguments and
+/// no values of variables, which may be secrets.
 #[derive(Clone, Eq, PartialEq)]
 pub struct RemoteCommand {
     program: OsString,
@@ -38,10 +40,12 @@ pub struct RemoteCommand {
     input: Option<Bytes>,
 }
 
-/// A program that a tunnel is about to run, with the ends of its streams. Made by [`Tunnel::command`].
+/// A program that a tunnel is about to run, with the ends of its streams. [`Tunnel::command`]
+/// creates it.
 ///
-/// By default stdin is empty. [`output`](Self::output) collects stdout and stderr, [`spawn`](Self::spawn) pipes them, and
-/// [`status`](Self::status) drops them, unless [`stdout`](Self::stdout) and [`stderr`](Self::stderr) say otherwise.
+/// By default stdin is empty. [`output`](Self::output) collects stdout and stderr,
+/// [`spawn`](Self::spawn) pipes them, and [`status`](Self::status) drops them, unless
+/// [`stdout`](Self::stdout) and [`stderr`](Self::stderr) set something else.
 ///
 /// The program has no terminal. It runs with the agent's environment and working folder, as the agent's user.
 #[must_use = "nothing runs before `output`, `status` or `spawn` is called"]
@@ -76,7 +80,8 @@ impl RemoteCommand {
         }
     }
 
-    /// Creates a command that runs `line` in the host's `/bin/sh`. Arguments that are added are `$1`, `$2` and so on there.
+    /// Creates a command that runs `line` in the host's `/bin/sh`. Further arguments are `$1`, `$2`
+    /// and so on there.
     pub fn shell(line: impl AsRef<OsStr>) -> Self {
         Self::new("/bin/sh").arg("-c").arg(line).arg("sh")
     }
@@ -108,15 +113,16 @@ impl RemoteCommand {
         self
     }
 
-    /// Sets the working folder, an absolute path or one that starts at the agent's folder, which is the default.
+    /// Sets the working folder: an absolute path, or one that starts at the agent's folder, which
+    /// is the default.
     #[must_use]
     pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
         self.current_dir = Some(folder.as_ref().to_owned());
         self
     }
 
-    /// Sets how long the program may take, from connecting to its end. After that it is ended. Default:
-    /// [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout).
+    /// Sets how long the program may take, from connecting to its end. After that it is ended.
+    /// Default: [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout).
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -155,7 +161,7 @@ impl RemoteCommand {
         self.timeout
     }
 
-    /// The same for those who start it.
+    /// Returns the same command in the form of the standard library.
     fn to_std(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.args);
@@ -172,7 +178,7 @@ impl RemoteCommand {
     }
 }
 
-/// A program with arguments, the program first; none if there are no words.
+/// Collects the program, which comes first, and its arguments. Without words, the program is empty.
 impl<S: AsRef<OsStr>> FromIterator<S> for RemoteCommand {
     fn from_iter<T: IntoIterator<Item = S>>(words: T) -> Self {
         let mut words = words.into_iter();
@@ -203,7 +209,7 @@ impl Tunnel {
         self.command_with(RemoteCommand::new(program))
     }
 
-    /// Prepares to run a command that was made before.
+    /// Prepares to run an existing command.
     pub fn command_with(&self, command: RemoteCommand) -> TunnelCommand<'static> {
         TunnelCommand { tunnel: self.clone(), command, stdin: None, stdout: None, stderr: None }
     }
@@ -245,7 +251,8 @@ impl<'a> TunnelCommand<'a> {
         Self { command: self.command.input(content), ..self }
     }
 
-    /// Sets the other end of the program's stdin. Default: [`Stdio::null`], or what [`input`](Self::input) sets.
+    /// Sets the other end of the program's stdin. Default: [`Stdio::null`], or the bytes of
+    /// [`input`](Self::input).
     pub fn stdin(self, stdin: Stdio<'a>) -> Self {
         Self { stdin: Some(stdin), ..self }
     }
@@ -260,19 +267,21 @@ impl<'a> TunnelCommand<'a> {
         Self { stderr: Some(stderr), ..self }
     }
 
-    /// Runs the program to its end, and returns its status and what it wrote to stdout and stderr.
+    /// Runs the program to its end, and returns its status and its output to stdout and stderr.
     ///
-    /// Both are held in memory. If something that the program has started keeps them open, they are read until they are silent
-    /// for half a second after the program's own end. A program that fails is not an error.
+    /// Both are held in memory. If a process that the program has started keeps them open, they are
+    /// read until they are silent for half a second after the program's own end. A program that
+    /// fails is not an error.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Program`](crate::ErrorKind::Program) if the program cannot be started;
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after the deadline; else as [`Tunnel::call`].
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after the deadline; otherwise the errors
+    /// of [`Tunnel::call`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the program and what it started.
+    /// Dropping the future ends the program and the processes that it started.
     pub async fn output(self) -> Result<Output, Error> {
         let mut streams = Streams::default();
         let status = self.run(&mut streams, true).await?;
@@ -283,23 +292,24 @@ impl<'a> TunnelCommand<'a> {
     ///
     /// # Errors
     ///
-    /// As [`output`](Self::output).
+    /// The errors of [`output`](Self::output).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the program and what it started.
+    /// Dropping the future ends the program and the processes that it started.
     pub async fn status(self) -> Result<ExitStatus, Error> {
         self.run(&mut Streams::default(), false).await
     }
 
     /// Starts the program. Its streams can be used at once, and are piped unless they are set to something else.
     ///
-    /// It does not wait for the program's start: if it cannot be started, [`Child::wait`] says why. Readers and writers of
-    /// your own are served while [`Child::wait`] is awaited.
+    /// This does not wait until the program has started. If it cannot be started, [`Child::wait`]
+    /// returns the reason. Readers and writers of your own are served while [`Child::wait`] is
+    /// awaited.
     ///
     /// # Errors
     ///
-    /// As [`Tunnel::connect`].
+    /// The errors of [`Tunnel::connect`].
     ///
     /// # Cancel safety
     ///
@@ -349,23 +359,23 @@ impl<'a> TunnelCommand<'a> {
 }
 
 impl<'a> Stdio<'a> {
-    /// The stream is empty, or what is written to it is dropped.
+    /// Creates an empty stream. Output to it is dropped.
     pub fn null() -> Self {
         Self(Kind::Null)
     }
 
-    /// The stream is a field of [`Child`]. With [`TunnelCommand::output`] it is collected.
+    /// Creates a stream that is a field of [`Child`]. [`TunnelCommand::output`] collects it.
     pub fn piped() -> Self {
         Self(Kind::Piped)
     }
 
-    /// The program's stdin is what the reader yields. An error of the reader ends the program and is returned.
+    /// Connects stdin to a reader. An error of the reader ends the program and is returned.
     pub fn reader(reader: impl AsyncRead + Send + Unpin + 'a) -> Self {
         Self(Kind::Reader(Box::new(reader)))
     }
 
-    /// What the program writes goes to the writer. An error of the writer ends the program and is returned.
-    /// At the end the writer is flushed and dropped, and not shut down.
+    /// Connects stdout or stderr to a writer. An error of the writer ends the program and is
+    /// returned. At the end the writer is flushed and dropped, but not shut down.
     pub fn writer(writer: impl AsyncWrite + Send + Unpin + 'a) -> Self {
         Self(Kind::Writer(Box::new(writer)))
     }

@@ -1,6 +1,7 @@
-//! Threads for work that may block, no more of them than there is work at one time.
+//! Threads for blocking work, at most as many as there is simultaneous work.
 //!
-//! A pool that lends a thread again only some time after its work is done, as tokio's does, grows with each connection that is quick to come by then.
+//! A pool such as tokio's makes a thread available again some time after its work is done, so it
+//! grows with each connection that arrives within that time.
 
 use std::{
     io,
@@ -14,16 +15,16 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-/// Work, which leaves the telling of its result for when its thread can be had again.
+/// Work, which reports its result only when its thread is available again.
 type Work = Box<dyn FnOnce() -> Tell + Send>;
 type Tell = Box<dyn FnOnce() + Send>;
 
 /// A thread that waits for work, by its number.
 type Idle = (thread::ThreadId, mpsc::Sender<Work>);
 
-/// Runs work on a thread for that. Nothing comes of it if it panics.
+/// Runs work on a separate thread. If the work panics, there is no result.
 ///
-/// `guard` is dropped when another can have the thread.
+/// `guard` is dropped when the thread is available again.
 pub(crate) fn run<T: Send + 'static>(
     guard: impl Send + 'static,
     work: impl FnOnce() -> T + Send + 'static,

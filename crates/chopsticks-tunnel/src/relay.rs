@@ -30,7 +30,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct FarSide {
     parent: Tunnel,
-    /// All that belongs to one agent is started over one connection: if that has ended, it has ended too.
+    /// Everything that belongs to one agent is started over one connection. If it has ended, all of
+    /// this has ended too.
     connection: OnceLock<Arc<Connection>>,
 }
 
@@ -72,14 +73,15 @@ struct Relayed {
 #[derive(Debug)]
 enum State {
     Runs(Request),
-    /// The order to end it has been given; nobody will tell how it ended.
+    /// The order to end the program has been given, and its status will not be reported.
     Stopped,
     /// The connection to the agent has ended.
     Lost,
     Ended(Result<ExitStatus, Arc<io::Error>>),
 }
 
-/// Starts a program; its streams can be used at once. If it cannot be started, waiting for it tells why.
+/// Starts a program. Its streams can be used at once. If it cannot be started, waiting for it
+/// returns the reason.
 pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
     let session = connected(connection).await?;
     session.extend_for_programs().await;
@@ -109,7 +111,7 @@ pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::
     Ok(Link::launched(stdin, stdout, stderr, relayed))
 }
 
-/// Runs a program to its end, with nothing on its stdin.
+/// Runs a program to its end, with an empty stdin.
 async fn output(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Output> {
     let LinkParts { stdin, stdout, stderr, mut process, .. } = spawn(connection, command).await?.into_parts();
     drop(stdin);
@@ -207,13 +209,13 @@ impl Relayed {
     }
 }
 
-/// Reads a status as Python has it: negative for the signal that killed a program.
+/// Converts a status in Python's form, which is negative for the signal that killed a program.
 fn exit_status(status: i32) -> ExitStatus {
     // As the kernel writes it: the number of a signal, or the status in the second byte.
     ExitStatus::from_raw(if status < 0 { status.wrapping_neg() & 0x7f } else { (status & 0xff) << 8 })
 }
 
-/// An error once more, of which there is one.
+/// Returns a copy of a shared error.
 fn shared(error: &Arc<io::Error>) -> io::Error {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<SpawnError>()) {
         Some(inner) => io::Error::new(error.kind(), inner.again()),
@@ -221,7 +223,7 @@ fn shared(error: &Arc<io::Error>) -> io::Error {
     }
 }
 
-/// The program's stdin: closed when it is dropped, as a pipe is.
+/// The program's stdin. Dropping it closes it, like a pipe.
 #[derive(Debug)]
 struct Stdin(Option<StreamWriter>);
 
@@ -262,7 +264,7 @@ impl Drop for Stdin {
 #[derive(Debug)]
 struct Stderr {
     reader: StreamReader,
-    /// To drop it before its answer would end the stream.
+    /// Dropping it before its answer would end the stream.
     _request: Request,
 }
 
@@ -276,9 +278,10 @@ impl AsyncRead for Stderr {
     }
 }
 
-/// What the agent takes of stdin before it has given credit: a packed agent, its first modules and its first call.
+/// The bytes of stdin that the agent accepts before it has given credit: a packed agent, its first
+/// modules and its first call.
 const INITIAL_CREDIT: u32 = 64 << 10;
-/// Far more than anything that is run for its output has to say.
+/// Far more than the output of any program that is run for its output.
 const MAX_OUTPUT: u64 = 4 << 20;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Room for connections: this process may have only so many descriptors open.
+//! Room for connections, since the number of descriptors of this process is limited.
 
 use std::{
     fs, io,
@@ -12,33 +12,34 @@ use rustix::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-/// Descriptors that are set aside for a connection which is about to be made, until this is dropped.
+/// Descriptors that are reserved for a new connection, until this is dropped.
 ///
-/// What [`Tunnel::room`](crate::Tunnel::room) returns.
+/// [`Tunnel::room`](crate::Tunnel::room) returns it.
 #[derive(Debug)]
 #[must_use = "the room is there for others once it is dropped"]
 pub struct Room {
     descriptors: usize,
 }
 
-/// What is known of this process's descriptors.
+/// The descriptors of this process, as far as they are known.
 #[derive(Debug)]
 struct Ledger {
-    /// How many are set aside.
+    /// How many are reserved.
     promised: usize,
-    /// When those that are open were counted.
+    /// When the open descriptors were counted.
     counted: Option<Instant>,
-    /// How many are open or were set aside at most, unless others than connections have opened some since.
+    /// The maximum number of open or reserved descriptors, unless something other than a connection
+    /// has opened some since.
     bound: usize,
 }
 
 impl Room {
-    /// Room for a connection that is there.
+    /// Creates the room for an existing connection.
     pub(crate) fn of_a_connection() -> Self {
         Self { descriptors: 0 }
     }
 
-    /// Sets room aside for a new connection, if there is some.
+    /// Reserves room for a new connection, if there is enough.
     pub(crate) fn reserve() -> Option<Self> {
         let Some(limit) = limit() else { return Some(Self::of_a_connection()) };
         let is_enough = ledger().reserve(limit, Instant::now(), open_now);
@@ -55,7 +56,7 @@ impl Drop for Room {
 }
 
 impl Ledger {
-    /// Sets descriptors for one connection aside, if there are enough.
+    /// Reserves descriptors for one connection, if there are enough.
     fn reserve(&mut self, limit: usize, now: Instant, count: impl FnOnce() -> usize) -> bool {
         let most = limit.saturating_sub(reserve(limit));
         // Counting takes time for each that is open, so it is done when it can matter.
@@ -78,28 +79,30 @@ fn ledger() -> MutexGuard<'static, Ledger> {
     LEDGER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells those who wait that a connection is gone.
+/// Notifies waiting tasks that a connection has ended.
 pub(crate) fn tell() {
     CHANGED.notify_waiters();
 }
 
-/// Waits until a connection is gone, or for a moment: descriptors that are nobody's connection are freed in silence.
+/// Waits until a connection has ended, or for a moment, because descriptors that do not belong to a
+/// connection are freed without a notification.
 pub(crate) async fn changed() {
     let _ = timeout(MOMENT, CHANGED.notified()).await;
 }
 
-/// Whether something failed because too much is open.
+/// Returns whether an operation failed because too many files are open.
 fn is_want(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// How many descriptors this process may have; `None` if there is no limit.
+/// Returns how many descriptors this process may have, or `None` if there is no limit.
 fn limit() -> Option<usize> {
     let limit = getrlimit(Resource::Nofile).current?;
     Some(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// How many descriptors this process has. All that it may if not even this could be asked, none if it cannot be known.
+/// Returns how many descriptors this process has: the limit if not even this can be determined for
+/// lack of a descriptor, and none if it is not known.
 fn open_now() -> usize {
     match fs::read_dir("/dev/fd") {
         Ok(entries) => entries.count(),
@@ -108,16 +111,18 @@ fn open_now() -> usize {
     }
 }
 
-/// What is left, of so many, for all else: files that are transferred or imported, and what starting a program takes for a moment.
+/// Returns how many descriptors of the limit remain for everything else: files that are transferred
+/// or imported, and what starting a program takes for a moment.
 fn reserve(limit: usize) -> usize {
     (limit / 4).min(MAX_RESERVE)
 }
 
-/// Three pipes, what tells of the program's end, and a file to go with it in its folder.
+/// Three pipes, a descriptor that reports the end of the program, and a file that is opened in its
+/// folder.
 const PER_START: usize = 6;
-/// How long others are trusted to open nothing that matters.
+/// How long it is assumed that nothing else opens many descriptors.
 const FRESH: Duration = Duration::from_secs(1);
-/// Enough for as many files as are read and written at once by a machine's cores, and more.
+/// Enough for the files that a machine's cores read and write at once.
 const MAX_RESERVE: usize = 64;
 const MOMENT: Duration = Duration::from_millis(20);
 

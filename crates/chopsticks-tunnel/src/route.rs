@@ -1,4 +1,4 @@
-//! Where a tunnel's agent is started from: here, or from the far side of another tunnel.
+//! The place where a tunnel's agent is started: here, or on the far side of another tunnel.
 
 use std::{
     fmt,
@@ -8,14 +8,19 @@ use std::{
 use crate::tunnel::{Tunnel, WeakTunnel};
 use chopsticks_driver::{AgentOptions, Driver, HostName};
 
-/// How a tunnel's agent is reached: a driver, which says what is started, and where that is started.
+/// How a tunnel's agent is reached: a driver, which determines what is started, and the place where
+/// it is started.
 ///
-/// It is started here, unless [`Via::via`] or [`through`](Self::through) names a tunnel, the *parent*: then that one's agent starts the program, and passes on its
-/// stdin, stdout and stderr.
+/// It is started here, unless [`Via::via`] or [`through`](Self::through) names a tunnel, the
+/// *parent*. Then the agent of the parent starts the program, and passes on its stdin, stdout and
+/// stderr.
 ///
-/// `ssh`, `sudo` and `docker` then are those of the parent's host, with its configuration and its keys; so are the paths that the driver names. What comes of it is a tunnel of
-/// the controller as any other: its calls, files and imports are between the controller and its own agent, and it can be the parent of further ones. It connects its parent when it
-/// needs to, and keeps it connected as long as it is. When the parent's connection ends, so does all that goes through it.
+/// `ssh`, `sudo` and `docker` are then those of the parent's host, with its configuration and its
+/// keys, and so are the paths that the driver names. The result is a tunnel of the controller like
+/// any other: its calls, files and imports pass between the controller and its own agent, and it
+/// can be the parent of further tunnels. It connects its parent when necessary, and keeps it
+/// connected as long as it is connected itself. When the parent's connection ends, every connection
+/// that goes through it ends too.
 ///
 /// ```
 /// use chopsticks_tunnel::{Docker, Ssh, Sudo, Tunnel, Via as _};
@@ -27,16 +32,18 @@ use chopsticks_driver::{AgentOptions, Driver, HostName};
 /// # let _ = clean;
 /// ```
 ///
-/// A driver of one's own does as well if it starts its program by [`AgentCommand::spawn`](crate::AgentCommand::spawn).
+/// A driver of your own also works if it starts its program by
+/// [`AgentCommand::spawn`](crate::AgentCommand::spawn).
 #[derive(Clone)]
 pub struct Route {
     pub(crate) driver: Arc<dyn Driver>,
     parent: Parent,
 }
 
-/// Starts what a driver does from the far side of a tunnel: the method `via` of every driver.
+/// Starts the program of a driver on the far side of a tunnel: the method `via` of every driver.
 pub trait Via: Driver + Sized {
-    /// Starts the agent from the far side of `parent`: see [`Route`]. The tunnel is named as by the driver alone.
+    /// Starts the agent on the far side of `parent`: see [`Route`]. The name of the tunnel is that
+    /// of the driver alone.
     fn via(self, parent: &Tunnel) -> Route {
         Route::through(self, parent)
     }
@@ -49,18 +56,19 @@ impl<D: Driver> Via for D {}
 enum Parent {
     None,
     Tunnel(Tunnel),
-    /// Made when it is needed, and again when nobody had it any more: it is connected only while one that goes through it is.
+    /// Created when it is needed, and again after the last user has dropped it: it is connected
+    /// only while a connection goes through it.
     Shared(Arc<SharedParent>),
 }
 
-/// A tunnel that is there as long as others go through it.
+/// A tunnel that exists as long as others go through it.
 pub(crate) struct SharedParent {
     make: Box<dyn Fn() -> Tunnel + Send + Sync>,
     current: Mutex<WeakTunnel>,
 }
 
 impl Route {
-    /// Creates a route that starts what `driver` does from the far side of `parent`.
+    /// Creates a route that starts the program of `driver` on the far side of `parent`.
     pub fn through(driver: impl Driver, parent: &Tunnel) -> Self {
         Self { driver: Arc::new(driver), parent: Parent::Tunnel(parent.clone()) }
     }
@@ -81,7 +89,7 @@ impl Route {
         }
     }
 
-    /// What the agent is to set up.
+    /// Returns the options of the agent.
     pub(crate) fn options(&self) -> AgentOptions {
         match self.parent {
             Parent::None => self.driver.options(),

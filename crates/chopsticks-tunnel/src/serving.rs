@@ -1,4 +1,4 @@
-//! What a connection's agent is served: modules ahead of its calls, and what it asks for.
+//! Serving a connection's agent: modules ahead of its calls, and answers to its requests.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -28,7 +28,8 @@ use crate::{
     reader,
 };
 
-/// Serves one connection. What a source does may block, so it runs on threads for that, and under a deadline.
+/// Serves one connection. The methods of a source may block, so they run on separate threads and
+/// under a deadline.
 #[derive(Debug)]
 pub(crate) struct Serving {
     host: HostName,
@@ -37,11 +38,11 @@ pub(crate) struct Serving {
     common: Arc<Common>,
     listed: OnceCell<()>,
     ahead: Ahead,
-    /// How often the agent has asked for what is not there.
+    /// How often the agent has requested something that does not exist.
     unknown: AtomicUsize,
 }
 
-/// What the connections of one configuration share.
+/// The state that the connections of one configuration share.
 #[derive(Debug)]
 pub(crate) struct Common {
     turns: Arc<Semaphore>,
@@ -51,10 +52,10 @@ pub(crate) struct Common {
 /// What a call will import.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) enum Need<'a> {
-    /// What a module of the source does.
+    /// The imports of a module of the source.
     Module(&'a str),
     Nothing,
-    /// What a source text does that is no module.
+    /// The imports of a source text that is not a module.
     Source(&'a [u8]),
 }
 
@@ -74,7 +75,7 @@ impl Serving {
         }
     }
 
-    /// Sends what a call will import, unless this connection has it.
+    /// Sends the modules that a call will import, unless this connection has them.
     pub(crate) async fn send_ahead(&self, handle: &Handle, need: Need<'_>) -> Result<(), ModuleError> {
         let source = &self.source;
         self.listed
@@ -114,13 +115,13 @@ impl Serving {
         Ok(())
     }
 
-    /// What may help whoever named a module that is not there.
+    /// Returns a text that helps a user who named a module that does not exist.
     pub(crate) async fn hint(&self, name: &str) -> Option<String> {
         let (source, name) = (self.source.clone(), name.to_owned());
         self.blocking("names like it", move || Ok(source.hint(&name))).await.ok().flatten()
     }
 
-    /// Answers what the agent asks for, until its connection ends.
+    /// Answers the agent's requests until its connection ends.
     pub(crate) async fn answer(self: Arc<Self>, mut incoming: Incoming) {
         let mut answering = JoinSet::new();
         loop {
@@ -157,7 +158,8 @@ impl Serving {
         };
     }
 
-    /// The entry of a module, or `None`. A name with a dot in front is a part of the agent itself.
+    /// Returns the entry of a module, or `None`. A name with a dot in front is a part of the agent
+    /// itself.
     async fn module(&self, payload: &[u8]) -> Result<Answer, ModuleError> {
         let Import { name, wanted_by } = Import::decode(payload).map_err(invalid)?;
         let entry = match name.strip_prefix('.') {
@@ -186,7 +188,7 @@ impl Serving {
         Ok(entry)
     }
 
-    /// A file or folder of a package's data, or `None`.
+    /// Returns a file or folder of a package's data, or `None`.
     async fn resource(&self, payload: &[u8]) -> Result<Answer, ModuleError> {
         let protocol::Resource { package, path } = protocol::Resource::decode(payload).map_err(invalid)?;
         let source = self.source.clone();
@@ -206,7 +208,8 @@ impl Serving {
         Ok((Format::Marshal, Folder(folder).encode().map_err(unfit)?))
     }
 
-    /// An agent asks only for what was listed to it, so one that guesses is told of; once, for it can ask as often as it likes.
+    /// Agents request only names that were listed to them, so an agent that guesses is logged; only
+    /// once, because it can make requests as often as it likes.
     fn note_unknown(&self) {
         if self.unknown.fetch_add(1, Ordering::Relaxed) + 1 == MANY_UNKNOWN {
             let host = &self.host;
@@ -214,7 +217,7 @@ impl Serving {
         }
     }
 
-    /// Runs work that may block on a thread for that, until the deadline.
+    /// Runs blocking work on a separate thread, until the deadline.
     async fn blocking<T: Send + 'static>(
         &self,
         what: &str,
@@ -248,7 +251,8 @@ impl Default for Common {
 }
 
 impl Need<'_> {
-    /// Tells needs apart. Two that have one key by chance cost round trips, no more.
+    /// Returns a key that distinguishes needs. If two needs have the same key by chance, this only
+    /// costs round trips.
     fn key(self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
@@ -264,19 +268,20 @@ fn invalid(error: marshal::DecodeError) -> ModuleError {
     ModuleError::new(format!("the request is not valid: {error}"))
 }
 
-/// As much of a text from the agent as an error has room for.
+/// Shortens a text from the agent for an error.
 fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(SHORT)]
 }
 
-/// Reading modules is short work: a thread for each of a thousand connections that begin together would not be. More than the turns of one
-/// configuration, so that a source that hangs does not hold up others.
+/// Reading modules is short work, which does not justify a thread for each of a thousand
+/// connections that begin together. There are more turns than those of one configuration, so that a
+/// source that hangs does not hold up others.
 static SHARED_TURNS: Semaphore = Semaphore::const_new(4 * TURNS);
-/// How many threads the tunnels of one configuration read modules on.
+/// How many threads the tunnels of one configuration use to read modules.
 const TURNS: usize = 4;
-/// More misses than any program has that probes for optional modules and files.
+/// More than the misses of a program that looks for optional modules and files.
 const MANY_UNKNOWN: usize = 1000;
-/// Bytes of a name in an error.
+/// The maximum length of a name in an error, in bytes.
 const SHORT: usize = 200;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What an agent is told when it starts.
+//! The options of `START`.
 
 use chopsticks_driver::AgentOptions;
 use chopsticks_protocol::Start;
 
-/// Returns the options of an agent on the last of `hosts`, to which the others lead.
+/// Returns the options of an agent on the last of `hosts`. The others lead to it.
 pub(crate) fn options(options: &AgentOptions, hosts: Vec<String>, depth_limit: u32) -> Start {
     Start {
         host: hosts.last().cloned().unwrap_or_default(),

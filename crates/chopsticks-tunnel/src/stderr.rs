@@ -1,4 +1,4 @@
-//! Where the stderr of agents goes.
+//! The destination of the stderr of agents.
 
 use std::{
     collections::VecDeque,
@@ -22,10 +22,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// What is done with each line that an agent's side writes to stderr.
+/// What to do with each line that an agent's side writes to stderr.
 ///
-/// Lines may hold any bytes, and [`callback`](Self::callback) passes them on as they are. A line longer than 64 KiB comes in pieces; the last one comes without its newline as it
-/// is. Whatever is chosen here, the last lines are kept for the errors of the tunnel.
+/// Lines may contain any bytes, and [`callback`](Self::callback) passes them on unchanged. A line
+/// of more than 64 KiB arrives in pieces. A last line without a newline is passed on as it is. In
+/// all cases the last lines are kept for the errors of the tunnel.
 #[derive(Clone)]
 pub struct Stderr(Sink);
 
@@ -44,27 +45,29 @@ struct Callback {
 
 type Sinking = dyn Fn(&str, &[u8]) + Send + Sync;
 
-/// Takes text in any pieces, on a thread that may block.
+/// Accepts text in any pieces, on a thread that may block.
 struct Text {
     callback: Callback,
-    /// Whoever has it may block a thread: a slow sink blocks no more than one.
+    /// The right to block a thread: a slow sink blocks only one.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// How many hosts write at the moment.
+    /// How many hosts currently write.
     hosts: AtomicUsize,
-    /// Whether lines of several hosts come whole.
+    /// Whether lines of several hosts are written whole.
     joins_lines: bool,
     name: &'static str,
 }
 
 impl Stderr {
-    /// Writes `[host] line` to the controller's own stderr. The default.
+    /// Writes `[host] line` to the controller's own stderr. This is the default.
     ///
-    /// A line that has not ended for 100 ms, such as a question or the progress of something, is shown as far as it has come. If stderr is not a terminal,
-    /// that is so only while a single host writes there: lines of several ones come whole. A carriage return goes back to the begin of the line, where the
-    /// name of the host is written again.
+    /// If a line has not ended for 100 ms, the part that has arrived is shown, such as a question
+    /// or the progress of a task. If stderr is not a terminal, this is done only while a single
+    /// host writes there; lines of several hosts are written whole. A carriage return goes back to
+    /// the beginning of the line, where the name of the host is written again.
     ///
-    /// Other control characters but the tab, bytes that are not UTF-8, and whatever else a terminal misreads are shown as escapes such as
-    /// `\x1b`, so that no host can speak for another or take over the terminal: see [`chopsticks_text`].
+    /// Tabs are kept. Other control characters, bytes that are not UTF-8, and everything else that
+    /// a terminal misreads are shown as escapes such as `\x1b`, so that no host can imitate another
+    /// or take over the terminal: see [`chopsticks_text`].
     pub fn console() -> Self {
         Self(Sink::Text(CONSOLE.clone()))
     }
@@ -74,27 +77,31 @@ impl Stderr {
         Self(Sink::Off)
     }
 
-    /// Emits each line as a `tracing` event of level info with the field `host`, target `chopsticks::stderr`; what is in it is shown with the escapes of
-    /// [`console`](Self::console), and a carriage return too.
+    /// Emits each line as a `tracing` event of level info with the field `host` and the target
+    /// `chopsticks::stderr`. The text is shown with the escapes of [`console`](Self::console), and
+    /// carriage returns are escaped too.
     pub fn tracing() -> Self {
         Self(Sink::Tracing)
     }
 
     /// Calls `sink` with the host's name and each line, without its newline.
     ///
-    /// It is called on a task of the runtime: it should not block. When it panics, that line is lost and the next one comes all the same; the first time,
-    /// a `tracing` event of level error says so.
+    /// `sink` is called on a task of the runtime, so it should not block. If it panics, that line
+    /// is lost, and the next line arrives all the same. The first panic is reported by a `tracing`
+    /// event of level error.
     pub fn callback(sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
         Self(Sink::Callback(Arc::new(Callback::new(sink))))
     }
 
-    /// Calls `sink` with the host's name and text as it comes, to write it somewhere: whole lines with their newlines, and the begin of a line that has not
-    /// ended for 100 ms. With `joins_lines`, such a line comes only when it is whole, unless a single host writes.
+    /// Calls `sink` with the host's name and text as it arrives, to write it somewhere: whole lines
+    /// with their newlines, and the beginning of a line that has not ended for 100 ms. With
+    /// `joins_lines`, such a line arrives only when it is complete, unless a single host writes.
     ///
-    /// A text does not end within a character, nor between the carriage return and the newline that end a line. [`chopsticks_text::Screen`] makes of such
-    /// texts what can be shown.
+    /// A text does not end within a character, nor between the carriage return and the newline that
+    /// end a line. [`chopsticks_text::Screen`] turns such texts into text that can be shown.
     ///
-    /// It is called on a thread that may block, once at a time. When it panics, that text is lost, as with [`callback`](Self::callback).
+    /// `sink` is called on a thread that may block, and never concurrently. If it panics, that text
+    /// is lost, as with [`callback`](Self::callback).
     ///
     /// ```
     /// use std::{io::Write as _, sync::Mutex};
@@ -115,7 +122,7 @@ impl Stderr {
         Self(Sink::Text(Arc::new(Text::new("writer(..)", joins_lines, sink))))
     }
 
-    /// Passes a line on; the text of what shows lines that have not ended comes elsewhere.
+    /// Passes a line on. Sinks that show unfinished lines receive their text elsewhere.
     fn line(&self, host: &HostName, line: &[u8]) {
         match &self.0 {
             Sink::Callback(callback) => callback.call(host, line),
@@ -133,7 +140,8 @@ impl Callback {
         Self { has_panicked: AtomicBool::new(false), sink: Box::new(sink) }
     }
 
-    /// Calls it. If it panicked out of the reading, nobody would read on, and whatever the host writes next would fail there.
+    /// Calls the sink. A panic must not end the reading, because the host's next output would fail
+    /// then.
     fn call(&self, host: &HostName, text: &[u8]) {
         let panicked = catch_unwind(AssertUnwindSafe(|| (self.sink)(host.as_str(), text))).is_err();
         if panicked && !self.has_panicked.swap(true, Ordering::Relaxed) {
@@ -164,11 +172,11 @@ impl fmt::Debug for Stderr {
     }
 }
 
-/// The last lines of an agent's stderr, and how far its reading is.
+/// The last lines of an agent's stderr, and the progress of reading it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {
     lines: Arc<Mutex<VecDeque<Vec<u8>>>>,
-    /// How often something was read; odd while what was read is passed on.
+    /// How often something was read. The number is odd while that is being passed on.
     steps: Arc<AtomicUsize>,
 }
 
@@ -196,19 +204,20 @@ impl Tail {
     }
 }
 
-/// What is not passed on, or not yet.
+/// Text that is not passed on, or not yet.
 #[derive(Default)]
 pub(crate) struct Hush {
-    /// Whether what ssh says when a busy server refuses it is left out: it tries again, and the error tells if that was in vain.
+    /// Whether the messages of ssh about a refusal by a busy server are left out. The tunnel tries
+    /// again, and the error contains them if that was in vain.
     pub(crate) refusals: bool,
     pub(crate) messages: Option<Messages>,
 }
 
-/// What is said before an agent answers, which the user may have asked not to be shown.
+/// Messages before an agent answers, which the user may have switched off.
 pub(crate) struct Messages {
-    /// Tells, or ends, when no more of it will come.
+    /// Completes, or is closed, when no more messages follow.
     pub(crate) answered: oneshot::Receiver<()>,
-    /// Whether the user has; asked only if there are messages.
+    /// Whether the user has switched them off. Polled only if there are messages.
     pub(crate) is_quiet: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
 
@@ -271,19 +280,19 @@ pub(crate) async fn pump(
     tail.step();
 }
 
-/// Whole lines on their way to where they belong.
+/// Whole lines on their way to their destination.
 struct Lines {
     host: HostName,
     sink: Stderr,
     tail: Tail,
     leaves_out_refusals: bool,
     was_refused: bool,
-    /// What has come before the agent's answer.
+    /// Lines that arrived before the agent's answer.
     held: Option<Held>,
     writer: Writer,
 }
 
-/// Lines of which it is not known yet whether they are to be shown.
+/// Lines that may be shown or not, which is not known yet.
 struct Held {
     messages: Messages,
     lines: Vec<Vec<u8>>,
@@ -332,14 +341,15 @@ impl Lines {
         self.was_refused
     }
 
-    /// Notes when what has come of a line is written.
+    /// Sets when the received part of a line is written.
     fn wait_for(&mut self, pending: &[u8]) {
         if self.held.is_none() {
             self.writer.wait_for(pending);
         }
     }
 
-    /// Waits until it can be decided whether what is held is shown, and from then on until the begin of a line is.
+    /// Waits until it is known whether the held lines are shown, and after that until the beginning
+    /// of a line is due.
     async fn due(&mut self) {
         match &mut self.held {
             // That nobody is left to tell is an answer too.
@@ -348,7 +358,7 @@ impl Lines {
         }
     }
 
-    /// Shows what was held, unless the user wants none of it.
+    /// Shows the held lines, unless the user has switched them off.
     async fn let_go(&mut self) {
         if let Some(held) = &mut self.held
             && (held.lines.is_empty() || held.messages.is_quiet.as_mut().await)
@@ -365,11 +375,11 @@ impl Lines {
     }
 }
 
-/// What is to be written of a host's text, if that is where it goes.
+/// The text of a host that is to be written, if the sink accepts text.
 struct Writer {
     to: Option<Arc<Text>>,
     out: Vec<u8>,
-    /// How much of the line that has not ended is written.
+    /// How much of the unfinished line has been written.
     shown: usize,
     /// When more of it is written.
     due: Option<Instant>,
@@ -387,7 +397,7 @@ impl Writer {
         Self { to, out: Vec::new(), shown: 0, due: None }
     }
 
-    /// Adds what is left of a line that has ended.
+    /// Adds the rest of a line that has ended.
     fn line(&mut self, line: &[u8]) {
         if self.to.is_some() {
             self.out.extend_from_slice(&line[self.shown..]);
@@ -396,7 +406,7 @@ impl Writer {
         self.shown = 0;
     }
 
-    /// Notes when what has come of a line is written, unless it ends before.
+    /// Sets when the received part of a line is written, unless the line ends before.
     fn wait_for(&mut self, pending: &[u8]) {
         let is_early = |text: &Arc<Text>| !text.joins_lines || text.hosts.load(Ordering::Relaxed) == 1;
         if shown_len(pending) <= self.shown || !self.to.as_ref().is_some_and(is_early) {
@@ -413,7 +423,7 @@ impl Writer {
         }
     }
 
-    /// Adds what has come of a line that has not ended.
+    /// Adds the received part of an unfinished line.
     fn unfinished(&mut self, pending: &[u8]) {
         let end = shown_len(pending).max(self.shown);
         self.out.extend_from_slice(&pending[self.shown..end]);
@@ -442,10 +452,10 @@ impl Drop for Writer {
     }
 }
 
-/// Waits until all is passed on that a program has written which has ended.
+/// Waits until all output of a program that has ended is passed on.
 ///
-/// Those of many hosts wait for each other where they share a console. A process that left our reach may keep stderr open; its lines are
-/// nobody's.
+/// The outputs of many hosts wait for each other if they share a console. A process that left our
+/// reach may keep stderr open; its lines are not waited for.
 pub(crate) async fn drain(mut pump: JoinHandle<()>, tail: &Tail) {
     let end = Instant::now() + DRAIN;
     let mut quiet = 0;
@@ -473,18 +483,22 @@ static CONSOLE: LazyLock<Arc<Text>> = LazyLock::new(|| {
     }))
 });
 
-/// How long the end of a line is waited for before its begin is shown: less than people notice, more than a program takes that writes one in pieces.
+/// How long to wait for the end of a line before its beginning is shown: less than people notice,
+/// and more than a program needs to write a line in pieces.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// A longer line is passed on in pieces, so that a program that never writes a newline costs bounded memory.
+/// A longer line is passed on in pieces, so that a program that never writes a newline needs
+/// bounded memory.
 const MAX_LINE_LEN: usize = 64 << 10;
-/// What is held back before the agent answers. Banners have a few lines.
+/// How much is held back before the agent answers. Banners have a few lines.
 const MAX_HELD_LEN: usize = 64 << 10;
-/// A Python traceback of usual depth fits.
+/// Enough for a Python traceback of usual depth.
 const TAIL_LINES: usize = 20;
 const TAIL_LINE_LEN: usize = 1 << 10;
-/// How long a console that stands still is waited for, or a process that left our reach and goes on to write.
+/// How long to wait for a console that does not accept output, or for a process that left our reach
+/// and continues to write.
 const DRAIN: Duration = Duration::from_secs(5);
-/// When nothing has come in so many times this long, nothing will. Once is not enough where the machine had no time for us.
+/// After several such periods without output, no more output is expected. One is not enough if the
+/// machine was busy.
 const QUIET: Duration = Duration::from_millis(250);
 const QUIET_TURNS: u32 = 2;
 

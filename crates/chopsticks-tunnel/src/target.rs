@@ -1,4 +1,4 @@
-//! Tunnels to hosts that are written as a text.
+//! Tunnels to targets, which are written as a text.
 
 use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
 
@@ -22,13 +22,17 @@ use crate::{
 /// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`](crate::Command); words are separated and quoted as in a shell |
 /// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before: [`Via`](crate::Via) |
 ///
-/// A target behind a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`, `podman://`, `podman-exec://`, `exec:`, or to be `local:`; where such a text is
-/// meant otherwise, its `/` is written `%2F`. The tunnel's name is then made of the names of all, as in `bastion/db1/root@localhost`.
+/// A target after a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`,
+/// `podman://`, `podman-exec://` or `exec:`, or to be `local:`. If such a text is not meant as a
+/// target, write its `/` as `%2F`. The tunnel's name is composed of all names, as in
+/// `bastion/db1/root@localhost`.
 ///
-/// An IPv6 address is written as it is, with or without brackets: `fe80::1%eth0`, `[::1]`, `admin@[::1]:2222`. Behind `ssh://` the `%` of a zone is `%25`.
+/// An IPv6 address is written as it is, with or without brackets: `fe80::1%eth0`, `[::1]`,
+/// `admin@[::1]:2222`. After `ssh://`, the `%` of a zone is written as `%25`.
 ///
-/// In front of all can stand `NAME=`, the tunnel's name, and behind each but `exec:` its settings, as in
-/// `web1?python=auto&env=LANG=C`. Characters that have a meaning there are written as `%` and two hexadecimal digits.
+/// The text may begin with `NAME=`, the tunnel's name. Each target except `exec:` may end with its
+/// settings, as in `web1?python=auto&env=LANG=C`. Characters that have a meaning there are written
+/// as `%` and two hexadecimal digits.
 ///
 /// | setting | of | |
 /// |---|---|---|
@@ -51,23 +55,24 @@ use crate::{
 pub struct Target(Address);
 
 impl Target {
-    /// Returns the name that its tunnel has.
+    /// Returns the name of its tunnel.
     pub fn host(&self) -> &HostName {
         self.0.host()
     }
 
-    /// Sets the interpreter, unless the text has set one.
+    /// Sets the interpreter, unless the text sets one.
     #[must_use]
     pub fn or_python(self, interpreter: impl Into<Interpreter>) -> Self {
         Self(self.0.or_python(interpreter))
     }
 
-    /// Makes a tunnel to it, which is not connected yet.
+    /// Creates a tunnel to the target. It does not connect yet.
     pub fn tunnel(&self, config: TunnelConfig) -> Tunnel {
         self.tunnel_beside(config, &mut HashMap::new())
     }
 
-    /// Makes a tunnel to each of `targets`. Those that go through one target share the tunnel to it.
+    /// Creates a tunnel to each of `targets`. Tunnels that go through the same target share the
+    /// tunnel to it.
     pub fn tunnels<'a>(targets: impl IntoIterator<Item = &'a Self>, config: &TunnelConfig) -> Vec<Tunnel> {
         let mut parents = HashMap::new();
         targets.into_iter().map(|target| target.tunnel_beside(config.clone(), &mut parents)).collect()
@@ -108,7 +113,7 @@ impl FromStr for Target {
     }
 }
 
-/// The text, as it was given.
+/// Writes the text as it was given.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

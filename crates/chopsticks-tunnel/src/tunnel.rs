@@ -28,21 +28,21 @@ use crate::{
 
 /// A host on which functions can be called.
 ///
-/// It connects when it is first used, and again when it is used after its connection was closed or lost; what
-/// remote code keeps in its modules goes with each connection. Clones share the connection; dropping the last one closes it, in
-/// the background.
+/// A tunnel connects when it is first used, and again when it is used after its connection was
+/// closed or lost. The state that remote code keeps in its modules ends with each connection.
+/// Clones share the connection. Dropping the last clone closes it, in the background.
 ///
-/// It needs a tokio runtime with time and I/O enabled. A connection lives on the runtime on which it was first used, and makes
-/// progress only while that one runs.
+/// A tunnel needs a tokio runtime with time and I/O enabled. A connection lives on the runtime on
+/// which it was first used, and makes progress only while that runtime runs.
 ///
-/// Calls on one tunnel may overlap. Those that do not run one after another on the agent's main thread, those that do
-/// get threads of their own.
+/// Calls on one tunnel may overlap. Calls that do not overlap run one after another on the agent's
+/// main thread. Calls that overlap get threads of their own.
 #[derive(Clone)]
 pub struct Tunnel {
     shared: Arc<Shared>,
 }
 
-/// A tunnel that others may have let go of.
+/// A tunnel that may have been dropped.
 #[derive(Debug, Default)]
 pub(crate) struct WeakTunnel(Weak<Shared>);
 
@@ -51,19 +51,19 @@ struct Shared {
     route: Route,
     config: TunnelConfig,
     current: Mutex<Option<Arc<Connection>>>,
-    /// Told of each connection that is begun.
+    /// Notified of each new connection.
     opened: Notify,
-    /// How far the connection is that was opened last.
+    /// The progress of the last connection.
     last: Mutex<Option<watch::Receiver<Stage>>>,
 }
 
-/// What an agent says of itself.
+/// The description that an agent gives of itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct AgentInfo {
     /// The Python version: major, minor, micro.
     pub python: (u8, u8, u8),
-    /// The path of the interpreter, as it knows it.
+    /// The path of the interpreter, as the interpreter reports it.
     pub executable: String,
     /// The process id on its host.
     pub pid: u32,
@@ -79,7 +79,8 @@ impl Tunnel {
         Self::with_config(route, TunnelConfig::default())
     }
 
-    /// Creates a tunnel to where a driver leads, or a driver from the far side of another tunnel: see [`Route`]. It does not connect yet.
+    /// Creates a tunnel that uses a driver, here or from the far side of another tunnel: see
+    /// [`Route`]. It does not connect yet.
     pub fn with_config(route: impl Into<Route>, config: TunnelConfig) -> Self {
         let route = route.into();
         Self {
@@ -99,8 +100,9 @@ impl Tunnel {
         &self.shared.host
     }
 
-    /// Returns what names the server that is connected to, where the driver knows: with SSH the first hop, and with a tunnel through others the first of
-    /// these. Tunnels through one bastion have the same.
+    /// Returns the name of the server to connect to, if the driver knows it. With SSH this is the
+    /// first hop, and with a tunnel through others the first of these. Tunnels through one bastion
+    /// have the same destination.
     pub fn destination(&self) -> Option<String> {
         match self.parent() {
             Some(parent) => Some(parent.destination().unwrap_or_else(|| parent.host().to_string())),
@@ -108,19 +110,19 @@ impl Tunnel {
         }
     }
 
-    /// Returns the tunnel that this one goes through, if it does: see [`Route`].
+    /// Returns the tunnel that this one goes through, if any: see [`Route`].
     pub fn parent(&self) -> Option<Tunnel> {
         self.shared.route.parent()
     }
 
-    /// The names of the tunnels that lead there, outermost first, and its own.
+    /// Returns the names of the tunnels that lead there, outermost first, and the tunnel's own.
     pub(crate) fn hosts(&self) -> Vec<String> {
         let mut hosts = self.parent().map(|parent| parent.hosts()).unwrap_or_default();
         hosts.push(self.host().to_string());
         hosts
     }
 
-    /// The same for people.
+    /// Returns the same names in a form for people.
     pub(crate) fn path(&self) -> String {
         self.hosts().join(" -> ")
     }
@@ -130,20 +132,21 @@ impl Tunnel {
         WeakTunnel(Arc::downgrade(&self.shared))
     }
 
-    /// Connects unless connected, waits for the agent, and returns what it says of itself.
+    /// Connects unless connected, waits for the agent, and returns its description.
     ///
     /// # Errors
     ///
-    /// [`Phase::Spawn`] and [`Phase::Handshake`] tell how far it came.
+    /// [`Phase::Spawn`] and [`Phase::Handshake`] show how far the connection got.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the tunnel connecting; a later use takes up that connection.
+    /// If the future is dropped, the tunnel continues to connect, and a later use continues with
+    /// that connection.
     pub async fn connect(&self) -> Result<AgentInfo, Error> {
         self.connection().agent().await
     }
 
-    /// Connects unless connected, and lets the agent get ready to run programs meanwhile.
+    /// Connects unless connected, and lets the agent prepare for programs meanwhile.
     pub(crate) async fn prepare(&self) -> Result<(), Error> {
         let connection = self.connection();
         // Why there is none is told below.
@@ -153,11 +156,12 @@ impl Tunnel {
         connection.agent().await.map(drop)
     }
 
-    /// Waits until a connection is there, or has failed. It makes none: if there is none yet, it waits until somebody uses the tunnel.
+    /// Waits until a connection exists, or has failed. This does not connect: if there is no
+    /// connection yet, it waits until the tunnel is used.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Dropping the future has no effect.
     pub async fn connected(&self) {
         loop {
             let mut opened = pin!(self.shared.opened.notified());
@@ -174,18 +178,21 @@ impl Tunnel {
 
     /// Calls `function` with positional arguments and returns its result.
     ///
-    /// `args` is a tuple: `(argument,)` for one argument and `()` for none. [`call_with`](Self::call_with) takes keyword
-    /// arguments and a deadline too. [`Ignored`](crate::Ignored) stands for a result that is not needed.
+    /// `args` is a tuple: `(argument,)` for one argument and `()` for none.
+    /// [`call_with`](Self::call_with) also accepts keyword arguments and a deadline. Use
+    /// [`Ignored`](crate::Ignored) for a result that is not needed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Raised`] if the function raised an exception, [`ErrorKind::NoFunction`] if there is none, and the other kinds
-    /// as they say. After all of them the tunnel can be used again; it connects again if it has to.
+    /// [`ErrorKind::Raised`] if the function raised an exception, [`ErrorKind::NoFunction`] if it
+    /// does not exist, and the other kinds as they describe. After any of them the tunnel can be
+    /// used again, and connects again if necessary.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the call: the agent interrupts the function and ends the processes that it started. If it has
-    /// not ended after [`TunnelConfig::cancel_grace`], it is abandoned, and nobody else's call is affected.
+    /// Dropping the future cancels the call: the agent interrupts the function and ends the
+    /// processes that it started. If it has not ended after [`TunnelConfig::cancel_grace`], it is
+    /// abandoned, and no other call is affected.
     pub async fn call<R: DeserializeOwned>(
         &self,
         function: impl Into<Function>,
@@ -194,11 +201,12 @@ impl Tunnel {
         self.call_with(Call::new(function).args(args)).await?.decode()
     }
 
-    /// Makes a call and returns its result still encoded.
+    /// Makes a call and returns its result, still encoded.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call); the result is decoded, and can turn out to be something else, only by the methods of [`Reply`].
+    /// The errors of [`call`](Self::call). The result is decoded only by the methods of [`Reply`],
+    /// which return the error if it has another type.
     ///
     /// # Cancel safety
     ///
@@ -208,9 +216,10 @@ impl Tunnel {
         reply.map_err(|error| error.of_function(call.function.label()))
     }
 
-    /// Closes the connection, if there is one: calls under way fail, the agent ends everything that it started, and itself.
+    /// Closes the connection, if there is one. Calls that are under way fail, and the agent ends
+    /// every process that it started, and itself.
     ///
-    /// The tunnel can be used again, and connects again.
+    /// The tunnel can be used again, and then connects again.
     ///
     /// # Errors
     ///
@@ -241,11 +250,13 @@ impl Tunnel {
         Ok(())
     }
 
-    /// Sets aside what making a connection takes of this process's descriptors, until the value is dropped. Without limit if the tunnel is
-    /// connected, and for one through another, which takes none, what that one's takes.
+    /// Reserves the descriptors that a new connection needs in this process, until the value is
+    /// dropped. If the tunnel is connected, nothing is reserved. A tunnel through another one needs
+    /// no descriptors itself, so those for the other one are reserved.
     ///
-    /// `None` if there is not enough. [`more_room`](Self::more_room) waits for it, and other tunnels can be asked to
-    /// [give way](Self::give_way), as groups and queues do. Connecting does not ask: it fails where nothing is left.
+    /// Returns `None` if there are not enough. [`more_room`](Self::more_room) waits for them, and
+    /// other tunnels can be asked to [give way](Self::give_way), as groups and queues do.
+    /// Connecting does not check this: it fails when no descriptor is left.
     pub fn room(&self) -> Option<Room> {
         let is_connected = self.current().as_ref().is_some_and(|connection| !connection.has_ended());
         match self.parent() {
@@ -255,16 +266,18 @@ impl Tunnel {
         }
     }
 
-    /// Waits until a connection of this process is gone, or for a moment: then it is worth asking for [`room`](Self::room) again.
+    /// Waits until a connection of this process has ended, or for a moment. After that, call
+    /// [`room`](Self::room) again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Dropping the future has no effect.
     pub async fn more_room(&self) {
         room::changed().await;
     }
 
-    /// Closes the connection in the background if nobody uses it, so that others have room; returns whether it did.
+    /// Closes the connection in the background if it is not in use, so that others have room.
+    /// Returns whether it did.
     ///
     /// The tunnel connects again when it is next used.
     pub fn give_way(&self) -> bool {
@@ -327,7 +340,7 @@ impl Tunnel {
         }
     }
 
-    /// The error of a call that the agent says has failed.
+    /// Returns the error of a call that the agent reports as failed.
     async fn failure(&self, session: &Session, call: &Call, reply: &chopsticks_transport::Reply) -> Error {
         if reply.format == Format::None {
             // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
@@ -346,7 +359,7 @@ impl Tunnel {
         self.error(Phase::Call, kind(failure))
     }
 
-    /// The connection, a new one if there is none that lives.
+    /// Returns the connection, or a new one if it has ended.
     pub(crate) fn connection(&self) -> Arc<Connection> {
         let mut current = self.current();
         match &*current {
@@ -370,7 +383,7 @@ impl Tunnel {
         self.shared.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long a call may take that sets no deadline of its own.
+    /// Returns the deadline of a call that does not set one itself.
     pub(crate) fn call_timeout(&self) -> Option<Duration> {
         self.shared.config.call_timeout
     }
@@ -380,7 +393,7 @@ impl Tunnel {
     }
 }
 
-/// What a `FAIL` of the agent's transport means.
+/// Returns the meaning of a `FAIL` of the agent's transport.
 fn refused(payload: &[u8]) -> ErrorKind {
     let reason = match payload {
         [3] => {
@@ -410,7 +423,8 @@ impl fmt::Debug for Tunnel {
     }
 }
 
-/// Makes a tunnel with the default configuration to a [`Target`]. A bare host name is reached by SSH.
+/// Creates a tunnel with the default configuration to a [`Target`]. A bare host name is reached by
+/// SSH.
 impl FromStr for Tunnel {
     type Err = InvalidTarget;
 
@@ -442,7 +456,7 @@ fn lacks_module(failure: &CallFailure) -> bool {
     failure.kind == "function" && matches!(failure.r#type.as_str(), "ImportError" | "ModuleNotFoundError")
 }
 
-/// Adds what the codebase has to say, which knows more than the agent of names that are near.
+/// Adds the advice of the codebase, which knows more similar names than the agent.
 fn add_hint(failure: &mut CallFailure, hint: &str) {
     let end = failure.message.find(" (near: ").unwrap_or(failure.message.len());
     failure.message.truncate(end);

@@ -1,4 +1,4 @@
-//! Files from hosts.
+//! Reading files from hosts.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use crate::{
     tunnel::Tunnel,
 };
 
-/// A file to be read from a host: its path there, where its content goes, and how.
+/// A file to read from a host: its path there, the destination of its content, and options.
 ///
 /// ```no_run
 /// use chopsticks_tunnel::{Fetch, Local, Tunnel};
@@ -54,10 +54,12 @@ pub struct Fetch<'a> {
 }
 
 impl<'a> Fetch<'a> {
-    /// Reads the file at a path on the host; a relative one starts at the agent's working folder.
+    /// Creates a transfer of the file at a path on the host. A relative path starts at the agent's
+    /// working folder.
     ///
-    /// It has to be a regular file, and must not change while it is read. Files of size 0 are read to their end, whatever comes, as
-    /// those in `/proc` have their content only then.
+    /// The path must be a regular file that does not change while it is read. Files of size 0, such
+    /// as those in `/proc`, are read to their end, because their content appears only when they are
+    /// read.
     pub fn new(remote: impl Into<PathBuf>) -> Self {
         Self {
             remote: remote.into(),
@@ -75,94 +77,102 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Sets the local path. If it leads to a folder, the file goes into it under its name on the host. By default the file gets a fresh name in the folder for temporary files.
+    /// Sets the local path. If it leads to a folder, the file goes into it under its name on the
+    /// host. By default the file gets a new name in the folder for temporary files.
     #[must_use]
     pub fn to(mut self, local: impl Into<PathBuf>) -> Self {
         self.destination = Destination::Path(Some(local.into()));
         self
     }
 
-    /// Writes the content to a writer, such as a `Vec<u8>`, in place of a file. It gets the content as it comes: only a transfer that
-    /// succeeds says that it was whole.
+    /// Writes the content to a writer, such as a `Vec<u8>`, instead of a file. The writer receives
+    /// the content as it arrives. It is complete only if the transfer succeeds.
     #[must_use]
     pub fn writer(mut self, writer: impl AsyncWrite + Send + Unpin + 'a) -> Self {
         self.destination = Destination::Writer(Box::new(writer));
         self
     }
 
-    /// Sets the permission bits of the local file, whatever the umask. By default a file that is replaced keeps its own, and a new one gets
-    /// those of the remote file, as far as the umask allows; a temporary one gets `0o600`.
+    /// Sets the permission bits of the local file, independently of the umask. By default a
+    /// replaced file keeps its own, and a new file gets those of the remote file, as far as the
+    /// umask allows. A temporary file gets `0o600`.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Gives the local file the permission bits of the remote one, without set-user-ID, set-group-ID and the sticky bit.
+    /// Keeps the permission bits of the remote file, without set-user-ID, set-group-ID and the
+    /// sticky bit.
     #[must_use]
     pub fn keep_mode(mut self) -> Self {
         self.keep_mode = true;
         self
     }
 
-    /// Sets the owner of the local file, as numbers of a user and a group. By default a file that is replaced keeps its own, and a new one
-    /// is the controller's.
+    /// Sets the owner of the local file, as numbers of a user and a group. By default a replaced
+    /// file keeps its own, and a new file belongs to the controller's user.
     #[must_use]
     pub fn owner(mut self, user: Option<u32>, group: Option<u32>) -> Self {
         self.owner = (user, group);
         self
     }
 
-    /// Gives the local file the time of modification of the remote one. By default it is that of the transfer.
+    /// Keeps the time of modification of the remote file. By default it is the time of the
+    /// transfer.
     #[must_use]
     pub fn keep_modified(mut self) -> Self {
         self.keep_modified = true;
         self
     }
 
-    /// Makes it an error that a file is there already. By default it is replaced.
+    /// Makes an existing file an error. By default it is replaced.
     #[must_use]
     pub fn no_overwrite(mut self) -> Self {
         self.overwrite = false;
         self
     }
 
-    /// Waits until the file is safely on the local disk (fsync) before it is visible. That is the default, but for the files of a folder.
+    /// Waits until the file is on the local disk (fsync) before it becomes visible. This is the
+    /// default, except for the files of a folder.
     #[must_use]
     pub fn sync(mut self) -> Self {
         self.sync = Some(true);
         self
     }
 
-    /// Does not wait for the local disk. That is quicker, and a crash of the machine may lose the file. It is the default for the files of a folder.
+    /// Does not wait for the local disk. This is faster, but a crash of the machine may lose the
+    /// file. It is the default for the files of a folder.
     #[must_use]
     pub fn no_sync(mut self) -> Self {
         self.sync = Some(false);
         self
     }
 
-    /// Sets the most bytes per second that the agent sends, on average from the beginning. Default: no limit.
+    /// Sets the maximum number of bytes per second that the agent sends, on average from the
+    /// beginning. Default: no limit.
     #[must_use]
     pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
         self.limit = Some(bytes_per_second);
         self
     }
 
-    /// Sets the most bytes of content that are taken; more is an error. Default: no limit.
+    /// Sets the maximum content in bytes. Longer content is an error. Default: no limit.
     #[must_use]
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = bytes;
         self
     }
 
-    /// Sets the deadline of the transfer, connecting included. After it the transfer is cancelled. Default: none.
+    /// Sets the deadline of the transfer, including the time to connect. When it passes, the
+    /// transfer is cancelled. Default: none.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Sets a function that is told how much has been received, after each piece of it.
+    /// Sets a function that is called after each piece, with the amount that has been received.
     #[must_use]
     pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'a) -> Self {
         self.watcher = Watcher::new(watcher);
@@ -185,10 +195,10 @@ impl<'a> Fetch<'a> {
 }
 
 impl Tunnel {
-    /// Reads a file of the host into a local one, and replaces what is there.
+    /// Reads a file of the host into a local file, and replaces an existing file.
     ///
-    /// The file appears here whole or not at all: see [`fetch_with`](Self::fetch_with), which also takes other
-    /// destinations and options.
+    /// The local file appears completely or not at all: see [`fetch_with`](Self::fetch_with), which
+    /// also has other destinations and options.
     ///
     /// # Errors
     ///
@@ -207,18 +217,22 @@ impl Tunnel {
 
     /// Reads a file of the host.
     ///
-    /// The content streams: some megabytes are in memory at a time, whatever its size. It is written out of sight in the target's folder,
-    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. Symbolic links are followed. What
-    /// can be written but not replaced, such as a mount point or a device, is [written in place](Transferred::in_place). Calls and other transfers on the tunnel go on meanwhile, and share the connection.
+    /// The content is streamed: only some megabytes are in memory at a time, whatever the size of
+    /// the file. It is written to the target's folder under no visible name, flushed, compared by
+    /// checksum, and renamed. A failure before that leaves the target as it was. Symbolic links are
+    /// followed. A file that can be written but not replaced, such as a mount point or a device, is
+    /// [written in place](Transferred::in_place). Calls and other transfers on the tunnel go on
+    /// meanwhile and share the connection.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::File`] names the side, the path and the reason: the source cannot be read or has changed, the target cannot be
-    /// written. Otherwise as for calls.
+    /// [`ErrorKind::File`] names the side, the path and the reason: the source cannot be read or
+    /// has changed, or the target cannot be written. Other errors are those of calls.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the transfer; the target is then as it was or, if its content had arrived, replaced.
+    /// Dropping the future cancels the transfer. The target is then as it was or, if all of its
+    /// content had arrived, replaced.
     pub async fn fetch_with(&self, fetch: Fetch<'_>) -> Result<Transferred, Error> {
         self.in_time(fetch.timeout, self.fetch_now(fetch)).await
     }

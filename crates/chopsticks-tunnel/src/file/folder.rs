@@ -1,4 +1,4 @@
-//! Folders, to hosts and from them.
+//! Transfers of folders.
 
 use std::{
     io,
@@ -28,9 +28,9 @@ use crate::{
 };
 
 impl Tunnel {
-    /// Writes a local folder with all that is in it to a path on the host.
+    /// Writes a local folder with everything in it to a path on the host.
     ///
-    /// See [`put_dir_with`](Self::put_dir_with), which also takes options.
+    /// See [`put_dir_with`](Self::put_dir_with), which also has options.
     ///
     /// # Errors
     ///
@@ -49,11 +49,14 @@ impl Tunnel {
 
     /// Writes a folder to the host.
     ///
-    /// It goes into the folder that is there, or a new one, whose parent has to be there. New files and folders get the permission
-    /// bits of their sources, without set-user-ID, set-group-ID and the sticky bit, as far as the umask allows; those that are there keep theirs. Links come as links, whatever they point to; FIFOs, sockets and
-    /// devices are left out. Names are bytes. [`Put::mode`] and [`Put::modified`] do not apply.
+    /// The content goes into the existing folder, or a new one, whose parent has to exist. New
+    /// files and folders get the permission bits of their sources, without set-user-ID,
+    /// set-group-ID and the sticky bit, as far as the umask allows. Existing ones keep theirs.
+    /// Links are sent as links, whatever they point to. FIFOs, sockets and devices are left out.
+    /// Names are bytes. [`Put::mode`] and [`Put::modified`] do not apply.
     ///
-    /// Each file appears whole or not at all, as by [`put_with`](Self::put_with). If the transfer fails, what has come before stays.
+    /// Each file appears completely or not at all, as with [`put_with`](Self::put_with). If the
+    /// transfer fails, the files that have already arrived stay.
     ///
     /// # Errors
     ///
@@ -61,14 +64,14 @@ impl Tunnel {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the transfer; files that had come whole by then stay.
+    /// Dropping the future cancels the transfer. Files that had arrived completely stay.
     pub async fn put_dir_with(&self, put: Put<'_>) -> Result<TransferredFolder, Error> {
         self.in_time(put.timeout, self.put_dir_now(put)).await
     }
 
-    /// Reads a folder of the host with all that is in it into a local one.
+    /// Reads a folder of the host with everything in it into a local folder.
     ///
-    /// See [`fetch_dir_with`](Self::fetch_dir_with), which also takes options.
+    /// See [`fetch_dir_with`](Self::fetch_dir_with), which also has options.
     ///
     /// # Errors
     ///
@@ -87,9 +90,10 @@ impl Tunnel {
 
     /// Reads a folder of the host.
     ///
-    /// As [`put_dir_with`](Self::put_dir_with), in the other direction; [`Fetch::mode`] does not apply. Nothing is written outside of the
-    /// target, whatever names the host sends, and links in it are not followed. [`Fetch::max_size`] limits the content of all files together. Folders
-    /// in folders go 256 deep.
+    /// This works like [`put_dir_with`](Self::put_dir_with), in the other direction;
+    /// [`Fetch::mode`] does not apply. Nothing is written outside the target, whatever names the
+    /// host sends, and links in it are not followed. [`Fetch::max_size`] limits the content of all
+    /// files together. Folders can be nested 256 deep.
     ///
     /// # Errors
     ///
@@ -97,7 +101,7 @@ impl Tunnel {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the transfer; files that had come whole by then stay.
+    /// Dropping the future cancels the transfer. Files that had arrived completely stay.
     pub async fn fetch_dir_with(&self, fetch: Fetch<'_>) -> Result<TransferredFolder, Error> {
         self.in_time(fetch.timeout, self.fetch_dir_now(fetch)).await
     }
@@ -206,7 +210,7 @@ fn transferred(local: Option<PathBuf>, done: &DoneFolder) -> TransferredFolder {
     TransferredFolder { local, remote: done.remote(), files, folders, links, left_out, size }
 }
 
-/// A folder on its way to a host.
+/// A folder that is being sent to a host.
 struct Sending<'a, 'b> {
     writer: StreamWriter,
     pace: Pace,
@@ -214,7 +218,7 @@ struct Sending<'a, 'b> {
 }
 
 impl Sending<'_, '_> {
-    /// Sends all, unless the answer comes first: that is then a failure.
+    /// Sends everything. If the answer arrives earlier, it is a failure.
     async fn run(
         self,
         first: Option<Result<Piece, Problem>>,

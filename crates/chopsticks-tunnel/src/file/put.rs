@@ -1,4 +1,4 @@
-//! Files to hosts.
+//! Writing files to hosts.
 
 use std::{
     ffi::OsString,
@@ -31,7 +31,7 @@ use crate::{
     tunnel::Tunnel,
 };
 
-/// A file to be written to a host: its content, its path there, and how.
+/// A file to write to a host: its content, its path there, and options.
 ///
 /// ```no_run
 /// use chopsticks_tunnel::{Local, Put, Tunnel};
@@ -60,20 +60,22 @@ pub struct Put<'a> {
 }
 
 impl<'a> Put<'a> {
-    /// Sends the file at a local path.
+    /// Creates a transfer of the file at a local path.
     ///
-    /// It has to be a regular file, and must not change while it is read. Files of size 0 are read to their end, whatever comes, as
-    /// those in `/proc` have their content only then.
+    /// The path must be a regular file that does not change while it is read. Files of size 0, such
+    /// as those in `/proc`, are read to their end, because their content appears only when they are
+    /// read.
     pub fn new(local: impl Into<PathBuf>) -> Self {
         Self::of(Source::Path(local.into()))
     }
 
-    /// Sends bytes.
+    /// Creates a transfer of bytes.
     pub fn bytes(content: impl Into<Bytes>) -> Self {
         Self::of(Source::Bytes(content.into()))
     }
 
-    /// Sends what a reader yields, to its end. An error of the reader fails the transfer.
+    /// Creates a transfer of everything that a reader yields. An error of the reader fails the
+    /// transfer.
     pub fn reader(reader: impl AsyncRead + Send + Unpin + 'a) -> Self {
         Self::of(Source::Reader(Box::new(reader)))
     }
@@ -94,88 +96,95 @@ impl<'a> Put<'a> {
         }
     }
 
-    /// Sets the path on the host. A relative one starts at the agent's working folder, and `~` in front is a home folder there. If
-    /// the path leads to a folder, the file goes into it under its local name. By default the file gets a fresh name in the host's
-    /// folder for temporary files.
+    /// Sets the path on the host. A relative path starts at the agent's working folder, and a
+    /// leading `~` is a home folder there. If the path leads to a folder, the file goes into it
+    /// under its local name. By default the file gets a new name in the host's folder for temporary
+    /// files.
     #[must_use]
     pub fn to(mut self, remote: impl Into<PathBuf>) -> Self {
         self.remote = Some(remote.into());
         self
     }
 
-    /// Sets the permission bits, whatever the host's umask. By default a file that is replaced keeps its own, and a new one gets those of
-    /// the local file, or `0o644` if there is none, as far as the host's umask allows; a temporary one gets `0o600`.
+    /// Sets the permission bits, independently of the host's umask. By default a replaced file
+    /// keeps its own, and a new file gets those of the local file, or `0o644` if the content is not
+    /// from a file, as far as the host's umask allows. A temporary file gets `0o600`.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Sets the owner, as `user`, `user:group` or `:group`, names of the host or numbers. By default a file that is replaced keeps its
-    /// own, and a new one is the agent's user's.
+    /// Sets the owner, as `user`, `user:group` or `:group`, with names of the host or numbers. By
+    /// default a replaced file keeps its own, and a new file belongs to the agent's user.
     #[must_use]
     pub fn owner(mut self, owner: impl Into<String>) -> Self {
         self.owner = Some(owner.into());
         self
     }
 
-    /// Sets the time of modification. By default it is that of the transfer.
+    /// Sets the time of modification. By default it is the time of the transfer.
     #[must_use]
     pub fn modified(mut self, time: SystemTime) -> Self {
         self.modified = Some(time);
         self
     }
 
-    /// Gives the file the time of modification of the local one.
+    /// Keeps the time of modification of the local file.
     #[must_use]
     pub fn keep_modified(mut self) -> Self {
         self.keep_modified = true;
         self
     }
 
-    /// Makes it an error that a file is there already. By default it is replaced.
+    /// Makes an existing file an error. By default it is replaced.
     #[must_use]
     pub fn no_overwrite(mut self) -> Self {
         self.overwrite = false;
         self
     }
 
-    /// Waits until the file is safely on the host's disk (fsync) before it is visible. That is the default, but for the files of a folder.
+    /// Waits until the file is on the host's disk (fsync) before it becomes visible. This is the
+    /// default, except for the files of a folder.
     #[must_use]
     pub fn sync(mut self) -> Self {
         self.sync = Some(true);
         self
     }
 
-    /// Does not wait for the host's disk. That is quicker, and a crash of the machine may lose the file. It is the default for the files of a folder.
+    /// Does not wait for the host's disk. This is faster, but a crash of the machine may lose the
+    /// file. It is the default for the files of a folder.
     #[must_use]
     pub fn no_sync(mut self) -> Self {
         self.sync = Some(false);
         self
     }
 
-    /// Sets the most bytes per second that are sent, on average from the beginning. Default: no limit.
+    /// Sets the maximum number of bytes per second, on average from the beginning. Default: no
+    /// limit.
     #[must_use]
     pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
         self.limit = Some(bytes_per_second);
         self
     }
 
-    /// Sets the deadline of the transfer, connecting included. After it the transfer is cancelled. Default: none.
+    /// Sets the deadline of the transfer, including the time to connect. When it passes, the
+    /// transfer is cancelled. Default: none.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Sets a function that is told how much has been sent, after each piece of it.
+    /// Sets a function that is called after each piece, with the amount that has been sent.
     #[must_use]
     pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'a) -> Self {
         self.watcher = Watcher::new(watcher);
         self
     }
 
-    /// Refuses an empty path, such as that of a variable that is not set: to the agent it would be one that was left out.
+    /// Refuses an empty path, such as that of a variable that is not set. The agent would treat it
+    /// as a path that was left out.
     pub(super) fn named(&self) -> Result<(), ErrorKind> {
         if self.remote.as_deref().is_none_or(|path| !path.as_os_str().is_empty()) {
             return Ok(());
@@ -206,20 +215,20 @@ impl<'a> Put<'a> {
     }
 }
 
-/// What is known of a file here when the host is told of it.
+/// What is known here of a file when the host is informed of it.
 #[derive(Debug, Default)]
 pub(super) struct Local {
-    /// Empty if there is none.
+    /// Empty if the source has no name.
     name: OsString,
     mode: Option<u32>,
     modified: Option<SystemTime>,
 }
 
 impl Tunnel {
-    /// Writes a local file to a path on the host, and replaces what is there.
+    /// Writes a local file to a path on the host, and replaces an existing file.
     ///
-    /// The file appears there whole or not at all: see [`put_with`](Self::put_with), which also takes other
-    /// contents and options.
+    /// The file appears on the host completely or not at all: see [`put_with`](Self::put_with),
+    /// which also has other sources and options.
     ///
     /// # Errors
     ///
@@ -234,18 +243,22 @@ impl Tunnel {
 
     /// Writes a file to the host.
     ///
-    /// The content streams: some megabytes are in memory at a time, whatever its size. It is written out of sight in the target's folder,
-    /// flushed, compared by checksum, and renamed. If anything fails before that, the target is as it was. Symbolic links are followed. What
-    /// can be written but not replaced, such as a mount point or a device, is [written in place](Transferred::in_place). Calls and other transfers on the tunnel go on meanwhile, and share the connection.
+    /// The content is streamed: only some megabytes are in memory at a time, whatever the size of
+    /// the file. It is written to the target's folder under no visible name, flushed, compared by
+    /// checksum, and renamed. A failure before that leaves the target as it was. Symbolic links are
+    /// followed. A file that can be written but not replaced, such as a mount point or a device, is
+    /// [written in place](Transferred::in_place). Calls and other transfers on the tunnel go on
+    /// meanwhile and share the connection.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::File`] names the side, the path and the reason: the source cannot be read or has changed, the target cannot be
-    /// written. Otherwise as for calls.
+    /// [`ErrorKind::File`] names the side, the path and the reason: the source cannot be read or
+    /// has changed, or the target cannot be written. Other errors are those of calls.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the transfer; the target is then as it was or, if its content had arrived, replaced.
+    /// Dropping the future cancels the transfer. The target is then as it was or, if all of its
+    /// content had arrived, replaced.
     pub async fn put_with(&self, put: Put<'_>) -> Result<Transferred, Error> {
         self.in_time(put.timeout, self.put_now(put)).await
     }
@@ -292,7 +305,7 @@ impl Tunnel {
     }
 }
 
-/// A transfer under way.
+/// A transfer that is under way.
 struct Sending<'a, 'b> {
     feed: Feed<'a>,
     writer: StreamWriter,
@@ -301,16 +314,16 @@ struct Sending<'a, 'b> {
 }
 
 enum Sent {
-    /// With what was sent, if that was all.
+    /// With a summary of what was sent, if it was sent completely.
     Answered(Reply, Option<Summary>),
     /// The source failed.
     Unreadable(io::Error),
-    /// There is no answer: the connection ended, or it is too long.
+    /// There is no answer: the connection ended, or the answer is too long.
     Failed(TransportError),
 }
 
 impl Sending<'_, '_> {
-    /// Sends all, unless the answer comes first: that is then a failure.
+    /// Sends everything. If the answer arrives earlier, it is a failure.
     async fn run(self, mut request: Request) -> Sent {
         let sent = tokio::select! {
             biased;
@@ -327,7 +340,8 @@ impl Sending<'_, '_> {
         }
     }
 
-    /// Returns what was sent; `None` if the agent wants no more, which it will explain.
+    /// Returns a summary of what was sent, or `None` if the agent has stopped the transfer. Its
+    /// answer contains the reason.
     async fn send(mut self) -> io::Result<Option<Summary>> {
         let total = self.feed.expected;
         let mut done = 0;
@@ -357,7 +371,7 @@ fn answered(reply: Result<Reply, TransportError>, summary: Option<Summary>) -> S
     reply.map_or_else(Sent::Failed, |reply| Sent::Answered(reply, summary))
 }
 
-/// Keeps to a number of bytes per second.
+/// Limits the number of bytes per second.
 pub(super) struct Pace {
     limit: Option<NonZeroU64>,
     began: Instant,
@@ -377,12 +391,12 @@ impl Pace {
         }
     }
 
-    /// Pieces small enough that they come a few times in a second.
+    /// Returns a size of pieces that is small enough to send some of them in each second.
     pub(super) fn block_len(limit: Option<NonZeroU64>) -> usize {
         let slow = limit.map_or(u64::MAX, |limit| limit.get() / 8 + 512);
         usize::try_from(slow).unwrap_or(usize::MAX).min(BLOCK_LEN)
     }
 }
 
-/// How long an agent may take to clear up behind a source that failed.
+/// How long an agent may take to clean up after a source that failed.
 pub(super) const ABORT_GRACE: Duration = Duration::from_secs(5);

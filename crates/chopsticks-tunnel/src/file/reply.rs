@@ -1,4 +1,4 @@
-//! What agents answer to transfers: `docs/wire.md`, section 8.
+//! The answers of agents to transfers: `docs/wire.md`, section 8.
 
 use std::{ffi::OsString, io, os::unix::ffi::OsStringExt as _, path::PathBuf, sync::Arc};
 
@@ -10,7 +10,7 @@ use chopsticks_transport::{Format, Outcome, Reply};
 
 use crate::{error::ErrorKind, file::Side};
 
-/// What an agent answers to a transfer that is done.
+/// The answer of an agent to a completed transfer.
 pub(super) trait Answer: Sized {
     fn decode(payload: &[u8]) -> Result<Self, DecodeError>;
 
@@ -38,12 +38,12 @@ impl Answer for DoneFolder {
     }
 }
 
-/// Whether a file that is done has the content that is known here.
+/// Returns whether a completed file has the content that is known here.
 pub(super) fn matches(done: &Done, summary: &Summary) -> bool {
     done.size == summary.size && *done.sha1 == summary.sha1
 }
 
-/// Reads an answer.
+/// Decodes an answer.
 pub(super) fn read<T: Answer>(reply: &Reply) -> Result<T, ErrorKind> {
     let unreadable = |error| ErrorKind::Result(Arc::new(error));
     if reply.outcome == Outcome::Reply {
@@ -57,12 +57,12 @@ pub(super) fn read<T: Answer>(reply: &Reply) -> Result<T, ErrorKind> {
     Err(failure(path(&name), io::Error::new(kind, harmless(&message).into_owned())))
 }
 
-/// The two sides do not agree on what was transferred.
+/// Returns the error if the two sides do not agree on what was transferred.
 pub(super) fn differs(path: PathBuf) -> ErrorKind {
     failure(path, io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"))
 }
 
-/// An error of the host's side.
+/// Creates an error of the host's side.
 pub(super) fn failure(path: PathBuf, source: io::Error) -> ErrorKind {
     ErrorKind::File { side: Side::Remote, path, source: Arc::new(source) }
 }

@@ -1,4 +1,4 @@
-//! A program that runs.
+//! A running program.
 
 use std::{
     fmt,
@@ -25,9 +25,9 @@ use crate::{
     file::Side,
 };
 
-/// A program that runs on a host. Made by [`TunnelCommand::spawn`](super::TunnelCommand::spawn).
+/// A program that runs on a host. [`TunnelCommand::spawn`](super::TunnelCommand::spawn) creates it.
 ///
-/// Dropping it ends the program and what it started.
+/// Dropping it ends the program and the processes that it started.
 ///
 /// ```no_run
 /// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), Box<dyn std::error::Error>> {
@@ -51,9 +51,9 @@ pub struct Child<'a> {
     host: HostName,
     name: String,
     process: Process,
-    /// Told that the program has ended, for those who copy its output.
+    /// Notified when the program has ended, for the tasks that copy its output.
     ended: watch::Sender<bool>,
-    /// Streams that others than the caller serve.
+    /// Streams that are connected to readers and writers.
     pumps: Vec<Pump<'a>>,
     status: Option<ExitStatus>,
 }
@@ -143,17 +143,19 @@ impl<'a> Child<'a> {
 
     /// Closes stdin, unless it was taken, and waits for the program's end.
     ///
-    /// A program that writes more to a piped stdout or stderr than the window of 4 MiB waits until somebody reads it, as with a
-    /// pipe: read both while you wait, or use [`wait_with_output`](Self::wait_with_output).
+    /// A program that writes more to a piped stdout or stderr than the window of 4 MiB waits until
+    /// it is read, as with a pipe. Read both while you wait, or use
+    /// [`wait_with_output`](Self::wait_with_output).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Program`] if the program could not be started, or was [killed](Self::kill); [`ErrorKind::Disconnected`] and
-    /// others if the agent went away; [`ErrorKind::File`] if a reader or writer of yours failed.
+    /// [`ErrorKind::Program`] if the program could not be started, or was [killed](Self::kill);
+    /// [`ErrorKind::Disconnected`] and others if the agent was lost; [`ErrorKind::File`] if a
+    /// reader or writer of yours failed.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// This method is cancel safe: nothing is lost if the future is dropped.
     pub async fn wait(&mut self) -> Result<ExitStatus, Error> {
         self.stdin = None;
         if self.status.is_none() {
@@ -178,12 +180,12 @@ impl<'a> Child<'a> {
         self.status.ok_or_else(|| failure(&self.host, &self.name, io::ErrorKind::Interrupted.into()))
     }
 
-    /// Closes stdin, and waits for the program's end and that of its output, as far as stdout and stderr are piped and were not
-    /// taken.
+    /// Closes stdin, and waits for the end of the program and of its output, as far as stdout and
+    /// stderr are piped and were not taken.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait).
+    /// The errors of [`wait`](Self::wait).
     ///
     /// # Cancel safety
     ///
@@ -210,9 +212,10 @@ impl<'a> Child<'a> {
         Ok(Output { status: status?, stdout: streams.stdout, stderr: streams.stderr })
     }
 
-    /// Asks the agent to end the program and what it started: by SIGTERM, and by SIGKILL if that does not help. It does not wait.
+    /// Asks the agent to end the program and the processes that it started: by SIGTERM, and then by
+    /// SIGKILL if necessary. This does not wait.
     ///
-    /// How the program ended is not known then: [`wait`](Self::wait) fails.
+    /// The status of the program is not known then: [`wait`](Self::wait) fails.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -233,7 +236,7 @@ async fn serve(pumps: &mut Vec<Pump<'_>>) -> Result<(), Error> {
     result
 }
 
-/// The error of a program that did not end by itself, or never began.
+/// Creates the error of a program that did not end by itself, or never began.
 pub(super) fn failure(host: &HostName, name: &str, error: io::Error) -> Error {
     // That of a connection that was lost.
     let error = match error.downcast::<Error>() {

@@ -12,27 +12,27 @@ use tokio::{
 use super::child;
 use crate::{error::Error, file::Side};
 
-/// What a program wrote.
+/// The output of a program.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }
 
-/// Where stdin comes from.
+/// The source of stdin.
 pub(super) enum Source<'a> {
     Bytes(Bytes),
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
 }
 
-/// Where stdout or stderr goes.
+/// The destination of stdout or stderr.
 pub(super) enum Sink<'a> {
     Buffer(&'a mut Vec<u8>),
     Null,
     Writer(Box<dyn AsyncWrite + Send + Unpin + 'a>),
 }
 
-/// Runs a program that was started to its end, and all of its output to where it goes.
+/// Runs a started program to its end, and copies all of its output to its destinations.
 pub(super) async fn run(
     host: &HostName,
     name: &str,
@@ -73,8 +73,8 @@ pub(super) async fn run(
     }
 }
 
-/// Writes all of a source to a program's stdin, and closes that. Returns the errors of the source alone: a program may close its
-/// stdin when it likes.
+/// Writes all of a source to a program's stdin, and closes stdin. Returns only the errors of the
+/// source: a program may close its stdin at any time.
 pub(super) async fn feed(source: Source<'_>, mut stdin: impl AsyncWrite + Send + Unpin) -> io::Result<()> {
     match source {
         Source::Bytes(bytes) => {
@@ -94,8 +94,8 @@ pub(super) async fn feed(source: Source<'_>, mut stdin: impl AsyncWrite + Send +
     Ok(())
 }
 
-/// Copies a stream of a program to its end, or until it is silent for a while after the program has ended. Returns the errors of
-/// the sink alone.
+/// Copies a stream of a program to its end, or until it is silent for a while after the program has
+/// ended. Returns only the errors of the sink.
 pub(super) async fn copy(
     mut stream: impl AsyncRead + Send + Unpin,
     mut sink: Sink<'_>,
@@ -129,7 +129,7 @@ pub(super) async fn copy(
     }
 }
 
-/// Half a frame of a stream: what comes is passed on at once.
+/// Half a frame of a stream. Received bytes are passed on at once.
 const BUFFER_LEN: usize = 128 << 10;
-/// How long output that something else holds open is read after the program's end.
+/// How long output that another process holds open is read after the program's end.
 const SILENCE: Duration = Duration::from_millis(500);
