@@ -78,7 +78,7 @@ impl fmt::Display for Side {
 impl Tunnel {
     /// Waits for an agent that accepts transfers.
     ///
-    /// Nothing is read before this, because it would have to be read again if the connection starts
+    /// Nothing is sent before this, because it would have to be read again if the connection starts
     /// anew.
     async fn transferring(&self, connection: &Connection) -> Result<Arc<Session>, Error> {
         let session = loop {

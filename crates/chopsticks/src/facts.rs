@@ -1,7 +1,8 @@
-//! What there is to know of a host.
+//! Facts about a host.
 //!
-//! These are the functions of the Python module `chopsticks.facts`, which code on any host can import as well. They need no
-//! program there, and no network; what a host does not tell is `None` or empty.
+//! These are the functions of the Python module `chopsticks.facts`, which code on any host can
+//! import as well. They need no programs on the host and no network. A fact that the host does not
+//! provide is `None` or empty.
 //!
 //! ```no_run
 //! # async fn example(tunnel: chopsticks::Tunnel) -> Result<(), chopsticks::Error> {
@@ -25,11 +26,11 @@ macro_rules! fact {
         ///
         /// # Errors
         ///
-        /// As [`Tunnel::call`].
+        /// The errors of [`Tunnel::call`].
         ///
         /// # Cancel safety
         ///
-        /// As [`Tunnel::call`].
+        /// The same as for [`Tunnel::call`].
         pub async fn $name(tunnel: &Tunnel) -> Result<$result, Error> {
             tunnel.call(concat!("chopsticks.facts:", stringify!($name)), ()).await
         }
@@ -70,35 +71,35 @@ fact!(
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// As [`cpu_count`].
+    /// The result of [`cpu_count`].
     pub cpu_count: u32,
-    /// As [`host_name`].
+    /// The result of [`host_name`].
     pub host_name: String,
-    /// As [`ip`].
+    /// The result of [`ip`].
     pub ip: Option<IpAddr>,
-    /// As [`kernel`].
+    /// The result of [`kernel`].
     pub kernel: Kernel,
-    /// As [`memory`].
+    /// The result of [`memory`].
     pub memory: Memory,
-    /// As [`os`].
+    /// The result of [`os`].
     pub os: Os,
-    /// As [`python_executable`].
+    /// The result of [`python_executable`].
     pub python_executable: String,
-    /// As [`python_version`].
+    /// The result of [`python_version`].
     pub python_version: (u8, u8, u8),
-    /// As [`routes`].
+    /// The result of [`routes`].
     pub routes: Vec<Route>,
 }
 
-/// A host's kernel, as `uname` has it.
+/// A host's kernel, as `uname` reports it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Kernel {
-    /// Such as `Linux` or `Darwin`.
+    /// The name, such as `Linux` or `Darwin`.
     pub name: String,
-    /// Such as `6.1.0-18-amd64`.
+    /// The release, such as `6.1.0-18-amd64`.
     pub release: String,
-    /// Such as `x86_64` or `aarch64`.
+    /// The machine, such as `x86_64` or `aarch64`.
     pub machine: String,
 }
 
@@ -106,9 +107,9 @@ pub struct Kernel {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Memory {
-    /// What the host has, if it tells.
+    /// The memory of the host, or `None` if it is not known.
     pub total: Option<u64>,
-    /// What programs can have without swapping, if the host tells. That is so on Linux alone.
+    /// The memory that programs can get without swapping. It is known only on Linux.
     pub available: Option<u64>,
 }
 
@@ -118,9 +119,9 @@ pub struct Memory {
 pub struct Os {
     /// A fixed name, such as `debian` or `darwin`.
     pub id: String,
-    /// For people, such as `Debian GNU/Linux 12 (bookworm)`.
+    /// A name for people, such as `Debian GNU/Linux 12 (bookworm)`.
     pub name: String,
-    /// Such as `12`; empty where there is none.
+    /// The version, such as `12`; empty if there is no version.
     pub version: String,
 }
 
@@ -130,12 +131,13 @@ pub struct Os {
 pub struct Route {
     /// The network's address.
     pub destination: IpAddr,
-    /// How many bits of the destination count: 0 for a default route.
+    /// How many bits of the destination are significant: 0 for a default route.
     pub prefix_len: u8,
-    /// Where packets go first, if not to the destination at once.
+    /// The next hop of packets, if they are not sent directly to the destination.
     pub gateway: Option<IpAddr>,
     /// The network interface, such as `eth0`.
     pub interface: String,
-    /// Of several routes to a destination the lowest is taken; `None` where the system has no such thing.
+    /// Among several routes to a destination, the one with the lowest metric is used. `None` if the
+    /// system has no metrics.
     pub metric: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! Many tunnels at once.
+//! Operations on many tunnels.
 
 use std::{
     collections::HashMap,
@@ -24,26 +24,29 @@ use crate::{
     template::{self, SharedPath},
 };
 
-/// Each host's outcome, by its name, in the order of the group.
+/// The outcome of each host, by name, in the order of the group.
 pub type GroupResult<V> = chopsticks_group::GroupResult<HostName, V, Error>;
 
-/// What became of an operation on one host: its value, or why there is none.
+/// The outcome of an operation on one host: its value, or the reason why it has none.
 pub type Outcome<V> = chopsticks_group::Outcome<V, Error>;
 
-/// Some hosts have failed: which, and how.
+/// Error for hosts that have failed: which, and how.
 pub type Failures = chopsticks_group::Failures<HostName, Error>;
 
-/// Tunnels have the same name, which would be one key in the results.
+/// Error for tunnels with the same name, which would be the same key in the results.
 pub type DuplicateNames = chopsticks_group::DuplicateNames<HostName>;
 
 /// Tunnels on which one operation runs in parallel.
 ///
-/// Making a group connects nothing; its tunnels connect when they are used. A result has an entry for each host: those that are
-/// unreachable, hang or fail do not keep the others from theirs.
+/// Creating a group connects nothing; its tunnels connect when they are used. A result has an entry
+/// for each host. Hosts that are unreachable, hang or fail do not affect the entries of other
+/// hosts.
 ///
-/// Groups are sets by the names of their hosts: `|` and `+` are [`union`](Self::union), `&` is [`intersection`](Self::intersection),
-/// `-` is [`difference`](Self::difference), `^` is [`symmetric_difference`](Self::symmetric_difference); a tunnel or driver counts as a group of one. Of
-/// what is in both, the tunnel is that of the left one, and so are the limits. Cheap to clone.
+/// Groups are sets by the names of their hosts: `|` and `+` are [`union`](Self::union), `&` is
+/// [`intersection`](Self::intersection), `-` is [`difference`](Self::difference), `^` is
+/// [`symmetric_difference`](Self::symmetric_difference). A tunnel or driver counts as a group of
+/// one. If a host is in both groups, its tunnel comes from the left group. The limits come from the
+/// left group too. A group is cheap to clone.
 ///
 /// ```no_run
 /// use chopsticks::{Group, Local};
@@ -63,49 +66,52 @@ pub struct Group {
     inner: chopsticks_group::Group<Member>,
 }
 
-/// Texts that make no group.
+/// Error for texts that do not form a group.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum InvalidGroup {
     /// Several hosts have the same name.
     #[error(transparent)]
     DuplicateNames(#[from] DuplicateNames),
-    /// A text is no target.
+    /// A text is not a valid target.
     #[error(transparent)]
     Target(#[from] InvalidTarget),
 }
 
-/// An operation that runs on the tunnels of a [`Group`]: a stream of host names and outcomes, each as its host finishes.
+/// An operation that runs on the tunnels of a [`Group`]: a stream of host names and outcomes, each
+/// as its host finishes.
 ///
 /// # Cancel safety
 ///
-/// No outcome is lost when the future of a next one is dropped. Dropping the stream cancels what runs, as dropping the
-/// operations' own futures does, and starts nothing more.
+/// No outcome is lost if the future of a next outcome is dropped. Dropping the stream cancels the
+/// operations that are running, like dropping their own futures, and starts no others.
 #[must_use = "nothing runs unless it is polled"]
 pub struct Run<'a, V> {
     inner: chopsticks_group::Run<'a, Member, V>,
 }
 
 impl Group {
-    /// Creates a group of tunnels or of drivers. All have to be of one type; [`with`](Self::with) adds others.
+    /// Creates a group of tunnels or of drivers. All have to be of the same type;
+    /// [`with`](Self::with) adds others.
     ///
-    /// [`parse`](Self::parse) creates a group of texts, such as names of hosts.
+    /// [`parse`](Self::parse) creates a group from texts, such as names of hosts.
     ///
     /// # Errors
     ///
-    /// [`DuplicateNames`] if several have the same name.
+    /// [`DuplicateNames`] if several hosts have the same name.
     pub fn new(tunnels: impl IntoIterator<Item = impl Into<Tunnel>>) -> Result<Self, DuplicateNames> {
         let members = tunnels.into_iter().map(|tunnel| Member(tunnel.into()));
         Ok(Self { inner: chopsticks_group::Group::new(members)? })
     }
 
-    /// Creates a group of [`Target`]s written as texts: host names, which are reached by SSH, and all else that a target can be.
+    /// Creates a group of [`Target`]s written as texts: host names, which are reached by SSH, and
+    /// all other forms of targets.
     ///
-    /// To mix these with tunnels and drivers, use [`with`](Self::with).
+    /// To mix them with tunnels and drivers, use [`with`](Self::with).
     ///
     /// # Errors
     ///
-    /// [`InvalidGroup`] if a text is no target, or if several have the same name.
+    /// [`InvalidGroup`] if a text is not a valid target, or if several hosts have the same name.
     pub fn parse(
         targets: impl IntoIterator<Item = impl AsRef<str>>,
         config: TunnelConfig,
@@ -117,9 +123,10 @@ impl Group {
         Ok(Self::new(Target::tunnels(&parsed, &config))?)
     }
 
-    /// Returns a group of the hosts of this one, and then of others: a tunnel, a driver, or a group.
+    /// Returns a group of the hosts of this group, followed by others: a tunnel, a driver, or a
+    /// group.
     ///
-    /// It differs from [`union`](Self::union) in that no host may be in both.
+    /// Unlike [`union`](Self::union), it does not allow a host in both.
     ///
     /// ```
     /// use chopsticks::{Docker, Group, Local, Tunnel, TunnelConfig};
@@ -143,7 +150,8 @@ impl Group {
         Ok(self.union(others))
     }
 
-    /// Sets the limits that each operation on the group keeps: how many hosts at once, batches, deadlines, failures that are borne.
+    /// Sets the limits of each operation on the group: how many hosts run at once, batches,
+    /// deadlines, and how many hosts may fail before the operation stops.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         Self { inner: self.inner.limits(limits) }
@@ -154,7 +162,7 @@ impl Group {
         self.inner.len()
     }
 
-    /// Whether there is no host.
+    /// Returns whether the group has no hosts.
     pub fn is_empty(&self) -> bool {
         self.inner.is_empty()
     }
@@ -169,22 +177,22 @@ impl Group {
         self.tunnels().map(Tunnel::host)
     }
 
-    /// Connects all hosts, and returns what their agents say of themselves.
+    /// Connects all hosts, and returns the descriptions of their agents.
     ///
     /// # Cancel safety
     ///
-    /// As [`Tunnel::connect`].
+    /// The same as for [`Tunnel::connect`].
     pub async fn connect(&self) -> GroupResult<AgentInfo> {
         self.run(|tunnel| async move { tunnel.connect().await }).await
     }
 
     /// Calls `function` with positional arguments on all hosts.
     ///
-    /// `args` is as for [`Tunnel::call`]. It is encoded once.
+    /// `args` is the same as for [`Tunnel::call`]. It is encoded once.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the calls that run, as with [`Tunnel::call`].
+    /// Dropping the future cancels the running calls, as with [`Tunnel::call`].
     pub async fn call<R: DeserializeOwned + Send>(
         &self,
         function: impl Into<Function>,
@@ -194,16 +202,16 @@ impl Group {
         self.call_with(call).await.and_then(|_, reply| reply.decode())
     }
 
-    /// Makes a call on all hosts and returns the results still encoded.
+    /// Makes a call on all hosts and returns the results, still encoded.
     ///
     /// # Cancel safety
     ///
-    /// As [`call`](Self::call).
+    /// The same as for [`call`](Self::call).
     pub async fn call_with(&self, call: Call) -> GroupResult<Reply> {
         self.each_call(call).join().await
     }
 
-    /// Makes a call on all hosts and returns each result, still encoded, as it comes.
+    /// Makes a call on all hosts and returns each result, still encoded, as it arrives.
     pub fn each_call(&self, call: Call) -> Run<'static, Reply> {
         self.each(move |tunnel| {
             let call = call.clone();
@@ -246,17 +254,18 @@ impl Group {
         self.run(move |tunnel| tunnel.command_with(command.clone()).status()).await
     }
 
-    /// Writes a local file to a path on all hosts, and replaces what is there: see [`Tunnel::put`].
+    /// Writes a local file to a path on all hosts, and replaces existing files: see
+    /// [`Tunnel::put`].
     ///
     /// # Cancel safety
     ///
-    /// As [`Tunnel::put`].
+    /// The same as for [`Tunnel::put`].
     pub async fn put(&self, local: impl AsRef<Path>, remote: impl AsRef<Path>) -> GroupResult<Transferred> {
         let (local, remote) = (local.as_ref(), remote.as_ref());
         self.put_with(|_| Put::new(local).to(remote)).await
     }
 
-    /// Writes a file to all hosts; `put` is asked for each one.
+    /// Writes a file to all hosts. `put` is called for each host.
     ///
     /// ```no_run
     /// # async fn example(group: chopsticks::Group) {
@@ -269,7 +278,7 @@ impl Group {
     ///
     /// # Cancel safety
     ///
-    /// As [`Tunnel::put`].
+    /// The same as for [`Tunnel::put`].
     pub async fn put_with<'a>(
         &self,
         mut put: impl FnMut(&Tunnel) -> Put<'a> + Send,
@@ -281,11 +290,11 @@ impl Group {
         .await
     }
 
-    /// Writes a local folder with all that is in it to a path on all hosts: see [`Tunnel::put_dir`].
+    /// Writes a local folder with everything in it to a path on all hosts: see [`Tunnel::put_dir`].
     ///
     /// # Cancel safety
     ///
-    /// As [`Tunnel::put_dir`].
+    /// The same as for [`Tunnel::put_dir`].
     pub async fn put_dir(
         &self,
         local: impl AsRef<Path>,
@@ -295,17 +304,18 @@ impl Group {
         self.run(|tunnel| async move { tunnel.put_dir(local, remote).await }).await
     }
 
-    /// Reads a folder of all hosts, each into a local one of its own: see [`Tunnel::fetch_dir`].
+    /// Reads a folder of each host into a local folder of its own: see [`Tunnel::fetch_dir`].
     ///
-    /// `local` is as for [`fetch`](Self::fetch).
+    /// `local` is the same as for [`fetch`](Self::fetch).
     ///
     /// # Errors
     ///
-    /// [`SharedPath`], before anything is read, if the folders of two hosts would have one path.
+    /// [`SharedPath`], before anything is read, if the folders of two hosts would have the same
+    /// path.
     ///
     /// # Cancel safety
     ///
-    /// As [`Tunnel::fetch_dir`].
+    /// The same as for [`Tunnel::fetch_dir`].
     pub async fn fetch_dir(
         &self,
         remote: impl AsRef<Path>,
@@ -316,18 +326,19 @@ impl Group {
         Ok(self.run(fetch).await)
     }
 
-    /// Reads a file of all hosts into local ones, and replaces what is there: see [`Tunnel::fetch`].
+    /// Reads a file of each host into a local file of its own, and replaces existing files: see
+    /// [`Tunnel::fetch`].
     ///
-    /// Each `{host}` in `local` stands for the name of the host. What would lead out of a folder there, such as a `/`, is written as in
-    /// URLs.
+    /// Each `{host}` in `local` stands for the name of the host. Characters that would lead out of
+    /// a folder, such as `/`, are escaped there as in URLs.
     ///
     /// # Errors
     ///
-    /// [`SharedPath`], before anything is read, if the files of two hosts would have one path.
+    /// [`SharedPath`], before anything is read, if the files of two hosts would have the same path.
     ///
     /// # Cancel safety
     ///
-    /// As [`Tunnel::fetch`].
+    /// The same as for [`Tunnel::fetch`].
     pub async fn fetch(
         &self,
         remote: impl AsRef<Path>,
@@ -337,11 +348,12 @@ impl Group {
         Ok(self.fetch_with(|tunnel| Fetch::new(remote).to(&paths[tunnel.host()])).await)
     }
 
-    /// Reads a file of all hosts; `fetch` is asked for each one. Without a path, each goes to a temporary file.
+    /// Reads a file of all hosts. `fetch` is called for each host. Without a path, each file goes
+    /// to a temporary file.
     ///
     /// # Cancel safety
     ///
-    /// As [`Tunnel::fetch`].
+    /// The same as for [`Tunnel::fetch`].
     pub async fn fetch_with<'a>(
         &self,
         mut fetch: impl FnMut(&Tunnel) -> Fetch<'a> + Send,
@@ -353,11 +365,11 @@ impl Group {
         .await
     }
 
-    /// Runs an operation on all tunnels and returns the outcomes in the group's order.
+    /// Runs an operation on all tunnels and returns the outcomes in the order of the group.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the operations that run.
+    /// Dropping the future drops the running operations.
     pub async fn run<V, F>(&self, operation: impl FnMut(Tunnel) -> F + Send) -> GroupResult<V>
     where
         F: Future<Output = Result<V, Error>> + Send,
@@ -366,7 +378,7 @@ impl Group {
         self.each(operation).join().await
     }
 
-    /// Runs an operation on all tunnels and returns each outcome as it comes.
+    /// Runs an operation on all tunnels and returns each outcome as it arrives.
     pub fn each<'a, V, F>(&self, mut operation: impl FnMut(Tunnel) -> F + Send + 'a) -> Run<'a, V>
     where
         F: Future<Output = Result<V, Error>> + Send + 'a,
@@ -374,28 +386,30 @@ impl Group {
         Run { inner: self.inner.each(move |member: Member| operation(member.0)) }
     }
 
-    /// Returns a group of the hosts on which `predicate` returns a true value, as Python has it.
+    /// Returns a group of the hosts on which `predicate` returns a true value, in the sense of
+    /// Python.
     ///
     /// # Errors
     ///
-    /// [`Failures`] if a host could not be asked.
+    /// [`Failures`] if the call failed on a host.
     ///
     /// # Cancel safety
     ///
-    /// As [`call`](Self::call).
+    /// The same as for [`call`](Self::call).
     pub async fn filter(&self, predicate: impl Into<Function>) -> Result<Self, Failures> {
         self.sieve(predicate.into(), true).await
     }
 
-    /// Returns a group of the hosts on which `predicate` returns a false value, as Python has it.
+    /// Returns a group of the hosts on which `predicate` returns a false value, in the sense of
+    /// Python.
     ///
     /// # Errors
     ///
-    /// As [`filter`](Self::filter).
+    /// The errors of [`filter`](Self::filter).
     ///
     /// # Cancel safety
     ///
-    /// As [`call`](Self::call).
+    /// The same as for [`call`](Self::call).
     pub async fn exclude(&self, predicate: impl Into<Function>) -> Result<Self, Failures> {
         self.sieve(predicate.into(), false).await
     }
@@ -406,7 +420,7 @@ impl Group {
         Self { inner: self.inner.retain(|member| keep(&member.0)) }
     }
 
-    /// Returns a group of the hosts that have failed in `result`: to try these again.
+    /// Returns a group of the hosts that have failed in `result`, so that they can be tried again.
     #[must_use]
     pub fn failed<V>(&self, result: &GroupResult<V>) -> Self {
         Self { inner: self.inner.failed(result) }
@@ -418,20 +432,21 @@ impl Group {
         Self { inner: self.inner.succeeded(result) }
     }
 
-    /// Closes all tunnels. The group can be used again, and connects again.
+    /// Closes all tunnels. The group can be used again, and then connects again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not stop the closing of those for which it has begun.
+    /// Dropping the future does not stop the closing of tunnels for which it has begun.
     pub async fn close(&self) -> GroupResult<()> {
         self.inner.close().await
     }
 
-    /// Runs `body` with the group, and closes it at the end, whatever the outcome.
+    /// Runs `body` with the group, and closes the group at the end, whatever the outcome.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the tunnels are closed in the background when their last handle is.
+    /// If the future is dropped, the tunnels are closed in the background when their last handle is
+    /// dropped.
     pub async fn scope<V>(self, body: impl AsyncFnOnce(&Self) -> V) -> V {
         let value = body(&self).await;
         // What could not be closed in order was ended by force; the value matters more.
@@ -439,25 +454,26 @@ impl Group {
         value
     }
 
-    /// Returns the hosts of this group, and then those of `other` that it has not.
+    /// Returns the hosts of this group, followed by the hosts of `other` that are not in this
+    /// group.
     #[must_use]
     pub fn union(&self, other: impl Into<Self>) -> Self {
         Self { inner: self.inner.union(other.into().inner) }
     }
 
-    /// Returns the hosts of this group that `other` has as well.
+    /// Returns the hosts of this group that are also in `other`.
     #[must_use]
     pub fn intersection(&self, other: impl Into<Self>) -> Self {
         Self { inner: self.inner.intersection(other.into().inner) }
     }
 
-    /// Returns the hosts of this group that `other` has not.
+    /// Returns the hosts of this group that are not in `other`.
     #[must_use]
     pub fn difference(&self, other: impl Into<Self>) -> Self {
         Self { inner: self.inner.difference(other.into().inner) }
     }
 
-    /// Returns the hosts that only one of the two groups has.
+    /// Returns the hosts that are in only one of the two groups.
     #[must_use]
     pub fn symmetric_difference(&self, other: impl Into<Self>) -> Self {
         Self { inner: self.inner.symmetric_difference(other.into().inner) }
@@ -483,11 +499,11 @@ impl Group {
 }
 
 impl<V> Run<'_, V> {
-    /// Runs to the end and returns the outcomes in the group's order.
+    /// Runs to the end and returns the outcomes in the order of the group.
     ///
     /// # Cancel safety
     ///
-    /// As dropping the stream.
+    /// The same as for dropping the stream.
     pub async fn join(self) -> GroupResult<V> {
         self.inner.join().await
     }
@@ -505,24 +521,24 @@ impl<V> Stream for Run<'_, V> {
     }
 }
 
-/// A group of one.
+/// Creates a group of one.
 impl From<Tunnel> for Group {
     fn from(tunnel: Tunnel) -> Self {
         Self { inner: Member(tunnel).into() }
     }
 }
 
-/// A group of one.
+/// Creates a group of one.
 impl From<&Tunnel> for Group {
     fn from(tunnel: &Tunnel) -> Self {
         tunnel.clone().into()
     }
 }
 
-/// Implements the making of a group of one host for drivers.
+/// Implements the conversion of drivers into a group of one host.
 macro_rules! group_of_one {
     ($($driver:ty),*) => {$(
-        /// A group of one.
+        /// Creates a group of one.
         impl From<$driver> for Group {
             fn from(driver: $driver) -> Self {
                 Tunnel::from(driver).into()

@@ -1,8 +1,8 @@
-//! Output of programs, as the Python module `chopsticks.helpers` gives it to code on hosts.
+//! The output of programs, as the Python module `chopsticks.helpers` provides it to code on hosts.
 //!
-//! [`Tunnel::command`] runs programs of any kind. The functions here are for the common case of a program that must not fail, and
-//! whose output is wanted: a failure is an error, and what the program writes to stderr appears as `[host] line`, or where the
-//! tunnel's [`Stderr`](crate::Stderr) puts it.
+//! [`Tunnel::command`] runs programs of any kind. The functions here are for the common case of a
+//! program that must not fail and whose output you need. A failure is an error, and the program's
+//! stderr appears as `[host] line`, or goes to the tunnel's [`Stderr`](crate::Stderr).
 //!
 //! ```no_run
 //! # async fn example(tunnel: chopsticks::Tunnel) -> Result<(), chopsticks::Error> {
@@ -22,12 +22,13 @@ use chopsticks_tunnel::{Call, Error, RemoteCommand, Tunnel};
 use serde::{Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-/// Runs a program and returns its stdout. Its stdin is empty, whatever the command says of it.
+/// Runs a program and returns its stdout. Its stdin is empty, regardless of the command's setting.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Raised`](crate::ErrorKind::Raised) with Python's `subprocess.CalledProcessError` if the program fails, and with an
-/// `OSError` if it cannot be started; else as [`Tunnel::call`].
+/// [`ErrorKind::Raised`](crate::ErrorKind::Raised) with Python's `subprocess.CalledProcessError` if
+/// the program fails, and with an `OSError` if it cannot be started; otherwise the errors of
+/// [`Tunnel::call`].
 ///
 /// # Cancel safety
 ///
@@ -37,13 +38,13 @@ pub async fn check_output(tunnel: &Tunnel, command: RemoteCommand) -> Result<Vec
     reply.decode::<ByteBuf>().map(ByteBuf::into_vec)
 }
 
-/// Runs a program as [`check_output`] does, and returns the lines of its stdout, without their ends.
+/// Runs a program like [`check_output`], and returns the lines of its stdout, without their ends.
 ///
 /// Bytes that are not UTF-8 become U+FFFD.
 ///
 /// # Errors
 ///
-/// As [`check_output`].
+/// The errors of [`check_output`].
 ///
 /// # Cancel safety
 ///
@@ -52,7 +53,7 @@ pub async fn output_lines(tunnel: &Tunnel, command: RemoteCommand) -> Result<Vec
     tunnel.call_with(call("output_lines", &command)).await?.decode()
 }
 
-/// The call of a function of the Python module with this command.
+/// Returns the call of a function of the Python module with this command.
 fn call(function: &str, command: &RemoteCommand) -> Call {
     let words = [command.get_program()].into_iter().chain(command.get_args());
     let words: Vec<_> = words.map(Word).collect();
@@ -71,7 +72,7 @@ fn call(function: &str, command: &RemoteCommand) -> Call {
     }
 }
 
-/// A word of a command: text where it is UTF-8, which errors can show, and bytes elsewhere.
+/// A word of a command: text if it is UTF-8, so that errors can show it, and otherwise bytes.
 #[derive(Eq, Ord, PartialEq, PartialOrd)]
 struct Word<'a>(&'a OsStr);
 

@@ -1,8 +1,9 @@
 //! Runs your own Python code elsewhere.
 //!
-//! A Rust program names a Python function of its own codebase. The function's source, and all that it imports, travels to
-//! an agent on demand, and the result comes back as data that cannot run code here. Nothing is installed at the far end but
-//! Python, 2.7 or 3.4 and later, and nothing stays behind.
+//! A Rust program names a Python function of its own codebase. The source of the function, and
+//! everything that it imports, is sent to an agent on demand. The result comes back as data that
+//! cannot run code here. The far end needs nothing but Python (2.7, or 3.4 and later), and nothing
+//! stays behind there.
 //!
 //! ```no_run
 //! use chopsticks::{Codebase, Local, Tunnel, TunnelConfig};
@@ -21,22 +22,28 @@
 //!
 //! # Layout
 //!
-//! * [`Tunnel`]: one host, on which functions are called.
-//! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`], [`Local`]: the drivers, by which hosts are reached; [`Target`] is any of them,
-//!   written as a text. [`Driver`] is for your own, and [`Via`] starts any of them from the far side of another tunnel.
-//! * [`Function`], [`Args`], [`Call`], [`Reply`]: what is called, with what, and what comes back; [`Ignored`] is a result that
-//!   is not needed.
-//! * [`RemoteCommand`], [`TunnelCommand`], [`Child`], [`Stdio`]: programs on hosts, in the vocabulary of [`std::process`].
-//! * [`Put`], [`Fetch`], [`Transferred`]: files, to hosts and from them.
-//! * [`Codebase`]: the folders and archives whose modules agents can import; [`Embedded`] has modules in the program itself.
-//! * [`Group`], [`GroupResult`], [`Queue`], [`Limits`]: many hosts at once, and each one's outcome.
-//! * [`facts`], [`helpers`]: what is known of a host, and the output of programs that must not fail.
-//! * [`Error`]: what went wrong, on which host, in which phase.
-//! * [`Graph`], [`Value`]: results as a graph that keeps sharing and cycles.
-//! * [`text`]: what hosts say, as it may be shown on a terminal or in a log.
-//! * [`pencode`], [`protocol`], [`transport`], [`driver`], [`files`], [`module`], [`importer`], [`tunnel`], [`scheduling`], [`agent`]: each layer as a module.
+//! * [`Tunnel`] is one host, on which functions are called.
+//! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`] and [`Local`] are the drivers, which
+//!   reach hosts. [`Target`] is any of them, written as a text. Implement [`Driver`] for drivers of
+//!   your own. [`Via`] starts any driver from the far side of another tunnel.
+//! * [`Function`], [`Args`], [`Call`] and [`Reply`] are the function, its arguments, the call, and
+//!   the result. [`Ignored`] is a result that is not needed.
+//! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts, with an
+//!   interface like that of [`std::process`].
+//! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
+//! * [`Codebase`] contains the folders and archives whose modules agents can import. [`Embedded`]
+//!   contains modules in the program itself.
+//! * [`Group`], [`GroupResult`], [`Queue`] and [`Limits`] are for many hosts at once, with an
+//!   outcome for each.
+//! * [`facts`] and [`helpers`] return facts about a host, and the output of programs that must not
+//!   fail.
+//! * [`Error`] describes what went wrong, on which host, and in which phase.
+//! * [`Graph`] and [`Value`] represent results as a graph, with sharing and cycles.
+//! * [`text`] makes text from hosts safe to show on a terminal or in a log.
+//! * [`pencode`], [`protocol`], [`transport`], [`driver`], [`files`], [`module`], [`importer`],
+//!   [`tunnel`], [`scheduling`] and [`agent`] contain each layer as a module.
 //!
-//! This crate composes the layers and has no logic of its own.
+//! This crate puts the layers together and has no logic of its own.
 
 pub mod facts;
 mod group;
@@ -45,7 +52,7 @@ mod member;
 mod queue;
 mod template;
 
-/// For implementations of [`Driver`].
+/// For your implementations of [`Driver`].
 pub use async_trait::async_trait;
 #[doc(inline)]
 pub use chopsticks_agent as agent;

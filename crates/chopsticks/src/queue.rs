@@ -1,4 +1,4 @@
-//! A line of operations for each host.
+//! Queues: a line of operations for each host.
 
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
@@ -14,14 +14,17 @@ use crate::{
     template::{self, SharedPath},
 };
 
-/// Operations on hosts: each host does its own in the order in which they were added, and waits for no other host.
+/// Operations on hosts. Each host performs its own operations in the order in which they were
+/// added, and never waits for another host.
 ///
-/// Where a [`Group`] runs one operation on all and waits for the slowest, a queue keeps every host busy until it has done all of its line. Adding an
-/// operation starts nothing: [`run`](Self::run) does. Results can be awaited, looked at, or be given a callback, which may add further operations.
+/// A [`Group`] runs one operation on all hosts and waits for the slowest one. A queue keeps every
+/// host busy until its line is empty. Adding an operation starts nothing; [`run`](Self::run) does.
+/// Results can be awaited, looked at, or given a callback, which may add further operations.
 ///
-/// The target of an operation is a [`Tunnel`], whose result is an [`Outcome`], or a [`Group`], whose result is a [`GroupResult`]. Hosts are told
-/// apart by their names. A failure concerns its own operation; but if a host cannot be reached, what waits in its line fails too. Cheap to clone;
-/// clones are the same queue.
+/// The target of an operation is a [`Tunnel`], whose result is an [`Outcome`], or a [`Group`],
+/// whose result is a [`GroupResult`]. Hosts are identified by their names. A failure affects only
+/// its own operation, but if a host cannot be reached, all operations that wait in its line fail
+/// too. A queue is cheap to clone, and clones are handles of the same queue.
 ///
 /// ```no_run
 /// use chopsticks::{Group, Local, Queue};
@@ -41,9 +44,9 @@ pub struct Queue {
     inner: chopsticks_group::Queue<Member>,
 }
 
-/// What an operation of a [`Queue`] is for: `&Tunnel` or `&Group`.
+/// The target of an operation of a [`Queue`]: `&Tunnel` or `&Group`.
 pub trait QueueTarget: sealed::Sealed {
-    /// What comes of an operation that returns a `V` on each host.
+    /// The result of an operation that returns a `V` on each host.
     type Output<V>;
 
     #[doc(hidden)]
@@ -69,18 +72,18 @@ impl Queue {
 
     /// Creates a queue.
     ///
-    /// [`Limits::target_timeout`] is for each operation, [`Limits::timeout`] for each [`run`](Self::run); batches and budgets of failures are
-    /// ignored.
+    /// [`Limits::target_timeout`] applies to each operation, and [`Limits::timeout`] to each
+    /// [`run`](Self::run). Batches and failure budgets are ignored.
     pub fn with_limits(limits: Limits) -> Self {
         Self { inner: chopsticks_group::Queue::with_limits(limits) }
     }
 
-    /// Adds the making of a connection; the result is what the agent says of itself.
+    /// Adds connecting. The result is the description of the agent.
     pub fn connect<T: QueueTarget>(&self, target: T) -> AsyncResult<T::Output<AgentInfo>> {
         self.push(target, "connect", |tunnel| async move { tunnel.connect().await })
     }
 
-    /// Adds a call of `function` with positional arguments, which are encoded now.
+    /// Adds a call of `function` with positional arguments, which are encoded immediately.
     pub fn call<R: DeserializeOwned + Send + Sync + 'static, T: QueueTarget>(
         &self,
         target: T,
@@ -95,7 +98,7 @@ impl Queue {
         })
     }
 
-    /// Adds a call; the result is still encoded.
+    /// Adds a call. The result is still encoded.
     pub fn call_with<T: QueueTarget>(&self, target: T, call: Call) -> AsyncResult<T::Output<Reply>> {
         let label = call.function().to_string();
         self.push(target, &label, move |tunnel| {
@@ -104,7 +107,8 @@ impl Queue {
         })
     }
 
-    /// Adds a program; the result is its status and its output: see [`TunnelCommand::output`](crate::TunnelCommand::output).
+    /// Adds a program. The result is its status and its output: see
+    /// [`TunnelCommand::output`](crate::TunnelCommand::output).
     pub fn output<T: QueueTarget>(
         &self,
         target: T,
@@ -114,9 +118,10 @@ impl Queue {
         self.push(target, &label, move |tunnel| tunnel.command_with(command.clone()).output())
     }
 
-    /// Adds the writing of a local file to a path on the host: see [`Tunnel::put`].
+    /// Adds writing a local file to a path on the host: see [`Tunnel::put`].
     ///
-    /// For other contents and options, [`push`](Self::push) an operation that uses [`Tunnel::put_with`].
+    /// For other sources and options, [`push`](Self::push) an operation that uses
+    /// [`Tunnel::put_with`].
     pub fn put<T: QueueTarget>(
         &self,
         target: T,
@@ -131,11 +136,13 @@ impl Queue {
         })
     }
 
-    /// Adds the reading of a file of the host into a local one: see [`Tunnel::fetch`] and [`Group::fetch`].
+    /// Adds reading a file of the host into a local file: see [`Tunnel::fetch`] and
+    /// [`Group::fetch`].
     ///
     /// # Errors
     ///
-    /// [`SharedPath`] if the files of two hosts would have one path; then nothing is added.
+    /// [`SharedPath`] if the files of two hosts would have the same path. Nothing is added in this
+    /// case.
     pub fn fetch<T: QueueTarget>(
         &self,
         target: T,
@@ -153,7 +160,7 @@ impl Queue {
         }))
     }
 
-    /// Adds an operation of your own. `label` is what the [`timeline`](Self::timeline) calls it.
+    /// Adds an operation of your own. `label` is its name in the [`timeline`](Self::timeline).
     pub fn push<V, F, T: QueueTarget>(
         &self,
         target: T,
@@ -167,14 +174,17 @@ impl Queue {
         target.push(self, label, operation)
     }
 
-    /// Runs all operations, and those that are added meanwhile, until every line is empty.
+    /// Runs all operations, including those that are added in the meantime, until every line is
+    /// empty.
     ///
-    /// The tunnels stay connected. When it is called while another call runs the queue, it waits for that one.
+    /// The tunnels stay connected. If another call is already running the queue, this one waits for
+    /// it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels the operations that run, as dropping their own futures does; their results are
-    /// [`Failure::Dropped`](crate::Failure::Dropped). Those that did not start stay in the queue.
+    /// Dropping the future cancels the running operations, like dropping their own futures. Their
+    /// results are [`Failure::Dropped`](crate::Failure::Dropped). Operations that have not started
+    /// stay in the queue.
     pub async fn run(&self) {
         self.inner.run().await;
     }
@@ -184,12 +194,12 @@ impl Queue {
         self.inner.len()
     }
 
-    /// Whether every operation has started.
+    /// Returns whether every operation has started.
     pub fn is_empty(&self) -> bool {
         self.inner.is_empty()
     }
 
-    /// Returns what each host has done so far, and when; [`Timeline::to_svg`] draws it.
+    /// Returns what each host has done so far, and when. [`Timeline::to_svg`] draws it.
     pub fn timeline(&self) -> Timeline<HostName> {
         self.inner.timeline()
     }

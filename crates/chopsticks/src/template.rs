@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 use chopsticks_tunnel::HostName;
 use thiserror::Error;
 
-/// A template by which the files of several hosts would have one path.
+/// Error for a template that gives the files of several hosts the same path.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("the files of {} would both be written to {}; put `{{host}}` into the path", names.join(" and "), path.display())]
 pub struct SharedPath {
@@ -13,13 +13,13 @@ pub struct SharedPath {
     names: [String; 2],
 }
 
-/// Returns the path of each host: `template` with the host's name for each `{host}`.
+/// Returns the path of each host: `template`, with the host's name in place of each `{host}`.
 ///
-/// A name cannot leave the folder: what would is written as in URLs.
+/// A name cannot lead out of the folder: characters that would do so are escaped as in URLs.
 ///
 /// # Errors
 ///
-/// [`SharedPath`] if two hosts would have the same.
+/// [`SharedPath`] if two hosts would have the same path.
 pub fn host_paths<'a>(
     template: &str,
     hosts: impl IntoIterator<Item = &'a HostName>,
@@ -37,7 +37,7 @@ pub fn host_paths<'a>(
         .collect()
 }
 
-/// A host's name as a part of one path component.
+/// Returns a host's name as a part of one path component.
 fn file_name(host: &str) -> String {
     match host {
         "." | ".." => host.replace('.', "%2E"),
