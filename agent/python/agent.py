@@ -1,13 +1,13 @@
 """The core of the agent: frames, the reader role, calls and their results.
 
-Every connection sends and compiles this file, so it holds only what every connection needs; `part`
-compiles the other files into this namespace when they are first used. Runs on Python 2.7 and 3.4 to
-newest, standard library only. `threading`, `signal`, `traceback`, `pickle` and the like each cost
-more than the interpreter's own start: nothing here imports them.
+Every connection sends and compiles this file, so it contains only what every connection needs. `part`
+compiles the other files into this namespace when they are first used. Runs on Python 2.7, and 3.4 and
+later, with the standard library only. `threading`, `signal`, `traceback`, `pickle` and the like each
+take longer to import than the interpreter takes to start, so nothing here imports them.
 
-One thread at a time is the reader: it alone reads frames, and it handles them. That is the main
-thread while it is idle and while it runs a call that is soon over; a call that lasts is left behind
-by `watch`, which then reads in its stead until the main thread is free (see `overlap.py`).
+One thread at a time is the reader: it alone reads frames, and it handles them. This is the main thread
+while it is idle, and while it runs a short call. If a call lasts longer, `watch` takes over the reading
+until the main thread is free (see `overlap.py`).
 
 The loader (the first stage, or a test) provides `parts`: the sources of all files, this one first.
 """

@@ -1,7 +1,7 @@
 """Calls of coroutine functions: one event loop for all of them, on a thread of its own.
 
-Code that awaits expects to be on the main thread, as with `asyncio.run`. What the loop needs of that is done there:
-handlers of signals are set, and processes are waited for on threads where a Python would rely on SIGCHLD.
+Code that awaits expects to be on the main thread, as with `asyncio.run`. So the main thread sets signal handlers for
+the loop, and threads wait for processes where a Python would rely on SIGCHLD.
 """
 from functools import partial as bind
 

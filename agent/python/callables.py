@@ -1,4 +1,4 @@
-"""What a call may name, beyond `module:name`."""
+"""The functions that a call can name in forms other than `module:name`."""
 
 sources = {}        # (source, module name) -> a lock, the module it became, the expression at its end
 files = set()       # the names of texts

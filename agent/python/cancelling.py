@@ -1,8 +1,8 @@
 """The end of a call that was cancelled, and of the processes that it started.
 
-A call that sits in a system call on another thread than the main one cannot be ended by any Python: most of them repeat
-a system call that a signal has ended. It is abandoned: it keeps its thread and its number until the system call
-returns, and is then interrupted. Nobody waits for it, and what it starts until then is ended too.
+No Python can end a call that is stuck in a system call on a thread other than the main one: most of them repeat a
+system call that a signal has ended. Such a call is abandoned. It keeps its thread and its number until the system
+call returns, and is then interrupted. It is not waited for, and the processes that it starts until then are ended.
 """
 
 raisers = []        # what raises KeyboardInterrupt in a thread, and what ends its system call; each may be `None`

@@ -1,4 +1,4 @@
-"""What loaders can do besides running modules: package data, lists of modules, and what `runpy` and `inspect` ask."""
+"""What loaders provide besides running modules: package data, lists of modules, support for `runpy` and `inspect`."""
 
 part('importer')
 folders = {}        # (package, path) -> names in it -> whether that is a folder

@@ -1,4 +1,4 @@
-"""Files of the codebase on this host's disk: in a folder of the agent's own, which goes with it."""
+"""Files of the codebase on this host's disk, in a folder that belongs to the agent and is removed with it."""
 
 part('ending')
 disk = []           # the folder

@@ -1,4 +1,4 @@
-"""The metadata of the codebase's distributions, and what `pkg_resources` has to know of the codebase."""
+"""The metadata of the codebase's distributions, and what `pkg_resources` has to know about the codebase."""
 
 registered = []
 

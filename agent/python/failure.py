@@ -1,4 +1,4 @@
-"""What went wrong with a call, as data."""
+"""The failure of a call, as data."""
 
 part('importer')
 

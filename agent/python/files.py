@@ -1,4 +1,4 @@
-"""Files and folders from and to the controller: docs/wire.md, section 8."""
+"""Transfers of files and folders, in both directions: docs/wire.md, section 8."""
 
 PUT = 0x24
 FETCH = 0x25

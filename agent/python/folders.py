@@ -1,4 +1,4 @@
-"""Folders from and to the controller: docs/wire.md, section 8. The controller sends it in EXTEND, as `files`."""
+"""Transfers of folders, in both directions: docs/wire.md, section 8. The controller sends this part in EXTEND."""
 
 LEAVE, FOLDER, FILE, LINK, LEFT_OUT = range(5)
 SHORT = Struct('>H')

@@ -1,4 +1,4 @@
-"""Modules that the controller's codebase has and this host has not."""
+"""Modules that the controller's codebase has and this host does not have."""
 if OLD:
     import imp
 else:

@@ -1,4 +1,4 @@
-"""Calls that overlap: threads of their own, and the helper's turn at reading."""
+"""Calls that overlap: a thread for each of them, and the helper, which takes over the reading."""
 
 queued = []         # calls for which there is no room
 room = [0] * 256    # one for each thread that may yet be started

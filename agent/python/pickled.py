@@ -1,6 +1,6 @@
-"""Calls whose function and arguments are pickled; functions and classes that no module has come as source text.
+"""Calls whose function and arguments are pickled. Functions and classes that no module has are sent as source text.
 
-What is unpickled here is the controller's, which may run any code on this host anyway. Nothing is pickled for it.
+Only the controller's pickles are loaded here, and it may run any code on this host anyway. No pickles are sent to it.
 """
 from io import BytesIO
 if OLD:

@@ -1,7 +1,7 @@
-"""Programs that are run for the controller, with their pipes as streams: docs/wire.md, section 9.
+"""Programs that run for the controller, with their pipes as streams: docs/wire.md, section 9.
 
-The controller sends it in EXTEND, after `stream`. Each pipe has a thread, and one more waits for the program's end:
-each of them may have to wait while the others go on.
+The controller sends this part in EXTEND, after `stream`. Each pipe has a thread, and another thread waits for the end
+of the program, because each of them may have to wait while the others go on.
 """
 
 SPAWN = 0x27

@@ -1,8 +1,8 @@
 """Byte streams with credit (docs/wire.md, section 7), and the threads of the requests that have them.
 
-The controller sends this file and `files` in EXTEND, and the reader runs them: they import nothing when they are
-run. The reader hands over what comes: it must never wait here, neither for a lock that a transfer holds for long nor
-for an import.
+The controller sends this file and `files` in EXTEND, and the reader runs them, so they import nothing when they are
+run. The reader hands over what arrives. It must never wait here, neither for a lock that a transfer holds for long
+nor for an import.
 """
 
 DATA = 0x08

@@ -1,4 +1,4 @@
-"""What becomes of a file that comes: docs/files.md has the table. The controller sends it in EXTEND, before `files`."""
+"""Where received files are written: see docs/files.md. The controller sends this in EXTEND, before `files`."""
 
 CLOEXEC = getattr(os, 'O_CLOEXEC', 0o2000000)
 KINDS = {0o100000: '', 0o040000: 'folder', 0o010000: 'FIFO', 0o140000: 'socket', 0o020000: 'device', 0o060000: 'device',

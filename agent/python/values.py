@@ -1,4 +1,4 @@
-"""pencode in Python: for values that share or contain themselves, for Python 2.7, and to say what is amiss."""
+"""pencode in Python: for values with shared or cyclic parts, for Python 2.7, and to report what cannot be sent."""
 
 # An import up here could wait, with the lock of `part`, for one that waits for that.
 pack = Struct('>cL').pack

@@ -1,4 +1,4 @@
-"""What every host can import, whatever else its tunnel serves."""
+"""The package that every host can import, whatever codebase its tunnel serves."""
 import sys
 
 HOMES = {

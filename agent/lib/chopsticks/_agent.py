@@ -1,4 +1,4 @@
-"""The agent that runs this: its namespace, and waiting that the cancel of a call ends."""
+"""The agent that runs this code: its namespace, and waiting in a way that a cancel can end."""
 agent = getattr(getattr(globals().get('__loader__'), 'exec_module', None), '__func__', None)
 agent = getattr(agent, '__globals__', {})
 if 'nonce' not in agent:

@@ -1,4 +1,4 @@
-"""Functions and arguments, as a call names and carries them."""
+"""The encoding of functions and arguments in a call."""
 import marshal
 import sys
 from gc import get_referents

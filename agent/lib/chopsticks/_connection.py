@@ -1,4 +1,4 @@
-"""One life of an inner agent. This process is its controller, and takes nothing that it says on trust."""
+"""One connection to an inner agent. This process is its controller, and does not trust anything that it sends."""
 import errno
 import fcntl
 import marshal

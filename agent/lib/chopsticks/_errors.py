@@ -1,4 +1,4 @@
-"""What can go wrong with tunnels."""
+"""The errors of tunnels."""
 from chopsticks._agent import native, text, word
 
 

@@ -1,7 +1,7 @@
 """Files between this host and one at the other end of a tunnel: docs/wire.md, sections 7 and 8.
 
-At this end the agent's own code for files runs, in a namespace apart from the agent's: there it would take the place
-of how the agent reads.
+At this end the agent's own code for files runs in a separate namespace, because in the agent's namespace it would
+replace the way in which the agent reads.
 """
 import binascii
 import marshal

@@ -1,6 +1,6 @@
 """The plain part of Python's `marshal` format, versions 0 to 4, read without trust.
 
-The reader of Python itself makes code objects, and may crash the process on what no Python has written.
+Python's own reader creates code objects, and may crash the process on bytes that no Python has written.
 """
 import re
 import struct

@@ -1,4 +1,4 @@
-"""What inner agents are served: modules and data that this agent has, or else asks its own controller for."""
+"""The modules and data that inner agents are served: those of this agent, or else those of its own controller."""
 import marshal
 import sys
 

@@ -1,4 +1,4 @@
-"""What inner agents write to stderr: line by line to that of this agent, behind their names."""
+"""The stderr of inner agents, which goes to the stderr of this agent line by line, with their names in front."""
 import errno
 import os
 import select

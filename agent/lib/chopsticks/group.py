@@ -16,7 +16,7 @@ class GroupResult(OrderedDict):
         return ((host, value) for host, value in self.items() if not isinstance(value, ErrorResult))
 
     def failures(self):
-        """Iterates over those of hosts that failed: (host, ErrorResult)."""
+        """Iterates over the results of hosts that failed: (host, ErrorResult)."""
         return ((host, value) for host, value in self.items() if isinstance(value, ErrorResult))
 
     def raise_failures(self):
@@ -59,7 +59,7 @@ def together(wait, jobs):
 
 
 class Group(object):
-    """Tunnels, in order, each with a name of its own. Text stands for the tunnel that `Tunnel` opens to it."""
+    """Tunnels in order, each with a unique name. A text stands for the tunnel that `Tunnel` opens to it."""
 
     def __init__(self, hosts):
         if isinstance(hosts, (type(''), type(u''), bytes)):
@@ -99,7 +99,7 @@ class Group(object):
         return GroupResult((tunnel.host, found[tunnel.host]) for tunnel in self.tunnels)
 
     def connect(self):
-        """Connects all that are not; returns a `GroupResult` of `None`."""
+        """Connects all hosts that are not connected; returns a `GroupResult` of `None`."""
         return self._each(lambda tunnel, wait: tunnel._connect(wait))
 
     def close(self):
@@ -110,11 +110,11 @@ class Group(object):
         return self._each(lambda tunnel, wait: tunnel._call(wait, callable, args, kwargs))
 
     def put(self, local_path, remote_path=None, mode=None):
-        """Copies a file to all hosts; returns a `GroupResult` of dicts as `put` of a tunnel does."""
+        """Copies a file to all hosts; returns a `GroupResult` of dicts, like those of `put` of a tunnel."""
         return self._each(lambda tunnel, wait: tunnel._put(wait, local_path, remote_path, mode))
 
     def fetch(self, remote_path, local_path=None):
-        """Copies a file from all hosts, each to the path in which `{host}` stands for its name."""
+        """Copies a file from all hosts, each to its own path, in which `{host}` stands for the name of the host."""
         paths = self.paths(local_path)
         return self._each(lambda tunnel, wait: tunnel._fetch(wait, remote_path, paths[tunnel.host]))
 
@@ -134,7 +134,7 @@ class Group(object):
         return paths
 
     def filter(self, predicate, exclude=False):
-        """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
+        """The group of the tunnels on which `predicate()` returns a true value, or a false one with `exclude`."""
         found = self.call(predicate)
         found.raise_failures()
         return Group([tunnel for tunnel in self.tunnels if bool(found[tunnel.host]) != bool(exclude)])

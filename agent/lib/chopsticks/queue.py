@@ -1,4 +1,4 @@
-"""Queues: a line of operations for each host, which each host works off as fast as it can."""
+"""Queues: a line of operations for each host, which each host works through without waiting for the others."""
 from chopsticks._agent import Wait, allocate_lock, guarded, sleep, start_new_thread, time
 from chopsticks._errors import Disconnected, error_result
 from chopsticks.group import Group, GroupResult, group_of
@@ -14,7 +14,7 @@ class NotCompleted(Exception):
 
 
 class AsyncResult(object):
-    """What will come of an operation: for a tunnel what it returns or an `ErrorResult`, for a group a `GroupResult`."""
+    """The result of an operation: for a tunnel its value or an `ErrorResult`, for a group a `GroupResult`."""
 
     def __init__(self, target):
         self._is_group = isinstance(target, Group)
@@ -29,7 +29,7 @@ class AsyncResult(object):
         return self._value
 
     def with_callback(self, callback):
-        """Has `callback(value)` called when there is a value, by the thread that runs the queue; returns this."""
+        """Calls `callback(value)` when the value is available, in the thread that runs the queue; returns itself."""
         if self._is_set:
             callback(self._value)
         else:
@@ -50,7 +50,7 @@ class AsyncResult(object):
 
 
 class Queue(object):
-    """Each host works off its own line in order, and waits for no other. One that cannot be reached fails its line."""
+    """Each host works through its own line in order, and never waits for others. If it is unreachable, its line fails."""
 
     def __init__(self):
         self._lock = allocate_lock()
@@ -85,10 +85,10 @@ class Queue(object):
         return result
 
     def run(self):
-        """Runs all operations, also those that callbacks add, and returns when none is left.
+        """Runs all operations, including those that callbacks add, and returns when every line is empty.
 
-        Callbacks are called by the thread that calls this. An exception of one ends the run: what is under way is
-        cancelled, which is its result then, and what has not begun stays in the queue.
+        Callbacks are called in the thread that calls this. An exception in one ends the run: running operations are
+        cancelled, which is then their result, and operations that have not begun stay in the queue.
         """
         working, done = {}, []
         state = [None]

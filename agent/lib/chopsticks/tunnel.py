@@ -1,4 +1,4 @@
-"""Tunnels from this host to others: each has an agent at its other end, on which functions can be called."""
+"""Tunnels from this host to others. Each has an agent at its other end, in which functions can be called."""
 import os
 import sys
 
@@ -40,11 +40,11 @@ class BaseTunnel(object):
         raise NotImplementedError
 
     def connect(self):
-        """Connects, unless it is connected."""
+        """Connects, unless connected."""
         guarded(self._connect)
 
     def call(self, callable, *args, **kwargs):
-        """Calls a function there, and returns what it does. An exception becomes a `RemoteException`."""
+        """Calls a function there and returns its result. An exception becomes a `RemoteException`."""
         return guarded(self._call, callable, args, kwargs)
 
     def put(self, local_path, remote_path=None, mode=None):
@@ -56,7 +56,7 @@ class BaseTunnel(object):
         return guarded(self._fetch, remote_path, local_path)
 
     def close(self):
-        """Disconnects: ends the agent and all that it started. The next use connects again."""
+        """Disconnects: ends the agent and everything that it started. The next use connects again."""
         guarded(self._close)
 
     def __enter__(self):
@@ -217,9 +217,9 @@ class BaseTunnel(object):
 class SubprocessTunnel(BaseTunnel):
     """A tunnel through a program that runs Python elsewhere, with its own stdin and stdout as Python's.
 
-    A class of your own has an attribute `host`, and a method `command(python)`: it gets the list of words that runs
-    the agent, and returns the list of words to run here, such as `['lxc-attach', '-n', self.name, '--'] + python`.
-    `python2` and `python3` are the interpreters over there: the one that counts is of the version that runs here.
+    A class of your own has an attribute `host`, and a method `command(python)`: it receives the words that run the
+    agent, and returns the words to run here, such as `['lxc-attach', '-n', self.name, '--'] + python`. `python2` and
+    `python3` are the interpreters on the other host. The one of the version that runs this code is used.
     """
     python2 = '/usr/bin/python2'
     python3 = '/usr/bin/python3'
@@ -234,7 +234,7 @@ class SubprocessTunnel(BaseTunnel):
 
 
 class Local(SubprocessTunnel):
-    """A process on this host, by the interpreter that runs this unless `python2` or `python3` says otherwise."""
+    """A process on this host, with the interpreter that runs this code unless `python2` or `python3` is set."""
     python2 = sys.executable or SubprocessTunnel.python2
     python3 = sys.executable or SubprocessTunnel.python3
 
@@ -243,7 +243,7 @@ class Local(SubprocessTunnel):
 
 
 class Sudo(SubprocessTunnel):
-    """A process of another user on this host. sudo is never given a password: a rule has to allow it without."""
+    """A process of another user on this host. sudo is never given a password: a rule has to allow this without one."""
 
     def __init__(self, user='root', name=None, python=None):
         self.user, self.python = native(user), python
@@ -254,7 +254,7 @@ class Sudo(SubprocessTunnel):
 
 
 class SSHTunnel(SubprocessTunnel):
-    """Another host, by this host's own `ssh`, as this user of it has set that up. It never asks anything."""
+    """Another host, by this host's own `ssh` and the configuration of this user. It never prompts."""
     environment = staticmethod(_command.ssh_environment)
 
     def __init__(self, host, user=None, port=None, sudo=False, python=None):

@@ -48,7 +48,7 @@ fact!(host_name, String, "Returns the name that the host gives itself.");
 fact!(
     ip,
     Option<IpAddr>,
-    "Returns the address from which the host reaches others; `None` if it has none but that of the loopback."
+    "Returns the address from which the host reaches others; `None` if it has only that of the loopback."
     ""
     "IPv4 if it has it, else IPv6. Nothing is sent to find out."
 );
@@ -58,13 +58,13 @@ fact!(os, Os, "Returns the operating system, or the distribution of it.");
 fact!(
     python_executable,
     String,
-    "Returns the path of the Python that the agent runs under; empty if it does not know it."
+    "Returns the path of the agent's Python; empty if it is not known."
 );
 fact!(python_version, (u8, u8, u8), "Returns the version of the agent's Python: major, minor, micro.");
 fact!(
     routes,
     Vec<Route>,
-    "Returns the routes of the host's main table, IPv4 first; empty where the system does not tell."
+    "Returns the routes of the host's main table, IPv4 first; empty if the system does not provide them."
 );
 
 /// All facts of a host.
