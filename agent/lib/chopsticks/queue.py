@@ -50,7 +50,7 @@ class AsyncResult(object):
 
 
 class Queue(object):
-    """Each host works through its own line in order, and never waits for others. If it is unreachable, its line fails."""
+    """Each host works through its own line and never waits for others. If it is unreachable, its line fails."""
 
     def __init__(self):
         self._lock = allocate_lock()
