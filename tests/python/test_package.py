@@ -1,5 +1,10 @@
 """The package itself."""
 
+import ast
+import importlib
+import inspect
+import pathlib
+
 import chopsticks
 import chopsticks.facts
 import chopsticks.pencode
@@ -35,3 +40,39 @@ def test_pencode_carries_values_and_what_they_share():
     with pytest.raises(ValueError):
         chopsticks.pencode.pdecode(b'i\0\0\0\1x')
     assert chopsticks.pencode.Bytes is bytes
+
+
+def parameters(function):
+    """The names of what a function in a stub takes."""
+    arguments = function.args
+    names = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
+    names += [argument.arg for argument in (arguments.vararg, arguments.kwarg) if argument]
+    return [name for name in names if name not in ('self', 'cls')]
+
+
+@pytest.mark.parametrize('module', ['_call', '_chopsticks', 'facts', 'helpers'])
+def test_stubs_say_what_is_there(module):
+    module = importlib.import_module('chopsticks.' + module)
+    stub = pathlib.Path(chopsticks.__file__).with_name(module.__name__.rpartition('.')[2] + '.pyi')
+    checked = []
+
+    def compare(owner, body):
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                compare(getattr(owner, node.name), node.body)
+            elif isinstance(node, ast.FunctionDef):
+                found = getattr(owner, node.name)
+                if node.name.startswith('__'):
+                    found = owner if node.name == '__new__' else None
+                checked.append(node.name)
+                if found is not None:
+                    has = [name for name in inspect.signature(found).parameters if name != 'self']
+                    assert has == parameters(node), node.name
+            elif isinstance(node, ast.AnnAssign) and not inspect.isclass(owner):
+                assert hasattr(owner, node.target.id)
+
+    compare(module, ast.parse(stub.read_text()).body)
+    assert checked
+    if module.__name__.endswith('_chopsticks'):
+        names = {name for name in vars(module) if not name.startswith('__')}
+        assert names == {name for name in stub.read_text().replace('(', ' ').replace(':', ' ').split() if name in names}

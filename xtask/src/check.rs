@@ -90,6 +90,12 @@ const STEPS: &[Step] = &[
         tool: Some(Tool { probe: &["ruff", "--version"], installation: "pip install ruff" }),
         run: ruff,
     },
+    Step {
+        name: "mypy",
+        about: "types of the Python package",
+        tool: Some(Tool { probe: &["mypy", "--version"], installation: "pip install -r .ci/tools.txt" }),
+        run: mypy,
+    },
 ];
 
 /// Takes the steps of these names, or all if there is no name.
@@ -182,6 +188,12 @@ fn ruff(workspace: &Workspace) -> Result<(), Failure> {
         "crates/chopsticks-python",
         "tests/python",
     ]))
+}
+
+fn mypy(workspace: &Workspace) -> Result<(), Failure> {
+    let mut command = workspace.program("mypy");
+    command.current_dir(workspace.root().join("crates/chopsticks-python"));
+    command::run(command.args(["--cache-dir", "/dev/null"]))
 }
 
 #[cfg(test)]

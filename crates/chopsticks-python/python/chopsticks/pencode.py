@@ -12,7 +12,7 @@ __all__ = ['Bytes', 'pdecode', 'pencode']
 #: Marks 8-bit data on Python 2, whose `str` passes for text.
 Bytes = bytes
 CONSTANTS: dict[Any, bytes] = {None: b'n', True: b'T', False: b'F'}
-CONTAINERS = {list: b'l', tuple: b't', set: b'q', frozenset: b'Q', dict: b'd'}
+CONTAINERS: dict[Any, bytes] = {list: b'l', tuple: b't', set: b'q', frozenset: b'Q', dict: b'd'}
 pack = Struct('>cL').pack
 #: The most digits of an integer, and how many bits that can be.
 DIGITS = 4300

@@ -144,8 +144,12 @@ class BaseTunnel:
 
     #: The name: the key of its results in groups.
     host = 'localhost'
-    #: Is called with the name of the host and each line that comes on stderr; `None` drops them.
-    stderr: Callable[[str, str], object] | None = staticmethod(write_line)
+    if TYPE_CHECKING:
+        #: Is called with the name of the host and each line that comes on stderr; `None` drops them. In a class it is a
+        #: method or a static method, as all that classes have.
+        stderr: Callable[[str, str], object] | None
+    else:
+        stderr = staticmethod(write_line)
     _state: State
     _seconds: float | None = None
     _parent: BaseTunnel | None = None
@@ -166,7 +170,8 @@ class BaseTunnel:
         The function and its arguments travel by name, by value and by source. The result is of Python's primitive
         types: nothing in it can run code here.
         """
-        return self._run(packed(callable, args, kwargs, self._state.protocol))
+        result: T = self._run(packed(callable, args, kwargs, self._state.protocol))
+        return result
 
     def put(
         self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644
@@ -176,28 +181,32 @@ class BaseTunnel:
         `mode` has the permission bits. With `None`, a file that is replaced keeps its own, and a new one gets those of
         the local file. Returns a dict with `remote_path`, `size` and `sha1sum`.
         """
-        return self._run(Operation.put(local_path, remote_path, mode))
+        done: dict[str, Any] = self._run(Operation.put(local_path, remote_path, mode))
+        return done
 
     def fetch(self, remote_path: PathLike, local_path: PathLike | None = None) -> dict[str, Any]:
         """Copies a file from the host: to a path, or to a new file in the folder for temporary files.
 
         Returns a dict with `local_path`, `remote_path`, `size` and `sha1sum`.
         """
-        return self._run(Operation.fetch(remote_path, {} if local_path is None else {self.host: local_path}))
+        done: dict[str, Any] = self._run(Operation.fetch(remote_path, {} if local_path is None else {self.host: local_path}))
+        return done
 
     def put_dir(self, local_path: PathLike, remote_path: PathLike) -> dict[str, Any]:
         """Copies a folder to the host, with all that is in it.
 
         Returns a dict with `remote_path`, the counts `files`, `folders`, `links` and `left_out`, and `size`.
         """
-        return self._run(Operation.put_dir(local_path, remote_path))
+        done: dict[str, Any] = self._run(Operation.put_dir(local_path, remote_path))
+        return done
 
     def fetch_dir(self, remote_path: PathLike, local_path: PathLike) -> dict[str, Any]:
         """Copies a folder from the host, with all that is in it.
 
         Returns a dict as `put_dir` does, with `local_path`.
         """
-        return self._run(Operation.fetch_dir(remote_path, {self.host: local_path}))
+        done: dict[str, Any] = self._run(Operation.fetch_dir(remote_path, {self.host: local_path}))
+        return done
 
     def close(self) -> None:
         """Disconnects: ends the agent and all that it started. The next use connects again."""

@@ -1,0 +1,19 @@
+"""What `_call.py` offers the rest of the package."""
+from collections.abc import Callable
+from typing import Any
+
+class Packed:
+    function: str | None
+    keys: Any
+    label: str
+    message: list[Any]
+    modules: tuple[str, ...] | list[str]
+
+def pack(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    protocol: int = 2,
+    known: Any = (),
+) -> Packed: ...
+def protocol_for(version: tuple[int, ...]) -> int: ...
