@@ -1,4 +1,4 @@
-//! Decides which targets may start when connections need resources of which this process has a limited number.
+//! Decides which targets may start when connections need limited resources of this process.
 
 use std::{
     fmt,
@@ -12,33 +12,34 @@ use tokio::time::Sleep;
 
 use crate::target::Target;
 
-/// What is reserved for a target until it is connected.
+/// The resources that are reserved for a target until it is connected.
 pub(crate) type Room = Box<dyn Send>;
 
 /// Lets targets start when there is room for their connections.
 ///
-/// Nothing here waits for ever: if nothing runs whose end could make room, and none comes, the targets try without, and fail with
-/// an error that tells what there was not enough of.
+/// Nothing here waits for ever. If no running target could make room, and none becomes available,
+/// the targets try without room, and fail with an error that names the missing resource.
 #[derive(Default)]
 pub(crate) struct Admission {
-    /// Ready when it is worth asking again.
+    /// Completes when it is worth asking again.
     changed: Option<BoxFuture<'static, ()>>,
-    /// How long others than those who run here are waited for.
+    /// How long to wait for users other than the targets that run here.
     patience: Option<Pin<Box<Sleep>>>,
-    /// Whether they were waited for in vain.
+    /// Whether this wait was in vain.
     is_vain: bool,
 }
 
-/// Who else is at work.
+/// What else is running.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Company {
     Nobody,
-    /// Targets run that are done some time.
+    /// Other targets, which finish at some time.
     Others,
 }
 
 impl Admission {
-    /// Returns room for `target`, or none if it is to try without. If it is to wait, there is not even that.
+    /// Returns room for `target`, or `Some(None)` if it should try without room. Returns `None` if
+    /// it should wait.
     pub(crate) fn ask<T: Target>(&mut self, target: &T) -> Option<Option<Room>> {
         match target.room() {
             Some(room) => {
@@ -49,7 +50,8 @@ impl Admission {
         }
     }
 
-    /// Ready with what [`ask`](Self::ask) returns. Until then `make_room` is asked to.
+    /// Completes with the result of [`ask`](Self::ask). Until then, `make_room` is called to make
+    /// room.
     pub(crate) fn poll<T: Target>(
         &mut self,
         context: &mut Context<'_>,
@@ -90,5 +92,5 @@ impl fmt::Debug for Admission {
     }
 }
 
-/// As long as a connection usually may take to close.
+/// The usual limit for closing a connection.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -19,12 +19,12 @@ pub enum Failure<E> {
     Timeout {
         /// How long the operation ran.
         after: Duration,
-        /// How far it had come.
+        /// How far the operation had got.
         stage: Stage,
     },
 }
 
-/// How far an operation had come when its deadline passed.
+/// How far an operation had got when its deadline passed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Stage {

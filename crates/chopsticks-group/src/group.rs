@@ -160,7 +160,7 @@ impl<T: Target> Default for Group<T> {
     }
 }
 
-/// A group of one.
+/// Creates a group of one.
 impl<T: Target> From<T> for Group<T> {
     fn from(target: T) -> Self {
         Self::of(vec![target], Arc::default())
@@ -186,7 +186,8 @@ impl<T: Target> fmt::Debug for Group<T> {
     }
 }
 
-/// The names, separated by commas: all of up to ten, else the first ones and how many more there are.
+/// Writes the names, separated by commas. Of more than ten, it writes the first ones and the number
+/// of the others.
 impl<T: Target> fmt::Display for Group<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = if self.len() <= NAMES_SHOWN { self.len() } else { NAMES_SHOWN - 1 };

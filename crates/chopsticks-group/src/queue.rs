@@ -45,7 +45,7 @@ pub struct Queue<T: Target> {
 
 struct Shared<T: Target> {
     limits: Limits,
-    /// Never held while code of others runs: that may add operations.
+    /// Never held while foreign code runs, because that may add operations.
     state: Mutex<State<T>>,
     /// Notifies the task that runs the queue of operations that were added.
     runner: AtomicWaker,
@@ -67,7 +67,7 @@ struct Line<T: Target> {
     name: T::Name,
     key: usize,
     waiting: VecDeque<Work<T>>,
-    /// Whether it waits for its turn, or has it.
+    /// Whether the line waits for its turn, or has it.
     is_active: bool,
 }
 

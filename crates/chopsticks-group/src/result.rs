@@ -179,7 +179,7 @@ impl<'a, N, V, E> IntoIterator for &'a GroupResult<N, V, E> {
 
 /// # Panics
 ///
-/// If there was no target of this name, as with a [`HashMap`].
+/// If no target has this name, as with a [`HashMap`].
 impl<Q: Eq + Hash + ?Sized, N: Borrow<Q> + Clone + Eq + Hash, V, E> Index<&Q> for GroupResult<N, V, E> {
     type Output = Outcome<V, E>;
 

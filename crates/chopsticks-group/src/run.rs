@@ -35,7 +35,7 @@ pub struct Run<'a, T: Target, V> {
     limits: Arc<Limits>,
     operation: Operation<'a, T, V>,
     ask: Ask,
-    /// `None` before the first poll, where the time begins to count.
+    /// `None` before the first poll, at which the time begins to count.
     state: Option<State<'a, V, T::Error>>,
 }
 
@@ -48,7 +48,7 @@ enum Ask {
 
 type Operation<'a, T, V> = Box<dyn FnMut(T) -> BoxFuture<'a, Result<V, <T as Target>::Error>> + Send + 'a>;
 
-/// An outcome with the place of its target in the group.
+/// An outcome with the position of its target in the group.
 type Numbered<V, E> = (usize, Outcome<V, E>);
 
 struct State<'a, V, E> {
@@ -61,35 +61,36 @@ struct State<'a, V, E> {
     started: Vec<Option<Instant>>,
     connected: Vec<bool>,
     done: Vec<bool>,
-    /// Set once nothing runs and nothing will: why those without an outcome have not started. What follows are their outcomes.
+    /// Set once nothing is running and nothing else will start: why the remaining targets have not
+    /// started. Their outcomes follow.
     over: Option<NotStarted>,
-    /// The first of the targets whose outcome that is.
+    /// The first of the remaining targets.
     next: usize,
 }
 
-/// Who can give way to those that have not started.
+/// The targets that can give way to those that have not started.
 struct Spare {
-    /// Those that are done, the last one behind.
+    /// The targets that are done, in order.
     done: Vec<usize>,
-    /// From here on those that have not started were asked.
+    /// From this position on, the targets that have not started were asked.
     end: usize,
-    /// How many have given way for others that have not started since.
+    /// How many targets have given way for others that have not started yet.
     given: usize,
 }
 
-/// What a target that runs tells.
+/// A report of a running target.
 pub(crate) enum Step<V, E> {
     Connected(usize),
     Finished(usize, Outcome<V, E>),
 }
 
-/// A target that runs: a stream of at most two steps.
+/// A running target: a stream of at most two steps.
 pub(crate) struct Member<'a, V, E> {
     at: usize,
     /// `None` once it is done.
     operation: Option<BoxFuture<'a, Result<V, E>>>,
     connected: Option<BoxFuture<'a, ()>>,
-    /// Held until it is connected.
+    /// Held until the target is connected.
     room: Option<Room>,
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
 }
@@ -117,7 +118,7 @@ impl<'a, T: Target, V> Run<'a, T, V> {
         GroupResult::new(self.group.names().zip(outcomes))
     }
 
-    /// The number of the next target that has finished, and its outcome.
+    /// Returns the number of the next target that has finished, and its outcome.
     fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Option<Numbered<V, T::Error>>> {
         let Self { group, limits, operation, ask, state } = self;
         let state = state.get_or_insert_with(|| State::new(group, limits));
@@ -212,7 +213,7 @@ impl<V, E> State<'_, V, E> {
         }
     }
 
-    /// Ready when the target may start.
+    /// Completes when the target may start.
     fn poll_room<T: Target>(
         &mut self,
         context: &mut Context<'_>,
@@ -228,7 +229,7 @@ impl<V, E> State<'_, V, E> {
         Poll::Ready(room)
     }
 
-    /// The outcome of the next target that has none when all is over.
+    /// Returns the outcome of the next target that has not started when the run is over.
     fn next_left(&mut self, why: NotStarted) -> Option<Numbered<V, E>> {
         let at = (self.next..self.done.len()).find(|at| !self.done[*at])?;
         self.next = at + 1;
@@ -245,7 +246,8 @@ impl<V, E> State<'_, V, E> {
 }
 
 impl Spare {
-    /// Asks as many to give way as have not started: first those that are done, and if nothing runs, those whose turn is long to come.
+    /// Asks as many targets to give way as have not started: first those that are done, and if
+    /// nothing is running, those whose turn is far off.
     fn make_room<T: Target>(
         &mut self,
         targets: &[T],
@@ -288,7 +290,7 @@ impl<'a, V, E> Member<'a, V, E> {
         }
     }
 
-    /// Lets go of the target, which may give way from here on.
+    /// Drops the target, which may give way from here on.
     fn finish(&mut self, outcome: Outcome<V, E>) -> Poll<Option<Step<V, E>>> {
         self.operation = None;
         self.connected = None;

@@ -7,7 +7,8 @@ use crate::{
     turns::Turns,
 };
 
-/// Who waits and who runs. Targets are the numbers from 0; each passes through `next`, `connected` and `finished`, in this order.
+/// The waiting and the running targets. Targets are the numbers from 0. Each passes through `next`,
+/// `connected` and `finished`, in this order.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     turns: Turns,

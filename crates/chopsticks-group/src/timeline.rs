@@ -51,7 +51,7 @@ impl<N: fmt::Display> Timeline<N> {
     }
 }
 
-/// Keeps what a queue does.
+/// Records what a queue does.
 #[derive(Debug)]
 pub(crate) struct Record<N> {
     origin: Option<Instant>,

@@ -4,16 +4,17 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::limits::Limits;
 
-/// Those that wait for their turn, and how many have theirs.
+/// The waiting members, and how many have their turn.
 #[derive(Debug)]
 pub(crate) struct Turns {
     caps: Caps,
     running: usize,
     connecting: usize,
-    /// The first is that of those without a key, which has no limits.
+    /// The first is for members without a key, which has no limits.
     keys: Vec<Key>,
     numbers: HashMap<String, usize>,
-    /// The first that waits of each key that is free: its place in the order, and the key's number. So the next one is found without a search.
+    /// The first waiting member of each free key: its place in the order, and the number of the
+    /// key. So the next member is found without a search.
     ready: BTreeSet<(u64, usize)>,
 }
 
@@ -27,7 +28,7 @@ struct Caps {
 
 #[derive(Debug, Default)]
 struct Key {
-    /// Places in the order, which grow, and who has them.
+    /// Places in the order, which grow, and their members.
     waiting: VecDeque<(u64, usize)>,
     running: usize,
     connecting: usize,
@@ -60,13 +61,14 @@ impl Turns {
         })
     }
 
-    /// Lets `who` wait, behind all of this key that wait. Among keys the smaller `place` goes first.
+    /// Lets `who` wait, behind all waiting members of this key. Among keys, the smaller `place`
+    /// goes first.
     pub(crate) fn wait(&mut self, key: usize, place: u64, who: usize) {
         self.keys[key].waiting.push_back((place, who));
         self.offer(key);
     }
 
-    /// Returns whose turn it would be.
+    /// Returns the member whose turn it would be.
     pub(crate) fn peek(&self) -> Option<usize> {
         if !self.is_open() {
             return None;
@@ -114,7 +116,7 @@ impl Turns {
         self.running < self.caps.running && self.connecting < self.caps.connecting
     }
 
-    /// Puts the first that waits of a key among those that may start, if the key is free.
+    /// Allows the first waiting member of a key to start, if the key is free.
     fn offer(&mut self, number: usize) {
         let key = &self.keys[number];
         let is_free = number == 0

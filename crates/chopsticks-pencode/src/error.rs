@@ -6,9 +6,9 @@ use thiserror::Error;
 
 /// A buffer could not be read.
 ///
-/// Always the fault of whoever wrote the buffer, except where the kind is
-/// [`Message`](DecodeErrorKind::Message): there the value is well formed but is not what the
-/// Rust type asks for.
+/// This is a fault of the writer of the buffer, except if the kind is
+/// [`Message`](DecodeErrorKind::Message): then the value is well formed, but does not have the type
+/// that the Rust type requires.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(transparent)]
 pub struct DecodeError(Box<Located>);
@@ -169,10 +169,10 @@ pub enum DecodeErrorKind {
         /// How many bytes are left.
         left: usize,
     },
-    /// The value is well formed but the type asked for something else.
+    /// The value is well formed, but the type requires another one.
     #[error("{0}")]
     Message(String),
-    /// There is no memory for the value, or an index of it would need more than 32 bits.
+    /// There is not enough memory for the value, or an index of it would need more than 32 bits.
     #[error("there is not enough memory for the value")]
     NoMemory,
     /// A Python 2 `str` is not ASCII.
@@ -262,10 +262,10 @@ struct Pathed {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum EncodeErrorKind {
-    /// The value says of itself that it cannot be written.
+    /// The value reports that it cannot be written.
     #[error("{0}")]
     Message(String),
-    /// There is no memory for the value, or an index of it would need more than 32 bits.
+    /// There is not enough memory for the value, or an index of it would need more than 32 bits.
     #[error("there is not enough memory for the value")]
     NoMemory,
     /// A native string, the Python 2 `str`, must be ASCII.

@@ -1,12 +1,13 @@
 //! The pencode value format: Python's primitive values as bytes, with identity and cycles, read safely.
 //!
-//! `None`, booleans, integers of any size, floats, text, bytes, lists, tuples, sets, frozensets and
-//! dicts travel between Rust and Python, and nothing else can: no byte of a buffer names a class or
-//! a function. The crate does no I/O and can be used alone.
+//! The format carries `None`, booleans, integers of any size, floats, text, bytes, lists, tuples,
+//! sets, frozensets and dicts between Rust and Python, and nothing else: a buffer cannot name a
+//! class or a function. The crate does no I/O and can be used alone.
 //!
 //! # Two ways
 //!
-//! Typed, through serde: Rust data in, Rust data out, text and bytes borrowed from the buffer.
+//! Typed, through serde: from Rust data and to Rust data, with text and bytes borrowed from the
+//! buffer.
 //!
 //! ```
 //! # #[cfg(feature = "serde")] {
@@ -25,8 +26,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Dynamic, as a [`Graph`]: whatever is in the buffer, with the identity of its objects, walked
-//! through [`Value`] and made by a [`GraphBuilder`].
+//! Dynamic, as a [`Graph`]: any buffer, with the identity of its objects. Walk it through [`Value`]
+//! and build it with a [`GraphBuilder`].
 //!
 //! ```
 //! use chopsticks_pencode::{Graph, GraphBuilder, Kind};
@@ -44,17 +45,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A graph becomes typed data by [`Graph::deserialize`], typed data a graph by
-//! [`Graph::from_serialize`]. Module [`marshal`] reads and writes Python's own format for the same
+//! [`Graph::deserialize`] converts a graph to typed data, and [`Graph::from_serialize`] converts
+//! typed data to a graph. The module [`marshal`] reads and writes Python's own format for the same
 //! values.
 //!
 //! # Untrusted bytes
 //!
-//! Reading never panics and has no recursion that the input controls: a graph may be nested a
-//! million deep, typed data as deep as [`DecodeConfig::max_depth`] says. It allocates no more than
-//! a small multiple of the buffer, and for typed data what
-//! [`DecodeConfig::expansion_budget`] allows for references on top. `tests/memory.rs` has the
-//! figures. Every [`DecodeError`] tells the offset and the reason.
+//! Reading never panics, and the input controls no recursion: a graph may be nested a million deep,
+//! and typed data up to [`DecodeConfig::max_depth`]. Reading allocates at most a small multiple of
+//! the buffer, and for typed data in addition what [`DecodeConfig::expansion_budget`] allows for
+//! references. `tests/memory.rs` has the figures. Every [`DecodeError`] contains the offset and the
+//! reason.
 //!
 //! # What it does not do
 //!
@@ -64,12 +65,12 @@
 //! - Integers beyond 128 bits need [`BigInt`]; reading them as anything else is an error. serde
 //!   buffers the content of flattened, untagged and internally tagged types, and does so for no
 //!   integer beyond 64 bits.
-//! - Types that have a text form take it: an `IpAddr` is `'10.0.0.1'` to Python.
+//! - Types that have a text form use it: an `IpAddr` is `'10.0.0.1'` in Python.
 //! - A NaN loses its sign and payload.
-//! - Whether keys and members are hashable, and differ, is not checked. [`Value::get`] takes the last
-//!   of equal keys.
-//! - The type may make more of a value than the buffer is long: a `Vec` of large structs takes the
-//!   size of the struct for each item, of which serde reserves at most 1 MiB ahead.
+//! - Whether keys and members are hashable and distinct is not checked. [`Value::get`] uses the
+//!   last of equal keys.
+//! - The type may need more memory than the buffer: a `Vec` of large structs takes the size of the
+//!   struct for each item. serde reserves at most 1 MiB of this ahead.
 //! - A buffer is at most `u32::MAX` bytes long.
 //!
 //! # Features

@@ -1,9 +1,9 @@
-//! Python's `marshal` format, plain data only: what the C implementation of every Python writes
-//! and reads at once.
+//! Python's `marshal` format, plain data only, which the C implementation of every Python writes
+//! and reads directly.
 //!
-//! [`to_vec`] writes what every Python from 2.7 on reads with `marshal.loads`: no references and
-//! no short forms. [`from_slice`] reads what `marshal.dumps` writes in versions 2 to 4, references
-//! included, and takes nothing on trust.
+//! [`to_vec`] writes a form that every Python from 2.7 on reads with `marshal.loads`: no references
+//! and no short forms. [`from_slice`] reads the output of `marshal.dumps` in versions 2 to 4,
+//! including references, and does not trust the input.
 //!
 //! # Mapping
 //!
@@ -21,7 +21,7 @@
 //! # What is refused
 //!
 //! Everything that is not plain data: code objects, complex numbers, slices, `Ellipsis`,
-//! `StopIteration`; text with lone surrogates; and what no conforming writer makes.
+//! `StopIteration`; text with lone surrogates; and data that no conforming writer produces.
 //!
 //! # Examples
 //!
@@ -65,8 +65,9 @@ pub const MAX_WRITE_DEPTH: usize = 1000;
 /// The most decimal digits of an integer that is read as [`BigInt`](crate::BigInt) or into a graph,
 /// or that is written.
 ///
-/// It is the number that Python itself turns into text unless told to, and what agents keep to. The
-/// conversion takes time quadratic in the digits. Integers of up to 128 bits are not converted.
+/// This is the limit up to which Python itself turns integers into text by default, and agents use
+/// it too. The conversion takes time quadratic in the digits. Integers of up to 128 bits are not
+/// converted.
 pub const MAX_INTEGER_DIGITS: usize = 4300;
 
 /// Reads a value of type `T`.

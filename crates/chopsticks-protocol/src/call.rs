@@ -21,13 +21,13 @@ pub struct Call<'a> {
     pub keywords: Keywords<'a>,
 }
 
-/// The function that a [`Call`] calls.
+/// The function of a [`Call`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "it is text or a tuple on the wire")]
 pub enum Callee<'a> {
     /// `module:qualname` or `module.qualname`.
     Name(Cow<'a, str>),
-    /// One that a source text defines.
+    /// A function that a source text defines.
     Source(SourceText<'a>),
 }
 
@@ -61,13 +61,13 @@ pub enum Source<'a> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "it is a tuple or bytes on the wire")]
 pub enum Arguments {
-    /// A value that stands for them: bytes with the pencode of a tuple or a list.
+    /// A single value: bytes with the pencode of a tuple or a list.
     Graph(Bytes),
-    /// Values, one behind the other.
+    /// Values, one after the other.
     Values {
-        /// How many.
+        /// The number of values.
         count: u32,
-        /// Their bytes.
+        /// The bytes of all values.
         encoded: Bytes,
     },
 }
@@ -78,18 +78,19 @@ pub enum Arguments {
 pub enum Keywords<'a> {
     /// The [`Arguments::Graph`] is a tuple of the positional arguments and the keyword arguments.
     InGraph,
-    /// None.
+    /// No keyword arguments.
     None,
     /// Names with their values.
     Values(NamedValues<'a>),
 }
 
 impl Call<'_> {
-    /// Composes the request, in pieces of which large arguments are one that is shared, not copied.
+    /// Encodes the request in pieces. Large arguments are a separate piece, which is shared and not
+    /// copied.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<Bytes>, EncodeError> {
         let mut head = vec![TUPLE];
         head.extend_from_slice(&PARTS.to_le_bytes());
@@ -123,11 +124,11 @@ impl Call<'_> {
         Ok(vec![Bytes::from(head)])
     }
 
-    /// Reads the request. The arguments are a part of `payload`, and stay encoded.
+    /// Decodes the request. The arguments are a part of `payload`, and stay encoded.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a request.
+    /// The error if the bytes are not such a request.
     pub fn decode(payload: &Bytes) -> Result<Call<'static>, DecodeError> {
         let mut parts = Parts::new(payload);
         if parts.tuple()? != PARTS as usize {
@@ -202,7 +203,7 @@ impl Callee<'_> {
     }
 }
 
-/// Names, each with an encoded value that is encoded.
+/// Names, each with an encoded value.
 pub type NamedValues<'a> = Vec<(Cow<'a, str>, Cow<'a, [u8]>)>;
 
 /// Writes a dict of names and encoded values.
@@ -231,26 +232,27 @@ fn read_one<T: serde::de::DeserializeOwned>(parts: &mut Parts<'_>) -> Result<T, 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is a dict of four on the wire")]
 pub struct CallFailure {
-    /// What has failed: one of [`KINDS`](Self::KINDS), or one that a later agent has.
+    /// The kind of failure: one of [`KINDS`](Self::KINDS), or a kind that later agents use.
     pub kind: String,
     /// The exception's qualified type name.
     pub r#type: String,
     /// Its text.
     pub message: String,
-    /// As Python prints it; may be empty.
+    /// The traceback as Python prints it; may be empty.
     pub traceback: String,
 }
 
 impl CallFailure {
-    /// The kinds: the function raised, there is no such function, the arguments cannot be read, the result cannot be encoded, the result is over the
-    /// limit, the call was cancelled.
+    /// The kinds: the function raised an exception, the function does not exist, the arguments
+    /// cannot be decoded, the result cannot be encoded, the result is over the limit, the call was
+    /// cancelled.
     pub const KINDS: [&'static str; 6] = ["raised", "function", "argument", "result", "size", "cancelled"];
 
-    /// Composes the failure.
+    /// Encodes the failure.
     ///
     /// # Errors
     ///
-    /// A text is too long.
+    /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_dict(4).name("kind").text(&self.kind).name("type").text(&self.r#type);
@@ -258,11 +260,11 @@ impl CallFailure {
         writer.finish()
     }
 
-    /// Reads the failure.
+    /// Decodes the failure.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a failure.
+    /// The error if the bytes are not such a failure.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }
@@ -270,5 +272,6 @@ impl CallFailure {
 
 /// Function, positional arguments, keyword arguments.
 const PARTS: u32 = 3;
-/// Arguments up to this many bytes are copied behind the function: cheaper than another piece to send.
+/// Arguments of up to this many bytes are copied after the function. This is cheaper than sending
+/// another piece.
 const SPLICED_LEN: usize = 4 << 10;

@@ -1,4 +1,4 @@
-//! Why an agent could not do something on its host: `docs/wire.md`, sections 8 and 9.
+//! Failures of an agent on its host: `docs/wire.md`, sections 8 and 9.
 
 use chopsticks_pencode::marshal::{self, DecodeError, EncodeError, Writer};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ pub struct Failure {
     pub errno: i32,
     /// The error's text.
     pub message: String,
-    /// What it is about: a file, a folder, a program.
+    /// The file, folder or program.
     pub path: Vec<u8>,
 }
 
@@ -24,11 +24,11 @@ struct Fields {
 }
 
 impl Failure {
-    /// Composes the failure.
+    /// Encodes the failure.
     ///
     /// # Errors
     ///
-    /// A text is too long.
+    /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_dict(3).name("errno").int(i64::from(self.errno)).name("message").text(&self.message);
@@ -36,11 +36,11 @@ impl Failure {
         writer.finish()
     }
 
-    /// Reads the failure.
+    /// Decodes the failure.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a failure.
+    /// The error if the bytes are not such a failure.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let Fields { errno, message, path } = marshal::from_slice(payload)?;
         Ok(Self { errno, message, path: path.into_vec() })

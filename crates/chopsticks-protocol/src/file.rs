@@ -7,10 +7,10 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "whoever sends a file decides on each of them")]
 pub struct Put {
-    /// Where it is to be; empty for a new file in the folder for temporary files.
+    /// The path; empty for a new file in the folder for temporary files.
     #[serde(with = "serde_bytes")]
     pub path: Vec<u8>,
-    /// The file's name if the path leads to a folder; empty if that is a failure.
+    /// The file's name if the path leads to a folder. If it is empty, such a path is a failure.
     #[serde(with = "serde_bytes")]
     pub name: Vec<u8>,
     /// The permission bits; `None` for those of the file that is replaced.
@@ -21,13 +21,13 @@ pub struct Put {
     pub owner: Option<String>,
     /// The time of modification in nanoseconds since 1970; `None` for now.
     pub modified: Option<i64>,
-    /// Whether a file that is there is replaced; otherwise that is a failure.
+    /// Whether an existing file is replaced. Otherwise it is a failure.
     pub replace: bool,
     /// Whether the file is on the disk before it is visible.
     pub sync: bool,
-    /// Whether what comes is a folder.
+    /// Whether the content is a folder.
     pub folder: bool,
-    /// Whether what is in the folder gets the times that come with it.
+    /// Whether the entries of the folder get the times that are sent with them.
     pub keep: bool,
 }
 
@@ -36,11 +36,11 @@ impl Put {
     pub const KEYS: [&'static str; 10] =
         ["path", "name", "mode", "default", "owner", "modified", "replace", "sync", "folder", "keep"];
 
-    /// Composes the request.
+    /// Encodes the request.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let [path, name, mode, default, owner, modified, replace, sync, folder, keep] = Self::KEYS;
         let mut writer = Writer::new();
@@ -59,11 +59,11 @@ impl Put {
         writer.finish()
     }
 
-    /// Reads the request.
+    /// Decodes the request.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a request.
+    /// The error if the bytes are not such a request.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }
@@ -73,12 +73,12 @@ impl Put {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "whoever asks for a file decides on each of them")]
 pub struct Fetch {
-    /// Where it is.
+    /// The path.
     #[serde(with = "serde_bytes")]
     pub path: Vec<u8>,
     /// Bytes per second; 0 for no limit.
     pub limit: i64,
-    /// Whether a folder is asked for.
+    /// Whether the path is a folder.
     pub folder: bool,
 }
 
@@ -86,11 +86,11 @@ impl Fetch {
     /// The keys, in the order in which they are sent.
     pub const KEYS: [&'static str; 3] = ["path", "limit", "folder"];
 
-    /// Composes the request.
+    /// Encodes the request.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let [path, limit, folder] = Self::KEYS;
         let mut writer = Writer::new();
@@ -99,11 +99,11 @@ impl Fetch {
         writer.finish()
     }
 
-    /// Reads the request.
+    /// Decodes the request.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a request.
+    /// The error if the bytes are not such a request.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }
@@ -121,23 +121,23 @@ pub struct Done {
     /// The checksum.
     #[serde(with = "serde_bytes")]
     pub sha1: Vec<u8>,
-    /// Of a file that was put: whether it was written into what is there.
+    /// For a file that was put: whether the content was written into the existing file.
     #[serde(default)]
     pub in_place: bool,
-    /// Of a file that was fetched: the permission bits.
+    /// For a file that was fetched: the permission bits.
     #[serde(default)]
     pub mode: Option<u32>,
-    /// Of a file that was fetched: the time of modification in nanoseconds since 1970.
+    /// For a file that was fetched: the time of modification in nanoseconds since 1970.
     #[serde(default)]
     pub modified: Option<i64>,
 }
 
 impl Done {
-    /// Composes the reply, with what each of the two requests is answered.
+    /// Encodes the reply to either of the two requests.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         let is_fetched = self.mode.is_some() || self.modified.is_some();
@@ -154,11 +154,11 @@ impl Done {
         writer.finish()
     }
 
-    /// Reads the reply.
+    /// Decodes the reply.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a reply.
+    /// The error if the bytes are not such a reply.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }
@@ -171,24 +171,24 @@ pub struct DoneFolder {
     /// The absolute path.
     #[serde(with = "serde_bytes")]
     pub path: Vec<u8>,
-    /// Regular files.
+    /// The number of regular files.
     pub files: u64,
-    /// Folders, the outermost included.
+    /// The number of folders, including the outermost one.
     pub folders: u64,
-    /// Symbolic links.
+    /// The number of symbolic links.
     pub links: u64,
-    /// What was left out: FIFOs, sockets, devices.
+    /// The number of entries that were left out: FIFOs, sockets, devices.
     pub left_out: u64,
-    /// The bytes of all files.
+    /// The size of all files, in bytes.
     pub size: u64,
 }
 
 impl DoneFolder {
-    /// Composes the reply.
+    /// Encodes the reply.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_dict(6).name("path").bytes(&self.path);
@@ -205,11 +205,11 @@ impl DoneFolder {
         writer.finish()
     }
 
-    /// Reads the reply.
+    /// Decodes the reply.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a reply.
+    /// The error if the bytes are not such a reply.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }

@@ -1,7 +1,9 @@
-//! What a controller and an agent say to each other, as types: calls, imports, files, programs.
+//! The messages of the chopsticks protocol as types, for both directions: calls, imports, files and
+//! programs.
 //!
-//! Each type is the payload of one message of `docs/wire.md`, sections 5 to 9, and can be written and read, whichever side one is on.
-//! Nothing here does I/O, and nothing runs: bytes go in, values come out, and the other way round.
+//! Each type is the payload of one message of `docs/wire.md`, sections 5 to 9, and can be encoded
+//! and decoded on either side. The crate does no I/O and runs nothing: it only converts between
+//! bytes and values.
 //!
 //! ```
 //! use chopsticks_protocol::Import;
@@ -14,13 +16,16 @@
 //!
 //! # Layout
 //!
-//! * [`operation`]: the codes of the operations that carry these messages.
-//! * [`Start`], [`Hello`]: how a connection begins.
-//! * [`Call`], [`Callee`], [`SourceText`], [`Arguments`], [`Keywords`], [`CallFailure`]: calls.
-//! * [`Modules`], [`Listing`], [`Entry`], [`EntryKind`], [`Import`], [`Imported`], [`Resource`], [`Folder`], [`ImportFailure`]: imports.
-//! * [`Put`], [`Fetch`], [`Done`], [`DoneFolder`]: files. Their content is a stream, which `chopsticks-files` knows.
-//! * [`Spawn`], [`Exit`]: programs.
-//! * [`Failure`]: why an agent could not do something on its host.
+//! * [`operation`] contains the codes of the operations that carry these messages.
+//! * [`Start`] and [`Hello`] begin a connection.
+//! * [`Call`], [`Callee`], [`SourceText`], [`Arguments`], [`Keywords`] and [`CallFailure`] are for
+//!   calls.
+//! * [`Modules`], [`Listing`], [`Entry`], [`EntryKind`], [`Import`], [`Imported`], [`Resource`],
+//!   [`Folder`] and [`ImportFailure`] are for imports.
+//! * [`Put`], [`Fetch`], [`Done`] and [`DoneFolder`] are for files. `chopsticks-files` implements
+//!   the stream with their content.
+//! * [`Spawn`] and [`Exit`] are for programs.
+//! * [`Failure`] is a failure of an agent on its host.
 
 mod call;
 mod failure;

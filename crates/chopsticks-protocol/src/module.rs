@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 
 use crate::{span::invalid, start::texts};
 
-/// What kind of module an [`Entry`] is.
+/// The kind of an [`Entry`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "Python has no others that are sent")]
 pub enum EntryKind {
@@ -48,7 +48,7 @@ impl EntryKind {
 pub struct Entry<'a> {
     /// The full name.
     pub name: Cow<'a, str>,
-    /// What kind of module.
+    /// The kind of module.
     pub kind: EntryKind,
     /// The file name that tracebacks show; empty for a namespace package.
     pub file: Cow<'a, str>,
@@ -82,13 +82,13 @@ impl Entry<'_> {
     }
 }
 
-/// The outermost names of a codebase, and where its roots are.
+/// The outermost names of a codebase, and its roots.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is an entry without a name on the wire")]
 pub struct Listing<'a> {
     /// The outermost names, and `chopsticks`.
     pub names: Cow<'a, [String]>,
-    /// What stands before the file names of each root.
+    /// The text that precedes the file names of each root.
     pub roots: Cow<'a, [String]>,
 }
 
@@ -96,13 +96,13 @@ pub struct Listing<'a> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is a list of these on the wire")]
 pub struct Modules<'a> {
-    /// What the codebase has, before anything of it is called.
+    /// The listing of the codebase, which precedes the first call.
     pub listing: Option<Listing<'a>>,
     /// Modules.
     pub entries: Vec<Entry<'a>>,
 }
 
-/// What may be an [`Entry`] or a [`Listing`].
+/// The wire form of an [`Entry`] or a [`Listing`].
 type Member = (String, i64, Option<FileOrRoots>, Option<ByteBuf>, Vec<String>);
 
 #[derive(Deserialize)]
@@ -113,11 +113,11 @@ enum FileOrRoots {
 }
 
 impl Modules<'_> {
-    /// Composes the notice.
+    /// Encodes the notice.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_list(self.entries.len() + usize::from(self.listing.is_some()));
@@ -133,11 +133,11 @@ impl Modules<'_> {
         writer.finish()
     }
 
-    /// Reads the notice.
+    /// Decodes the notice.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a notice.
+    /// The error if the bytes are not such a notice.
     pub fn decode(payload: &[u8]) -> Result<Modules<'static>, DecodeError> {
         let members: Vec<Member> = marshal::from_slice(payload)?;
         let mut modules = Modules::default();
@@ -157,22 +157,23 @@ impl Modules<'_> {
     }
 }
 
-/// `IMPORT`: asks for a module, with a dot in front of its name for a part of the agent itself, with a `/` for a place.
+/// `IMPORT`: requests a module. A name with a dot in front is a part of the agent itself, and a
+/// name with a `/` in front is a place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is a tuple of two on the wire")]
 pub struct Import {
     /// The full name.
     pub name: String,
-    /// What imports it, for error messages.
+    /// The importing module, for error messages.
     pub wanted_by: Option<String>,
 }
 
 impl Import {
-    /// Composes the request.
+    /// Encodes the request.
     ///
     /// # Errors
     ///
-    /// A text is too long.
+    /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_tuple(2).text(&self.name);
@@ -183,11 +184,11 @@ impl Import {
         writer.finish()
     }
 
-    /// Reads the request.
+    /// Decodes the request.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a request.
+    /// The error if the bytes are not such a request.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let (name, wanted_by) = match marshal::from_slice(payload) {
             Ok(asked) => asked,
@@ -197,17 +198,17 @@ impl Import {
     }
 }
 
-/// The `REPLY` to [`Import`]: the module, or that the codebase has none of that name.
+/// The `REPLY` to [`Import`]: the module, or `None` if the codebase does not have it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is an entry or None on the wire")]
 pub struct Imported<'a>(pub Option<Entry<'a>>);
 
 impl Imported<'_> {
-    /// Composes the reply.
+    /// Encodes the reply.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         match &self.0 {
@@ -219,18 +220,19 @@ impl Imported<'_> {
         writer.finish()
     }
 
-    /// Reads the reply.
+    /// Decodes the reply.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a reply.
+    /// The error if the bytes are not such a reply.
     pub fn decode(payload: &[u8]) -> Result<Imported<'static>, DecodeError> {
         let entry: Option<Fields> = marshal::from_slice(payload)?;
         entry.map(Entry::read).transpose().map(Imported)
     }
 }
 
-/// `RESOURCE`: asks for a file or folder of a package's data. The `REPLY` is the content of a file, as it is, or a [`Folder`].
+/// `RESOURCE`: requests a file or folder of a package's data. The `REPLY` is the content of a file,
+/// unchanged, or a [`Folder`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is a tuple of two on the wire")]
 pub struct Resource {
@@ -241,39 +243,40 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Composes the request.
+    /// Encodes the request.
     ///
     /// # Errors
     ///
-    /// A text is too long.
+    /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_tuple(2).text(&self.package).text(&self.path);
         writer.finish()
     }
 
-    /// Reads the request.
+    /// Decodes the request.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a request.
+    /// The error if the bytes are not such a request.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let (package, path) = marshal::from_slice(payload)?;
         Ok(Self { package, path })
     }
 }
 
-/// The `REPLY` to [`Resource`] that is not a file: names in a folder, and whether each is a folder; or that there is nothing of that name.
+/// The `REPLY` to [`Resource`] that is not a file: the names in a folder, and whether each is a
+/// folder; or `None` if nothing has that name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is a list or None on the wire")]
 pub struct Folder(pub Option<Vec<(String, bool)>>);
 
 impl Folder {
-    /// Composes the reply.
+    /// Encodes the reply.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         match &self.0 {
@@ -290,11 +293,11 @@ impl Folder {
         writer.finish()
     }
 
-    /// Reads the reply.
+    /// Decodes the reply.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a reply.
+    /// The error if the bytes are not such a reply.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload).map(Self)
     }
@@ -306,9 +309,9 @@ impl Folder {
 pub struct ImportFailure {
     /// Always `import`.
     pub kind: String,
-    /// Why it failed.
+    /// The reason.
     pub message: String,
-    /// The files of a module that is there in compiled form alone.
+    /// The files of a module that exists only in compiled form.
     #[serde(default)]
     pub files: Vec<String>,
 }
@@ -319,11 +322,11 @@ impl ImportFailure {
         Self { kind: "import".to_owned(), message: message.into(), files }
     }
 
-    /// Composes the failure.
+    /// Encodes the failure.
     ///
     /// # Errors
     ///
-    /// A text is too long.
+    /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_dict(3).name("kind").text(&self.kind).name("message").text(&self.message);
@@ -332,11 +335,11 @@ impl ImportFailure {
         writer.finish()
     }
 
-    /// Reads the failure.
+    /// Decodes the failure.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a failure.
+    /// The error if the bytes are not such a failure.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }

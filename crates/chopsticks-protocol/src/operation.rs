@@ -15,15 +15,15 @@ operations! {
     CALL = 0x20;
     /// Modules that the agent will need: [`Modules`](crate::Modules).
     MODULES = 0x21;
-    /// Asks for a module: [`Import`](crate::Import).
+    /// Requests a module: [`Import`](crate::Import).
     IMPORT = 0x22;
-    /// Asks for a package's data: [`Resource`](crate::Resource).
+    /// Requests a package's data: [`Resource`](crate::Resource).
     RESOURCE = 0x23;
     /// Writes a file: [`Put`](crate::Put).
     PUT = 0x24;
     /// Reads a file: [`Fetch`](crate::Fetch).
     FETCH = 0x25;
-    /// Parts of the agent that it needs from here on: their sources.
+    /// The sources of parts of the agent that it needs from here on.
     EXTEND = 0x26;
     /// Runs a program, whose stdin and stdout are the request's streams: [`Spawn`](crate::Spawn).
     SPAWN = 0x27;

@@ -14,7 +14,7 @@ pub struct Spawn {
     pub env: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// The folder to start in.
     pub cwd: Option<Vec<u8>>,
-    /// The number of the request that gets the program's stderr; 0 if none does.
+    /// The number of the request that receives the program's stderr; 0 for no request.
     pub stderr: u32,
 }
 
@@ -31,11 +31,11 @@ impl Spawn {
     /// The keys, in the order in which they are sent.
     pub const KEYS: [&'static str; 4] = ["argv", "env", "cwd", "stderr"];
 
-    /// Composes the request.
+    /// Encodes the request.
     ///
     /// # Errors
     ///
-    /// Something is too long.
+    /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let [argv, env, cwd, stderr] = Self::KEYS;
         let mut writer = Writer::new();
@@ -54,11 +54,11 @@ impl Spawn {
         writer.finish()
     }
 
-    /// Reads the request.
+    /// Decodes the request.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a request.
+    /// The error if the bytes are not such a request.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let Fields { argv, env, cwd, stderr } = marshal::from_slice(payload)?;
         Ok(Self {
@@ -73,7 +73,7 @@ impl Spawn {
     }
 }
 
-/// The `REPLY` to [`Spawn`]: how the program has ended.
+/// The `REPLY` to [`Spawn`]: the status of the program.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it is a dict of one on the wire")]
 pub struct Exit {
@@ -82,22 +82,22 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// Composes the reply.
+    /// Encodes the reply.
     ///
     /// # Errors
     ///
-    /// None, but for want of memory.
+    /// The error if there is not enough memory.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.begin_dict(1).name("status").int(i64::from(self.status));
         writer.finish()
     }
 
-    /// Reads the reply.
+    /// Decodes the reply.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a reply.
+    /// The error if the bytes are not such a reply.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }
@@ -114,7 +114,7 @@ pub(crate) fn optional(bytes: Option<&[u8]>, writer: &mut Writer) {
     };
 }
 
-/// Reads a dict in its order.
+/// Decodes a dict in its order.
 fn pairs<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<(ByteBuf, Option<ByteBuf>)>, D::Error> {

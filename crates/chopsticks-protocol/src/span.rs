@@ -1,12 +1,13 @@
-//! Messages that hold values which stay encoded.
+//! Messages with values that stay encoded.
 //!
-//! The values are such as the controller writes: `marshal` without references and short forms.
+//! The values are in the form that the controller writes: `marshal` without references and short
+//! forms.
 
 use bytes::Bytes;
 use chopsticks_pencode::marshal::DecodeError;
 use serde::de::Error as _;
 
-/// Reads a message that holds encoded values, of which only the outermost form is looked at.
+/// Decodes the outermost form of a message, whose values stay encoded.
 #[derive(Debug)]
 pub(crate) struct Parts<'a> {
     whole: &'a Bytes,
@@ -18,7 +19,7 @@ impl<'a> Parts<'a> {
         Self { whole, at: 0 }
     }
 
-    /// Passes over what begins a tuple, and returns how many members follow.
+    /// Skips the beginning of a tuple, and returns the number of members.
     pub(crate) fn tuple(&mut self) -> Result<usize, DecodeError> {
         match self.byte()? {
             TUPLE => self.count(),
@@ -26,14 +27,14 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Passes over a dict's end, and returns whether there was one.
+    /// Skips the end of a dict, and returns whether there was one.
     pub(crate) fn is_at_end_of_dict(&mut self) -> bool {
         let is_end = self.peek() == Some(END_OF_DICT);
         self.at += usize::from(is_end);
         is_end
     }
 
-    /// Passes over what begins a dict.
+    /// Skips the beginning of a dict.
     pub(crate) fn dict(&mut self) -> Result<(), DecodeError> {
         match self.byte()? {
             DICT => Ok(()),
@@ -41,7 +42,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The tag of the value that comes next.
+    /// Returns the tag of the next value.
     pub(crate) fn peek(&self) -> Option<u8> {
         self.whole.get(self.at).copied()
     }
@@ -51,7 +52,7 @@ impl<'a> Parts<'a> {
         self.values(1)
     }
 
-    /// Returns the next `count` values, one behind the other.
+    /// Returns the next `count` values, one after the other.
     pub(crate) fn values(&mut self, count: usize) -> Result<Bytes, DecodeError> {
         let begin = self.at;
         for _ in 0..count {
@@ -65,7 +66,8 @@ impl<'a> Parts<'a> {
         if self.at == self.whole.len() { Ok(()) } else { Err(invalid("bytes follow the message")) }
     }
 
-    /// Passes over one value, however deep: what is still to come of each container is counted, in no more than the bytes that are there.
+    /// Skips one value of any depth. It counts the remaining members of each container, and these
+    /// are never more than the remaining bytes.
     fn skip(&mut self) -> Result<(), DecodeError> {
         // `None` for a dict, which ends with a mark.
         let mut open: Vec<Option<usize>> = vec![Some(1)];

@@ -1,11 +1,11 @@
-//! How a connection begins: `docs/wire.md`, section 5.
+//! The beginning of a connection: `docs/wire.md`, section 5.
 
 use std::collections::BTreeMap;
 
 use chopsticks_pencode::marshal::{self, DecodeError, EncodeError, Writer};
 use serde::Deserialize;
 
-/// The options of `START`: what the agent sets up before anything runs.
+/// The options of `START`, which the agent applies before anything runs.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "whoever starts an agent decides on each of them")]
 pub struct Start {
@@ -13,9 +13,9 @@ pub struct Start {
     pub host: String,
     /// The names of the tunnels that lead there, outermost first, and its own.
     pub hosts: Vec<String>,
-    /// How many controllers, one behind the other, lead to the agent.
+    /// The number of nested tunnels that lead from the controller to the agent.
     pub depth: u32,
-    /// How deep tunnels may be that code on the agent opens.
+    /// The largest depth of a tunnel that code on the agent may open.
     pub depth_limit: u32,
     /// Folders to put on `sys.path`.
     pub path: Vec<String>,
@@ -23,29 +23,30 @@ pub struct Start {
     pub site: bool,
     /// Whether the user's own site-packages can be imported.
     pub user: bool,
-    /// Whether the folders of `PYTHONPATH` can be imported from.
+    /// Whether the folders of `PYTHONPATH` are importable.
     pub search: bool,
     /// The folder to work in.
     #[serde(default)]
     pub cwd: Option<String>,
-    /// What the agent sends in a plain form, though it is not plain data.
+    /// The kinds of values that the agent sends in a plain form.
     #[serde(default)]
     pub encode: Vec<String>,
-    /// What is added to the environment.
+    /// The variables that are added to the environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
 }
 
 impl Start {
-    /// The names of the options, in the order in which they are sent. The last three are left out where they change nothing.
+    /// The names of the options, in the order in which they are sent. The last three are left out
+    /// if they change nothing.
     pub const OPTIONS: [&'static str; 11] =
         ["host", "hosts", "depth", "depth_limit", "path", "site", "user", "search", "cwd", "encode", "env"];
 
-    /// Composes the options.
+    /// Encodes the options.
     ///
     /// # Errors
     ///
-    /// A text or a list is too long.
+    /// The error if a text or a list is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let [host, hosts, depth, depth_limit, path, site, user, search, cwd, encode, env] = Self::OPTIONS;
         let mut writer = Writer::new();
@@ -74,23 +75,23 @@ impl Start {
         writer.finish()
     }
 
-    /// Reads the options; unknown ones are passed over.
+    /// Decodes the options. Unknown options are ignored.
     ///
     /// # Errors
     ///
-    /// The bytes are not such options.
+    /// The error if the bytes are not such options.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }
 }
 
-/// What an agent says of itself: the value of `HELLO`.
+/// The description of an agent: the value of `HELLO`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "an agent says each of them")]
 pub struct Hello {
     /// The Python version: major, minor, micro.
     pub python: (u8, u8, u8),
-    /// The path of the interpreter, as it knows it.
+    /// The path of the interpreter, as the interpreter reports it.
     pub executable: String,
     /// The process id on its host.
     pub pid: u32,
@@ -101,11 +102,11 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Composes the value.
+    /// Encodes the value.
     ///
     /// # Errors
     ///
-    /// A text is too long.
+    /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let (major, minor, micro) = self.python;
         let mut writer = Writer::new();
@@ -118,11 +119,11 @@ impl Hello {
         writer.finish()
     }
 
-    /// Reads the value.
+    /// Decodes the value.
     ///
     /// # Errors
     ///
-    /// The bytes are not such a value.
+    /// The error if the bytes are not such a value.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         marshal::from_slice(payload)
     }

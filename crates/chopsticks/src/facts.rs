@@ -55,11 +55,7 @@ fact!(
 fact!(kernel, Kernel, "Returns the name, release and machine type of the kernel.");
 fact!(memory, Memory, "Returns how much memory the host has.");
 fact!(os, Os, "Returns the operating system, or the distribution of it.");
-fact!(
-    python_executable,
-    String,
-    "Returns the path of the agent's Python; empty if it is not known."
-);
+fact!(python_executable, String, "Returns the path of the agent's Python; empty if it is not known.");
 fact!(python_version, (u8, u8, u8), "Returns the version of the agent's Python: major, minor, micro.");
 fact!(
     routes,

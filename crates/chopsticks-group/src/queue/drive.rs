@@ -1,4 +1,4 @@
-//! A queue that runs.
+//! A running queue.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,7 +23,8 @@ use crate::{
     timeline::Entry,
 };
 
-/// Drives the lines of a queue. Dropped, it drops the operations that run and leaves the lines as they are.
+/// Drives the lines of a queue. Dropping it drops the running operations and leaves the lines
+/// unchanged.
 pub(super) struct Drive<'a, T: Target> {
     shared: &'a Arc<Shared<T>>,
     members: SelectAll<Member<'static, Ended<T::Error>, T::Error>>,
@@ -31,9 +32,10 @@ pub(super) struct Drive<'a, T: Target> {
     admission: Admission,
     /// Lines that wait for room, without a turn.
     starved: VecDeque<usize>,
-    /// Lines that are empty, and their targets, which can give way. The last one to become so is behind.
+    /// Lines that are empty, and their targets, which can give way, in the order in which they
+    /// became empty.
     done: Vec<(usize, T)>,
-    /// How many have given way for lines that are starved still.
+    /// How many targets have given way for lines that still wait for room.
     given: usize,
     end: Option<Instant>,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -63,7 +65,7 @@ impl<'a, T: Target> Drive<'a, T> {
         }
     }
 
-    /// Ready once every line is empty.
+    /// Completes once every line is empty.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.shared.runner.register(context.waker());
         loop {
@@ -124,7 +126,8 @@ impl<'a, T: Target> Drive<'a, T> {
         }
     }
 
-    /// Lets a line that waits for room take its turn again, once there is some. Returns whether it did.
+    /// Lets a line that waits for room take its turn again when there is room. Returns whether it
+    /// did.
     fn relieve(&mut self, context: &mut Context<'_>) -> bool {
         let Some(&at) = self.starved.front() else { return false };
         let target = self.shared.state().lines[at].waiting.front().map(|work| work.target.clone());
@@ -204,7 +207,7 @@ impl<'a, T: Target> Drive<'a, T> {
 }
 
 impl<T: Target> State<T> {
-    /// The line whose turn it is, and the target of what it does next.
+    /// Returns the line whose turn it is, and the target of its next operation.
     fn first(&self) -> Option<(usize, Option<T>)> {
         let at = self.turns.peek()?;
         Some((at, self.lines[at].waiting.front().map(|work| work.target.clone())))
@@ -216,7 +219,7 @@ impl<T: Target> State<T> {
         self.activate(at);
     }
 
-    /// Takes the turn from a line that does not connect.
+    /// Ends the turn of a line that is not connecting.
     fn leave(&mut self, at: usize) {
         let line = &mut self.lines[at];
         line.is_active = false;

@@ -1,4 +1,4 @@
-//! An operation that waits in a line, and what is done with its outcome.
+//! An operation that waits in a line, and the receiver of its outcome.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,22 +21,22 @@ pub(super) struct Ended<E> {
     pub(super) is_success: bool,
     /// The error, if it means that the target cannot be reached.
     pub(super) unreachable: Option<E>,
-    /// Hands the outcome to whoever waits for it.
+    /// Passes the outcome to its receiver.
     pub(super) settle: Box<dyn FnOnce() + Send>,
 }
 
-/// An operation, and who waits for its outcome.
+/// An operation, and the receiver of its outcome.
 pub(super) struct Job<F, V, E> {
     operation: F,
     settle: Settle<V, E>,
 }
 
-/// Takes one outcome. Dropped without, it takes [`Failure::Dropped`].
+/// Receives one outcome. If it is dropped before, the outcome is [`Failure::Dropped`].
 pub(super) struct Settle<V, E>(Option<Take<V, E>>);
 
 type Take<V, E> = Box<dyn FnOnce(Outcome<V, E>) + Send>;
 
-/// A [`Job`], whatever its types.
+/// A [`Job`] of any types.
 trait AnyJob<T: Target>: Send {
     fn start(self: Box<Self>, target: T, timeout: Option<Duration>) -> BoxFuture<'static, Ended<T::Error>>;
 

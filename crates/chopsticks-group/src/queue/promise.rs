@@ -127,7 +127,8 @@ struct Collected<N, V, E> {
 }
 
 impl<N: Clone + Eq + std::hash::Hash, V, E> Collect<N, V, E> {
-    /// Begins to wait for one outcome of each; with no name the result is there at once.
+    /// Begins to wait for one outcome for each name. Without names, the result is available at
+    /// once.
     pub(super) fn new(names: Vec<N>, result: AsyncResult<GroupResult<N, V, E>>) -> Self {
         if names.is_empty() {
             result.settle(GroupResult::new([]));

@@ -31,7 +31,7 @@ pub(super) fn draw<N: fmt::Display>(rows: &[(N, Vec<Span>)], len: Duration) -> S
     svg.close()
 }
 
-/// The document under way.
+/// The unfinished document.
 #[derive(Default)]
 struct Svg(String);
 
@@ -90,7 +90,7 @@ impl Svg {
         self.add(format_args!("</g>\n"));
     }
 
-    /// Says which colour is what, because short bars have no room for it.
+    /// Draws the legend of colours, because short bars have no room for labels.
     fn legend(&mut self, labels: &[&str], left: f64, top: f64) {
         let mut y = top + 6.0;
         let operations = labels.iter().copied().zip(COLOURS.iter().copied().cycle()).take(MAX_LEGEND);
@@ -117,7 +117,7 @@ impl Svg {
     }
 }
 
-/// Text as XML has it.
+/// Escapes text for XML.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {
@@ -137,7 +137,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Returns what the operations are called, each once, in the order in which the rows have them.
+/// Returns the labels of the operations, each once, in the order of the rows.
 fn labels<N>(rows: &[(N, Vec<Span>)]) -> Vec<&str> {
     let mut seen = HashSet::new();
     let labels = rows.iter().flat_map(|(_, spans)| spans).map(|span| &*span.label);
@@ -160,7 +160,7 @@ fn shown(name: &impl fmt::Display) -> String {
     }
 }
 
-/// Returns a round number of seconds, of which five to ten go into `seconds`.
+/// Returns a round number of seconds that fits five to ten times into `seconds`.
 fn step(seconds: f64) -> f64 {
     let magnitude = 10_f64.powf((seconds / 5.0).log10().floor());
     let rounds = [5.0, 2.0, 1.0].into_iter().find(|round| magnitude * round * 5.0 <= seconds);
@@ -174,7 +174,8 @@ const ROW: f64 = 24.0;
 const MAX_NAME: usize = 40;
 const FAILED: &str = "#d33";
 const LEGEND_ROW: f64 = 18.0;
-/// A queue can have an operation for each of thousands of files; the bars tell the rest when they are pointed at.
+/// A queue can have an operation for each of thousands of files. Bars show their label when the
+/// pointer is on them.
 const MAX_LEGEND: usize = 24;
 /// Neighbours differ in light as well as in hue; red is for failures.
 const COLOURS: &[&str] = &["#2b6cb0", "#38a169", "#b7791f", "#6b46c1", "#2c7a7b", "#97266d", "#4a5568"];

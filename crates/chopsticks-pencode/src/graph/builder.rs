@@ -9,11 +9,12 @@ use crate::{
     int::BigInt,
 };
 
-/// Makes a [`Graph`], cycles and shared objects included.
+/// Builds a [`Graph`], which may contain cycles and shared objects.
 ///
-/// Each method makes an object and returns its identity; using one identity in several places
-/// makes them share the object. A container that is to hold itself is [`reserve`](Self::reserve)d
-/// first and [`fill`](Self::fill)ed later. Nothing fails before [`finish`](Self::finish).
+/// Each method creates an object and returns its identity. If you use an identity in several
+/// places, they share the object. To make a container that contains itself,
+/// [`reserve`](Self::reserve) it first and [`fill`](Self::fill) it later. Errors are returned by
+/// [`finish`](Self::finish).
 ///
 /// ```
 /// use chopsticks_pencode::{Container, GraphBuilder};
@@ -36,7 +37,7 @@ pub struct GraphBuilder<'a> {
 }
 
 impl<'a> GraphBuilder<'a> {
-    /// Makes a builder of an empty graph.
+    /// Creates a builder of an empty graph.
     #[must_use]
     pub fn new() -> Self {
         Self { graph: Graph::empty(), payload: 0, error: None }
@@ -54,7 +55,7 @@ impl<'a> GraphBuilder<'a> {
         if value { NodeId::TRUE } else { NodeId::FALSE }
     }
 
-    /// Makes an integer.
+    /// Creates an integer.
     pub fn int(&mut self, value: impl Into<i128>) -> NodeId {
         let value = value.into();
         match i64::try_from(value) {
@@ -63,7 +64,7 @@ impl<'a> GraphBuilder<'a> {
         }
     }
 
-    /// Makes an integer of any size.
+    /// Creates an integer of any size.
     pub fn big_int(&mut self, value: &BigInt) -> NodeId {
         match i64::try_from(value) {
             Ok(small) => self.push(Node::int(small), 0),
@@ -74,32 +75,32 @@ impl<'a> GraphBuilder<'a> {
         }
     }
 
-    /// Makes a float.
+    /// Creates a float.
     pub fn float(&mut self, value: f64) -> NodeId {
         self.push(Node::float(value), 0)
     }
 
-    /// Makes text, as a copy.
+    /// Creates text, as a copy.
     pub fn text(&mut self, value: &str) -> NodeId {
         let chunk = self.own_text(value);
         self.push(Node::Text(chunk), value.len())
     }
 
-    /// Makes text that the graph borrows.
+    /// Creates text that the graph borrows.
     pub fn borrowed_text(&mut self, value: &'a str) -> NodeId {
         let chunk = self.graph.keep_text(value);
         let chunk = self.checked(chunk);
         self.push(Node::Text(chunk), value.len())
     }
 
-    /// Makes text that is `str` to Python 2, as a copy. It must be ASCII.
+    /// Creates text that is `str` on Python 2, as a copy. It must be ASCII.
     pub fn native_text(&mut self, value: &str) -> NodeId {
         self.check_ascii(value);
         let chunk = self.own_text(value);
         self.push(Node::NativeText(chunk), value.len())
     }
 
-    /// Makes text that is `str` to Python 2 and that the graph borrows. It must be ASCII.
+    /// Creates text that is `str` on Python 2 and that the graph borrows. It must be ASCII.
     pub fn borrowed_native_text(&mut self, value: &'a str) -> NodeId {
         self.check_ascii(value);
         let chunk = self.graph.keep_text(value);
@@ -107,7 +108,7 @@ impl<'a> GraphBuilder<'a> {
         self.push(Node::NativeText(chunk), value.len())
     }
 
-    /// Makes bytes, as a copy.
+    /// Creates bytes, as a copy.
     pub fn bytes(&mut self, value: &[u8]) -> NodeId {
         self.check_len(self.graph.bytes.len().saturating_add(value.len()));
         if self.error.is_some() {
@@ -118,46 +119,46 @@ impl<'a> GraphBuilder<'a> {
         self.push(Node::Bytes(chunk), value.len())
     }
 
-    /// Makes bytes that the graph borrows.
+    /// Creates bytes that the graph borrows.
     pub fn borrowed_bytes(&mut self, value: &'a [u8]) -> NodeId {
         let chunk = self.graph.keep_bytes(value);
         let chunk = self.checked(chunk);
         self.push(Node::Bytes(chunk), value.len())
     }
 
-    /// Makes a list.
+    /// Creates a list.
     pub fn list(&mut self, items: impl IntoIterator<Item = NodeId>) -> NodeId {
         self.make(Container::List, items)
     }
 
-    /// Makes a tuple.
+    /// Creates a tuple.
     pub fn tuple(&mut self, items: impl IntoIterator<Item = NodeId>) -> NodeId {
         self.make(Container::Tuple, items)
     }
 
-    /// Makes a set. Whether its members are hashable and differ is for the reader to find out.
+    /// Creates a set. It does not check whether the members are hashable and distinct.
     pub fn set(&mut self, items: impl IntoIterator<Item = NodeId>) -> NodeId {
         self.make(Container::Set, items)
     }
 
-    /// Makes a frozenset.
+    /// Creates a frozenset.
     pub fn frozen_set(&mut self, items: impl IntoIterator<Item = NodeId>) -> NodeId {
         self.make(Container::FrozenSet, items)
     }
 
-    /// Makes a dict.
+    /// Creates a dict.
     pub fn dict(&mut self, pairs: impl IntoIterator<Item = (NodeId, NodeId)>) -> NodeId {
         self.make(Container::Dict, pairs.into_iter().flat_map(|(key, value)| [key, value]))
     }
 
-    /// Makes an empty container, to be [filled](Self::fill) when its items are there.
+    /// Creates an empty container, to be [filled](Self::fill) when its items exist.
     pub fn reserve(&mut self, kind: Container) -> NodeId {
         let start = self.edge_count();
         self.push(Node::Container { kind, start, len: 0 }, 0)
     }
 
-    /// Puts items into a container, in place of those that it had. Those of a dict are a key, its
-    /// value, the next key and so on.
+    /// Sets the items of a container, in place of its earlier ones. The items of a dict are a key,
+    /// its value, the next key and so on.
     ///
     /// # Panics
     ///

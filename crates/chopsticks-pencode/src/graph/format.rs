@@ -31,8 +31,8 @@ impl Debug for Value<'_> {
     }
 }
 
-/// Prints at most 4 KiB, then `…`; a container within itself is printed as `[...]`, `{...}` or
-/// `(...)`. It looks like Python's `repr`, which is a promise to readers and not to parsers.
+/// Prints at most 4 KiB, then `…`. A container within itself is printed as `[...]`, `{...}` or
+/// `(...)`. The text looks like Python's `repr`, but is meant for people and not for parsers.
 impl Display for Value<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut printer = Printer { f, left: MAX_LEN };

@@ -25,7 +25,7 @@ use crate::{
 const FREE_LEN: u64 = 64;
 
 impl Graph<'_> {
-    /// Makes a graph of typed data.
+    /// Creates a graph from typed data.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Graph<'_> {
         Self::from_serialize_with(value, &EncodeConfig::default())
     }
 
-    /// Makes a graph of typed data, within the given limits.
+    /// Creates a graph from typed data, within the given limits.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Graph<'_> {
         Ok(Graph::decode(&bytes).expect("what the encoder writes can be read").into_owned())
     }
 
-    /// Makes typed data of the graph. Text and bytes are borrowed where the type allows it.
+    /// Converts the graph to typed data. Text and bytes are borrowed where the type allows it.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Graph<'_> {
         self.root().deserialize()
     }
 
-    /// Makes typed data of the graph, within the given limits.
+    /// Converts the graph to typed data, within the given limits.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Graph<'_> {
 }
 
 impl<'g> Value<'g> {
-    /// Makes typed data of the value, as [`Graph::deserialize`].
+    /// Converts the value to typed data, like [`Graph::deserialize`].
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl<'g> Value<'g> {
         self.deserialize_with(&DecodeConfig::default())
     }
 
-    /// Makes typed data of the value, within the given limits.
+    /// Converts the value to typed data, within the given limits.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use crate::{
 
 /// A value in a [`Graph`]: a cursor that is cheap to copy.
 ///
-/// [`kind`](Value::kind) gives the value to match on; the `as_` methods answer for one type.
+/// [`kind`](Value::kind) returns the value to match on. Each `as_` method is for one type.
 #[derive(Clone, Copy)]
 pub struct Value<'g> {
     graph: &'g Graph<'g>,
@@ -33,7 +33,7 @@ impl<'g> Value<'g> {
         ptr::eq(self.graph, other.graph) && self.id == other.id
     }
 
-    /// Returns the graph that the value is of.
+    /// Returns the graph of the value.
     #[must_use]
     pub fn graph(self) -> &'g Graph<'g> {
         self.graph
@@ -70,7 +70,8 @@ impl<'g> Value<'g> {
         matches!(self.node(), Node::None)
     }
 
-    /// Returns what Python's `bool` makes of the value: false for `None`, zero and what is empty.
+    /// Returns the result of Python's `bool` for the value: false for `None`, zero and empty
+    /// values.
     #[must_use]
     pub fn is_truthy(self) -> bool {
         match self.kind() {
@@ -118,7 +119,7 @@ impl<'g> Value<'g> {
         self.as_int()?.to_u64()
     }
 
-    /// Returns the float. An integer is none.
+    /// Returns the float. An integer is not a float.
     #[must_use]
     pub fn as_f64(self) -> Option<f64> {
         match self.node() {
@@ -136,7 +137,7 @@ impl<'g> Value<'g> {
         }
     }
 
-    /// Returns which of Python 2's two types of text it is.
+    /// Returns which of the two text types of Python 2 the value has.
     #[must_use]
     pub fn text_kind(self) -> Option<TextKind> {
         match self.node() {
@@ -146,7 +147,7 @@ impl<'g> Value<'g> {
         }
     }
 
-    /// Returns the bytes. Text is none.
+    /// Returns the bytes. Text is not bytes.
     #[must_use]
     pub fn as_bytes(self) -> Option<&'g [u8]> {
         match self.node() {
@@ -191,8 +192,8 @@ impl<'g> Value<'g> {
         }
     }
 
-    /// Returns one member of any container. In a dict keys are at even places, each with its value
-    /// behind it.
+    /// Returns one member of any container. In a dict, keys have even positions, and each value
+    /// follows its key.
     #[must_use]
     pub fn member(self, index: usize) -> Option<Value<'g>> {
         match self.node() {
@@ -206,14 +207,13 @@ impl<'g> Value<'g> {
 
     /// Returns the value that a dict has for a text.
     ///
-    /// Looks through the pairs from the end: if the text is there twice the last one counts, as in
-    /// Python.
+    /// If the text occurs twice, the last one counts, as in Python.
     #[must_use]
     pub fn get(self, key: &str) -> Option<Value<'g>> {
         self.pairs()?.rev().find(|(candidate, _)| candidate.as_str() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Appends the value as bytes to `out`, with numbers of its own: an object that is shared with
+    /// Appends the value as bytes to `out`, with separate numbers: an object that is shared with
     /// other parts of the graph is written in full.
     pub fn encode_into(self, out: &mut Vec<u8>) {
         super::encode::encode(self.graph, self.id, out);
@@ -272,7 +272,7 @@ pub enum Container {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the format is fixed")]
 pub enum TextKind {
-    /// `str` of Python 2, ASCII only; text to Python 3 and to Rust.
+    /// `str` of Python 2, ASCII only; text on Python 3 and in Rust.
     Native,
     /// `unicode` of Python 2, `str` of Python 3.
     Unicode,

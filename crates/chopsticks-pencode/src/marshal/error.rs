@@ -51,13 +51,13 @@ pub enum DecodeErrorKind {
     /// Text contains half of a surrogate pair, which UTF-8 cannot carry.
     #[error("text contains a lone surrogate")]
     LoneSurrogate,
-    /// The value is well formed but the type asked for something else.
+    /// The value is well formed, but the type requires another one.
     #[error("{0}")]
     Message(String),
     /// A length, a count or the number of an object is negative.
     #[error("negative number {0}")]
     Negative(i32),
-    /// There is no memory for the value, or an index of it would need more than 32 bits.
+    /// There is not enough memory for the value, or an index of it would need more than 32 bits.
     #[error("there is not enough memory for the value")]
     NoMemory,
     /// Text that is marked as ASCII is not.
@@ -84,7 +84,7 @@ pub enum DecodeErrorKind {
     /// There are bytes after the value.
     #[error("{0} bytes after the value")]
     TrailingBytes(usize),
-    /// The end of a dict stands where a value is due.
+    /// The end of a dict in place of a value.
     #[error("end of a dict in place of a value")]
     UnexpectedDictEnd,
     /// The buffer ends in the middle of a value.
@@ -101,7 +101,7 @@ pub enum DecodeErrorKind {
     /// A type code that no Python writes.
     #[error("unknown type code {0:#04x}")]
     UnknownType(u8),
-    /// Something that marshal can carry and that is not plain data.
+    /// A value that marshal can contain and that is not plain data.
     #[error("{0} is not plain data")]
     Unsupported(&'static str),
 }
@@ -125,7 +125,7 @@ pub enum EncodeErrorKind {
         /// The limit, [`MAX_INTEGER_DIGITS`](super::MAX_INTEGER_DIGITS).
         max_digits: usize,
     },
-    /// The value says of itself that it cannot be written.
+    /// The value reports that it cannot be written.
     #[error("{0}")]
     Message(String),
     /// Containers are nested deeper than every Python reads.

@@ -7,10 +7,12 @@ use super::{
 
 /// Reads a buffer item by item.
 ///
-/// This is for readers that make neither a type nor a [`Graph`](crate::Graph) of a value. They see each scalar and each head of a container as it
-/// stands there, and keep the order of the containers themselves. What is checked here is each item alone: text is UTF-8, a length is within the
-/// buffer, a count is not above the number of bytes that are left. How deep containers are nested, that a dict ends where a key is due, that a
-/// reference has something to refer to, and that keys can be told apart in reasonable time is the reader's affair.
+/// This is for readers that produce neither a type nor a [`Graph`](crate::Graph) from a value. They
+/// see each scalar and each head of a container as it is in the buffer, and keep track of the
+/// containers themselves. Only each item is checked here: text is UTF-8, a length is within the
+/// buffer, and a count does not exceed the number of bytes that are left. The reader has to check
+/// how deep containers are nested, that a dict ends in the place of a key, that a reference refers
+/// to an object, and that keys can be compared in reasonable time.
 ///
 /// ```
 /// use chopsticks_pencode::marshal::{Token, Tokens};

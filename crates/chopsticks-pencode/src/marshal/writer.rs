@@ -11,8 +11,8 @@ use super::{
 
 /// Composes one value part by part.
 ///
-/// A container is announced with the number of its members, which then follow; it ends by itself.
-/// The first fault is kept and returned by [`finish`](Self::finish), so that calls can be chained.
+/// A container begins with the number of its members, which then follow, and it ends by itself. The
+/// first error is kept and returned by [`finish`](Self::finish), so that calls can be chained.
 ///
 /// # Examples
 ///
@@ -119,7 +119,7 @@ impl Writer {
         self.scalar(|serializer| serializer.sized(tag::TEXT, value.as_bytes()))
     }
 
-    /// Writes text of which Python keeps one copy, such as a key.
+    /// Writes text that Python stores once, such as a key.
     ///
     /// Python 2 reads it as `str`, so that keyword arguments have the type they have there.
     pub fn name(&mut self, value: &str) -> &mut Self {
@@ -136,10 +136,10 @@ impl Writer {
         self.scalar(|serializer| ser::append(&mut serializer.out, value))
     }
 
-    /// Writes a value that is encoded already, byte by byte and unseen.
+    /// Writes a value that is already encoded. Its bytes are copied without being examined.
     ///
-    /// It has to be one that [`to_vec`](super::to_vec) or a writer made: references in what Python
-    /// writes would name other objects than they did.
+    /// The value must come from [`to_vec`](super::to_vec) or from a writer. References in a value
+    /// that Python has written would refer to other objects here.
     pub fn splice(&mut self, encoded: &[u8]) -> &mut Self {
         self.scalar(|serializer| {
             serializer.out.extend_from_slice(encoded);
