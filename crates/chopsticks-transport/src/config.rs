@@ -113,7 +113,7 @@ impl TransportConfig {
     }
 
     /// Sets how many notices may wait to be taken from [`Incoming`](crate::Incoming). Default:
-    /// 1024. One more ends the connection.
+    /// 1,024. One more ends the connection.
     #[must_use]
     pub fn max_untaken_notices(mut self, count: usize) -> Self {
         self.max_untaken_notices = count;
