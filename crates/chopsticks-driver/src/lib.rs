@@ -15,11 +15,13 @@
 //! * [`Interpreter`], [`AgentOptions`] and [`HostName`] describe what is started, its options and
 //!   its name.
 //! * [`hint`] contains the known messages of the programs, and what to do about them.
+//! * [`forked`] is for controllers that fork.
 //! * [`pacing`] makes connections to busy servers take turns.
 //!
 //! The crate knows nothing about the protocol that uses the pipes.
 
 mod driver;
+pub mod forked;
 pub mod hint;
 mod host;
 mod interpreter;

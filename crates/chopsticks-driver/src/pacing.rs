@@ -32,6 +32,9 @@ struct State {
     lowered: u64,
 }
 
+/// The gates of a process, by destination.
+type Gates = (u32, HashMap<String, Weak<Gate>>);
+
 /// The right to connect, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
@@ -42,9 +45,14 @@ pub struct Turn {
 impl Gate {
     /// Returns the gate of a server, which all connections to it share.
     pub fn of(destination: &str) -> Arc<Self> {
-        static GATES: Mutex<Option<HashMap<String, Weak<Gate>>>> = Mutex::new(None);
+        static GATES: Mutex<Option<Gates>> = Mutex::new(None);
         let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
-        let gates = gates.get_or_insert_default();
+        let process = std::process::id();
+        // Nobody in a forked child ends the turns of its parent.
+        let gates = match &mut *gates {
+            Some((owner, gates)) if *owner == process => gates,
+            gates => &mut gates.insert((process, HashMap::new())).1,
+        };
         if let Some(gate) = gates.get(destination).and_then(Weak::upgrade) {
             return gate;
         }

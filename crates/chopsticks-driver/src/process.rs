@@ -9,7 +9,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::launcher::Program;
+use crate::{forked::Listed, launcher::Program};
 
 /// A started interpreter: its process, if it is a child of the controller, and its stdin, stdout
 /// and stderr.
@@ -91,7 +91,7 @@ impl Link {
             let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE_LEN);
             let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_LEN);
         }
-        Ok(Self::of(stdin, stdout, stderr, Kind::Child(child)))
+        Ok(Self::of(Listed::new(stdin), Listed::new(stdout), Listed::new(stderr), Kind::Child(child)))
     }
 
     /// Creates a link from the streams of an interpreter that was started elsewhere, such as a

@@ -35,18 +35,21 @@ pub(crate) struct Engine {
     wanted: Notify,
     thread: OnceLock<Thread>,
     gate: Mutex<Gate>,
+    /// Tells of each change of the gate.
     moved: Condvar,
+    /// Tells threads in the runtime that the gate is closed.
+    closing: Notify,
 }
 
-/// Whether the thread may drive.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Gate {
-    Open,
-    /// It is to stop.
-    Closing,
-    /// It has stopped.
-    Closed,
+/// Where threads go into the runtime and come out.
+#[derive(Default)]
+struct Gate {
+    is_closed: bool,
+    inside: usize,
 }
+
+/// A thread in the runtime.
+struct Inside<'a>(&'a Engine);
 
 /// A thread that waits.
 struct Caller<'a>(&'a Engine);
@@ -73,8 +76,9 @@ pub(crate) fn engine(_: Python<'_>) -> PyResult<&'static Engine> {
         is_driving: AtomicBool::new(false),
         wanted: Notify::new(),
         thread: OnceLock::new(),
-        gate: Mutex::new(Gate::Open),
+        gate: Mutex::default(),
         moved: Condvar::new(),
+        closing: Notify::new(),
     }));
     let thread =
         thread::Builder::new().name("chopsticks".to_owned()).spawn(|| engine.drive()).map_err(failed)?;
@@ -107,13 +111,21 @@ impl Engine {
         let mut future = pin!(future);
         loop {
             let step = py.detach(|| {
+                let _inside = self.go_in();
                 let _caller = Caller::new(self);
-                self.runtime.block_on(async { tokio::time::timeout(TICK, future.as_mut()).await })
+                self.runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        output = future.as_mut() => Some(output),
+                        () = tokio::time::sleep(TICK) => None,
+                        () = self.closed() => None,
+                    }
+                })
             });
             match step {
-                Ok(output) => return Ok(output),
+                Some(output) => return Ok(output),
                 // Not within the runtime: a handler may use tunnels.
-                Err(_) => py.check_signals()?,
+                None => py.check_signals()?,
             }
         }
     }
@@ -139,23 +151,20 @@ impl Engine {
         }
     }
 
-    /// Stops the thread and waits until it stands still, for a moment at most.
+    /// Has all threads come out of the runtime and stay out, and waits for that, for a moment at most.
     pub(crate) fn stop(&'static self, py: Python<'_>) {
         py.detach(|| {
             let mut gate = self.gate();
-            if *gate == Gate::Open {
-                *gate = Gate::Closing;
-            }
-            self.wanted.notify_one();
-            self.nudge();
-            let wait = self.moved.wait_timeout_while(gate, PATIENCE, |gate| *gate == Gate::Closing);
+            gate.is_closed = true;
+            self.closing.notify_waiters();
+            let wait = self.moved.wait_timeout_while(gate, PATIENCE, |gate| gate.inside > 0);
             drop(wait);
         });
     }
 
-    /// Lets the thread go on.
+    /// Lets threads into the runtime again.
     pub(crate) fn resume(&self) {
-        *self.gate() = Gate::Open;
+        self.gate().is_closed = false;
         self.moved.notify_all();
     }
 
@@ -163,13 +172,20 @@ impl Engine {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stands still while the gate is closed.
-    fn pass(&self) {
-        let mut gate = self.gate();
-        while *gate != Gate::Open {
-            *gate = Gate::Closed;
-            self.moved.notify_all();
-            gate = self.moved.wait(gate).unwrap_or_else(PoisonError::into_inner);
+    /// Goes into the runtime, when the gate is open.
+    fn go_in(&self) -> Inside<'_> {
+        let gate = self.moved.wait_while(self.gate(), |gate| gate.is_closed);
+        gate.unwrap_or_else(PoisonError::into_inner).inside += 1;
+        Inside(self)
+    }
+
+    /// Waits until the gate is closed.
+    async fn closed(&self) {
+        let mut closing = pin!(self.closing.notified());
+        // It may have been closed before this listened.
+        closing.as_mut().enable();
+        if !self.gate().is_closed {
+            closing.await;
         }
     }
 
@@ -177,7 +193,6 @@ impl Engine {
     fn drive(&self) {
         let mut seen = u64::MAX;
         loop {
-            self.pass();
             if self.tasks.load(SeqCst) == 0 {
                 let (callers, waits) = (self.callers.load(SeqCst), self.waits.load(SeqCst));
                 if callers > 0 || waits != seen {
@@ -187,11 +202,28 @@ impl Engine {
                     continue;
                 }
             }
+            let inside = self.go_in();
             self.is_driving.store(true, SeqCst);
             if self.tasks.load(SeqCst) > 0 || self.callers.load(SeqCst) == 0 {
-                self.runtime.block_on(self.wanted.notified());
+                self.runtime.block_on(async {
+                    tokio::select! {
+                        () = self.wanted.notified() => {}
+                        () = self.closed() => {}
+                    }
+                });
             }
             self.is_driving.store(false, SeqCst);
+            drop(inside);
+        }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let mut gate = self.0.gate();
+        gate.inside -= 1;
+        if gate.is_closed {
+            self.0.moved.notify_all();
         }
     }
 }
@@ -228,5 +260,5 @@ static ENGINE: RwLock<Option<&'static Engine>> = RwLock::new(None);
 const TICK: Duration = Duration::from_millis(50);
 /// How long after a wait the thread leaves the runtime alone: there are mostly more calls to come.
 const LINGER: Duration = Duration::from_millis(3);
-/// How long it is waited for that the thread stands still. It may be in a callback.
+/// How long it is waited for that threads come out. One may be in a callback.
 const PATIENCE: Duration = Duration::from_secs(1);

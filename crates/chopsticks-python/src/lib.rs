@@ -3,6 +3,8 @@
 //! It gives Python the tunnels, groups and queues of the crate `chopsticks`, and has no API of its own: what users see is in `python/chopsticks`. The
 //! [`engine`] runs the futures of the Rust side for threads of Python, the [`reader`] makes objects of what hosts return, and the other modules are as thin as they can be.
 
+use std::os::fd::RawFd;
+
 use pyo3::{prelude::*, types::PyBytes};
 
 mod config;
@@ -49,7 +51,7 @@ fn pdecode<'py>(data: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
     reader::pdecode(data.py(), data.as_bytes()).map_err(errors::value_error)
 }
 
-/// Stops the engine's thread: the process is about to fork, or to end.
+/// Has all threads come out of the engine: the process is about to fork, or to end.
 #[pyfunction]
 fn stop_engine(py: Python<'_>) {
     if let Some(engine) = engine::current() {
@@ -57,7 +59,7 @@ fn stop_engine(py: Python<'_>) {
     }
 }
 
-/// Lets the engine's thread go on.
+/// Lets threads into the engine again.
 #[pyfunction]
 fn resume_engine() {
     if let Some(engine) = engine::current() {
@@ -65,8 +67,9 @@ fn resume_engine() {
     }
 }
 
-/// Forgets the engine in a forked child.
+/// Forgets the engine in a forked child, and returns the descriptors there that lead to the parent's agents.
 #[pyfunction]
-fn forget_engine() {
+fn forget_engine() -> Vec<RawFd> {
     engine::forget();
+    chopsticks::driver::forked::forget()
 }

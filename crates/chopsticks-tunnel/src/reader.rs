@@ -4,7 +4,7 @@
 //! grows with each connection that arrives within that time.
 
 use std::{
-    io,
+    io, mem, process,
     sync::{
         Mutex, MutexGuard, PoisonError,
         mpsc::{self, RecvTimeoutError},
@@ -19,8 +19,13 @@ use tokio::{runtime::Handle, sync::oneshot};
 type Work = Box<dyn FnOnce() -> Tell + Send>;
 type Tell = Box<dyn FnOnce() + Send>;
 
-/// A thread that waits for work, by its number.
-type Idle = (thread::ThreadId, mpsc::Sender<Work>);
+/// A thread that waits for work.
+struct Idle {
+    /// The process that has it: a forked child has none of its parent's threads.
+    process: u32,
+    thread: thread::ThreadId,
+    sender: mpsc::Sender<Work>,
+}
 
 /// Runs work on a separate thread. If the work panics, there is no result.
 ///
@@ -41,10 +46,9 @@ pub(crate) fn run<T: Send + 'static>(
             let _ = sender.send(result);
         })
     });
-    let idle = threads().pop();
-    let work = match idle {
+    let work = match take_idle() {
         // One that has just given up waiting sends it back.
-        Some((_, thread)) => match thread.send(work) {
+        Some(idle) => match idle.sender.send(work) {
             Ok(()) => return Ok(receiver),
             Err(mpsc::SendError(work)) => work,
         },
@@ -54,13 +58,26 @@ pub(crate) fn run<T: Send + 'static>(
     Ok(receiver)
 }
 
+/// Takes a thread of this process that waits for work.
+fn take_idle() -> Option<Idle> {
+    let mut threads = threads();
+    while let Some(idle) = threads.pop() {
+        if idle.process == process::id() {
+            return Some(idle);
+        }
+        // The thread may have held a lock of the channel when the process was forked.
+        mem::forget(idle);
+    }
+    None
+}
+
 /// The life of a thread.
 fn serve(mut work: Work) {
     let (sender, receiver) = mpsc::channel();
     let own = thread::current().id();
     loop {
         let tell = work();
-        threads().push((own, sender.clone()));
+        threads().push(Idle { process: process::id(), thread: own, sender: sender.clone() });
         tell();
         work = match receiver.recv_timeout(LINGER) {
             Ok(work) => work,
@@ -68,7 +85,7 @@ fn serve(mut work: Work) {
             Err(RecvTimeoutError::Timeout) => {
                 let mut idle = threads();
                 let before = idle.len();
-                idle.retain(|(thread, _)| *thread != own);
+                idle.retain(|idle| idle.thread != own);
                 if idle.len() < before {
                     return;
                 }

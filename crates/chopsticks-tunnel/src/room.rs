@@ -1,7 +1,7 @@
 //! Room for connections, since the number of descriptors of this process is limited.
 
 use std::{
-    fs, io,
+    fs, io, process,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -24,6 +24,8 @@ pub struct Room {
 /// The descriptors of this process, as far as they are known.
 #[derive(Debug)]
 struct Ledger {
+    /// Whose descriptors they are: nobody gives back in a forked child what its parent has reserved.
+    process: u32,
     /// How many are reserved.
     promised: usize,
     /// When the open descriptors were counted.
@@ -50,7 +52,8 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if self.descriptors > 0 {
-            ledger().promised -= self.descriptors;
+            let mut ledger = ledger();
+            ledger.promised = ledger.promised.saturating_sub(self.descriptors);
         }
     }
 }
@@ -76,7 +79,11 @@ impl Ledger {
 }
 
 fn ledger() -> MutexGuard<'static, Ledger> {
-    LEDGER.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut ledger = LEDGER.lock().unwrap_or_else(PoisonError::into_inner);
+    if ledger.process != process::id() {
+        *ledger = Ledger { process: process::id(), promised: 0, counted: None, bound: 0 };
+    }
+    ledger
 }
 
 /// Notifies waiting tasks that a connection has ended.
@@ -127,7 +134,7 @@ const MAX_RESERVE: usize = 64;
 const MOMENT: Duration = Duration::from_millis(20);
 
 static CHANGED: Notify = Notify::const_new();
-static LEDGER: Mutex<Ledger> = Mutex::new(Ledger { promised: 0, counted: None, bound: 0 });
+static LEDGER: Mutex<Ledger> = Mutex::new(Ledger { process: 0, promised: 0, counted: None, bound: 0 });
 
 #[cfg(test)]
 mod tests {
@@ -135,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_open_is_counted_when_it_can_matter() {
-        let mut ledger = Ledger { promised: 0, counted: None, bound: 0 };
+        let mut ledger = Ledger { process: 0, promised: 0, counted: None, bound: 0 };
         let now = Instant::now();
         assert!(ledger.reserve(64, now, || 10));
         // 48 are not kept back: up to there nothing is counted again.

@@ -47,17 +47,18 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
     let mut runs = Vec::new();
     for interpreter in &interpreters {
         let python = install(workspace, interpreter, &wheel, &folder)?;
-        let mut pytest = workspace.program(&python.to_string_lossy());
-        pytest.args(["-m", "pytest", "-q", "-rfE", "--strict-markers", "-p", "no:cacheprovider"]);
-        pytest.args(TESTS.iter().filter(|tests| workspace.root().join(tests).is_dir()));
-        if let [first, more @ ..] = options.filters.as_slice() {
-            let filter = more.iter().fold(first.clone(), |all, one| format!("{all} or {one}"));
-            pytest.args(["-k", &filter]);
+        for tests in TESTS.iter().filter(|tests| workspace.root().join(tests).is_dir()) {
+            let mut pytest = workspace.program(&python.to_string_lossy());
+            pytest.args(["-m", "pytest", "-q", "-rfE", "--strict-markers", "-p", "no:cacheprovider", tests]);
+            if let [first, more @ ..] = options.filters.as_slice() {
+                let filter = more.iter().fold(first.clone(), |all, one| format!("{all} or {one}"));
+                pytest.args(["-k", &filter]);
+            }
+            pytest.env("CHOPSTICKS_TEST_AGENTS", &agents).env("PYTHONDONTWRITEBYTECODE", "1");
+            pytest.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+            let label = format!("Python {interpreter}, {tests}");
+            runs.push(Run { label, command: pytest, dialect: Dialect::Pytest, again: None });
         }
-        pytest.env("CHOPSTICKS_TEST_AGENTS", &agents).env("PYTHONDONTWRITEBYTECODE", "1");
-        pytest.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
-        let label = format!("Python {interpreter}");
-        runs.push(Run { label, command: pytest, dialect: Dialect::Pytest, again: None });
     }
     let note = format!("under {}", list(&interpreters));
     Ok(Plan { note, at_once: AtOnce::One, ..Plan::of(runs) })

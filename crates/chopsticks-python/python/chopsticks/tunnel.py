@@ -525,7 +525,9 @@ def close_all() -> None:
 
 def after_fork_in_child() -> None:
     """A child has tunnels of its own: the agents are the parent's."""
-    _chopsticks.forget_engine()
+    for descriptor in _chopsticks.forget_engine():
+        # As long as this one has it too, the agent does not learn that the parent has closed it.
+        os.close(descriptor)
     configs.clear()
     for state in list(alive):
         core, state.core = state.core, None
