@@ -59,8 +59,8 @@ HEADER = Struct('>LLBB')
 QUIET = 'ignore', type('', (), {'match': lambda self, text: 'multi-threaded' in text})(), DeprecationWarning, None, 0
 PID = os.getpid()
 MAIN = get_ident()
-# User code may replace that, as gevent does. At the end it is too late for an import: another thread may hold the lock.
-fork = os.fork
+# User code may replace these, as gevent does. At the end it is too late to import: another thread may hold the lock.
+fork, waitpid = os.fork, os.waitpid
 
 buf = b''           # what the reader has read, and where the next frame begins
 pos = 0
@@ -69,6 +69,7 @@ out = []            # replies not written yet: only while further input is at ha
 writing = allocate_lock()
 lock = allocate_lock()      # guards the four below, `armed` and `serial`
 over = 0            # the end has begun
+keep = 0            # the end of a pipe that no other process holds: when it closes, the guard ends what is left
 busy = 0            # the request that the main thread runs
 taken = 0           # the helper reads, not the main thread
 handed = []         # what the helper left for the main thread; with the role of reader, if that was not busy
@@ -292,12 +293,7 @@ def start(payload):
         os.environ[native(key.encode('utf-8'))] = native(value.encode('utf-8'))
     if options.get('cwd'):
         os.chdir(native(options['cwd'].encode('utf-8')))
-    try:
-        # A child that runs no other program has the environment that we were started with, but our name.
-        with open('/proc/self/comm', 'w') as f:
-            f.write('chop-' + nonce[:10])
-    except IOError:
-        pass
+    name_process()
     os.environ['CHOPSTICKS_AGENT'] = os.environ.get('CHOPSTICKS_AGENT', '') + ':' + nonce
     sys.path.extend(options.get('path', ()))
     if options.get('site') or options.get('user'):
@@ -312,6 +308,15 @@ def start(payload):
         u'python': list(sys.version_info[:3]), u'executable': to_text(sys.executable or ''), u'pid': PID,
         u'hostname': to_text(os.uname()[1]), u'platform': to_text(sys.platform)}, 2)
     write(token + HEADER.pack(len(hello), 0, HELLO, MARSHAL) + hello)
+
+
+def name_process():
+    """A child that runs no other program has the environment that we were started with, but our name."""
+    try:
+        with open('/proc/self/comm', 'wb') as f:
+            f.write(('chop-' + nonce[:10]).encode())
+    except IOError:
+        pass
 
 
 def late(self, name):
@@ -589,6 +594,41 @@ def gone(*_):
     end()
 
 
+class Late(type(sys)):
+    """Stands in for a module that starts processes, until it is imported."""
+
+    def __getattr__(self, name):
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        module = __import__(self.__name__)
+        module.fork_exec = guarded(module.fork_exec, self.__name__)
+        self.__dict__.update(vars(module))
+        return getattr(module, name)
+
+
+def guarded(start, module='os'):
+    """What stands in for a function that starts processes: a guard is there before the first of them."""
+    def starting(*args, **kwargs):
+        if os.getpid() == PID and (over or not keep):
+            part('ending')
+            protect()
+        started = start(*args, **kwargs)
+        if keep and os.getpid() != PID:
+            # Before Python 3.7 nobody else tells a child.
+            forget()
+        return started
+    # By these it is pickled.
+    starting.__module__ = module
+    starting.__name__ = starting.__qualname__ = start.__name__
+    return starting
+
+
+def forget():
+    global keep
+    os.close(keep)
+    keep = 0
+
+
 def at_fork():
     """A child of ours without a program of its own: the pipes and our signals are no affair of its."""
     global IN
@@ -597,6 +637,9 @@ def at_fork():
         os.close(IN)
         os.close(OUT)
         IN = 0
+        name_process()
+    if keep:
+        forget()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     after_fork()
@@ -638,6 +681,11 @@ def main():
         os.setsid()
     except OSError:
         pass
+    for name in 'fork', 'forkpty', 'popen', 'posix_spawn', 'posix_spawnp', 'system':
+        if hasattr(os, name):
+            setattr(os, name, guarded(getattr(os, name)))
+    if not OLD:
+        sys.modules['_posixsubprocess'] = Late('_posixsubprocess')
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, gone)
     sys.dont_write_bytecode = True

@@ -56,6 +56,8 @@ def end_call(request):
         for thread in threads:
             others |= children(thread)
         others |= below(table, others)
+        # What an agent has for its end is of its session, and nobody's child. Nor is what clears up at the end.
+        others.update(p for p in table if table[p][1] in others or table[p][2] >= since and tracks(p))
         mine = below(table, [PID])
         # Whoever runs on this thread later has its children too: so they are remembered.
         chosen.update((p, table[p][2]) for p in table if p != PID and p not in others and table[p][2] >= since
@@ -70,9 +72,9 @@ def end_call(request):
         mine = set() if thread == MAIN else children(thread).difference(globals().get('inner', ()))
         table = mine and processes()
         # Those that have ended and that the call has not waited for are children still.
-        return mine.intersection(table) | below(table, mine)
+        return set(p for p in mine.intersection(table) | below(table, mine) if not tracks(p))
 
-    can_look = os.path.exists('/proc/uptime')
+    can_look = os.path.exists('/proc/uptime') and stat(PID)
     n = 0
     if OLD:
         # There an interrupt strikes at every 100th instruction, of all threads together: one that mostly sleeps may

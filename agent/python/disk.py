@@ -7,6 +7,8 @@ on_it = allocate_lock()
 
 def own_folder():
     """The folder, which nobody else can have made, for nobody else knows its name."""
+    # Its removal is not to depend on our end.
+    protect()
     with on_it:
         for base in bases() if not disk else ():
             folder = os.path.join(base, 'chopsticks-' + nonce)

@@ -41,6 +41,8 @@ def threaded(*m):
         tids[get_ident()] = int(os.readlink('/proc/thread-self').rpartition('/')[2])
     except OSError:
         pass
+    # A thread of the user's is a daemon if the one that starts it is, and Python does not wait for it at its end.
+    setattr(threading.current_thread(), '_Thread__daemonic' if OLD else '_daemonic', False)
     while m:
         calls[m[0]] = get_ident(), time()
         run(m[0], m[2], m[3])
