@@ -266,9 +266,13 @@ pub(crate) struct GroupArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) failed: Option<PathBuf>,
 
-    /// Show equal results of a function once, at the end, with the targets that have them.
+    /// Show equal results of a function, and equal output of a program, once, at the end, with the targets that have them.
     #[arg(long, conflicts_with = "json")]
     pub(crate) fold: bool,
+
+    /// Show results in the order of the targets, and the output of a program together for each.
+    #[arg(long, conflicts_with = "fold")]
+    pub(crate) ordered: bool,
 
     /// Show a table of outcomes at the end: how many targets have each outcome, and which. Without this option, the table is shown when some
     /// of more than 10 targets have failed.

@@ -21,6 +21,8 @@ struct Drawn {
     total: ProgressBar,
     hosts: Mutex<HashMap<HostName, Host>>,
     has_hosts: bool,
+    /// Whether all that is drawn is how many hosts are done.
+    is_counter: bool,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,32 @@ impl Bars {
         let screen = MultiProgress::new();
         let total = screen.add(ProgressBar::new(0).with_style(style()).with_prefix("all"));
         let has_hosts = (2..=HOSTS_SHOWN).contains(&hosts);
-        Self { drawn: Some(Arc::new(Drawn { screen, total, hosts: Mutex::default(), has_hosts })) }
+        Self::of(Drawn { screen, total, hosts: Mutex::default(), has_hosts, is_counter: false })
+    }
+
+    /// A line that tells how many of so many hosts are done, if they are many and stderr is a terminal.
+    pub(crate) fn counter(hosts: usize) -> Self {
+        if hosts <= FEW || !io::stderr().is_terminal() {
+            return Self::none();
+        }
+        let screen = MultiProgress::new();
+        let style = ProgressStyle::with_template("{pos}/{len} hosts");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let total = screen.add(ProgressBar::new(hosts as u64).with_style(style));
+        total.tick();
+        let (hosts, has_hosts) = (Mutex::default(), false);
+        Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true })
+    }
+
+    fn of(drawn: Drawn) -> Self {
+        Self { drawn: Some(Arc::new(drawn)) }
+    }
+
+    /// Counts a host that is done.
+    pub(crate) fn count(&self) {
+        if let Some(drawn) = self.drawn.as_ref().filter(|drawn| drawn.is_counter) {
+            drawn.total.inc(1);
+        }
     }
 
     /// Shows the progress of a host.
@@ -134,5 +161,7 @@ fn endless() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+/// So few hosts are not counted: their results can be seen at a glance.
+pub(crate) const FEW: usize = 10;
 /// A usual terminal does not have lines for more bars.
 const HOSTS_SHOWN: usize = 16;

@@ -45,18 +45,20 @@ pub(crate) struct Fleet {
     failed: Option<PathBuf>,
     /// Whether the exit status is that of the single target's program.
     passes_status_on: bool,
+    verbose: u8,
 }
 
 /// Writes the output of a job before its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Printer {
     output: Arc<Mutex<Output>>,
+    /// The place of the target among all; none for what tells of all of them.
+    index: Option<usize>,
 }
 
 impl Fleet {
     /// Creates a fleet from targets that were checked.
     pub(crate) fn new(args: FleetArgs, targets: Vec<Target>) -> Self {
-        log(args.verbose);
         let mut config = TunnelConfig::default().call_timeout(args.timeout).max_result_len(args.max_result);
         if args.site_packages {
             config = config.with_site_packages();
@@ -87,10 +89,12 @@ impl Fleet {
                 (false, false) => Output::human(),
                 (false, true) => Output::folded(),
             }
+            .ordered(args.group.ordered)
             .with_summary(if args.group.summary { Show::Always } else { Show::ManyAndFailed }),
             phase: Phase::Call,
             failed: args.group.failed,
             passes_status_on: false,
+            verbose: args.verbose,
         }
     }
 
@@ -115,7 +119,12 @@ impl Fleet {
     where
         F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
     {
-        let output = Arc::new(Mutex::new(self.output));
+        let output = self.output.counting(self.targets.len());
+        let bars = output.bars().clone();
+        // Lines that have not ended would be taken away with what is drawn behind them.
+        let joins_lines = bars.are_drawn() || !io::stderr().is_terminal();
+        log(self.verbose, bars);
+        let output = Arc::new(Mutex::new(output));
         let renderer = self.renderer;
         let job = move |tunnel: Tunnel, printer: Printer| {
             let (begun, renderer, job) = (Instant::now(), renderer.clone(), job(tunnel, printer));
@@ -131,16 +140,16 @@ impl Fleet {
         };
         let stderr = {
             let output = Arc::downgrade(&output);
-            Stderr::writer(!io::stderr().is_terminal(), move |host, text| {
+            Stderr::writer(joins_lines, move |host, text| {
                 if let Some(output) = output.upgrade() {
                     // Nobody could be told that it cannot be written.
-                    let _ = lock(&output).text(&HostName::lossy(host), Stream::Stderr, text);
+                    let _ = lock(&output).text(None, &HostName::lossy(host), Stream::Stderr, text);
                 }
             })
         };
         let tunnels = Target::tunnels(&self.targets, &self.config.stderr(stderr));
         let code = runtime.block_on(async {
-            let printer = Printer { output: output.clone() };
+            let printer = Printer { output: output.clone(), index: None };
             let mut jobs = Jobs::begin(tunnels, self.limits, self.phase, printer, job);
             if self.passes_status_on {
                 jobs.status = Some(NO_STATUS);
@@ -193,8 +202,9 @@ impl Jobs {
     where
         F: Future<Output = Result<Answer<Shown>, Stopped>> + Send + 'static,
     {
-        let each = printer.clone();
-        let under_way = Work::begin(&tunnels, limits, move |tunnel| job(tunnel, each.clone()));
+        let output = printer.output.clone();
+        let each = move |index| Printer { output: output.clone(), index: Some(index) };
+        let under_way = Work::begin(&tunnels, limits, move |index, tunnel| job(tunnel, each(index)));
         let progress = vec![Progress::Unfinished; tunnels.len()];
         let (begun, closing) = (Instant::now(), JoinSet::new());
         Self { printer, phase, tunnels, begun, under_way, progress, status: None, closing }
@@ -340,9 +350,8 @@ impl Jobs {
 impl Printer {
     /// Writes text of a target, which need not be whole lines. Waits while the text is not read.
     pub(crate) async fn text(&self, tunnel: &Tunnel, stream: Stream, text: Vec<u8>) -> Result<(), Stopped> {
-        let host = tunnel.host().clone();
-        let written = self.with_output(move |output| output.text(&host, stream, &text)).await;
-        written.map_err(|error| Stopped::Output(Arc::new(error)))
+        let (host, index) = (tunnel.host().clone(), self.index);
+        self.with_output(move |output| output.text(index, &host, stream, &text)).await
     }
 
     /// Writes on a separate thread: signals and deadlines still work while stdout is not read.
@@ -368,16 +377,33 @@ fn write_targets(file: &Path, text: &str) -> io::Result<()> {
     opened.write_all(text.as_bytes())
 }
 
-/// Writes the events of the library to stderr, at a level that depends on `verbose`.
-fn log(verbose: u8) {
+/// Writes the events of the library to stderr, above the bars, at a level that depends on `verbose`.
+fn log(verbose: u8, bars: Bars) {
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_writer(move || Log(bars.clone()));
     // There is one only if a test has set it.
     let _ = subscriber.without_time().try_init();
+}
+
+/// Where the log goes, before what is drawn.
+struct Log(Bars);
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspended(|| io::stderr().write_all(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Passes a panic on. The tasks here are never cancelled before they are waited for.

@@ -81,6 +81,7 @@ Exit status:
 
 Examples:
   chopsticks run --on web1,web2 -- systemctl is-active nginx
+  chopsticks run --on @hosts --fold -- uname -r
   chopsticks run --on @hosts --timeout 60 -- sh -c 'apt-get update && apt-get -y upgrade'";
 
 /// For `chopsticks put` and `chopsticks fetch`.

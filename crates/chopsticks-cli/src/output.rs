@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    sync::Arc,
     time::Duration,
 };
 
@@ -9,11 +10,13 @@ use chopsticks::{Error, HostName};
 
 use crate::{
     bars::Bars,
-    outcome::Outcome,
-    output::{human::Human, paint::Paint, screens::Screens, summary::Summary},
+    outcome::{Failure, Outcome},
+    output::{held::Held, human::Human, paint::Paint, screens::Screens, summary::Summary},
     pieces::Pieces,
+    work::Stopped,
 };
 
+mod held;
 mod human;
 mod json;
 mod paint;
@@ -36,6 +39,8 @@ pub(crate) struct Output {
     bars: Bars,
     /// The open lines.
     screens: Screens,
+    /// What waits for the turn of its target, or for all.
+    held: Held,
 }
 
 #[derive(Debug)]
@@ -83,6 +88,7 @@ impl Output {
             stderr,
             bars: Bars::none(),
             screens: Screens::new(),
+            held: Held::nothing(),
         }
     }
 
@@ -90,7 +96,7 @@ impl Output {
     pub(crate) fn folded() -> Self {
         let output = Self::human();
         match output.form {
-            Form::Human(human) => Self { form: Form::Human(human.folded()), ..output },
+            Form::Human(human) => Self { form: Form::Human(human.folded()), held: Held::all(), ..output },
             Form::Json => output,
         }
     }
@@ -105,7 +111,25 @@ impl Output {
             stderr: Paint::for_stream(&io::stderr()),
             bars: Bars::none(),
             screens: Screens::new(),
+            held: Held::nothing(),
         }
+    }
+
+    /// Shows results in the order of the targets, if they are to be.
+    pub(crate) fn ordered(self, is_ordered: bool) -> Self {
+        if is_ordered { Self { held: Held::in_order(), ..self } } else { self }
+    }
+
+    /// Draws how many of so many targets are done, if nothing else is drawn.
+    pub(crate) fn counting(self, targets: usize) -> Self {
+        match self.form {
+            Form::Human(_) if !self.bars.are_drawn() => Self { bars: Bars::counter(targets), ..self },
+            _ => self,
+        }
+    }
+
+    pub(crate) fn bars(&self) -> &Bars {
+        &self.bars
     }
 
     /// Prints lines above the given bars.
@@ -126,6 +150,7 @@ impl Output {
     /// Prints an outcome. Blocks while stdout blocks.
     pub(crate) fn print(&mut self, outcome: Outcome) -> io::Result<()> {
         let (host, index, took) = (outcome.host.clone(), outcome.index, outcome.took);
+        let name = host.clone();
         let (text, failure) = match &mut self.form {
             Form::Human(human) => human.outcome(outcome),
             Form::Json => json::outcome(outcome),
@@ -137,12 +162,48 @@ impl Output {
             Some(failure) if failure.is_not_started() => self.tally.not_started += 1,
             Some(_) => self.tally.failed += 1,
         }
-        self.write_text(text)
+        self.bars.count();
+        if self.held.is_all() {
+            if let Form::Human(human) = &mut self.form {
+                let (stdout, stderr) = self.held.take(index);
+                human.fold(index, name.as_str(), stdout, stderr);
+            }
+            return self.write_text(text);
+        }
+        for part in self.held.end(index, text) {
+            self.write_part(part)?;
+        }
+        Ok(())
     }
 
     /// Prints text that a target wrote, which need not be whole lines. Blocks while the stream
     /// blocks.
-    pub(crate) fn text(&mut self, host: &HostName, stream: Stream, text: &[u8]) -> io::Result<()> {
+    ///
+    /// Text of a program comes with the position of its target, and may be held.
+    pub(crate) fn text(
+        &mut self,
+        index: Option<usize>,
+        host: &HostName,
+        stream: Stream,
+        text: &[u8],
+    ) -> Result<(), Stopped> {
+        if let Some(index) = index.filter(|&index| self.held.holds(index)) {
+            return self.held.add(index, host, stream, text).map_err(|limit| {
+                let message = format!("the output is over the limit of {} MiB", limit >> 20);
+                Stopped::Failure(Failure::of_call("too-large", message))
+            });
+        }
+        self.show(host, stream, text).map_err(|error| Stopped::Output(Arc::new(error)))
+    }
+
+    fn write_part(&mut self, part: held::Part) -> io::Result<()> {
+        match part {
+            held::Part::Text(host, stream, text) => self.show(&host, stream, &text),
+            held::Part::Outcome(text) => self.write_text(text),
+        }
+    }
+
+    fn show(&mut self, host: &HostName, stream: Stream, text: &[u8]) -> io::Result<()> {
         let label = match &self.form {
             Form::Human(human) => human.label(host.as_str(), stream),
             Form::Json => format!("[{host}]"),
@@ -164,9 +225,9 @@ impl Output {
     /// Prints what had to wait for the last outcome, and for people also the summary.
     pub(crate) fn finish(&mut self, took: Duration) -> io::Result<()> {
         let Form::Human(human) = &mut self.form else { return Ok(()) };
-        let mut stderr = self.summary.text(self.show, self.stderr).into_bytes();
+        let Text { stdout, mut stderr, .. } = human.rest();
+        stderr.extend(self.summary.text(self.show, self.stderr).into_bytes());
         stderr.extend(human.summary(self.tally, took));
-        let stdout = human.rest();
         self.bars.clear();
         self.write_text(Text { stdout, stderr, ..Text::default() })
     }

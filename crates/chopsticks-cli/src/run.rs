@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     answer::{Answer, Ran},
     args::{self, RunArgs},
+    bars::FEW,
     fleet::{Fleet, Printer, Stopped},
     outcome::Failure,
     output::Stream,
@@ -28,8 +29,9 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     let command: RemoteCommand = args.command.iter().collect();
     let is_live = !args.fleet.json;
     let is_single = targets.len() == 1;
-    // In a file, lines of several targets come whole, as whoever looks for words in it expects.
-    let joins = |is_terminal: bool| !is_single && !is_terminal;
+    // In a file, lines of several targets come whole, as whoever looks for words in it expects. Those of very many could not be followed.
+    let is_counted = targets.len() > FEW;
+    let joins = |is_terminal: bool| !is_single && (is_counted || !is_terminal);
     let joins_lines = (joins(io::stdout().is_terminal()), joins(io::stderr().is_terminal()));
     let fleet = Fleet::new(args.fleet, targets);
     let fleet = if is_single { fleet.passing_status_on() } else { fleet };

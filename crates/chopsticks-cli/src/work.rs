@@ -59,7 +59,7 @@ impl Work {
     pub(crate) fn begin<F>(
         tunnels: &[Tunnel],
         limits: Limits,
-        job: impl Fn(Tunnel) -> F + Send + 'static,
+        job: impl Fn(usize, Tunnel) -> F + Send + 'static,
     ) -> Self
     where
         F: Future<Output = Result<Answer<Shown>, Stopped>> + Send + 'static,
@@ -67,7 +67,7 @@ impl Work {
         let members = tunnels.iter().cloned().enumerate().map(|(index, tunnel)| Member { index, tunnel });
         let group = Group::new(members).expect("places differ").limits(limits);
         let mut run = group.each(move |member: Member| {
-            let job = job(member.tunnel);
+            let job = job(member.index, member.tunnel);
             async move {
                 match job.await {
                     Ok(answer) if answer.is_failure() => Err(Stopped::Unwelcome(Arc::new(answer))),

@@ -13,6 +13,7 @@ use crate::{
     output::{
         Stream, Tally, Text,
         paint::{self, Paint},
+        summary,
         table::Table,
     },
     pieces::Pieces,
@@ -63,17 +64,40 @@ impl Human {
         label
     }
 
-    /// Composes what had to wait for the last outcome.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.facts).text(self.stdout).into_bytes();
-        let mut folded = self.folded.take().unwrap_or_default();
-        folded.sort_by_key(|fold| std::cmp::Reverse(fold.hosts.len()));
-        for mut fold in folded {
-            let label = fold.label();
-            // Writing to memory does not fail.
-            let _ = self.value(&label, fold.value).write_to(&mut text);
+    /// Adds the output of a program, to be shown with equal ones.
+    pub(super) fn fold(&mut self, index: usize, host: &str, stdout: Vec<u8>, stderr: Vec<u8>) {
+        if let Some(folded) = &mut self.folded
+            && !(stdout.is_empty() && stderr.is_empty())
+        {
+            Fold::add(folded, Content::Output { stdout, stderr }, index, host);
         }
-        text
+    }
+
+    /// Composes what had to wait for the last outcome.
+    pub(super) fn rest(&mut self) -> Text {
+        let mut text = std::mem::take(&mut self.facts).text(self.stdout).into_bytes();
+        let mut errors = Vec::new();
+        let mut folded = self.folded.take().unwrap_or_default();
+        for fold in &mut folded {
+            fold.hosts.sort();
+        }
+        folded.sort_by(|left, right| {
+            right.hosts.len().cmp(&left.hosts.len()).then_with(|| left.hosts.cmp(&right.hosts))
+        });
+        for fold in folded {
+            let label = fold.label();
+            match fold.content {
+                Content::Value(value) => {
+                    // Writing to memory does not fail.
+                    let _ = self.value(&label, value).write_to(&mut text);
+                }
+                Content::Output { stdout, stderr } => {
+                    output(&mut text, self.stdout, &label, &stdout);
+                    output(&mut errors, self.stderr, &label, &stderr);
+                }
+            }
+        }
+        Text { stdout: text, stderr: errors, ..Text::default() }
     }
 
     /// Composes the last line.
@@ -102,11 +126,7 @@ impl Human {
         match answer {
             Answer::Value(value) => {
                 let Some(folded) = &mut self.folded else { return Ok(self.value(host, value)) };
-                let host = (index, host.to_owned());
-                match folded.iter_mut().find(|fold| fold.value == value) {
-                    Some(fold) => fold.hosts.push(host),
-                    None => folded.push(Fold { value, hosts: vec![host] }),
-                }
+                Fold::add(folded, Content::Value(value), index, host);
                 Ok(Text::default())
             }
             Answer::Facts(facts, _) => {
@@ -174,23 +194,56 @@ impl Human {
     }
 }
 
-/// A value, and the hosts that have it with their positions.
+/// A result, and the hosts that have it with their positions.
 #[derive(Debug)]
 struct Fold {
-    value: Shown,
+    content: Content,
     hosts: Vec<(usize, String)>,
 }
 
+#[derive(Debug, Eq, PartialEq)]
+enum Content {
+    Output { stdout: Vec<u8>, stderr: Vec<u8> },
+    Value(Shown),
+}
+
 impl Fold {
-    /// Returns the hosts: their names in the given order, if they are few.
-    fn label(&mut self) -> String {
-        self.hosts.sort();
-        let names: Vec<_> = self.hosts.iter().map(|(_, host)| host.as_str()).collect();
-        match names[..] {
-            [host] => host.to_owned(),
-            _ if names.len() <= NAMES_SHOWN => format!("{} hosts ({})", names.len(), names.join(", ")),
-            _ => format!("{} hosts", names.len()),
+    fn add(folded: &mut Vec<Self>, content: Content, index: usize, host: &str) {
+        let host = (index, host.to_owned());
+        match folded.iter_mut().find(|fold| fold.content == content) {
+            Some(fold) => fold.hosts.push(host),
+            None => folded.push(Self { content, hosts: vec![host] }),
         }
+    }
+
+    /// The hosts by name, in the order in which they were given.
+    fn label(&self) -> String {
+        match &self.hosts[..] {
+            [(_, host)] => host.clone(),
+            hosts => {
+                let names = summary::folded(hosts.iter().map(|(_, host)| host.as_str()));
+                format!("{} hosts ({})", hosts.len(), harmless_line(&names))
+            }
+        }
+    }
+}
+
+/// Appends output of a program: behind the label if it is one line, and otherwise below. Of a line that was drawn several times, as progress is, the
+/// last state counts.
+fn output(out: &mut Vec<u8>, paint: Paint, label: &str, text: &[u8]) {
+    let Some(first) = text.split_inclusive(|&byte| byte == b'\n').next() else { return };
+    let is_one_line = first.len() == text.len();
+    let mut head = String::new();
+    paint.push(&mut head, paint::HOST, label);
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(if is_one_line { b": " } else { b":\n" });
+    for line in text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n') {
+        let line = line.rsplit(|&byte| byte == b'\r').find(|state| !state.is_empty()).unwrap_or_default();
+        if !is_one_line && !line.is_empty() {
+            out.extend_from_slice(INDENT.as_bytes());
+        }
+        out.extend_from_slice(harmless_line(line).as_bytes());
+        out.push(b'\n');
     }
 }
 
@@ -237,8 +290,6 @@ fn indent(out: &mut String, text: &str) {
 }
 
 pub(crate) const INDENT: &str = "    ";
-/// The number of names that fit on a line with a value.
-const NAMES_SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -259,6 +310,24 @@ mod tests {
         };
         assert_eq!(text(Shown::Line("5".into())), "a: 5\n");
         assert_eq!(text(Shown::Block("    one\n\n      two\n".into())), "a:\n    one\n\n      two\n");
+    }
+
+    #[test]
+    fn equal_output_is_shown_once_the_most_common_first() {
+        let mut human = human().folded();
+        for (index, host, stdout, stderr) in [
+            (3, "web3", "one\n\ntwo", ""),
+            (0, "db", "10 %\r20 %\r\n", "bad\x1b\n"),
+            (1, "web1", "one\n\ntwo", ""),
+            (4, "x", "", ""),
+            (2, "web2", "one\n\ntwo", ""),
+        ] {
+            human.fold(index, host, stdout.into(), stderr.into());
+        }
+        let Text { stdout, stderr, .. } = human.rest();
+        let expected = "3 hosts (web[1-3]):\n    one\n\n    two\ndb: 20 %\n";
+        assert_eq!(String::from_utf8(stdout).unwrap(), expected);
+        assert_eq!(String::from_utf8(stderr).unwrap(), "db: bad\\x1b\n");
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn label(failure: &Failure) -> String {
 
 /// Returns the names. Consecutive numbers are written as `web[1-7]`. If there are very many names,
 /// only the first ones are returned.
-fn folded<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn folded<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut runs: Vec<Run<'a>> = Vec::new();
     for name in names {
         let run = Run::new(name);

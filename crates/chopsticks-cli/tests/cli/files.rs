@@ -6,10 +6,9 @@ use std::{
     process::Command,
 };
 
-use chopsticks_support::python3;
 use serde_json::json;
 
-use crate::bench::{Bench, Ran};
+use crate::bench::{Bench, Ran, on_terminal};
 
 const SHA1: &str = "eb4608cebfcfd4df81410cbd06507ea6af978d9c";
 
@@ -116,35 +115,6 @@ fn folders_go_and_come() {
     let back = bench.scratch.path().join("root/back-a/a");
     assert_eq!(fs::read(back.join("link")).unwrap(), b"x");
     assert!(fs::symlink_metadata(back.join("link")).unwrap().is_symlink());
-}
-
-/// Runs the program on a terminal, and presses Ctrl-C once `interrupt` stands there. stdout has what a terminal got.
-fn on_terminal(command: &Command, interrupt: Option<&str>) -> Ran {
-    let script = "
-import os, pty, sys
-awaited, command = sys.argv[1].encode(), sys.argv[2:]
-pid, terminal = pty.fork()
-if not pid:
-    os.execv(command[0], command)
-shown = b''
-while 1:
-    try:
-        data = os.read(terminal, 65536)
-    except OSError:
-        break
-    if not data:
-        break
-    shown += data
-    if awaited and awaited in shown:
-        os.write(terminal, b'\\x03')
-        awaited = b''
-os.write(1, shown)
-sys.exit(os.waitpid(pid, 0)[1] >> 8)
-";
-    let mut python = Command::new(python3().path());
-    python.args(["-c", script, interrupt.unwrap_or_default()]).arg(command.get_program());
-    python.args(command.get_args()).env("NO_COLOR", "1").current_dir(command.get_current_dir().unwrap());
-    Ran::of(python.output().unwrap())
 }
 
 #[test]
