@@ -248,8 +248,7 @@ def test_queue(run):
 
 def test_recursion_stops_at_the_limit(run):
     (run.folder / 'forks.py').write_text(
-        'from chopsticks.tunnel import Local\n\n\n'
-        'def recursive():\n    with Local() as tun:\n        tun.call(recursive)\n'
+        'from chopsticks.tunnel import Local\n\n\ndef recursive():\n    with Local() as tun:\n        tun.call(recursive)\n'
     )
     text = """
         import chopsticks, forks

@@ -65,9 +65,7 @@ def test_program_ends_with_a_tunnel_open(script, tmp_path, end, status):
         'def start():\n    threading.Thread(target=run, daemon=True).start()\n\n\n'
         'def run():\n    while True:\n        sys.stderr.write("noise\\n")\n        time.sleep(.001)\n'
     )
-    out = script(
-        'import threading, noisy\ntun = Here()\nprint(tun.call(os.getpid))\nsys.stdout.flush()\n' + end, status=status
-    )
+    out = script('import threading, noisy\ntun = Here()\nprint(tun.call(os.getpid))\nsys.stdout.flush()\n' + end, status=status)
     until(lambda: not is_alive(int(out)))
 
 

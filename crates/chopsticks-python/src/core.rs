@@ -5,12 +5,13 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::{Group, Route, Tunnel};
+use chopsticks::{Group, HostName, Route, Tunnel};
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
     types::{PyList, PyTuple},
 };
+use tokio::task::JoinHandle;
 
 use crate::{
     config::Config,
@@ -58,10 +59,35 @@ impl Core {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (tunnel, within) = (self.tunnel()?, seconds(timeout)?);
-        match operation.clone().wait(py, engine(py)?, tunnel, within)? {
+        match engine(py)?.wait(py, operation.clone().run_within(tunnel, within))? {
             Ok(outcome) => outcome.object(py, &self.host),
             Err(trouble) => Err(trouble.raised(py)),
         }
+    }
+
+    /// Begins an operation, and has `done(result, exception)` called when it is done, by another thread.
+    #[pyo3(signature = (operation, done, timeout=None))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        operation: &Operation,
+        done: Py<PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Task> {
+        let (tunnel, within) = (self.tunnel()?, seconds(timeout)?);
+        let (host, operation) = (self.host.clone(), operation.clone());
+        let run = engine(py)?.spawn(async move {
+            let result = operation.run_within(tunnel, within).await;
+            // While the interpreter ends, nobody waits.
+            Python::try_attach(|py| {
+                let made = match result {
+                    Ok(outcome) => outcome.object(py, &host),
+                    Err(trouble) => Err(trouble.raised(py)),
+                };
+                tell(py, &done, made);
+            });
+        });
+        Ok(Task(run))
     }
 
     /// Returns the version of Python over there: major and minor. It is asked for once, of a tunnel that is connected.
@@ -104,6 +130,32 @@ impl Drop for Core {
     }
 }
 
+/// An operation that is under way.
+#[pyclass(frozen, module = "chopsticks._chopsticks")]
+pub(crate) struct Task(pub(crate) JoinHandle<()>);
+
+#[pymethods]
+impl Task {
+    /// Cancels the operation, if it is not done: nobody is told of it then.
+    fn cancel(&self) {
+        self.0.abort();
+        if let Some(engine) = engine::current() {
+            engine.nudge();
+        }
+    }
+}
+
+/// Calls `done` with a result, or with an exception.
+pub(crate) fn tell<'py>(py: Python<'py>, done: &Py<PyAny>, made: PyResult<Bound<'py, PyAny>>) {
+    let called = match made {
+        Ok(value) => done.bind(py).call1((value, py.None())),
+        Err(error) => done.bind(py).call1((py.None(), error.into_value(py))),
+    };
+    if let Err(error) = called {
+        error.write_unraisable(py, Some(done.bind(py)));
+    }
+}
+
 /// Does an operation on many hosts at once, and returns pairs of a result and an exception, in their order.
 #[pyfunction]
 #[pyo3(signature = (cores, operation, timeout=None))]
@@ -113,13 +165,43 @@ pub(crate) fn run_all<'py>(
     operation: &Operation,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyList>> {
+    let group = group_of(&cores, timeout)?;
+    let results = engine(py)?.wait(py, group.run(|tunnel| operation.clone().run(tunnel)))?;
+    pairs(py, results.iter())
+}
+
+/// Begins an operation on many hosts at once, and has `done(pairs, exception)` called when it is done, by another thread.
+#[pyfunction]
+#[pyo3(signature = (cores, operation, done, timeout=None))]
+pub(crate) fn start_all(
+    py: Python<'_>,
+    cores: Vec<Py<Core>>,
+    operation: &Operation,
+    done: Py<PyAny>,
+    timeout: Option<f64>,
+) -> PyResult<Task> {
+    let (group, operation) = (group_of(&cores, timeout)?, operation.clone());
+    let run = engine(py)?.spawn(async move {
+        let results = group.run(|tunnel| operation.clone().run(tunnel)).await;
+        Python::try_attach(|py| tell(py, &done, pairs(py, results.iter()).map(Bound::into_any)));
+    });
+    Ok(Task(run))
+}
+
+/// Returns the group of some tunnels, which have `timeout` seconds for what they do together.
+fn group_of(cores: &[Py<Core>], timeout: Option<f64>) -> PyResult<Group> {
     let tunnels = cores.iter().map(|core| core.get().tunnel()).collect::<PyResult<Vec<_>>>()?;
     let group = Group::new(tunnels).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    let limits = chopsticks::Limits::default().timeout(seconds(timeout)?);
-    let group = group.limits(limits);
-    let results = engine(py)?.wait(py, group.run(|tunnel| operation.clone().run(tunnel)))?;
+    Ok(group.limits(chopsticks::Limits::default().timeout(seconds(timeout)?)))
+}
+
+/// Returns pairs of a result and an exception.
+pub(crate) fn pairs<'a, 'py>(
+    py: Python<'py>,
+    results: impl Iterator<Item = &'a (HostName, chopsticks::Outcome<Outcome>)>,
+) -> PyResult<Bound<'py, PyList>> {
     let pairs = PyList::empty(py);
-    for (host, outcome) in results.iter() {
+    for (host, outcome) in results {
         pairs.append(pair(py, host.as_str(), outcome)?)?;
     }
     Ok(pairs)
@@ -138,7 +220,7 @@ pub(crate) fn close_all(py: Python<'_>, cores: Vec<Py<Core>>) -> PyResult<()> {
 }
 
 /// Returns the result and `None`, or `None` and the exception.
-pub(crate) fn pair<'py>(
+fn pair<'py>(
     py: Python<'py>,
     host: &str,
     outcome: &chopsticks::Outcome<Outcome>,

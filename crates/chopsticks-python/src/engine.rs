@@ -4,6 +4,7 @@
 //! has waited for a moment, or while there are tasks, and lets go when somebody comes.
 
 use std::{
+    cell::Cell,
     future::Future,
     pin::pin,
     sync::{
@@ -106,6 +107,9 @@ impl Engine {
         F: Future + Send,
         F::Output: Send,
     {
+        if IS_INSIDE.get() {
+            return Err(PyRuntimeError::new_err("tunnels cannot be used while a line of stderr is handled"));
+        }
         // What is dropped in the end may want to know the runtime.
         let _entered = self.runtime.enter();
         let mut future = pin!(future);
@@ -176,6 +180,7 @@ impl Engine {
     fn go_in(&self) -> Inside<'_> {
         let gate = self.moved.wait_while(self.gate(), |gate| gate.is_closed);
         gate.unwrap_or_else(PoisonError::into_inner).inside += 1;
+        IS_INSIDE.set(true);
         Inside(self)
     }
 
@@ -220,6 +225,7 @@ impl Engine {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
+        IS_INSIDE.set(false);
         let mut gate = self.0.gate();
         gate.inside -= 1;
         if gate.is_closed {
@@ -251,6 +257,11 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.0.tasks.fetch_sub(1, SeqCst);
     }
+}
+
+thread_local! {
+    /// Whether this thread is in the runtime, which cannot be entered twice.
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Taken by threads that are attached to Python, so that nobody holds it while another forks.

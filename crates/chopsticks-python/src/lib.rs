@@ -22,7 +22,7 @@ mod _chopsticks {
     #[pymodule_export]
     use super::{
         config::Config,
-        core::{Core, close_all, run_all},
+        core::{Core, Task, close_all, run_all, start_all},
         driver::Driver,
         forget_engine, loads,
         operation::Operation,

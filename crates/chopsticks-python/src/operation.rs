@@ -10,7 +10,7 @@ use pyo3::{
     types::{PyDict, PyString},
 };
 
-use crate::{engine::Engine, errors::Trouble, reader};
+use crate::{errors::Trouble, reader};
 
 /// An operation, which can be done on any number of hosts.
 #[pyclass(frozen, module = "chopsticks._chopsticks")]
@@ -116,29 +116,23 @@ impl Operation {
         }
     }
 
-    /// Does it and waits for it, within a time if one is given.
-    pub(crate) fn wait(
+    /// Does it on the host of `tunnel`, within a time if one is given.
+    pub(crate) async fn run_within(
         mut self,
-        py: Python<'_>,
-        engine: &'static Engine,
         tunnel: Tunnel,
         within: Option<Duration>,
-    ) -> PyResult<Result<Outcome, Trouble>> {
-        let Some(after) = within else {
-            return engine.wait(py, async move { self.run(tunnel).await.map_err(Trouble::from) });
-        };
+    ) -> Result<Outcome, Trouble> {
+        let Some(after) = within else { return self.run(tunnel).await.map_err(Trouble::from) };
         if let Kind::Call(call) = self.0 {
             // It knows best what to say.
             self.0 = Kind::Call(call.timeout(after));
-            return engine.wait(py, async move { self.run(tunnel).await.map_err(Trouble::from) });
+            return self.run(tunnel).await.map_err(Trouble::from);
         }
         let (what, host) = (self.name(), tunnel.host().to_string());
-        engine.wait(py, async move {
-            match tokio::time::timeout(after, self.run(tunnel)).await {
-                Ok(result) => result.map_err(Trouble::from),
-                Err(_) => Err(Trouble::Late { host, what, after }),
-            }
-        })
+        match tokio::time::timeout(after, self.run(tunnel)).await {
+            Ok(result) => result.map_err(Trouble::from),
+            Err(_) => Err(Trouble::Late { host, what, after }),
+        }
     }
 
     /// Returns what errors and timelines call it.

@@ -1,12 +1,13 @@
 //! A line of operations for each host.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use chopsticks::{Group, HostName, Queue as Lines};
 use pyo3::{
+    IntoPyObjectExt as _,
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
     types::PyList,
@@ -17,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    core::{Core, pair, seconds},
+    core::{Core, Task, pairs, seconds, tell},
     engine::engine,
     errors::Trouble,
     operation::{Operation, Outcome},
@@ -29,7 +30,7 @@ pub(crate) struct Queue {
     lines: Lines,
     sender: mpsc::UnboundedSender<Event>,
     // No more of them than operations that were added.
-    events: AsyncMutex<mpsc::UnboundedReceiver<Event>>,
+    events: Arc<AsyncMutex<mpsc::UnboundedReceiver<Event>>>,
     run: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -48,7 +49,7 @@ impl Queue {
     #[new]
     fn new() -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        Self { lines: Lines::new(), sender, events: AsyncMutex::new(events), run: Mutex::new(None) }
+        Self { lines: Lines::new(), sender, events: Arc::new(AsyncMutex::new(events)), run: Mutex::new(None) }
     }
 
     /// Adds an operation on some hosts, to be told of by its number.
@@ -94,14 +95,29 @@ impl Queue {
                 }
             },
         };
-        match event {
-            Some(Event::Done { number, outcomes }) => Ok(Some((number, objects(py, &outcomes)?))),
-            Some(Event::Finished) => {
-                *self.run() = None;
-                Ok(None)
-            }
-            None => Err(PyRuntimeError::new_err("the queue is gone")),
+        let event = event.ok_or_else(|| PyRuntimeError::new_err("the queue is gone"))?;
+        if matches!(event, Event::Finished) {
+            *self.run() = None;
         }
+        event.object(py)
+    }
+
+    /// Has `done(what `next` returns, exception)` called, by another thread.
+    fn start_next(&self, py: Python<'_>, done: Py<PyAny>) -> PyResult<Task> {
+        let events = self.events.clone();
+        let run = engine(py)?.spawn(async move {
+            let event = events.lock().await.recv().await;
+            Python::try_attach(|py| {
+                let event = event.map_or(Ok(None), |event| event.object(py));
+                tell(py, &done, event.and_then(|event| event.into_bound_py_any(py)));
+            });
+        });
+        Ok(Task(run))
+    }
+
+    /// Forgets the run that has finished.
+    fn finish(&self) {
+        *self.run() = None;
     }
 
     /// Ends what is under way, and returns what has come of it. What has not begun stays.
@@ -116,7 +132,7 @@ impl Queue {
         if let Ok(mut events) = self.events.try_lock() {
             while let Ok(event) = events.try_recv() {
                 if let Event::Done { number, outcomes } = event {
-                    left.push((number, objects(py, &outcomes)?));
+                    left.push((number, pairs(py, outcomes.iter())?));
                 }
             }
         }
@@ -125,6 +141,15 @@ impl Queue {
 
     fn __len__(&self) -> usize {
         self.lines.len()
+    }
+}
+
+impl Event {
+    fn object<'py>(&self, py: Python<'py>) -> PyResult<Option<Done<'py>>> {
+        match self {
+            Self::Done { number, outcomes } => Ok(Some((*number, pairs(py, outcomes.iter())?))),
+            Self::Finished => Ok(None),
+        }
     }
 }
 
@@ -140,17 +165,6 @@ impl Drop for Queue {
             run.abort();
         }
     }
-}
-
-fn objects<'py>(
-    py: Python<'py>,
-    outcomes: &[(HostName, chopsticks::Outcome<Outcome>)],
-) -> PyResult<Bound<'py, PyList>> {
-    let pairs = PyList::empty(py);
-    for (host, outcome) in outcomes {
-        pairs.append(pair(py, host.as_str(), outcome)?)?;
-    }
-    Ok(pairs)
 }
 
 /// How long what is under way may take to be dropped, which is done at once.

@@ -14,6 +14,7 @@ from chopsticks._chopsticks import __version__
 from chopsticks._deadline import timeout as timeout
 
 if TYPE_CHECKING:
+    from chopsticks.executor import Executor as Executor
     from chopsticks.group import Group as Group, GroupResult as GroupResult
     from chopsticks.queue import AsyncResult as AsyncResult, NotCompleted as NotCompleted, Queue as Queue
     from chopsticks.tunnel import (
@@ -53,6 +54,7 @@ HOMES = {
         'Timeout',
         'Tunnel',
     ),
+    'executor': ('Executor',),
     'group': ('Group', 'GroupResult'),
     'queue': ('AsyncResult', 'NotCompleted', 'Queue'),
 }

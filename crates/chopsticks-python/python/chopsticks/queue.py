@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
@@ -47,11 +47,12 @@ class AsyncResult:
         return callbacks
 
 
-class Queue:
-    """Each host works off its own line in order, and waits for no other. One that cannot be reached fails its line.
+#: What an operation is for.
+Target = TypeVar('Target')
 
-    Adding an operation starts nothing: `run` does. The target of an operation is a tunnel or a group.
-    """
+
+class Lines(Generic[Target]):
+    """The operations of a queue, before and after they are run."""
 
     def __init__(self) -> None:
         self._queue = _chopsticks.Queue()
@@ -60,21 +61,21 @@ class Queue:
         # What is not done: number -> target, its tunnels, result.
         self._waiting: dict[int, tuple[Hosts, list[BaseTunnel], AsyncResult]] = {}
 
-    def call(self, target: Hosts, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
+    def call(self, target: Target, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
         """Adds a call; see `call` of a tunnel. The arguments are taken as they are now."""
-        return self._add(target, packed(callable, args, kwargs, common_protocol(group_of(target))))
+        return self._add(target, packed(callable, args, kwargs, common_protocol(group_of(self._hosts(target)))))
 
-    def connect(self, target: Hosts) -> AsyncResult:
+    def connect(self, target: Target) -> AsyncResult:
         """Adds the making of a connection."""
         return self._add(target, CONNECT)
 
-    def close(self, target: Hosts) -> AsyncResult:
+    def close(self, target: Target) -> AsyncResult:
         """Adds the end of a connection."""
         return self._add(target, CLOSE)
 
     def put(
         self,
-        target: Hosts,
+        target: Target,
         local_path: PathLike,
         remote_path: PathLike | None = None,
         mode: int | None = 0o644,
@@ -82,17 +83,71 @@ class Queue:
         """Adds the copying of a file to the target; see `put` of a tunnel."""
         return self._add(target, Operation.put(local_path, remote_path, mode))
 
-    def fetch(self, target: Hosts, remote_path: PathLike, local_path: PathLike | None = None) -> AsyncResult:
+    def fetch(self, target: Target, remote_path: PathLike, local_path: PathLike | None = None) -> AsyncResult:
         """Adds the copying of a file from the target. For a group, `{host}` in the local path stands for each name."""
         return self._add(target, Operation.fetch(remote_path, self._paths(target, local_path)))
 
-    def put_dir(self, target: Hosts, local_path: PathLike, remote_path: PathLike) -> AsyncResult:
+    def put_dir(self, target: Target, local_path: PathLike, remote_path: PathLike) -> AsyncResult:
         """Adds the copying of a folder to the target; see `put_dir` of a tunnel."""
         return self._add(target, Operation.put_dir(local_path, remote_path))
 
-    def fetch_dir(self, target: Hosts, remote_path: PathLike, local_path: PathLike) -> AsyncResult:
+    def fetch_dir(self, target: Target, remote_path: PathLike, local_path: PathLike) -> AsyncResult:
         """Adds the copying of a folder from the target, as `fetch` does of a file."""
         return self._add(target, Operation.fetch_dir(remote_path, self._paths(target, local_path)))
+
+    def _hosts(self, target: Target) -> Hosts:
+        """The tunnel or group that is meant."""
+        raise NotImplementedError
+
+    def _settle(self, number: int, outcomes: list[tuple[Any, BaseException | None]]) -> None:
+        """Sets a result and calls its callbacks."""
+        result, value = self._result(number, outcomes)
+        for callback in result._set(value):
+            callback(value)
+
+    def _abandon(self) -> None:
+        """Ends what is under way, which is its result then. Nothing is called back."""
+        for done in self._queue.stop():
+            result, value = self._result(*done)
+            result._set(value)
+
+    def _add(self, target: Target, operation: _chopsticks.Operation) -> AsyncResult:
+        hosts = self._hosts(target)
+        tunnels = group_of(hosts).tunnels
+        for tunnel in tunnels:
+            known = self._tunnels.setdefault(tunnel.host, tunnel)
+            if known._state is not tunnel._state:
+                raise ValueError('another tunnel named %s is in the queue' % tunnel.host)
+        cores = [tunnel._open() for tunnel in tunnels]
+        result, self._count = AsyncResult(), self._count + 1
+        self._waiting[self._count] = hosts, tunnels, result
+        self._queue.push(cores, operation, self._count)
+        return result
+
+    def _result(self, number: int, outcomes: list[tuple[Any, BaseException | None]]) -> tuple[AsyncResult, Any]:
+        target, tunnels, result = self._waiting.pop(number)
+        values = [settled(tunnel, *outcome) for tunnel, outcome in zip(tunnels, outcomes)]
+        if isinstance(target, Group):
+            return result, GroupResult(zip([tunnel.host for tunnel in tunnels], values))
+        return result, values[0]
+
+    def _paths(self, target: Target, local_path: PathLike | None) -> dict[str, PathLike]:
+        hosts = self._hosts(target)
+        if local_path is None:
+            return {}
+        if isinstance(hosts, Group):
+            return dict(hosts.paths(str(local_path)))
+        return {hosts.host: local_path}
+
+
+class Queue(Lines[Hosts]):
+    """Each host works off its own line in order, and waits for no other. One that cannot be reached fails its line.
+
+    Adding an operation starts nothing: `run` does. The target of an operation is a tunnel or a group.
+    """
+
+    def _hosts(self, target: Hosts) -> Hosts:
+        return target
 
     def run(self) -> None:
         """Runs all operations, also those that callbacks add, and returns when none is left.
@@ -107,38 +162,8 @@ class Queue:
                     done = self._queue.next(remaining())
                     if done is None:
                         break
-                    result, value = self._result(*done)
-                    for callback in result._set(value):
-                        callback(value)
+                    self._settle(*done)
         except BaseException:
-            for done in self._queue.stop():
-                result, value = self._result(*done)
-                result._set(value)
+            self._abandon()
             raise
         self._tunnels.clear()
-
-    def _add(self, target: Hosts, operation: _chopsticks.Operation) -> AsyncResult:
-        tunnels = group_of(target).tunnels
-        for tunnel in tunnels:
-            known = self._tunnels.setdefault(tunnel.host, tunnel)
-            if known._state is not tunnel._state:
-                raise ValueError('another tunnel named %s is in the queue' % tunnel.host)
-        cores = [tunnel._open() for tunnel in tunnels]
-        result, self._count = AsyncResult(), self._count + 1
-        self._waiting[self._count] = target, tunnels, result
-        self._queue.push(cores, operation, self._count)
-        return result
-
-    def _result(self, number: int, outcomes: list[tuple[Any, BaseException | None]]) -> tuple[AsyncResult, Any]:
-        target, tunnels, result = self._waiting.pop(number)
-        values = [settled(tunnel, *outcome) for tunnel, outcome in zip(tunnels, outcomes)]
-        if isinstance(target, Group):
-            return result, GroupResult(zip([tunnel.host for tunnel in tunnels], values))
-        return result, values[0]
-
-    def _paths(self, target: Hosts, local_path: PathLike | None) -> dict[str, PathLike]:
-        if local_path is None:
-            return {}
-        if isinstance(target, Group):
-            return dict(target.paths(str(local_path)))
-        return {target.host: local_path}

@@ -1,0 +1,311 @@
+"""Tunnels, groups and queues for `asyncio`: those of the other modules, with methods to be awaited.
+
+    from chopsticks import aio
+
+    async with aio.Tunnel('www.example.com') as tun:
+        print(await tun.call(time.time))
+
+When the task that awaits is cancelled, so is the operation: on the host too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, Union
+
+from chopsticks import _chopsticks, queue, tunnel
+from chopsticks._call import protocol_for
+from chopsticks._deadline import remaining
+from chopsticks._errors import RemoteException
+from chopsticks.group import Group as SyncGroup
+from chopsticks.group import GroupResult, common_protocol, settled
+from chopsticks.queue import AsyncResult as AsyncResult
+from chopsticks.queue import NotCompleted as NotCompleted
+from chopsticks.tunnel import CLOSE, CONNECT, Operation, PathLike, packed
+
+__all__ = [
+    'AsyncResult',
+    'BaseTunnel',
+    'Command',
+    'Docker',
+    'Group',
+    'Local',
+    'NotCompleted',
+    'Podman',
+    'Queue',
+    'SSHTunnel',
+    'Sudo',
+    'Tunnel',
+]
+T = TypeVar('T')
+Self = TypeVar('Self', bound='BaseTunnel')
+Done = Callable[[Any, Union[BaseException, None]], None]
+#: What groups and queues take.
+Hosts = Union['BaseTunnel', 'Group']
+
+
+async def awaited(start: Callable[[Done], _chopsticks.Task]) -> Any:
+    """Begins an operation and waits for it. Cancelled, it cancels the operation."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    def done(value: Any, error: BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, value, error)
+        except RuntimeError:
+            # The loop is closed, and nobody waits.
+            pass
+
+    task = start(done)
+    try:
+        return await future
+    finally:
+        if not future.done() or future.cancelled():
+            task.cancel()
+
+
+class BaseTunnel:
+    """A tunnel of `chopsticks.tunnel`, also one of a class of your own, for `asyncio`."""
+
+    def __init__(self, tunnel: tunnel.BaseTunnel) -> None:
+        #: The tunnel itself, by which other threads may use it.
+        self.tunnel = tunnel
+
+    @property
+    def host(self) -> str:
+        """The name: the key of its results in groups."""
+        return self.tunnel.host
+
+    async def connect(self) -> None:
+        """Connects, unless it is connected."""
+        await self._run(CONNECT)
+
+    async def call(self, callable: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Calls a function there, and returns what it does. An exception becomes a `RemoteException`."""
+        result: T = await self._run(packed(callable, args, kwargs, self.tunnel._state.protocol))
+        return result
+
+    async def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> dict[str, Any]:
+        """Copies a file to the host."""
+        done: dict[str, Any] = await self._run(Operation.put(local_path, remote_path, mode))
+        return done
+
+    async def fetch(self, remote_path: PathLike, local_path: PathLike | None = None) -> dict[str, Any]:
+        """Copies a file from the host."""
+        local = {} if local_path is None else {self.host: local_path}
+        done: dict[str, Any] = await self._run(Operation.fetch(remote_path, local))
+        return done
+
+    async def put_dir(self, local_path: PathLike, remote_path: PathLike) -> dict[str, Any]:
+        """Copies a folder to the host, with all that is in it."""
+        done: dict[str, Any] = await self._run(Operation.put_dir(local_path, remote_path))
+        return done
+
+    async def fetch_dir(self, remote_path: PathLike, local_path: PathLike) -> dict[str, Any]:
+        """Copies a folder from the host, with all that is in it."""
+        done: dict[str, Any] = await self._run(Operation.fetch_dir(remote_path, {self.host: local_path}))
+        return done
+
+    async def close(self) -> None:
+        """Disconnects: ends the agent and all that it started. The next use connects again."""
+        state = self.tunnel._state
+        with state.lock:
+            core, state.core = state.core, None
+        if core is not None:
+            await awaited(lambda done: core.start(CLOSE, done, remaining(self.tunnel._seconds)))
+
+    def options(self, *, timeout: float | None = None) -> BaseTunnel:
+        """The same tunnel, of which each operation may take `timeout` seconds."""
+        return BaseTunnel(self.tunnel.options(timeout=timeout))
+
+    def via(self, parent: BaseTunnel | tunnel.BaseTunnel) -> BaseTunnel:
+        """A tunnel to the same place, whose command is run on the host of `parent`."""
+        return BaseTunnel(self.tunnel.via(parent.tunnel if isinstance(parent, BaseTunnel) else parent))
+
+    async def _run(self, operation: _chopsticks.Operation) -> Any:
+        # Made anew it may close an old connection, which takes a moment at most.
+        core, state = self.tunnel._open(), self.tunnel._state
+        try:
+            result = await awaited(lambda done: core.start(operation, done, remaining(self.tunnel._seconds)))
+        except RemoteException as e:
+            if e.is_lost:
+                state.is_stale = True
+            raise
+        if state.protocol is None:
+            state.protocol = protocol_for(core.python() or (2, 7))
+        return result
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return 'aio.%r' % (self.tunnel,)
+
+
+class Local(BaseTunnel):
+    """A process on this host."""
+
+    def __init__(self, name: str = 'localhost', python: str | None = None) -> None:
+        super().__init__(tunnel.Local(name, python))
+
+
+class Sudo(BaseTunnel):
+    """A process of another user on this host."""
+
+    def __init__(self, user: str = 'root', name: str | None = None, python: str | None = None) -> None:
+        super().__init__(tunnel.Sudo(user, name, python))
+
+
+class SSHTunnel(BaseTunnel):
+    """Another host, by the `ssh` of this one."""
+
+    def __init__(
+        self,
+        host: str,
+        user: str | None = None,
+        port: int | None = None,
+        sudo: bool = False,
+        python: str | None = None,
+    ) -> None:
+        super().__init__(tunnel.SSHTunnel(host, user, port, sudo, python))
+
+
+Tunnel = SSHTunnel
+
+
+class Docker(BaseTunnel):
+    """A container of its own."""
+
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(tunnel.Docker(name, *args, **kwargs))
+
+
+class Podman(BaseTunnel):
+    """The same by Podman."""
+
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(tunnel.Podman(name, *args, **kwargs))
+
+
+class Command(BaseTunnel):
+    """What a command leads to."""
+
+    def __init__(self, name: str, words: Iterable[str], python: str | None = None) -> None:
+        super().__init__(tunnel.Command(name, words, python))
+
+
+class Group:
+    """A group of `chopsticks.group` for `asyncio`. Set operations are those of its attribute `group`."""
+
+    def __init__(self, hosts: SyncGroup | Iterable[BaseTunnel | tunnel.BaseTunnel | str]) -> None:
+        if isinstance(hosts, SyncGroup):
+            self.group = hosts
+        elif isinstance(hosts, (str, bytes)):
+            raise TypeError('%r is one name: give a list of them' % (hosts,))
+        else:
+            self.group = SyncGroup(host.tunnel if isinstance(host, BaseTunnel) else host for host in hosts)
+
+    async def connect(self) -> GroupResult:
+        """Connects all that are not; returns a `GroupResult` of `None`."""
+        return await self._run(CONNECT)
+
+    async def close(self) -> None:
+        """Disconnects all. The next use connects again."""
+        tunnels = [tunnel for tunnel in self.group.tunnels if tunnel._state.core is not None]
+        (await self._run(CLOSE, tunnels)).raise_failures()
+
+    async def call(self, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GroupResult:
+        """Calls a function on all hosts at once."""
+        return await self._run(packed(callable, args, kwargs, common_protocol(self.group)))
+
+    async def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> GroupResult:
+        """Copies a file to all hosts."""
+        return await self._run(Operation.put(local_path, remote_path, mode))
+
+    async def fetch(self, remote_path: PathLike, local_path: str | None = None) -> GroupResult:
+        """Copies a file from all hosts, each to the path in which `{host}` stands for its name."""
+        return await self._run(Operation.fetch(remote_path, self.group.paths(local_path)))
+
+    async def put_dir(self, local_path: PathLike, remote_path: PathLike) -> GroupResult:
+        """Copies a folder to all hosts."""
+        return await self._run(Operation.put_dir(local_path, remote_path))
+
+    async def fetch_dir(self, remote_path: PathLike, local_path: str) -> GroupResult:
+        """Copies a folder from all hosts, each to the path in which `{host}` stands for its name."""
+        return await self._run(Operation.fetch_dir(remote_path, self.group.paths(local_path)))
+
+    async def filter(self, predicate: Callable[[], Any], exclude: bool = False) -> Group:
+        """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
+        found = await self.call(predicate)
+        found.raise_failures()
+        return Group([tunnel for tunnel in self.group if bool(found[tunnel.host]) != bool(exclude)])
+
+    async def _run(self, operation: _chopsticks.Operation, tunnels: list[tunnel.BaseTunnel] | None = None) -> GroupResult:
+        tunnels = self.group.tunnels if tunnels is None else tunnels
+        cores = [tunnel._open() for tunnel in tunnels]
+        pairs = await awaited(lambda done: _chopsticks.start_all(cores, operation, done, remaining()))
+        results = GroupResult()
+        for one, found in zip(tunnels, pairs):
+            results[one.host] = settled(one, *found)
+        return results
+
+    async def __aenter__(self) -> Group:
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.close()
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def __repr__(self) -> str:
+        return 'aio.%r' % (self.group,)
+
+
+class Queue(queue.Lines[Hosts]):
+    """A queue of `chopsticks.queue` for `asyncio`. Callbacks are called by the loop's thread."""
+
+    def _hosts(self, target: Hosts) -> tunnel.BaseTunnel | SyncGroup:
+        return target.tunnel if isinstance(target, BaseTunnel) else target.group
+
+    async def run(self) -> None:
+        """Runs all operations, also those that callbacks add, and returns when none is left."""
+        came: list[Any] = []
+
+        def start(done: Done) -> _chopsticks.Task:
+            def keep(value: Any, error: BaseException | None) -> None:
+                # If this is cancelled meanwhile, nobody else has it.
+                came.append(value)
+                done(value, error)
+
+            return self._queue.start_next(keep)
+
+        try:
+            while self._waiting:
+                self._queue.start()
+                while True:
+                    event = await awaited(start)
+                    came.clear()
+                    if event is None:
+                        self._queue.finish()
+                        break
+                    self._settle(*event)
+        except BaseException:
+            for event in filter(None, came):
+                result, value = self._result(*event)
+                result._set(value)
+            self._abandon()
+            raise
+        self._tunnels.clear()
