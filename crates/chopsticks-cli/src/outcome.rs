@@ -1,8 +1,8 @@
 //! Outcomes of targets.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
-use chopsticks::{Error, Hint, HostName, Phase};
+use chopsticks::{Error, Hint, HostName, Phase, text::chain};
 
 use crate::{answer::Answer, render::Shown, walk::Unshown};
 
@@ -60,13 +60,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = error.kind();
         // As `Error::report`, without host and phase in front and the hint behind.
-        let mut message = kind.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            source = error.source();
-        }
+        let mut message = chain(kind);
         cut(&mut message);
         let traceback = error.remote().map(|exception| {
             let mut traceback = exception.traceback.clone();

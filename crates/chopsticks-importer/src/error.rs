@@ -11,7 +11,7 @@ use crate::{listing::Compiled, name::ModuleName};
 #[non_exhaustive]
 pub enum CodebaseError {
     /// A file or folder could not be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn each_kind_says_what_and_why() {
         let read = CodebaseError::read("/x/y.py", io::Error::other("gone"));
-        assert_eq!(read.to_string(), "cannot read /x/y.py");
+        assert_eq!(read.to_string(), "cannot read /x/y.py: gone");
         assert_eq!(read.source().map(ToString::to_string).as_deref(), Some("gone"));
         let outside = CodebaseError::Outside { path: "/code/a.py".into(), root: "/code".into() };
         assert_eq!(

@@ -18,14 +18,7 @@ impl ModuleError {
 
     /// Creates an error with the text of another one and of all its sources.
     pub fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            source = error.source();
-        }
-        Self { message, files: Vec::new() }
+        Self { message: chopsticks_text::chain(error), files: Vec::new() }
     }
 
     /// Sets the names of the module's files if the module exists only in compiled form. A host that

@@ -103,19 +103,19 @@ impl serde::de::Error for DecodeError {
     expect(dead_code, reason = "only typed data has errors without an offset")
 )]
 enum Located {
-    #[error("invalid value at byte {offset}")]
+    #[error("invalid value at byte {offset}: {kind}")]
     Byte {
         offset: usize,
         #[source]
         kind: DecodeErrorKind,
     },
-    #[error("object {object} does not fit the type")]
+    #[error("object {object} does not fit the type: {kind}")]
     Object {
         object: u32,
         #[source]
         kind: DecodeErrorKind,
     },
-    #[error("invalid value")]
+    #[error("invalid value: {kind}")]
     Unknown {
         #[source]
         kind: DecodeErrorKind,
@@ -251,7 +251,7 @@ impl serde::ser::Error for EncodeError {
 
 /// An [`EncodeErrorKind`] and its place.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("cannot write the value{}{path}", if path.is_empty() { "" } else { " at " })]
+#[error("cannot write the value{}{path}: {kind}", if path.is_empty() { "" } else { " at " })]
 struct Pathed {
     path: String,
     #[source]

@@ -10,12 +10,11 @@ use chopsticks_pencode::{
 };
 use serde::ser::{Error as _, Serialize, Serializer};
 
-/// The message of an error and those of its sources.
+/// The message of an error, which has those of its sources.
 fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
+    let text = error.to_string();
+    assert_eq!(text, chopsticks_text::chain(error));
+    text
 }
 
 fn of<T>(result: Result<T, DecodeError>) -> String {

@@ -165,7 +165,10 @@ fn a_value_of_another_type_is_refused_with_its_place() {
     assert_eq!(error.path(), "['hosts'][1][1]");
     assert_eq!(
         error.to_string(),
-        format!("invalid marshal value at byte {}, ['hosts'][1][1]", error.offset())
+        format!(
+            "invalid marshal value at byte {}, ['hosts'][1][1]: invalid value: integer `70000`, expected u16",
+            error.offset()
+        )
     );
     assert_eq!(error.source().unwrap().to_string(), "invalid value: integer `70000`, expected u16");
     let error = marshal::from_slice::<BTreeMap<String, Vec<(String,)>>>(&bytes).unwrap_err();
@@ -191,7 +194,10 @@ fn what_cannot_be_written_is_refused_with_its_place() {
     let mut out = b"before".to_vec();
     let error = marshal::to_writer(&mut out, &value).unwrap_err();
     assert_eq!(error.path(), "['k']['Inner']['when'][1][1]");
-    assert_eq!(error.to_string(), "value cannot be written as marshal, at ['k']['Inner']['when'][1][1]");
+    assert_eq!(
+        error.to_string(),
+        "value cannot be written as marshal, at ['k']['Inner']['when'][1][1]: not today"
+    );
     assert_eq!(*error.kind(), EncodeErrorKind::Message("not today".to_owned()));
     assert_eq!(out, b"before");
     assert_eq!(marshal::to_vec(&Refuses).unwrap_err().path(), "");

@@ -13,7 +13,7 @@
 //! assert_eq!(harmless(b"caf\xc3\xa9 \xff"), "café \\xff");
 //! ```
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, error::Error, fmt::Write as _};
 
 pub use screen::{Screen, shown_len};
 
@@ -41,6 +41,46 @@ pub fn harmless<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
 #[must_use]
 pub fn harmless_line<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
     escaped(text.as_ref(), |character| character == '\t')
+}
+
+/// Returns what an error says and what its sources say, joined by `: `.
+///
+/// Many errors quote their source in their own text: a source with which the text so far ends is not
+/// repeated. The text is as the errors give it; to show it, pass it through [`harmless`].
+///
+/// ```
+/// use std::{fmt, io};
+///
+/// #[derive(Debug)]
+/// struct Unread(io::Error);
+///
+/// impl fmt::Display for Unread {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         f.write_str("cannot read x")
+///     }
+/// }
+///
+/// impl std::error::Error for Unread {
+///     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+///         Some(&self.0)
+///     }
+/// }
+///
+/// assert_eq!(chopsticks_text::chain(&Unread(io::Error::other("gone"))), "cannot read x: gone");
+/// ```
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let reason = error.to_string();
+        if !text.ends_with(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        source = error.source();
+    }
+    text
 }
 
 /// Returns whether a terminal or a log viewer may interpret a character, hide it, or show the

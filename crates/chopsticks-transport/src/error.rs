@@ -15,8 +15,7 @@ use crate::request::RequestId;
 
 /// A connection, or one request on it, has failed.
 ///
-/// The error contains the place; [`kind`](Self::kind) and the chain of sources describe what
-/// happened.
+/// The error contains the place and the reason; [`kind`](Self::kind) is the reason as data.
 ///
 /// Errors are cheap to clone. All operations that wait for a connection get the same error when it
 /// ends.
@@ -126,8 +125,8 @@ impl TransportError {
 impl fmt::Display for TransportError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.request {
-            Some(request) => write!(formatter, "request {request} on the connection failed"),
-            None => formatter.write_str("connection failed"),
+            Some(request) => write!(formatter, "request {request} on the connection failed: {}", self.kind),
+            None => write!(formatter, "connection failed: {}", self.kind),
         }
     }
 }
@@ -230,10 +229,10 @@ pub enum TransportErrorKind {
         len: usize,
     },
     /// The peer violated the protocol.
-    #[error("peer broke the protocol")]
+    #[error("peer broke the protocol: {0}")]
     Peer(#[source] PeerFault),
     /// Reading failed.
-    #[error("reading failed")]
+    #[error("reading failed: {0}")]
     Read(#[source] Arc<io::Error>),
     /// The reply is longer than the limit, and was not kept.
     #[error("reply exceeds the limit of {limit} bytes")]
@@ -283,7 +282,7 @@ pub enum TransportErrorKind {
         theirs: u16,
     },
     /// Writing failed.
-    #[error("writing failed")]
+    #[error("writing failed: {0}")]
     Write(#[source] Arc<io::Error>),
 }
 

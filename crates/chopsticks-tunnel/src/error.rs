@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use chopsticks_driver::{Hint, HostName, hint};
-use chopsticks_text::{harmless, harmless_line};
+use chopsticks_text::{chain, harmless, harmless_line};
 use chopsticks_transport::TransportError;
 use thiserror::Error;
 
@@ -12,12 +12,14 @@ use crate::file::Side;
 /// An error on a host.
 ///
 /// [`host`](Self::host) and [`phase`](Self::phase) return where it occurred, and
-/// [`kind`](Self::kind) what happened. [`fmt::Display`] leaves out the sources.
-/// [`report`](Self::report) contains everything in one line. [`fmt::Debug`], which `main` and
-/// `unwrap` print, is the report, followed by the traceback or all lines of stderr that were kept.
+/// [`kind`](Self::kind) what happened. [`fmt::Display`] shows both, the reason and what to do about
+/// it in one line. [`fmt::Debug`], which `main` and `unwrap` print, shows the same line, followed by
+/// the traceback or all lines of stderr that were kept.
 ///
-/// All three show text from the host as [`harmless`] does, so that a terminal does not interpret
-/// it. The fields of [`ErrorKind`] contain it unchanged.
+/// The `?` operator turns every other error of this library into this one.
+///
+/// Both show text from the host as [`harmless`] does, so that a terminal does not interpret it. The
+/// fields of [`ErrorKind`] contain it unchanged.
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,
@@ -41,6 +43,8 @@ pub enum Phase {
     Close,
     /// The interpreter was started, and the agent had not answered yet.
     Handshake,
+    /// None of the others: the error concerns no single host.
+    Other,
     /// The interpreter was being started.
     Spawn,
     /// A file was being sent or received.
@@ -59,13 +63,13 @@ pub enum ErrorKind {
         reason: String,
     },
     /// The arguments cannot be encoded.
-    #[error("the arguments cannot be sent")]
+    #[error("the arguments cannot be sent: {}", why(&**.0))]
     Argument(#[source] Arc<dyn StdError + Send + Sync>),
     /// The tunnel was closed while the call was under way.
     #[error("the tunnel was closed")]
     Closed,
     /// The [`ModuleSource`](crate::ModuleSource) failed.
-    #[error("the codebase cannot be served")]
+    #[error("the codebase cannot be served: {}", why(.0))]
     Codebase(#[source] crate::module::ModuleError),
     /// The agent or the link to it was lost.
     #[error("{}", Gone("the connection was lost", status, stderr, ""))]
@@ -76,7 +80,7 @@ pub enum ErrorKind {
         stderr: String,
     },
     /// A file cannot be read or written, on this side or on the host.
-    #[error("{side} file {path:?}")]
+    #[error("{side} file {path:?}: {}", why(&**source))]
     File {
         /// The side.
         side: Side,
@@ -114,7 +118,7 @@ pub enum ErrorKind {
     #[error("the parent tunnel failed: {}", .0.without_hint())]
     Parent(Box<Error>),
     /// A program could not be started on the host, or ended in an unknown way.
-    #[error("cannot run {program}")]
+    #[error("cannot run {program}: {}", why(&**source))]
     Program {
         /// The program, or the file or folder that caused the error.
         program: String,
@@ -123,7 +127,7 @@ pub enum ErrorKind {
         source: Arc<io::Error>,
     },
     /// The agent violated the protocol.
-    #[error("{}", Gone("the connection failed", &None, stderr, noise))]
+    #[error("{}: {}", Gone("the connection failed", &None, stderr, noise), why(source))]
     Protocol {
         /// The violation.
         #[source]
@@ -137,10 +141,10 @@ pub enum ErrorKind {
     #[error("{0}")]
     Raised(RemoteException),
     /// The result does not have the requested type.
-    #[error("the result does not have the requested type")]
+    #[error("the result does not have the requested type: {}", why(&**.0))]
     Result(#[source] Arc<dyn StdError + Send + Sync>),
     /// The script of [`Function::script`](crate::Function::script) could not be read.
-    #[error("cannot read the script {}", path.display())]
+    #[error("cannot read the script {}: {}", path.display(), why(&**source))]
     Script {
         /// The script, as it was given.
         path: PathBuf,
@@ -148,8 +152,12 @@ pub enum ErrorKind {
         #[source]
         source: Arc<io::Error>,
     },
+    /// An error that concerns no single host: a text is not a target, two hosts of a group have one name, some hosts of a group
+    /// failed, or the result of a queued operation was taken before there was one. The error's [`host`](Error::host) is `localhost`.
+    #[error("{}", why(&**.0))]
+    Other(#[source] Arc<dyn StdError + Send + Sync>),
     /// The interpreter could not be started.
-    #[error("cannot start {program}")]
+    #[error("cannot start {program}: {}", why(&**source))]
     Spawn {
         /// The program.
         program: String,
@@ -210,6 +218,12 @@ impl Error {
     pub(crate) fn of_file(host: &HostName, side: Side, name: &str, error: io::Error) -> Self {
         let kind = ErrorKind::File { side, path: name.into(), source: Arc::new(error) };
         Self::new(host, Phase::Transfer, kind)
+    }
+
+    /// Creates an error of [`ErrorKind::Other`], which concerns no single host, as [`io::Error::other`] does.
+    pub fn other(error: impl StdError + Send + Sync + 'static) -> Self {
+        let host = HostName::lossy("localhost");
+        Self::new(&host, Phase::Other, ErrorKind::Other(Arc::new(error)))
     }
 
     /// Adds a hint. Only for errors that are not shared yet.
@@ -300,25 +314,21 @@ impl Error {
         self.remote().is_some()
     }
 
-    /// Returns host, phase, what happened, all sources, and what to do about it, in one line.
+    /// Returns host, phase, what happened, all sources, and what to do about it, in one line, as
+    /// [`fmt::Display`] shows them.
     pub fn report(&self) -> String {
-        let mut text = self.without_hint();
-        let mut source = self.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        // A source of a driver's or a codebase's own may quote what a host has said.
-        harmless(&text).into_owned() + &self.hint_in_brackets()
+        self.to_string()
     }
 
     fn without_hint(&self) -> String {
         let Inner { host, phase, kind, .. } = &*self.inner;
-        match &self.function {
-            Some(function) if *phase == Phase::Call => format!("{host}: {phase} of {function}: {kind}"),
-            _ => format!("{host}: {phase}: {kind}"),
-        }
+        let what = chain(kind);
+        let text = match (&self.function, phase) {
+            (_, Phase::Other) => what,
+            (Some(function), Phase::Call) => format!("{host}: {phase} of {function}: {what}"),
+            _ => format!("{host}: {phase}: {what}"),
+        };
+        harmless(&text).into_owned()
     }
 
     fn hint_in_brackets(&self) -> String {
@@ -334,7 +344,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.report())?;
+        write!(f, "{self}")?;
         let more = match self.kind() {
             ErrorKind::Raised(exception) => exception.traceback.trim_end(),
             ErrorKind::Disconnected { stderr, .. }
@@ -353,6 +363,40 @@ impl StdError for Error {
         match &self.inner.kind {
             ErrorKind::Parent(error) => error.source(),
             kind => kind.source(),
+        }
+    }
+}
+
+/// Lets `?` turn errors that concern no single host into [`Error`].
+macro_rules! from_others {
+    ($($error:ty),* $(,)?) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::other(error)
+            }
+        }
+    )*};
+}
+
+from_others! {
+    chopsticks_driver::InvalidTarget,
+    chopsticks_group::DuplicateNames<HostName>,
+    chopsticks_driver::InvalidHostName,
+    chopsticks_group::Failures<HostName, Error>,
+    chopsticks_group::NotCompleted,
+    chopsticks_pencode::DecodeError,
+    chopsticks_pencode::EncodeError,
+    chopsticks_pencode::marshal::DecodeError,
+    chopsticks_pencode::marshal::EncodeError,
+    crate::module::ModuleError,
+    TransportError,
+}
+
+impl From<chopsticks_group::Failure<Error>> for Error {
+    fn from(failure: chopsticks_group::Failure<Error>) -> Self {
+        match failure {
+            chopsticks_group::Failure::Operation(error) => error,
+            failure => Self::other(failure),
         }
     }
 }
@@ -376,6 +420,7 @@ impl ErrorKind {
             Self::Raised(_) => "raised",
             Self::Result(_) => "result",
             Self::Script { .. } => "script",
+            Self::Other(_) => "other",
             Self::Spawn { .. } => "spawn",
             Self::Timeout { .. } => "timeout",
             Self::TooLarge { .. } => "too-large",
@@ -391,6 +436,7 @@ impl fmt::Display for Phase {
             Self::Call => "call",
             Self::Close => "close",
             Self::Handshake => "handshake",
+            Self::Other => "other",
             Self::Spawn => "spawn",
             Self::Transfer => "transfer",
         })
@@ -409,6 +455,10 @@ impl fmt::Display for RemoteException {
 
 /// A sentence about a program that has ended: what happened, its exit status, the last line of its
 /// stderr, its stdout.
+fn why(error: &dyn StdError) -> String {
+    harmless(&chain(error)).into_owned()
+}
+
 struct Gone<'a>(&'a str, &'a Option<ExitStatus>, &'a str, &'a str);
 
 impl fmt::Display for Gone<'_> {
@@ -453,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_says_what_it_is_and_leaves_out_its_source() {
+    fn each_kind_says_what_it_is_and_why() {
         let none = String::new;
         let status = Some(ExitStatus::from_raw(255 << 8));
         let key = "\nHost key verification failed.\n".to_owned();
@@ -463,12 +513,12 @@ mod tests {
             traceback: "Traceback".to_owned(),
         };
         let table = [
-            (ErrorKind::Argument(io()), "argument", "the arguments cannot be sent", true),
+            (ErrorKind::Argument(io()), "argument", "the arguments cannot be sent: gone", true),
             (ErrorKind::Closed, "closed", "the tunnel was closed", false),
             (
                 ErrorKind::Codebase(crate::module::ModuleError::new("no folder")),
                 "codebase",
-                "the codebase cannot be served",
+                "the codebase cannot be served: no folder",
                 true,
             ),
             (
@@ -480,7 +530,7 @@ mod tests {
             (
                 ErrorKind::File { side: Side::Remote, path: PathBuf::from("/srv/a\nb"), source: io() },
                 "file",
-                "remote file \"/srv/a\\nb\"",
+                "remote file \"/srv/a\\nb\": gone",
                 true,
             ),
             (
@@ -502,17 +552,17 @@ mod tests {
                     noise: none(),
                 },
                 "protocol",
-                "the connection failed",
+                "the connection failed: connection failed: connection is closed",
                 true,
             ),
             (
                 ErrorKind::Program { program: "make".to_owned(), source: io() },
                 "program",
-                "cannot run make",
+                "cannot run make: gone",
                 true,
             ),
             (ErrorKind::Raised(raised), "raised", "KeyError: 'x'", false),
-            (ErrorKind::Result(io()), "result", "the result does not have the requested type", true),
+            (ErrorKind::Result(io()), "result", "the result does not have the requested type: gone", true),
             (
                 ErrorKind::OutOfMemory { message: "9 bytes".to_owned() },
                 "out-of-memory",
@@ -522,10 +572,15 @@ mod tests {
             (
                 ErrorKind::Script { path: "ops/x.py".into(), source: io() },
                 "script",
-                "cannot read the script ops/x.py",
+                "cannot read the script ops/x.py: gone",
                 true,
             ),
-            (ErrorKind::Spawn { program: "ssh".to_owned(), source: io() }, "spawn", "cannot start ssh", true),
+            (
+                ErrorKind::Spawn { program: "ssh".to_owned(), source: io() },
+                "spawn",
+                "cannot start ssh: gone",
+                true,
+            ),
             (
                 ErrorKind::Timeout {
                     after: Duration::from_secs(3),
@@ -558,12 +613,12 @@ mod tests {
     }
 
     #[test]
-    fn report_has_host_phase_and_all_sources() {
+    fn error_shows_host_phase_and_all_sources() {
         let kind = ErrorKind::Spawn { program: "ssh".to_owned(), source: io() };
         let hint = Hint::new("program-missing", "install it");
         let error = Error::new(&HostName::lossy("web3"), Phase::Spawn, kind).with_hint(Some(hint));
-        assert_eq!(error.to_string(), "web3: spawn: cannot start ssh (install it)");
-        assert_eq!(error.report(), "web3: spawn: cannot start ssh: gone (install it)");
+        assert_eq!(error.to_string(), "web3: spawn: cannot start ssh: gone (install it)");
+        assert_eq!(error.report(), error.to_string());
         assert_eq!(error.hint().map(Hint::cause), Some("program-missing"));
         assert!(!error.is_timeout() && !error.is_disconnected() && !error.is_remote());
     }

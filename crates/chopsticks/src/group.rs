@@ -78,6 +78,12 @@ pub enum InvalidGroup {
     Target(#[from] InvalidTarget),
 }
 
+impl From<InvalidGroup> for Error {
+    fn from(error: InvalidGroup) -> Self {
+        Self::other(error)
+    }
+}
+
 /// An operation that runs on the tunnels of a [`Group`]: a stream of host names and outcomes, each
 /// as its host finishes.
 ///

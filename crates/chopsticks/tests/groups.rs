@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chopsticks::{
-    Call, Command, ErrorKind, Failure, Function, Group, Limits, Local, Phase, Put, Queue, Ssh, Stderr,
-    Tunnel, TunnelConfig,
+    Call, Command, Error, ErrorKind, Failure, Function, Group, Ignored, Limits, Local, Phase, Put, Queue,
+    Ssh, Stderr, Target, Tunnel, TunnelConfig,
 };
 use chopsticks_support::{Scratch, eventually, interpreters, processes::children};
 use futures::StreamExt as _;
@@ -222,4 +222,36 @@ async fn files_go_to_all_hosts_and_come_back_apart() {
     queue.run().await;
     assert!(puts.iter().all(|put| put.value().is_ok_and(|put| put.is_ok())));
     assert_eq!(back.await.successful().count(), group.len());
+}
+
+#[test]
+fn one_error_type_carries_every_error() {
+    fn target() -> Result<(), Error> {
+        "web1/".parse::<Target>()?;
+        Ok(())
+    }
+    fn group() -> Result<(), Error> {
+        Group::parse(["web1", "web1"], TunnelConfig::default())?;
+        Ok(())
+    }
+    fn value() -> Result<(), Error> {
+        chopsticks::pencode::from_slice::<u8>(b"\x7f")?;
+        Ok(())
+    }
+    fn result() -> Result<(), Error> {
+        Queue::new().call::<Ignored, _>(&Tunnel::new(Local::new()), "os:getpid", ()).value()?;
+        Ok(())
+    }
+    for (error, text) in [
+        (target(), "invalid target"),
+        (group(), "web1"),
+        (value(), "invalid value at byte 0: unknown tag 0x7f"),
+        (result(), "the operation is not completed"),
+    ] {
+        let error = error.unwrap_err();
+        assert_eq!(error.kind().name(), "other", "{error}");
+        assert_eq!(error.phase(), Phase::Other);
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(error.to_string(), error.report());
+    }
 }

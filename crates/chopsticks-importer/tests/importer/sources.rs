@@ -68,7 +68,7 @@ fn names_that_are_paths_and_files_that_are_gone_do_no_harm() {
     let codebase = Codebase::source(Counter::default());
     assert_eq!(codebase.top_level().unwrap(), ["broken", "gone", "number"]);
     let error = codebase.find(&"gone".parse().unwrap()).unwrap_err();
-    assert_eq!(error.to_string(), "cannot read counter/gone.py");
+    assert_eq!(error.to_string(), "cannot read counter/gone.py: entity not found");
     let error = codebase.find(&"broken".parse().unwrap()).unwrap_err();
     assert!(matches!(error, CodebaseError::Read { .. }), "{error}");
 }

@@ -227,7 +227,7 @@ impl fmt::Display for DecodeError {
         if !self.path().is_empty() {
             write!(f, ", {}", self.path())?;
         }
-        Ok(())
+        write!(f, ": {}", self.kind())
     }
 }
 
@@ -252,7 +252,7 @@ impl fmt::Display for EncodeError {
         if !self.path().is_empty() {
             write!(f, ", at {}", self.path())?;
         }
-        Ok(())
+        write!(f, ": {}", self.kind())
     }
 }
 

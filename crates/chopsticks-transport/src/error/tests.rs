@@ -73,13 +73,14 @@ fn each_kind_says_what_happened_and_who_is_at_fault() {
             Kind::Read(error) | Kind::Write(error) => Some(error.to_string()),
             _ => None,
         };
+        let text = behind.iter().fold(text.to_owned(), |text, behind| text + ": " + behind);
         assert_eq!(kind.to_string(), text);
         assert_eq!(kind.source().map(ToString::to_string), behind);
         let error = TransportError::from(kind);
         assert_eq!(error.fault(), fault, "{text}");
-        assert_eq!(error.to_string(), "connection failed");
-        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some(text));
-        assert_eq!(io::Error::from(error).to_string(), "connection failed");
+        assert_eq!(error.to_string(), format!("connection failed: {text}"));
+        assert_eq!(error.source().map(ToString::to_string), Some(text));
+        assert_eq!(io::Error::from(error.clone()).to_string(), error.to_string());
     }
 }
 
@@ -128,7 +129,7 @@ fn each_fault_of_a_peer_names_its_operand() {
 fn errors_of_requests_name_them() {
     let request = RequestId::new(4).unwrap();
     let error = TransportError::of_request(request, TransportErrorKind::ReplyTooLarge { limit: 10 });
-    assert_eq!(error.to_string(), "request 4 on the connection failed");
+    assert_eq!(error.to_string(), "request 4 on the connection failed: reply exceeds the limit of 10 bytes");
     assert!(error.is_too_large() && !error.is_disconnected() && !error.is_timeout());
     fn assert_shareable<T: Clone + Send + Sync + 'static>(_: &T) {}
     assert_shareable(&error);

@@ -157,7 +157,7 @@ async fn what_an_impostor_sends_replaces_nothing() {
         assert_eq!(fs::read(&target).unwrap(), b"old", "{misdeed}: {}", error.report());
         assert_eq!(names(here.path()), ["target"], "{misdeed}");
         if misdeed == "failure" {
-            assert!(error.to_string().ends_with(r#"remote file "../\n\xFF""#), "{error}");
+            assert!(error.to_string().ends_with(r#"remote file "../\n\xFF": \x1b[2J"#), "{error}");
         }
         if misdeed.ends_with("announced") {
             assert_eq!(failure(&error).2, std::io::ErrorKind::InvalidData, "{misdeed}: {}", error.report());
