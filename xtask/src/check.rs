@@ -187,6 +187,7 @@ fn ruff(workspace: &Workspace) -> Result<(), Failure> {
         "agent",
         "crates/chopsticks-python",
         "tests/python",
+        "tests/python-api",
     ]))
 }
 
