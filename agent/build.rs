@@ -27,6 +27,9 @@ const FETCHED: [&str; 15] = [
     "values",
 ];
 
+/// The library's modules for functions that have no name: large, and rarely needed.
+const ON_DEMAND: [&str; 2] = ["_call", "_source"];
+
 /// The library's module that has the first stage.
 const FIRST_STAGE_MODULE: &str = "_first_stage";
 
@@ -82,11 +85,9 @@ fn main() {
 ///
 /// One module is made here: it has the first stage, for tunnels from the far side, where what is packed has another size.
 fn library(out: &Path, first_stage: &str) -> String {
-    let folder = fs::read_dir("lib/chopsticks").expect("the folder is part of the package");
-    let names = folder.map(|entry| entry.expect("the folder can be read").file_name());
-    let mut names: Vec<_> =
-        names.filter_map(|name| Some(name.to_str()?.strip_suffix(".py")?.to_owned())).collect();
-    names.sort_by_key(|name| (name != "__init__", name.clone()));
+    let mut names = Vec::new();
+    collect(Path::new("lib/chopsticks"), "", &mut names);
+    names.sort_by_key(|name| (name != "__init__", name.replace("/__init__", "")));
     let mut table = String::from("&[\n");
     names.push(FIRST_STAGE_MODULE.to_owned());
     for name in names {
@@ -95,15 +96,31 @@ fn library(out: &Path, first_stage: &str) -> String {
         } else {
             strip(&fs::read_to_string(format!("lib/chopsticks/{name}.py")).expect("the file can be read"))
         };
-        fs::write(out.join(format!("lib_{name}.py")), source).expect("OUT_DIR is writable");
-        let module = if name == "__init__" { "chopsticks".to_owned() } else { format!("chopsticks.{name}") };
+        let file = format!("lib_{}.py", name.replace('/', "_"));
+        fs::write(out.join(&file), source).expect("OUT_DIR is writable");
+        let module = format!("chopsticks.{}", name.replace('/', "."));
+        let module = module.strip_suffix(".__init__").unwrap_or(&module);
         writeln!(
             table,
-            "    LibraryModule {{ name: {module:?}, file: \"<chopsticks>/{name}.py\", source: include_str!(concat!(env!(\"OUT_DIR\"), \"/lib_{name}.py\")) }},",
+            "    LibraryModule {{ name: {module:?}, file: \"<chopsticks>/{name}.py\", on_demand: {}, source: include_str!(concat!(env!(\"OUT_DIR\"), \"/{file}\")) }},",
+            ON_DEMAND.contains(&&*name),
         )
         .expect("writing to a string cannot fail");
     }
     table + "]"
+}
+
+/// Adds the paths of the Python files below a folder, without their ending.
+fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("the folder is part of the package") {
+        let entry = entry.expect("the folder can be read");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match name.strip_suffix(".py") {
+            Some(name) => names.push(format!("{prefix}{name}")),
+            None if entry.path().is_dir() => collect(&entry.path(), &format!("{prefix}{name}/"), names),
+            None => {}
+        }
+    }
 }
 
 /// Removes comments, docstrings and most indentation; line numbers stay.

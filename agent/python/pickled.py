@@ -147,7 +147,8 @@ def define(number):
                 if name:
                     same[str(name)] = value
             made = code_of(code, file, *details) if kind == 'function' else class_of(code, space, same, *details)
-            defined[number] = same, made, space
+            # A class has got its globals, and gets them anew with the values of each call.
+            defined[number] = same if kind == 'function' else {}, made, space
             definitions.pop(number, None)
     return defined[number]
 
@@ -194,9 +195,7 @@ def kind(number):
     if not number:
         # A class whose statement is about to run.
         return None
-    same, made, space = defined.get(number) or define(number)
-    space.update(same)
-    return made
+    return (defined.get(number) or define(number))[1]
 
 
 def fill(made, state):

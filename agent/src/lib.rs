@@ -53,6 +53,8 @@ pub struct LibraryModule {
     pub name: &'static str,
     /// The file name that tracebacks show. There is no such file anywhere.
     pub file: &'static str,
+    /// Whether it is needed so rarely that it is not sent before an agent asks for it.
+    pub on_demand: bool,
     /// The stripped text.
     pub source: &'static str,
 }
@@ -103,6 +105,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn library_has_the_version_of_the_crate() {
+        let version = env!("CARGO_PKG_VERSION");
+        let numbers = version.replace('.', ", ");
+        let source = LIBRARY[0].source;
+        assert!(source.contains(&format!("__version__ = '{version}'")), "{version}");
+        assert!(source.contains(&format!("__versioninfo__ = ({numbers})")), "{version}");
     }
 
     #[test]

@@ -91,11 +91,13 @@ def marked(mark):
 def library():
     """The package `chopsticks` as a codebase, with the module that is made when the agent is built."""
     found = {'chopsticks._first_stage': ("TEXT = '%s'\n" % first_stage()).encode()}
-    for file in os.listdir(LIB):
-        name, ending = os.path.splitext(file)
-        if ending == '.py':
-            with open(os.path.join(LIB, file), 'rb') as f:
-                found['chopsticks' if name == '__init__' else 'chopsticks.' + name] = f.read()
+    for folder, _, files in os.walk(LIB):
+        for file in files:
+            path = os.path.join(folder, file)
+            name, ending = os.path.splitext(os.path.relpath(path, os.path.dirname(LIB)))
+            if ending == '.py':
+                with open(path, 'rb') as f:
+                    found[name.replace(os.sep, '.').replace('.__init__', '')] = f.read()
     return found
 
 

@@ -196,7 +196,7 @@ class Groups(Case):
         hosts, good, bad, message, told, is_dict, shown = self.outer(MINE).call('mine:results')
         self.assertEqual((hosts, list(good)), (['a', 'bad', 'c'], [('a', 3), ('c', 3)]))
         self.assertEqual(list(bad), [('bad', 'ErrorResult', 'spawn: /no/such: No such file or directory', None)])
-        self.assertEqual(message, '1/3 hosts had failures\nbad: spawn: /no/such: No such file or directory')
+        self.assertEqual(message, '1/3 hosts had failures:\n\n[bad] spawn: /no/such: No such file or directory')
         self.assertTrue(told and is_dict and 'ErrorResult(' in shown)
 
     def test_group_never_fails_as_a_whole(self):
@@ -232,9 +232,9 @@ class Files(Case):
             put, fetched, temporary, errors, after, kinds = agent.call(
                 'mine:files', text(folder), bytearray(data) if OLD else data)
             sha1 = hashlib.sha1(data).hexdigest()
-            for found, local, remote in (put, 'source', 'there'), (fetched, 'back', 'there'):
-                self.assertEqual(found, {'local_path': os.path.join(folder, local), 'size': len(data), 'sha1sum': sha1,
-                                         'remote_path': os.path.join(folder, remote)})
+            there = {'remote_path': os.path.join(folder, 'there'), 'size': len(data), 'sha1sum': sha1}
+            self.assertEqual(put, there)
+            self.assertEqual(fetched, dict(there, local_path=os.path.join(folder, 'back')))
             self.assertEqual(os.stat(os.path.join(folder, 'there')).st_mode & 0o777, 0o640)
             self.assertEqual(os.stat(os.path.join(folder, 'back')).st_mode & 0o777, 0o640)
             self.assertEqual(temporary, [True, True])

@@ -81,6 +81,28 @@ def test_globals_are_as_they_are_at_the_call(tunnel):
     VALUE = 1
 
 
+def test_globals_of_classes_are_as_they_are_at_the_call(tunnel):
+    global VALUE
+
+    class Reader:
+        def read(self):
+            return VALUE('a', 'b')
+    reader = Reader()
+    for VALUE in os.path.join, max, lambda a, b: a * 2 + b, os.path.join:  # noqa: B007
+        assert tunnel.call(reader.read) == reader.read()
+    VALUE = 1
+
+
+def test_changes_of_a_global_do_not_pile_up(tunnel):
+    global VALUE
+    function = lambda: VALUE.__name__  # noqa: E731
+    numbers = set()
+    for VALUE in [os, sys] * 20:  # noqa: B007
+        numbers.update(far.pack(function, (), {}).keys)
+    assert len(numbers) == 2, numbers
+    VALUE = 1
+
+
 def test_global_that_is_gone_is_an_error_there(tunnel):
     global GONE
     GONE = 5

@@ -8,7 +8,9 @@ import types
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(1, os.path.join(ROOT, 'agent', 'tests'))
-if 'chopsticks' not in sys.modules:
+try:
+    import chopsticks  # noqa: F401
+except ImportError:
     # The two modules alone, without those that need what is compiled.
     package = types.ModuleType('chopsticks')
     package.__path__ = [os.path.join(ROOT, 'crates', 'chopsticks-python', 'python', 'chopsticks')]

@@ -28,6 +28,8 @@ class Package(type(sys)):
         raise AttributeError("module 'chopsticks' has no attribute %r" % name)
 
 
+__version__ = '0.1.0'
+__versioninfo__ = (0, 1, 0)
 # How many tunnels, one in another, may lead from the controller to an agent.
 DEPTH_LIMIT = options().get('depth_limit', 2)
 package = Package(__name__)

@@ -1,147 +1,152 @@
-"""The encoding of functions and arguments in a call."""
-import marshal
+"""Packs a function and its arguments into the message of a call (`docs/wire.md`, section 6).
+
+There are three ways, told apart by what they cost:
+
+* A function that a module has, with arguments that are numbers, text, bytes or `None`: its name, and `marshal`.
+* Any other argument: `pickle`, which the agent trusts, for it comes from its controller.
+* A function or class that no module has which the agent can import, wherever it is in the pickle: its source text. See
+  `_source.py`.
+"""
 import sys
-from gc import get_referents
-from types import MethodType
+import time
+from marshal import dumps
+from types import FunctionType, MethodType, ModuleType
 
-from chopsticks._agent import OLD, agent, as_bytes, native, text
+SCALARS = frozenset((int, float, bool, bytes, str, type(None)))
+# Bytes of this size and more are not copied: they are pieces of their own.
+LARGE = 1 << 16
+# Sources that are older are those that were imported.
+STARTED = time.time()
 
-PLAIN, SCALARS = agent['PLAIN'], agent['SCALARS']
-ADVICE = ': call a function that has a name in a module, and give it what it needs as arguments'
-
-
-def label(function):
-    return getattr(function, '__qualname__', None) or getattr(function, '__name__', None) or type(function).__name__
-
-
-def refuse(function, why):
-    raise TypeError('%s cannot be called on another host: %s%s' % (label(function), why, ADVICE))
+# A function or class -> its name on the wire, its module, its path.
+names = {}
 
 
-def path_of(function):
-    """The module in which a callable is to be found, and its path there."""
-    if isinstance(function, MethodType):
-        owner = function.__self__
-        if owner is None:
-            # A method of a class on Python 2, which is a function on Python 3.
-            owner = function.im_class
-        elif not isinstance(owner, type):
-            refuse(function, 'it is a method of an instance')
-        return path_of(owner)[0], '%s.%s' % (path_of(owner)[1], function.__name__)
-    owner = getattr(function, '__self__', None)
-    if isinstance(owner, type):
-        # Such as `dict.fromkeys`.
-        return owner.__module__, '%s.%s' % (label(owner), function.__name__)
-    if owner is not None and not isinstance(owner, type(sys)):
-        refuse(function, 'it is a method of an instance')
-    owner = getattr(function, '__objclass__', None)
-    if owner:
-        # Such as `str.upper`.
-        return owner.__module__, '%s.%s' % (label(owner), function.__name__)
-    module = getattr(function, '__module__', None)
-    if type(module) is not str or not (hasattr(function, '__name__') or hasattr(function, '__qualname__')):
-        refuse(function, 'it is an object without a name')
-    name = label(function)
-    if '<lambda>' in name:
-        refuse(function, 'it is a lambda')
-    if '<locals>' in name:
-        refuse(function, 'it is made within another function')
-    if OLD and isinstance(function, type(refuse)) and getattr(sys.modules.get(module), name, None) is not function:
-        # There a static method does not know its class.
-        for other, owner in list(vars(sys.modules.get(module, sys)).items()):
-            if isinstance(owner, type) and getattr(vars(owner).get(name), '__func__', None) is function:
-                name = '%s.%s' % (other, name)
-    return module, name
+class Packed:
+    """What `pack` makes of a call.
+
+    * `function`: the name, `module:qualname`, if the function is called by it and arguments are scalars, else `None`.
+    * `payload`: with a name, the bytes of `marshal.dumps((args, kwargs), 2)`; without one, `message`.
+    * `message`: the whole message of the call, a list of bytes-like pieces.
+    * `modules`: the names of modules that the call imports.
+    * `label`: what errors call the function.
+    * `keys`: the numbers of the definitions in it. Once the call has been answered, the connection knows them.
+    """
+
+    __slots__ = ('function', 'keys', 'label', 'message', 'modules')
+
+    def __init__(self, function, message, modules, label, keys=()):
+        self.function = function
+        self.message = message
+        self.modules = modules
+        self.label = label
+        self.keys = keys
+
+    @property
+    def payload(self):
+        if self.function is None:
+            return self.message
+        # A tuple of two in place of one of three, and no name.
+        name = self.function.encode('utf-8', 'surrogatepass')
+        return b'(\2\0\0\0' + self.message[0][10 + len(name):]
 
 
-def is_there(function, module, path):
-    """Whether a name leads to a callable, and not to another that has its name."""
-    found = module
-    for name in path.split('.'):
-        found = getattr(found, name, None)
-    if isinstance(function, MethodType):
-        return getattr(found, '__func__', None) is function.__func__ and found.__self__ is function.__self__
-    return found is function or found == function and found is not None
+def pack(function, args, kwargs, protocol=2, known=()):
+    """Returns the `Packed` call of `function` with a tuple of arguments and a dict of keyword arguments.
+
+    `protocol` is the version of pickle that both sides read: 2 until the agent has said which Python it is, then what
+    `protocol_for` returns. `known` has the keys of definitions that the connection has, which are left out.
+
+    Raises `TypeError` for what cannot be sent, which names the argument or the global variable.
+    """
+    try:
+        name, module, _ = names[function]
+    except (KeyError, TypeError):
+        name, module, _ = name_of(function)
+    if name:
+        for arg in args:
+            if type(arg) not in SCALARS or type(arg) is bytes and len(arg) >= LARGE:
+                break
+        else:
+            for arg in kwargs.values():
+                if type(arg) not in SCALARS or type(arg) is bytes and len(arg) >= LARGE:
+                    break
+            else:
+                return Packed(name, [dumps((name, args, kwargs or None), 2)], (module,), name)
+    from chopsticks import _source
+    return _source.pack(name, module, function, args, kwargs, protocol, known)
 
 
-def wire_name(function):
-    """What CALL has for a callable: its name, or a source and its name in that; and the module that it needs."""
-    if not callable(function):
-        raise TypeError('%r is not callable' % (function,))
-    name, path = path_of(function)
+def protocol_for(version):
+    """The version of pickle for an agent whose Python has `version`, such as `(3, 11)`."""
+    version = tuple(version[:2])
+    if version < (3,):
+        return 2
+    return 4 if version < (3, 8) else 5
+
+
+def is_importable(name, scope=None):
+    """Whether an agent that imports a module gets what is here, and not another or none."""
+    if name == '__main__' or type(name) is not str:
+        return False
     module = sys.modules.get(name)
-    if not is_there(function, module, path):
-        refuse(function, 'it is not what %s has of that name' % name)
-    given = getattr(getattr(module, '__loader__', None), '__dict__', {}).get('given')
-    if given:
-        source, values, file, script = given
-        return (fit(source), text(path), fit(values), text(file), script), None
-    if name == ('__builtin__' if OLD else 'builtins') and '.' not in path:
-        return text(path), None
-    return text('%s:%s' % (name, path)), name
+    return getattr(module, '__spec__', None) is not None and (scope is None or vars(module) is scope)
 
 
-def fit(value):
-    """As it is, but for numbers and bytes of Python 2: `marshal` has forms for some that no other Python reads."""
-    if not OLD:
-        return value
-    if type(value) is int:
-        return long(value)  # noqa: F821
-    if type(value) is str:
-        return as_bytes(value)
-    if type(value) in (list, tuple, set, frozenset):
-        return type(value)([fit(item) for item in value])
-    if type(value) is dict:
-        return dict((fit(k), fit(v)) for k, v in value.items())
-    return value
+def name_of(value):
+    """The name of a function or class on the wire, its module and its path there; all `None` if it has none."""
+    kind, owner = type(value), getattr(value, '__self__', None)
+    is_fit = kind is not MethodType and kind.__hash__ is not None
+    known = names.get(value) if is_fit else None
+    if known:
+        return known
+    if kind is MethodType:
+        if not isinstance(owner, type):
+            return NAMELESS
+        module, path = owner.__module__, '%s.%s' % (owner.__qualname__, value.__name__)
+    elif owner is not None and type(owner) is not ModuleType or hasattr(value, '__objclass__'):
+        # A method of a built-in type, such as `str.upper`. Pickle knows what those are called on 2.7.
+        return NAMELESS
+    else:
+        module, path = getattr(value, '__module__', None), getattr(value, '__qualname__', None)
+        if not (isinstance(value, type) or kind is FunctionType or owner is not None or callable(value)):
+            return NAMELESS
+    if type(path) is not str or '<' in path or not is_importable(module):
+        if kind is FunctionType and not (value.__closure__ or value.__defaults__ or value.__dict__):
+            # Of those with values of their own none is kept alive.
+            remember(value, NAMELESS)
+        return NAMELESS
+    if lead(module, path) is not value and (kind is not MethodType or lead(module, path) != value):
+        return NAMELESS
+    module = public(module, path, value)
+    found = path if module == 'builtins' and '.' not in path else '%s:%s' % (module, path), module, path
+    if is_fit:
+        remember(value, found)
+    return found
 
 
-def is_plain(value):
-    """Whether `marshal` carries a value as it is: nothing in it but plain types, and nothing that is in it twice."""
-    level, seen = [value], set()
-    while level:
-        if not set(map(type, level)) <= PLAIN:
-            return False
-        boxes = [item for item in level if type(item) not in SCALARS and item]
-        known = len(seen) + len(boxes)
-        seen.update(map(id, boxes))
-        if len(seen) < known:
-            return False
-        level = get_referents(*boxes)
-    return True
+def remember(value, found):
+    if len(names) > 10000:
+        names.clear()
+    names[value] = found
 
 
-def packed(function, args, kwargs):
-    """The payload of CALL."""
-    if not OLD and is_plain((args, kwargs)):
-        try:
-            # Version 2, which every Python reads.
-            return marshal.dumps((function, args, kwargs or None), 2)
-        except ValueError:
-            pass
-    agent['part']('values')
-    return marshal.dumps((function, agent['pencode']((args, kwargs), 'arguments'), True), 2)
+NAMELESS = None, None, None
 
 
-def failure(connection, host, form, payload):
-    """The exception for a FAIL."""
-    from chopsticks._errors import RemoteException
-    if not form:
-        why = {1: 'nobody answered', 2: 'cancelled', 3: 'the request or its result is over the limit'}
-        return RemoteException(why.get(ord(payload[:1] or b'\0'), 'failed'), host)
-    info = connection.value(form, payload)
-    if type(info) is not dict:
-        return RemoteException('failed, and does not say why', host)
-    words = dict((native(k), native(v)) for k, v in info.items() if type(k) is type(v) is type(u''))
-    message = words.get('message', '')
-    if 'errno' in [native(k) for k in info if type(k) is type(u'')]:
-        path = info.get(u'path')
-        path = native(path.decode('utf-8', 'replace')) if type(path) is bytes else ''
-        return RemoteException('%s: %s' % (path, message), host)
-    if words.get('kind') == 'result':
-        # The type is one of the agent's own.
-        return RemoteException('the result cannot be encoded: %s' % message, host)
-    error = RemoteException('%s: %s' % (words['type'], message) if words.get('type') else message, host,
-                            words.get('traceback'))
-    error.type_name = words.get('type')
-    return error
+def lead(module, path):
+    """What `path` leads to in a module."""
+    found = sys.modules.get(module)
+    for step in path.split('.'):
+        found = getattr(found, step, None)
+    return found
+
+
+def public(module, path, value):
+    """The name of a module that all versions of Python have, for one that is private: `io` for `_io`."""
+    package, _, leaf = module.rpartition('.')
+    if leaf[:1] == '_' and leaf[:2] != '__':
+        for other in (package, package + '.' + leaf[1:] if package else leaf[1:]):
+            if is_importable(other) and lead(other, path) is value:
+                return other
+    return module

@@ -96,8 +96,8 @@ def transfer(tunnel, wait, connection, slot, work):
     return result, answer
 
 
-def described(local, answer, size, sha1):
-    return {'local_path': path_text(local), 'remote_path': path_text(answer[u'path']), 'size': int(size),
+def described(answer, size, sha1):
+    return {'remote_path': path_text(answer[u'path']), 'size': int(size),
             'sha1sum': native(binascii.hexlify(sha1.digest()).decode('ascii'))}
 
 
@@ -134,7 +134,7 @@ def put(tunnel, wait, connection, local_path, remote_path, mode):
         os.close(fd)
     if (answer.get(u'size'), answer.get(u'sha1')) != (size, sha1.digest()):
         raise RemoteException('the checksums differ', tunnel.host)
-    return described(local, answer, size, sha1)
+    return described(answer, size, sha1)
 
 
 def fetch(tunnel, wait, connection, remote_path, local_path):
@@ -166,4 +166,4 @@ def fetch(tunnel, wait, connection, remote_path, local_path):
         raise named(e, local)
     finally:
         target.close()
-    return described(local, answer, size, sha1)
+    return dict(described(answer, size, sha1), local_path=path_text(local))

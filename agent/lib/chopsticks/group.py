@@ -23,12 +23,19 @@ class GroupResult(OrderedDict):
         """Raises a `RemoteException` that names each failure, if there is any."""
         failures = list(self.failures())
         if failures:
-            lines = ['%d/%d hosts had failures' % (len(failures), len(self))]
+            lines = ['%d/%d hosts had failures:' % (len(failures), len(self)), '']
             for host, error in failures:
-                lines.append('%s: %s' % (host, error))
+                lines.append('[%s] %s' % (host, error))
                 if error.tb:
-                    lines.append(error.tb.rstrip())
+                    lines += [''] + ['    ' + line for line in error.tb.splitlines()]
             raise RemoteException('\n'.join(lines))
+
+    def iteritems(self):
+        """As `items`, which Python 2 calls so."""
+        return iter(self.items())
+
+    def __repr__(self):
+        return 'GroupResult(%r)' % (dict(self),)
 
 
 def together(wait, jobs):
@@ -144,23 +151,30 @@ class Group(object):
     def _names(self):
         return set(tunnel.host for tunnel in self.tunnels)
 
-    def __or__(self, other):
+    def union(self, other):
+        """The hosts of this group, and then those of the other that it has not."""
         other, names = group_of(other), self._names()
         return Group(self.tunnels + [tunnel for tunnel in other.tunnels if tunnel.host not in names])
 
-    __add__ = __or__
-
-    def __and__(self, other):
+    def intersection(self, other):
+        """The hosts of this group that the other has as well."""
         names = group_of(other)._names()
         return Group([tunnel for tunnel in self.tunnels if tunnel.host in names])
 
-    def __sub__(self, other):
+    def difference(self, other):
+        """The hosts of this group that the other has not."""
         names = group_of(other)._names()
         return Group([tunnel for tunnel in self.tunnels if tunnel.host not in names])
 
-    def __xor__(self, other):
+    def symmetric_difference(self, other):
+        """The hosts that only one of the two has."""
         other = group_of(other)
-        return (self - other) | (other - self)
+        return self.difference(other).union(other.difference(self))
+
+    __or__ = __add__ = union
+    __and__ = intersection
+    __sub__ = difference
+    __xor__ = symmetric_difference
 
 
 def group_of(value):

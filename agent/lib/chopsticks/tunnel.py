@@ -3,13 +3,15 @@ import os
 import sys
 
 import chopsticks
-from chopsticks import _call, _command, _serving
+from chopsticks import _calling, _command, _serving
 from chopsticks._agent import OLD, agent, allocate_lock, guarded, hosts, native, start_new_thread, text
 from chopsticks._connection import CALL, FAIL, MARSHAL, MODULES, Connection, Malformed, packed
 from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException
 
 __all__ = ['BaseTunnel', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local', 'RemoteException',
            'SSHTunnel', 'SubprocessTunnel', 'Sudo', 'Tunnel']
+# Whether this Python can pickle what has no name.
+PICKLES = sys.version_info >= (3, 8)
 # How often a server that bears only so many connections at once is tried.
 ATTEMPTS = 8
 
@@ -78,24 +80,37 @@ class BaseTunnel(object):
 
     # A tunnel is a group of one.
 
-    def _operated(self, name, other):
+    def _as_group(self):
         from chopsticks.group import Group
-        return getattr(Group([self]), name)(other)
+        return Group([self])
 
-    def __add__(self, other):
-        return self._operated('__or__', other)
+    def union(self, other):
+        return self._as_group().union(other)
 
-    def __or__(self, other):
-        return self._operated('__or__', other)
+    def intersection(self, other):
+        return self._as_group().intersection(other)
 
-    def __and__(self, other):
-        return self._operated('__and__', other)
+    def difference(self, other):
+        return self._as_group().difference(other)
 
-    def __sub__(self, other):
-        return self._operated('__sub__', other)
+    def symmetric_difference(self, other):
+        return self._as_group().symmetric_difference(other)
 
-    def __xor__(self, other):
-        return self._operated('__xor__', other)
+    __or__ = __add__ = union
+    __and__ = intersection
+    __sub__ = difference
+    __xor__ = symmetric_difference
+
+    # Tunnels with one name are one host to all who collect them.
+
+    def __eq__(self, other):
+        return self.host == other.host if isinstance(other, BaseTunnel) else NotImplemented
+
+    def __ne__(self, other):
+        return self.host != other.host if isinstance(other, BaseTunnel) else NotImplemented
+
+    def __hash__(self):
+        return hash(self.host)
 
     # The same, for threads that `wait` as they are told.
 
@@ -110,14 +125,18 @@ class BaseTunnel(object):
                 # As many as the tunnels to it, from the controller on.
                 depth = options.get('depth', 1) + 1
                 if depth > chopsticks.DEPTH_LIMIT:
-                    raise DepthLimitExceeded('%s: more than %d tunnels, one in another (chopsticks.DEPTH_LIMIT)' % (
-                        ' -> '.join(path), chopsticks.DEPTH_LIMIT))
+                    raise DepthLimitExceeded('Depth limit of %d exceeded at %s (chopsticks.DEPTH_LIMIT)' % (
+                        chopsticks.DEPTH_LIMIT, ' -> '.join(path)))
                 words = {u'host': text(self.host), u'hosts': [text(name) for name in path], u'depth': depth,
                          u'depth_limit': chopsticks.DEPTH_LIMIT, u'path': [text(p) for p in options.get('path', ())],
                          u'site': bool(options.get('site')),
                          # Names are for the controller alone: here they are what they are.
                          u'encode': [what for what in options.get('encode', ()) if what == u'objects']}
-                argv = self.argv(['-s', '-S', '-E', '-c', packed()[0]])
+                if hasattr(self, 'connect_pipes'):
+                    # Else the code would run somewhere else than its author thinks.
+                    raise TypeError('%s has connect_pipes(), which is not called: give it cmd_args() or command()' % (
+                        type(self).__name__))
+                argv = self.argv(python_args())
                 connection = self._connection = Connection(
                     self.host, argv, words, self.handshake_timeout, self.clean_up,
                     self.environment and self.environment())
@@ -165,13 +184,30 @@ class BaseTunnel(object):
 
     def _call(self, wait, function, args, kwargs):
         self._refuse_forks()
-        name, module = _call.wire_name(function)
-        payload = _call.packed(name, args, kwargs)
+        try:
+            name, module = _calling.wire_name(function)
+            payload, needed = _calling.packed(name, args, kwargs), [module]
+        except TypeError:
+            if not PICKLES:
+                raise
+            payload, needed = self._pickled(function, args, kwargs)
 
         def work(connection):
-            self._send_ahead(connection, module)
+            for module in needed:
+                self._send_ahead(connection, module)
             return self._answer(wait, connection, connection.open(CALL, MARSHAL, payload, wait))
         return self._attempt(wait, work)
+
+    def _pickled(self, function, args, kwargs):
+        """The payload of CALL for what has no name, or is not plain, and the modules that it needs."""
+        # By name: these are large, and go to the agents of those alone who need them.
+        __import__('chopsticks._source')
+        pack = sys.modules['chopsticks._call']
+        hello = getattr(self._connection, 'hello', None)
+        # Until the agent has said which Python it is, what any can read.
+        protocol = pack.protocol_for(hello[u'python']) if hello else 2
+        packed = pack.pack(function, args, kwargs, protocol)
+        return b''.join(packed.message), packed.modules
 
     def _answer(self, wait, connection, slot):
         """What comes of a request. One that is not waited for is cancelled."""
@@ -186,7 +222,7 @@ class BaseTunnel(object):
         try:
             if operation != FAIL:
                 return connection.value(form, payload)
-            error = _call.failure(connection, self.host, form, payload)
+            error = _calling.failure(connection, self.host, form, payload)
         except Malformed as e:
             # Such as a whole number that takes too long to read: that concerns this call alone.
             error = RemoteException('the result cannot be encoded: %s' % e, self.host)
@@ -214,23 +250,44 @@ class BaseTunnel(object):
         return self._attempt(wait, lambda connection: _files.fetch(self, wait, connection, remote_path, local_path))
 
 
+def python_args():
+    return ['-s', '-S', '-E', '-c', packed()[0]]
+
+
+class PythonArguments(object):
+    """The arguments with which Python becomes an agent, a new list each time: they are known when they are needed."""
+
+    def __get__(self, tunnel, owner):
+        return python_args()
+
+
 class SubprocessTunnel(BaseTunnel):
     """A tunnel through a program that runs Python elsewhere, with its own stdin and stdout as Python's.
 
     A class of your own has an attribute `host`, and a method `command(python)`: it receives the words that run the
-    agent, and returns the words to run here, such as `['lxc-attach', '-n', self.name, '--'] + python`. `python2` and
-    `python3` are the interpreters on the other host. The one of the version that runs this code is used.
+    agent, and returns the words to run here, such as `['lxc-attach', '-n', self.name, '--'] + python`. Or it has
+    `cmd_args()`, which returns all words: `super().cmd_args()` with others in front, or an interpreter and
+    `PYTHON_ARGS`. `python2` and `python3` are the interpreters on the other host. The one of the version that runs
+    this code is used.
     """
     python2 = '/usr/bin/python2'
     python3 = '/usr/bin/python3'
     python = None
+    PYTHON_ARGS = PythonArguments()
 
     def command(self, python):
         return python
 
-    def argv(self, arguments):
+    def cmd_args(self):
+        """The words of the program that is run here."""
         interpreter = self.python or (self.python2 if OLD else self.python3)
-        return self.command([interpreter] + list(arguments))
+        return self.command([interpreter] + list(self.PYTHON_ARGS))
+
+    def argv(self, arguments):
+        words = self.cmd_args()
+        if isinstance(words, (type(''), type(u''))) or not all(isinstance(w, (type(''), type(u''))) for w in words):
+            raise TypeError('cmd_args() of %s returned %r, not a list of words' % (type(self).__name__, words))
+        return list(words)
 
 
 class Local(SubprocessTunnel):
@@ -278,7 +335,7 @@ class Docker(SubprocessTunnel):
 
     def __init__(self, name, image=None, rm=True, python=None):
         self.host, self.rm, self.python = native(name), rm, python
-        self.image = native(image) if image else 'docker.io/library/python:%d.%d-slim' % sys.version_info[:2]
+        self.image = native(image) if image else 'python:%d.%d' % sys.version_info[:2]
 
     def command(self, python):
         return _command.container(self.program, self.host, self.image, self.rm, python)

@@ -99,7 +99,7 @@ fn with_ours(mut needed: Vec<ModuleEntry>, source: &[u8]) -> Vec<ModuleEntry> {
 enum Extent {
     /// Facts and helpers, which are enough for most sources that name the package.
     Light,
-    /// The whole package.
+    /// All that opening tunnels takes.
     Tunnels,
 }
 
@@ -117,7 +117,10 @@ fn extent(source: &[u8]) -> Option<Extent> {
 fn part(extent: Extent) -> Vec<ModuleEntry> {
     LIBRARY
         .iter()
-        .filter(|module| extent == Extent::Tunnels || LIGHT.contains(&module.name))
+        .filter(|module| match extent {
+            Extent::Light => LIGHT.contains(&module.name),
+            Extent::Tunnels => !module.on_demand,
+        })
         .map(entry)
         .collect()
 }
@@ -135,7 +138,13 @@ fn entry(module: &LibraryModule) -> ModuleEntry {
 
 const PACKAGE: &str = "chopsticks";
 /// The modules that need no tunnels.
-const LIGHT: [&str; 3] = ["chopsticks", "chopsticks.facts", "chopsticks.helpers"];
+const LIGHT: [&str; 5] = [
+    "chopsticks",
+    "chopsticks.facts",
+    "chopsticks.helpers",
+    "chopsticks.tasks",
+    "chopsticks.tasks.processes",
+];
 /// Every source that opens tunnels contains one of these words, whatever names it uses.
 const TUNNEL_WORDS: [&str; 9] =
     ["tunnel", "Tunnel", "Local", "Docker", "Sudo", "group", "Group", "Queue", "pencode"];
@@ -207,14 +216,16 @@ mod tests {
 
     #[test]
     fn tunnels_go_ahead_only_where_they_are_named() {
+        let ahead = LIBRARY.iter().filter(|module| !module.on_demand).count();
+        assert!(ahead < LIBRARY.len());
         let modules = Modules::new(Some(Arc::new(Shadow)));
         for source in ["from chopsticks import facts", "import chopsticks.helpers"] {
             assert_eq!(names(&modules.needed_by_source(source.as_bytes())), LIGHT);
         }
         for source in ["from chopsticks import facts, Local", "import chopsticks.queue as q\nq.Queue()"] {
-            assert_eq!(modules.needed_by_source(source.as_bytes()).len(), LIBRARY.len());
+            assert_eq!(modules.needed_by_source(source.as_bytes()).len(), ahead);
         }
         assert_eq!(names(&modules.needed("chopsticks.facts")), LIGHT);
-        assert_eq!(modules.needed("chopsticks.tunnel").len(), LIBRARY.len());
+        assert_eq!(modules.needed("chopsticks.tunnel").len(), ahead);
     }
 }

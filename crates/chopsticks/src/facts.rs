@@ -18,7 +18,7 @@
 use std::net::IpAddr;
 
 use chopsticks_tunnel::{Error, Tunnel};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 macro_rules! fact {
     ($name:ident, $result:ty, $($doc:literal)+) => {
@@ -56,12 +56,27 @@ fact!(kernel, Kernel, "Returns the name, release and machine type of the kernel.
 fact!(memory, Memory, "Returns how much memory the host has.");
 fact!(os, Os, "Returns the operating system, or the distribution of it.");
 fact!(python_executable, String, "Returns the path of the agent's Python; empty if it is not known.");
-fact!(python_version, (u8, u8, u8), "Returns the version of the agent's Python: major, minor, micro.");
 fact!(
     routes,
     Vec<Route>,
     "Returns the routes of the host's main table, IPv4 first; empty if the system does not provide them."
 );
+
+/// Returns the version of the agent's Python: major, minor, micro.
+///
+/// # Errors
+///
+/// As [`Tunnel::call`].
+///
+/// # Cancel safety
+///
+/// As [`Tunnel::call`].
+pub async fn python_version(tunnel: &Tunnel) -> Result<(u8, u8, u8), Error> {
+    // It comes with its level and serial.
+    let version: (u8, u8, u8, IgnoredAny, IgnoredAny) =
+        tunnel.call("chopsticks.facts:python_version", ()).await?;
+    Ok((version.0, version.1, version.2))
+}
 
 /// All facts of a host.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]

@@ -31,12 +31,16 @@ class GroupResult(dict[str, Any]):
         """Raises a `RemoteException` that names each failure, if there is any."""
         failures = list(self.failures())
         if failures:
-            lines = ['%d/%d hosts had failures' % (len(failures), len(self))]
+            lines = ['%d/%d hosts had failures:' % (len(failures), len(self)), '']
             for host, error in failures:
-                lines.append('%s: %s' % (host, error))
+                lines.append('[%s] %s' % (host, error))
                 if error.tb:
-                    lines.append(error.tb.rstrip())
+                    lines += ['', *('    ' + line for line in error.tb.splitlines())]
             raise RemoteException('\n'.join(lines))
+
+    def iteritems(self) -> Iterator[tuple[str, Any]]:
+        """As `items`, which Python 2 calls so."""
+        return iter(self.items())
 
     def __repr__(self) -> str:
         return 'GroupResult(%s)' % dict.__repr__(self)

@@ -20,7 +20,7 @@ BITS = 14285
 
 
 def pencode(value: Any) -> bytes:
-    """The bytes of a value. What cannot be carried is a TypeError."""
+    """The bytes of a value. What cannot be carried is a ValueError."""
     made: list[bytes] = []
     numbers: dict[int, int] = {}
     # Iterators of the containers that are open. They keep their items, so that ids stay theirs.
@@ -51,7 +51,7 @@ def scalar(value: Any) -> tuple[bytes, bytes]:
     """The tag and the content of what has no items."""
     if type(value) is int:
         if value.bit_length() > BITS or abs(value) >= 10**DIGITS:
-            raise TypeError('integer of more than %d digits' % DIGITS)
+            raise ValueError('integer of more than %d digits' % DIGITS)
         return b'i', b'%d' % value
     if type(value) is float:
         return b'f', repr(value).encode()
@@ -59,7 +59,7 @@ def scalar(value: Any) -> tuple[bytes, bytes]:
         try:
             return b's', value.encode()
         except UnicodeEncodeError:
-            raise TypeError('text with a lone surrogate') from None
+            raise ValueError('text with a lone surrogate') from None
     if type(value) in (bytes, bytearray):
         return b'b', bytes(value)
-    raise TypeError('%s is not a primitive type' % type(value).__name__)
+    raise ValueError('%s is not a primitive type' % type(value).__name__)

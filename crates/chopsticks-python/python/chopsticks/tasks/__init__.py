@@ -1,0 +1,1 @@
+../../../../../agent/lib/chopsticks/tasks/__init__.py
