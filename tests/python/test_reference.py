@@ -105,7 +105,7 @@ def test_introduction(run):
     lines = out.splitlines()
     hosts = ['troy.example.com', 'web1.example.com', 'web2.example.com', 'web3.example.com']
     assert [line.split(':')[0] for line in lines[:4]] == ['Time on ' + host for host in hosts]
-    assert re.fullmatch(r'[\[(]3, \d+, \d+[\])]', lines[4])
+    assert re.fullmatch(r"\[3, \d+, \d+, '\w+', \d+\]", lines[4])
 
 
 def test_single_file_script(run):
@@ -199,7 +199,7 @@ def test_command_on_a_group_that_fails(run):
             print(type(e).__name__, str(e).splitlines()[0])
         webservers.close()
     """)
-    assert out == 'RemoteException 3/3 hosts had failures\n'
+    assert out == 'RemoteException 3/3 hosts had failures:\n'
 
 
 def test_set_operations(run):

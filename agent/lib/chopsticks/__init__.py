@@ -2,8 +2,8 @@
 import sys
 
 HOMES = {
-    'tunnel': ('BaseTunnel', 'DepthLimitExceeded', 'Docker', 'ErrorResult', 'Local', 'RemoteException', 'SSHTunnel',
-               'SubprocessTunnel', 'Sudo', 'Tunnel'),
+    'tunnel': ('BaseTunnel', 'Command', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local',
+               'Podman', 'RemoteException', 'SSHTunnel', 'SubprocessTunnel', 'Sudo', 'Timeout', 'Tunnel'),
     'group': ('Group', 'GroupResult'),
     'queue': ('AsyncResult', 'NotCompleted', 'Queue')}
 
@@ -25,6 +25,10 @@ class Package(type(sys)):
             if name in names:
                 __import__('chopsticks.' + home)
                 return getattr(sys.modules['chopsticks.' + home], name)
+        if name in ('Executor', 'timeout'):
+            from chopsticks._controllers import absent
+            setattr(self, name, absent(name))
+            return self.__dict__[name]
         raise AttributeError("module 'chopsticks' has no attribute %r" % name)
 
 

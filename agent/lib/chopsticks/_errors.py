@@ -32,6 +32,11 @@ class Disconnected(RemoteException):
         return error
 
 
+class Timeout(RemoteException):
+    """A deadline has passed. Controllers alone set deadlines."""
+    __module__ = 'chopsticks.tunnel'
+
+
 class DepthLimitExceeded(Exception):
     """There would be more tunnels, one in another, than `chopsticks.DEPTH_LIMIT`."""
     __module__ = 'chopsticks.tunnel'

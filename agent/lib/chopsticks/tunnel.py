@@ -6,10 +6,10 @@ import chopsticks
 from chopsticks import _calling, _command, _serving
 from chopsticks._agent import OLD, agent, allocate_lock, guarded, hosts, native, start_new_thread, text
 from chopsticks._connection import CALL, FAIL, MARSHAL, MODULES, Connection, Malformed, packed
-from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException
+from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException, Timeout
 
-__all__ = ['BaseTunnel', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local', 'RemoteException',
-           'SSHTunnel', 'SubprocessTunnel', 'Sudo', 'Tunnel']
+__all__ = ['BaseTunnel', 'Command', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local', 'Podman',
+           'RemoteException', 'SSHTunnel', 'SubprocessTunnel', 'Sudo', 'Timeout', 'Tunnel']
 # Whether this Python can pickle what has no name.
 PICKLES = sys.version_info >= (3, 8)
 # How often a server that bears only so many connections at once is tried.
@@ -340,3 +340,21 @@ class Docker(SubprocessTunnel):
     def command(self, python):
         return _command.container(self.program, self.host, self.image, self.rm, python)
 
+
+class Podman(Docker):
+    """The same by Podman."""
+    program = 'podman'
+
+
+class Command(SubprocessTunnel):
+    """What a command leads to. The interpreter goes behind its words, or in a line for a shell in place of `{}`."""
+    python2, python3 = 'python2', 'python3'
+
+    def __init__(self, name, words, python=None):
+        self.host, self.words, self.python = native(name), [native(word) for word in words], python
+
+    def command(self, python):
+        if '{}' not in self.words:
+            return self.words + python
+        line = 'exec ' + _command.quoted(python)
+        return [line if word == '{}' else word for word in self.words]

@@ -1,6 +1,6 @@
 //! The modules that a module leads to.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use crate::{
     codebase::Codebase,
@@ -22,6 +22,8 @@ pub(crate) struct Closure<'a> {
     /// How many more modules may be examined, whether they are sent or not.
     modules_left: usize,
     bytes_left: usize,
+    /// When to stop looking, if ever.
+    end: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl<'a> Closure<'a> {
     }
 
     fn new(codebase: &'a Codebase) -> Self {
-        let (modules_left, bytes_left) = codebase.max_ahead();
+        let (modules_left, bytes_left, time) = codebase.max_ahead();
         Self {
             codebase,
             look: codebase.look(),
@@ -62,6 +64,7 @@ impl<'a> Closure<'a> {
             known: HashMap::new(),
             modules_left,
             bytes_left,
+            end: Instant::now().checked_add(time),
         }
     }
 
@@ -69,7 +72,7 @@ impl<'a> Closure<'a> {
     fn finish(mut self) -> Vec<Module> {
         // Breadth first: what the limits leave out is what is most remote.
         let mut next = 0;
-        while next < self.nodes.len() {
+        while next < self.nodes.len() && self.end.is_none_or(|end| Instant::now() < end) {
             let needs = self.needs_of(next);
             self.nodes[next].needs = needs;
             next += 1;

@@ -6,6 +6,7 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use chopsticks_module::Resource;
@@ -55,6 +56,7 @@ pub struct Codebase {
     told: Arc<Mutex<BTreeSet<PathBuf>>>,
     max_ahead_len: usize,
     max_ahead_modules: usize,
+    max_ahead_time: Duration,
 }
 
 /// The sources.
@@ -232,6 +234,16 @@ impl Codebase {
         self
     }
 
+    /// Sets how long [`needed`](Self::needed) may look for modules. Default: 10 s.
+    ///
+    /// Modules that were not found by then are sent when an agent asks for them. This matters for
+    /// codebases in which one module leads to many, such as a folder of installed packages.
+    #[must_use]
+    pub fn max_ahead_time(mut self, time: Duration) -> Self {
+        self.max_ahead_time = time;
+        self
+    }
+
     fn with_rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
         change(Arc::make_mut(&mut self.rules));
         // What was read under other rules is not to be shared.
@@ -260,8 +272,8 @@ impl Codebase {
     ///
     /// Each module is returned once. Packages come before the modules in them, and imported modules
     /// come before the modules that import them, except in cycles. Modules over the limits
-    /// ([`max_ahead_len`](Self::max_ahead_len), [`max_ahead_modules`](Self::max_ahead_modules)) are
-    /// left out, the most remote ones first. Modules that cannot be read or may not be served are
+    /// ([`max_ahead_len`](Self::max_ahead_len), [`max_ahead_modules`](Self::max_ahead_modules),
+    /// [`max_ahead_time`](Self::max_ahead_time)) are left out, the most remote ones first. Modules that cannot be read or may not be served are
     /// also left out. So are modules with the outermost name of a standard module in every Python
     /// 3, because the host's own module wins. Files that are not reached are not read.
     pub fn needed(&self, name: &ModuleName) -> Vec<Module> {
@@ -358,8 +370,8 @@ impl Codebase {
     }
 
     /// Returns the limits for what is sent ahead: modules and bytes.
-    pub(crate) fn max_ahead(&self) -> (usize, usize) {
-        (self.max_ahead_modules, self.max_ahead_len)
+    pub(crate) fn max_ahead(&self) -> (usize, usize, Duration) {
+        (self.max_ahead_modules, self.max_ahead_len, self.max_ahead_time)
     }
 }
 
@@ -372,12 +384,15 @@ impl Default for Codebase {
             told: Arc::default(),
             max_ahead_len: MAX_AHEAD_LEN,
             max_ahead_modules: MAX_AHEAD_MODULES,
+            max_ahead_time: MAX_AHEAD_TIME,
         }
     }
 }
 
 /// More than anybody reads.
 const MAX_TOLD: usize = 100;
+/// Longer than most codebases take, and no longer than one waits for a first call.
+const MAX_AHEAD_TIME: Duration = Duration::from_secs(10);
 /// Enough for all modules of most codebases.
 const MAX_AHEAD_MODULES: usize = 1000;
 /// Takes a second to parse, once, and about a second on a link of 100 Mbit/s, for each connection.

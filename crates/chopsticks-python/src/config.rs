@@ -1,6 +1,6 @@
 //! What tunnels have in common: the codebase and the limits.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use chopsticks::{Codebase, Stderr, TunnelConfig, text::harmless_line};
 use pyo3::prelude::*;
@@ -15,6 +15,8 @@ impl Config {
     #[new]
     fn new(paths: Vec<PathBuf>, depth_limit: u32) -> Self {
         let codebase = paths.iter().fold(Codebase::empty(), |codebase, path| codebase.and_path(path));
+        // In a folder of installed packages, one module may lead to thousands.
+        let codebase = codebase.max_ahead_time(AHEAD);
         Self(TunnelConfig::default().modules(codebase).depth_limit(depth_limit))
     }
 }
@@ -38,3 +40,6 @@ impl Config {
         self.0.clone().stderr(stderr)
     }
 }
+
+/// What a first call may take longer than without a look at what it imports.
+const AHEAD: Duration = Duration::from_secs(1);

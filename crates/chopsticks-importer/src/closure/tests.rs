@@ -1,6 +1,9 @@
 //! Tests of what is sent ahead, and in which order.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use super::*;
 
@@ -112,6 +115,8 @@ fn limits_leave_out_the_most_remote() {
     assert_eq!(needed(&codebase, "m0").len(), 30);
     assert_eq!(needed(&codebase.clone().max_ahead_modules(3), "m0"), ["m2", "m1", "m0"]);
     assert_eq!(needed(&codebase.clone().max_ahead_len(2100), "m0"), ["m1", "m0"]);
+    // The first module is always looked at, since it is needed in any case.
+    assert_eq!(needed(&codebase.clone().max_ahead_time(Duration::ZERO), "m0"), ["m0"]);
     assert_eq!(needed(&codebase.max_ahead_modules(0), "m0"), [""; 0]);
     // What alone is too large does not keep back the rest.
     let folder = tree([("a.py", "import big, b"), ("big.py", &"#".repeat(5000)), ("b.py", "")]);
@@ -121,7 +126,7 @@ fn limits_leave_out_the_most_remote() {
 #[test]
 fn very_long_chain_needs_no_stack() {
     let folder = tree((0..3000).map(|n| (format!("m{n}.py"), format!("import m{}", n + 1))));
-    let codebase = Codebase::folder(folder.path()).max_ahead_modules(5000);
+    let codebase = Codebase::folder(folder.path()).max_ahead_modules(5000).max_ahead_time(Duration::MAX);
     let names = std::thread::Builder::new().stack_size(128 << 10);
     let names = names.spawn(move || needed(&codebase, "m0")).unwrap().join().unwrap();
     assert_eq!((names.len(), names[0].as_str(), names[2999].as_str()), (3000, "m2999", "m0"));

@@ -1,0 +1,3 @@
+"""Jobs that run a program."""
+
+def ls(path: str) -> list[str]: ...
