@@ -14,6 +14,8 @@ The loader (the first stage, or a test) provides `parts`: the sources of all fil
 import errno
 import marshal
 import os
+# User code may replace what `os` has, as gevent does.
+import posix
 import sys
 from time import sleep, time
 try:
@@ -59,8 +61,6 @@ HEADER = Struct('>LLBB')
 QUIET = 'ignore', type('', (), {'match': lambda self, text: 'multi-threaded' in text})(), DeprecationWarning, None, 0
 PID = os.getpid()
 MAIN = get_ident()
-# User code may replace these, as gevent does. At the end it is too late to import: another thread may hold the lock.
-fork, waitpid = os.fork, os.waitpid
 
 buf = b''           # what the reader has read, and where the next frame begins
 pos = 0
@@ -625,7 +625,7 @@ def guarded(start, module='os'):
 
 def forget():
     global keep
-    os.close(keep)
+    posix.close(keep)
     keep = 0
 
 
@@ -634,8 +634,8 @@ def at_fork():
     global IN
     # A child of a child has files of its own there.
     if IN:
-        os.close(IN)
-        os.close(OUT)
+        posix.close(IN)
+        posix.close(OUT)
         IN = 0
         name_process()
     if keep:

@@ -41,7 +41,7 @@ def processes():
                 table[int(name)] = found
     except EnvironmentError:
         pass
-    if os.getpid() not in table:
+    if posix.getpid() not in table:
         # No /proc, that of others, or one of another kind.
         table = ask_ps()
     return table
@@ -49,19 +49,19 @@ def processes():
 
 def ask_ps():
     """What `ps` tells, without a start. Not by `subprocess`, which another thread may be about to import."""
-    source, sink = os.pipe()
-    child = fork()
+    source, sink = posix.pipe()
+    child = posix.fork()
     if not child:
         try:
-            os.dup2(sink, 1)
+            posix.dup2(sink, 1)
             os.execv('/bin/sh', ['sh', '-c', 'exec ps -Ao pid=,ppid=,pgid=,stat= 2>/dev/null'])
         finally:
-            os._exit(1)
-    os.close(sink)
-    text = b''.join(iter(lambda: os.read(source, 1 << 16), b''))
-    os.close(source)
+            posix._exit(1)
+    posix.close(sink)
+    text = b''.join(iter(lambda: posix.read(source, 1 << 16), b''))
+    posix.close(source)
     try:
-        waitpid(child, 0)
+        posix.waitpid(child, 0)
     except OSError:
         pass
     table = {}
@@ -70,7 +70,7 @@ def ask_ps():
         if len(fields) == 4 and fields[0].isdigit() and fields[3][:1] != b'Z':
             table[int(fields[0])] = int(fields[1]), int(fields[2]), 0
     table.pop(child, 0)
-    if os.getpid() not in table:
+    if posix.getpid() not in table:
         raise OSError(errno.ENOSYS, 'There are neither /proc nor ps')
     return table
 
@@ -113,7 +113,7 @@ def kill(select):
             for pid in pids if not i or number == 9 else ():
                 try:
                     if number + i > 59 or not tracks(pid):
-                        os.kill(pid, number)
+                        posix.kill(pid, number)
                 except OSError:
                     pass
             sleep(.02)
@@ -121,7 +121,7 @@ def kill(select):
 
 def sweep(family, born):
     """Ends whatever the agent, which was `born` then, has started, and the agent if it is another process."""
-    me = os.getpid()
+    me = posix.getpid()
 
     def left():
         table = processes()
@@ -142,7 +142,7 @@ def sweep(family, born):
         for number, rounds in (15, 25), (9, 1):
             for i in range(rounds):
                 try:
-                    os.killpg(PID, 0 if i else number)
+                    posix.killpg(PID, 0 if i else number)
                 except OSError:
                     break
                 sleep(.02)
@@ -166,9 +166,9 @@ def make_guard():
     global keep
     held = []
     try:
-        held.extend(os.pipe())
-        held.append(os.dup(IN))
-        held.append(os.dup(OUT))
+        held.extend(posix.pipe())
+        held.append(posix.dup(IN))
+        held.append(posix.dup(OUT))
         if OLD:
             import fcntl
             for fd in held:
@@ -178,26 +178,28 @@ def make_guard():
         saved = getattr(sys.modules.get('gevent.monkey'), 'saved', {}).get('select', {})
         polls[:] = filter(None, [saved.get('poll') or getattr(select, 'poll', None)])
         born = (stat(PID) or (0, 0, 0))[2]
-        child = fork()
+        child = posix.fork()
         if not child:
             try:
-                if not fork():
-                    gc.disable()
-                    guard(born, (held[2], held[3], held[0]))
+                if posix.fork():
+                    posix._exit(0)
+                gc.disable()
+                guard(born, (held[2], held[3], held[0]))
             finally:
-                os._exit(0)
+                posix._exit(1)
         try:
-            waitpid(child, 0)
+            failed = posix.waitpid(child, 0)[1]
         except OSError:
             # Somebody waits for any child.
-            pass
-        keep = held[1]
+            failed = 0
+        if not failed:
+            keep = held[1]
     except Exception:
         # There is nobody to be had for it: what is started is looked for at the end of the agent.
         pass
     for fd in held:
         if fd != keep:
-            os.close(fd)
+            posix.close(fd)
 
 
 def guard(born, held):
@@ -210,13 +212,13 @@ def guard(born, held):
         except (EnvironmentError, RuntimeError, ValueError):
             pass
     # In the session of the agent, whose number is nobody else's for so long, but not in its group.
-    os.setpgid(0, 0)
-    os.chdir('/')
+    posix.setpgid(0, 0)
+    posix.chdir('/')
     # User code may have closed what comes first.
-    while os.open(os.devnull, os.O_RDWR) < 3:
+    while posix.open(os.devnull, os.O_RDWR) < 3:
         pass
-    for number, fd in enumerate([os.dup(fd) for fd in held]):
-        os.dup2(fd, number)
+    for number, fd in enumerate([posix.dup(fd) for fd in held]):
+        posix.dup2(fd, number)
     try:
         fds = [int(fd) for fd in os.listdir('/proc/self/fd')]
     except EnvironmentError:
@@ -224,15 +226,15 @@ def guard(born, held):
     for fd in fds:
         if fd > 2:
             try:
-                os.close(fd)
+                posix.close(fd)
             except OSError:
                 pass
-    pages = content(os.getpid(), 'statm').split()
+    pages = content(posix.getpid(), 'statm').split()
     if born and pages and int(pages[1]) * os.sysconf('SC_PAGE_SIZE') > LARGE:
         # What the agent changes in its memory from now on would be there twice. A program has none of that. The mark
         # must not be in its environment, so that the cancel of a call does not end it.
         try:
-            os.execve(sys.executable, [sys.executable, '-s', '-S', '-E', '-c', GUARD % (PID, born)], dict(
+            posix.execve(sys.executable, [sys.executable, '-s', '-S', '-E', '-c', GUARD % (PID, born)], dict(
                 os.environ, CHOPSTICKS_AGENT=os.environ.get('CHOPSTICKS_AGENT', '').replace(':' + nonce, ''),
                 CHOPSTICKS_0=parts[0], CHOPSTICKS_1=[text for text in parts if text.startswith(b'# ending')][0],
                 CHOPSTICKS_2=nonce[::-1]))
@@ -264,15 +266,15 @@ def watch_over(born):
             poll.unregister(0)
             patience = 10000
         if 2 in ready:
-            data = os.read(2, 1 << 16)
+            data = posix.read(2, 1 << 16)
             if not data:
                 break
             text += data
             patience = 5000
-    os.close(0)
+    posix.close(0)
     numbers = [int(word) for word in text.split()]
     sweep(dict(zip(numbers[::2], numbers[1::2])), born)
-    os._exit(0)
+    posix._exit(0)
 
 
 def hand_over():
@@ -296,7 +298,7 @@ def hand_over():
             try:
                 text = ' '.join('%d %d' % pair for pair in family.items()) + ' '
                 while text:
-                    text = text[os.write(keep, text.encode()):]
+                    text = text[posix.write(keep, text.encode()):]
                 return
             except OSError:
                 # Somebody has killed the guard.
@@ -331,13 +333,13 @@ def end():
             if hasattr(signal, 'pthread_kill'):
                 signal.pthread_kill(MAIN, signal.SIGINT)
             else:
-                os.kill(PID, signal.SIGINT)
+                posix.kill(PID, signal.SIGINT)
         sleep(3)
     try:
         sys.stderr.flush()
     except BaseException:
         pass
-    os._exit(0)
+    posix._exit(0)
 
 
 def leave_interpreter():
@@ -351,6 +353,14 @@ def leave_interpreter():
         # Before Python 3.13 it took the thread that imported it first for the main one, and that has ended.
         main._is_stopped = False
         main._set_tstate_lock()
+    # What we hold of the user's would outlive the modules that it needs to end in order.
+    known.clear()
+    globals().get('sources', {}).clear()
+    loop = (globals().get('loops') or [None])[0]
+    if loop:
+        # Nobody cancels its tasks, so nobody is to be told that they are not done.
+        tell = loop.call_exception_handler
+        loop.call_exception_handler = lambda context: 'destroyed' in context['message'] or tell(context)
     # What runs is about to be ended: it is no fault of the user's that nobody has waited for it.
     getattr(sys.modules.get('warnings'), 'filters', []).insert(0, (
         'ignore', type('', (), {'match': lambda self, text: 'is still running' in text})(), Warning, None, 0))
@@ -378,7 +388,7 @@ def remove_files():
 def bore():
     """Whether this process ever had a child: not one waited for (whose page faults count) and none to wait for."""
     try:
-        waitpid(-1, os.WNOHANG)
+        posix.waitpid(-1, os.WNOHANG)
         return True
     except OSError:
         pass

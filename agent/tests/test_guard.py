@@ -254,8 +254,9 @@ class Guard(Base):
     def test_guard_that_was_killed_is_replaced_at_the_end(self):
         agent, mark = self.job(), self.mark()
         agent.call('job:kinds', mark)
-        for guard in agent.call('job:guards'):
-            os.kill(guard, signal.SIGKILL)
+        guard, = agent.call('job:guards')
+        os.kill(guard, signal.SIGKILL)
+        self.assertTrue(eventually(lambda: not alive(guard)))
         self.assertEqual(agent.close(), 0)
         self.assertEqual(marked(mark), [])
 
@@ -308,7 +309,8 @@ class Guard(Base):
         agent, mark = self.job(), self.mark()
         agent.call(function(
             'import os, select, time\ndef fail(*args): raise TypeError("patched")\n'
-            'def f():\n  os.waitpid = select.select = time.sleep = fail\n  vars(select).pop("poll", 0)'))
+            'def f():\n  os.close = os.dup = os.dup2 = os.kill = os.waitpid = select.select = time.sleep = fail\n'
+            '  vars(select).pop("poll", 0)'))
         agent.call(function('import os\ndef f(mark):\n  pid = os.fork()\n  if not pid:\n    os.setsid()\n'
                             '    os.execvp("sh", ["sh", "-c", "while :; do sleep .1; done", mark])'), mark)
         self.assertTrue(eventually(lambda: marked(mark)))
@@ -326,7 +328,7 @@ class Guard(Base):
         table = dict((pid, (1, pid, 500)) for pid in (2000, 2001, 2002, space['PID'] + 1))
         killed = []
 
-        class Os(object):
+        class Posix(object):
             def __getattr__(self, name):
                 return getattr(os, name)
 
@@ -336,7 +338,8 @@ class Guard(Base):
 
             def getpid(self):
                 return 1999
-        space.update(os=Os(), processes=lambda: dict(table), sleep=lambda _: None, PID=2002, marked=lambda pid: False)
+        space.update(posix=Posix(), processes=lambda: dict(table), sleep=lambda _: None, PID=2002,
+                     marked=lambda pid: False)
         # What had these numbers began at other times, the agent itself later than what has its number now.
         space['sweep']({2000: 499, 2001: 500}, 501)
         self.assertEqual(killed, [2001])
@@ -419,7 +422,7 @@ class Exit(Base):
     def test_end_by_the_helper_is_the_same(self):
         # That reads once a call has taken long, and then is whoever sees the end.
         agent, path = self.job(), self.path()
-        agent.call_later('job:buffered', path)
+        agent.call('job:buffered', path)
         agent.call('time:sleep', .2)
         self.assertEqual((agent.close(), agent.errors), (0, []))
         self.assertEqual(self.content(path), 'done')
@@ -447,6 +450,21 @@ class Exit(Base):
         self.assertTrue(os.path.exists(path))
         agent.close()
         self.assertFalse(os.path.exists(path))
+
+    @unittest.skipIf(OLD, 'there are neither executors nor coroutine functions')
+    def test_what_still_works_then_says_nothing(self):
+        bodies = ['import multiprocessing\ndef f():\n'
+                  '  kept.append(multiprocessing.get_context("%s").Pool(1))\n  return kept[-1].map(abs, [-1])' % how
+                  for how in ('fork', 'spawn')]
+        bodies.append('from concurrent.futures import ProcessPoolExecutor\ndef f():\n'
+                      '  kept.append(ProcessPoolExecutor(1))\n  return list(kept[-1].map(abs, [-1]))')
+        if sys.version_info >= (3, 5):
+            bodies.append('import asyncio, gc\nasync def work(): await asyncio.Queue().get()\nasync def f():\n'
+                          '  gc.disable()\n  asyncio.ensure_future(work())\n  await asyncio.sleep(.1)\n  return [1]')
+        for body in bodies:
+            agent = self.agent()
+            self.assertEqual(agent.call(function('kept = []\n' + body)), [1], body)
+            self.assertEqual((agent.close(), agent.errors), (0, []), body)
 
     def test_thread_that_never_ends_is_not_waited_for(self):
         agent, mark = self.job(), self.mark()
