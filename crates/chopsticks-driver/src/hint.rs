@@ -50,6 +50,9 @@ impl<'a> Symptoms<'a> {
     }
 }
 
+/// The cause of a failure to create a container because another one has its name.
+pub const NAME_IN_USE: &str = "name-in-use";
+
 /// Returns the cause of a connection that no agent answered, if it is known.
 pub fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     let said = |rule: &&Rule| rule.line(symptoms.stderr).or_else(|| rule.line(symptoms.noise)).is_some();
@@ -347,7 +350,7 @@ const START: &[Rule] = &[
         ],
     ),
     Rule(
-        "name-in-use",
+        NAME_IN_USE,
         "a container of this name already exists: choose another name, close the tunnel that uses it, or remove it if a crash has left it behind",
         &["container name * is already in use", "name * is in use: container already exists"],
     ),

@@ -41,6 +41,9 @@ pub(crate) struct Keeper {
     refusal: String,
     /// The progress of the previous connection of the tunnel.
     before: Option<watch::Receiver<Stage>>,
+    /// Whether parts of that connection may still exist, such as a container that the engine is
+    /// removing.
+    may_linger: bool,
     /// The tunnel that it goes through.
     parent: Option<Tunnel>,
 }
@@ -54,6 +57,8 @@ enum Attempt {
         /// Whether other connections of this process to that server were under way.
         in_company: bool,
     },
+    /// The container of the previous connection still has the name.
+    Taken(Ended),
 }
 
 /// Why a connection ends.
@@ -100,6 +105,7 @@ impl Keeper {
             tail,
             refusal: String::new(),
             before,
+            may_linger: false,
             parent,
         }
     }
@@ -117,6 +123,7 @@ impl Keeper {
     /// Connects, again if the server refuses because of its load, and runs until the end.
     async fn run(&mut self) -> Ended {
         if let Some(mut before) = self.before.take().filter(|_| self.route.driver.is_exclusive()) {
+            self.may_linger = true;
             tokio::select! {
                 biased;
                 _ = self.stopped.recv() => return self.stopped_early(),
@@ -136,7 +143,7 @@ impl Keeper {
             }
         }
         let gate = self.destination().map(|destination| Gate::of(&destination));
-        let mut deadline = None;
+        let (mut deadline, mut freed) = (None, None);
         let (mut attempts, mut alone) = (0, 0);
         loop {
             let turn = match &gate {
@@ -148,17 +155,24 @@ impl Keeper {
                 },
             };
             let deadline = *deadline.get_or_insert_with(|| in_future(self.config.handshake_timeout));
-            let (ended, in_company) = match self.attempt(turn, deadline - Instant::now()).await {
+            let (ended, wait, is_given_up) = match self.attempt(turn, deadline - Instant::now()).await {
                 Attempt::Ended(ended) => return ended,
-                Attempt::Refused { ended, in_company } => (ended, in_company),
+                Attempt::Refused { ended, in_company } => {
+                    let wait = pacing::backoff(attempts);
+                    alone += u32::from(!in_company);
+                    tracing::debug!(attempts, ?wait, "refused by a busy server");
+                    (ended, wait, alone > MAX_REFUSALS_ALONE)
+                }
+                Attempt::Taken(ended) => {
+                    tracing::debug!(attempts, "the name is still taken");
+                    let freed = *freed.get_or_insert_with(|| Instant::now() + CLEAN_UP_TIMEOUT);
+                    (ended, TAKEN_WAIT, Instant::now() >= freed)
+                }
             };
-            let wait = pacing::backoff(attempts);
             attempts += 1;
-            alone += u32::from(!in_company);
-            if alone > MAX_REFUSALS_ALONE || Instant::now() + wait >= deadline {
+            if is_given_up || Instant::now() + wait >= deadline {
                 return ended;
             }
-            tracing::debug!(attempts, ?wait, "refused by a busy server");
             self.stage.send_replace(Stage::Opening);
             self.refusal = self.tail.text();
             self.tail.clear();
@@ -204,7 +218,9 @@ impl Keeper {
         // An agent that answered and went at once may be noticed only now.
         let is_unanswered = matches!(cause, Cause::Lost) && !handle.is_established();
         let ended = self.ended(cause, status, &handle, forced);
+        let is_taken = || ended.error.hint().is_some_and(|hint| hint.cause() == hint::NAME_IN_USE);
         match turn {
+            _ if is_unanswered && self.may_linger && is_taken() => Attempt::Taken(ended),
             Some(turn) if is_unanswered && hint::has_failed_for_load(&self.tail.text()) => {
                 Attempt::Refused { ended, in_company: turn.was_dropped() }
             }
@@ -217,8 +233,8 @@ impl Keeper {
         let LinkParts { stdin, stdout, stderr, process, clean_up, .. } = self.spawn().await?.into_parts();
         let begun = Instant::now();
         let (hush, answered) = match self.destination() {
-            Some(_) => self.hush(),
-            None => (stderr::Hush::default(), None),
+            None if !self.may_linger => (stderr::Hush::default(), None),
+            _ => self.hush(),
         };
         let (host, sink, tail) = (self.host.clone(), self.config.stderr.clone(), self.tail.clone());
         let pump = tokio::spawn(stderr::pump(stderr, host, sink, tail, hush));
@@ -246,14 +262,16 @@ impl Keeper {
         Ok(Running { process, handle, io, pump, answering, clean_up, answered })
     }
 
-    /// Returns which messages of a program that connects to a server are not shown, and a sender
-    /// that reports the agent's answer.
+    /// Returns which messages of a program are not shown before the agent answers, and a sender that
+    /// reports the agent's answer.
     fn hush(&self) -> (stderr::Hush, Option<oneshot::Sender<()>>) {
         let (driver, command) = (self.route.driver.clone(), self.command());
-        let is_quiet = Box::pin(async move { driver.is_quiet(&command).await });
+        // If waiting for a name was in vain, the error says that it is in use.
+        let may_linger = self.may_linger;
+        let is_quiet = Box::pin(async move { may_linger || driver.is_quiet(&command).await });
         let (answer, answered) = oneshot::channel();
         let messages = Some(stderr::Messages { answered, is_quiet });
-        (stderr::Hush { refusals: true, messages }, Some(answer))
+        (stderr::Hush { refusals: self.destination().is_some(), messages }, Some(answer))
     }
 
     /// Returns the name of the server to connect to, if it may refuse connections.
@@ -465,6 +483,8 @@ const LOOKED_AT: usize = 16 << 10;
 const DRAIN: Duration = Duration::from_millis(500);
 /// How long a driver may take to clean up after its program.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time between two attempts to use a name that the engine has not released yet.
+const TAKEN_WAIT: Duration = Duration::from_millis(200);
 /// How long a program may take to end after its output has ended.
 const LOST_GRACE: Duration = Duration::from_secs(1);
 /// The time between the signals that end an agent.

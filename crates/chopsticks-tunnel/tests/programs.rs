@@ -300,6 +300,27 @@ async fn next_connection_waits_until_the_container_of_the_last_one_is_gone() {
 }
 
 #[tokio::test]
+async fn name_that_the_engine_has_not_let_go_of_yet_is_waited_for() {
+    let scratch = Scratch::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Stderr::callback({
+        let seen = seen.clone();
+        move |_, line| seen.lock().expect("nobody panics").push(String::from_utf8_lossy(line).into_owned())
+    });
+    // The container outlives its client, and is asked for a few times before it is gone.
+    let text = "echo >>$DIR/tries\n\
+                if [ -e $DIR/box ]; then [ $(wc -l <$DIR/tries) -lt 4 ] || rm $DIR/box; \
+                echo 'Conflict. The container name \"/box\" is already in use' >&2; exit 125; fi; touch $DIR/box";
+    let tunnel = Tunnel::with_config(docker(&scratch, text), TunnelConfig::default().stderr(sink));
+    tunnel.connect().await.unwrap();
+    tunnel.close().await.unwrap();
+    assert_eq!(tunnel.call::<i64>("operator:add", (1, 2)).await.unwrap(), 3);
+    tunnel.close().await.unwrap();
+    assert_eq!(lines(&scratch.path().join("tries")).len(), 5);
+    assert_eq!(*seen.lock().expect("nobody panics"), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn interpreter_is_looked_for_where_wrappers_do_not_run() {
     let scratch = Scratch::new();
     program(&scratch, "python3", "echo 'no version is set' >&2; exit 127");

@@ -44,3 +44,23 @@ async fn pools_of_containers_on_three_hosts_work_through_one_queue() {
     let left = lab::run("docker", ["ps", "--all", "--format", "{{.Names}}"]);
     assert!(!left.contains(&name), "{left}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn container_of_a_given_name_is_there_again_after_its_parent_was_lost() {
+    let name = canary("again");
+    let host = tunnel(Local::new());
+    let docker = Docker::new(&name).image(lab::newest_image()).network("none");
+    let container = Tunnel::with_config(docker.via(&host), config());
+    for _ in 0..5 {
+        assert_eq!(container.call::<i64>("operator:add", (1, 2)).await.unwrap(), 3);
+        // Ends the agent, and with it the client of the engine; the container is on its own for a moment.
+        let pid: i64 = host.call("os:getpid", ()).await.unwrap();
+        host.call::<()>("os:kill", (pid, 9)).await.unwrap_err();
+    }
+    assert_eq!(container.call::<i64>("operator:add", (1, 2)).await.unwrap(), 3);
+    container.close().await.unwrap();
+    host.close().await.unwrap();
+    childless().await;
+    let left = lab::run("docker", ["ps", "--all", "--format", "{{.Names}}"]);
+    assert!(!left.contains(&name), "{left}");
+}
