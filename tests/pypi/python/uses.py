@@ -115,3 +115,61 @@ def use_rich():
     console.print(Markdown('# Head\n\n* one\n* two'))
     console.print(Syntax('def f(): pass', 'python'))
     return console.file.getvalue()
+
+
+def use_package_loader():
+    import jinja2
+    import pages
+
+    foreign(jinja2, pages)
+    environment = jinja2.Environment(loader=jinja2.PackageLoader('pages', 'templates'))
+    page = environment.get_template('page.html').render(title=u'Größe')
+    return [page, sorted(environment.list_templates())]
+
+
+def use_docutils():
+    import docutils
+    from docutils.core import publish_parts
+
+    # It reads its style sheet and templates by path, so it is unpacked: this host has it for the time being.
+    text = u'Head\n====\n\n* *one*\n* zwölf\n\n.. note:: Mind\n'
+    parts = publish_parts(text, writer_name='html', settings_overrides={'_disable_config': True})
+    html = parts['whole']
+    latex = publish_parts(text, writer_name='latex', settings_overrides={'_disable_config': True})['whole']
+    return [docutils.__version__, parts['title'], '<em>one</em>' in html, u'zwölf' in html, '</style>' in html,
+            '\\documentclass' in latex]
+
+
+def use_pkg_resources():
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        import pkg_resources
+
+    foreign(pkg_resources)
+    found = pkg_resources.get_distribution('pages')
+    entry, = pkg_resources.iter_entry_points('chopsticks.shout')
+    text = pkg_resources.resource_string('pages', 'templates/part.html').decode('utf-8')
+    names = sorted(pkg_resources.resource_listdir('pages', 'templates'))
+    later = pkg_resources.parse_version('1.10') > pkg_resources.parse_version('1.9')
+    return [found.version, entry.name, entry.load()('x'), text, names, later]
+
+
+def use_entry_points():
+    import importlib.metadata
+
+    import pluggy
+
+    foreign(pluggy)
+    manager = pluggy.PluginManager('pages')
+
+    class Hooks(object):
+        @pluggy.HookspecMarker('pages')
+        def greeting(self):
+            """What a plugin says."""
+
+    manager.add_hookspecs(Hooks)
+    loaded = manager.load_setuptools_entrypoints('chopsticks.plugins')
+    scripts = importlib.metadata.distribution('pygments').entry_points
+    return [loaded, manager.hook.greeting(), [entry.value for entry in scripts], importlib.metadata.version('pluggy')]

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use chopsticks::{Codebase, Local, Tunnel, TunnelConfig};
+use chopsticks::{Codebase, Embedded, Local, Tunnel, TunnelConfig};
 use chopsticks_support::Interpreter;
 
 /// The environment variable that names the folder with the wheels.
@@ -26,10 +26,26 @@ pub const WHEELS_VARIABLE: &str = "CHOPSTICKS_WHEELS";
 pub fn tunnel(python: &Interpreter) -> Option<Tunnel> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
     // Without this it would be no data, for such files are often secret.
-    let codebase = Codebase::folder(folder).include("certifi/cacert.pem");
+    let codebase = Codebase::folder(folder).include("certifi/cacert.pem").unpack("docutils");
     let codebase = wheels(set(python)?).into_iter().fold(codebase, Codebase::and_archive);
-    let config = TunnelConfig::default().modules(codebase);
+    let config = TunnelConfig::default().modules(codebase.and_source(pages()));
     Some(Tunnel::with_config(Local::new().python(python.path()), config))
+}
+
+/// A package with templates and entry points, which is on no disk.
+fn pages() -> Embedded {
+    macro_rules! file {
+        ($name:literal) => {
+            include_bytes!(concat!("../pages/", $name))
+        };
+    }
+    Embedded::new()
+        .file("pages/__init__.py", file!("__init__.py"))
+        .file("pages/plugin.py", file!("plugin.py"))
+        .file("pages/templates/page.html", file!("page.html"))
+        .file("pages/templates/part.html", file!("part.html"))
+        .file("pages-1.0.dist-info/METADATA", file!("METADATA"))
+        .file("pages-1.0.dist-info/entry_points.txt", file!("entry_points.txt"))
 }
 
 /// The name of the file of requirements for an interpreter.

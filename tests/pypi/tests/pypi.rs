@@ -55,6 +55,43 @@ async fn jinja_renders_templates_with_the_pure_markupsafe() {
 }
 
 #[tokio::test]
+async fn jinja_loads_templates_out_of_a_package() {
+    under_every_python(ANY, "use_package_loader", &[], |python, value| {
+        let page = "<h1>Größe</h1><p>größe</p>";
+        assert_eq!(value, json!([page, ["page.html", "part.html"]]), "{python}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docutils_that_is_unpacked_finds_its_files() {
+    under_every_python(ANY, "use_docutils", &[], |python, value| {
+        let version = if python.version() >= (3, 7, 0) { "0.20.1" } else { "0.18.1" };
+        assert_eq!(value, json!([version, "Head", true, true, true, true]), "{python}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pkg_resources_finds_distributions_entry_points_and_data() {
+    under_every_python(ANY, "use_pkg_resources", &[], |python, value| {
+        let names = ["page.html", "part.html"];
+        let part = "<p>{{ title|lower }}</p>";
+        assert_eq!(value, json!(["1.0", "loud", "X", part, names, true]), "{python}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pluggy_loads_plugins_by_their_entry_points() {
+    under_every_python((3, 8, 0), "use_entry_points", &[], |python, value| {
+        let scripts = ["pygments.cmdline:main"];
+        assert_eq!(value, json!([1, ["from an entry point"], scripts, "1.2.0"]), "{python}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn yaml_is_read_and_written_without_its_extension_module() {
     under_every_python(ANY, "use_yaml", &[], |python, value| {
         let document =

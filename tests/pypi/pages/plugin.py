@@ -1,0 +1,7 @@
+"""A plugin."""
+import pluggy
+
+
+@pluggy.HookimplMarker('pages')
+def greeting():
+    return 'from an entry point'
