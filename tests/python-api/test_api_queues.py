@@ -58,6 +58,15 @@ def test_callbacks():
     assert got == [2, 1]
 
 
+def test_results_without_a_queue():
+    got = []
+    result = AsyncResult()
+    assert isinstance(raised(lambda: result.value), NotCompleted)
+    assert result.with_callback(got.append) is result
+    result._set(5)
+    assert result.value == 5 and got == [5]
+
+
 def test_files():
     with Folder() as folder, Local() as tun:
         source, queue = folder.file('source', b'abc'), Queue()

@@ -16,9 +16,9 @@ class NotCompleted(Exception):
 class AsyncResult(object):
     """The result of an operation: for a tunnel its value or an `ErrorResult`, for a group a `GroupResult`."""
 
-    def __init__(self, target):
+    def __init__(self, target=None):
         self._is_group = isinstance(target, Group)
-        self._hosts = [tunnel.host for tunnel in group_of(target)]
+        self._hosts = [tunnel.host for tunnel in group_of(target)] if target is not None else []
         self._found, self._callbacks = {}, []
         self._is_set = False
 
@@ -41,7 +41,14 @@ class AsyncResult(object):
         self._found[host] = found
         return len(self._found) == len(self._hosts)
 
-    def _set(self):
+    def _set(self, value):
+        """Sets the value of one that belongs to no queue."""
+        self._value, self._is_set = value, True
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(value)
+
+    def _settle(self):
         results = [(host, self._found[host]) for host in self._hosts]
         self._value = GroupResult(results) if self._is_group else results[0][1]
         self._is_set = True
@@ -155,14 +162,14 @@ class Queue(object):
                     if not result:
                         working.pop(host)
                     elif result._add(host, value):
-                        result._set()
+                        result._settle()
                 sleep(.005 if working else 0)
 
         try:
             while 1:
                 results = guarded(step)
                 for result in results:
-                    for callback in result._set():
+                    for callback in result._settle():
                         # Not guarded: this is the user's code again.
                         callback(result._value)
                 with self._lock:

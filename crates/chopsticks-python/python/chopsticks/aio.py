@@ -305,7 +305,7 @@ class Queue(queue.Lines[Hosts]):
         except BaseException:
             for event in filter(None, came):
                 result, value = self._result(*event)
-                result._set(value)
+                result._settled(value)
             self._abandon()
             raise
         self._tunnels.clear()

@@ -40,7 +40,12 @@ class AsyncResult:
             self._callbacks.append(callback)
         return self
 
-    def _set(self, value: Any) -> list[Callable[[Any], object]]:
+    def _set(self, value: Any) -> None:
+        """Sets the value of one that belongs to no queue."""
+        for callback in self._settled(value):
+            callback(value)
+
+    def _settled(self, value: Any) -> list[Callable[[Any], object]]:
         """Sets the value; returns what is to be called with it."""
         self._value, self._is_set = value, True
         callbacks, self._callbacks = self._callbacks, []
@@ -102,14 +107,14 @@ class Lines(Generic[Target]):
     def _settle(self, number: int, outcomes: list[tuple[Any, BaseException | None]]) -> None:
         """Sets a result and calls its callbacks."""
         result, value = self._result(number, outcomes)
-        for callback in result._set(value):
+        for callback in result._settled(value):
             callback(value)
 
     def _abandon(self) -> None:
         """Ends what is under way, which is its result then. Nothing is called back."""
         for done in self._queue.stop():
             result, value = self._result(*done)
-            result._set(value)
+            result._settled(value)
 
     def _add(self, target: Target, operation: _chopsticks.Operation) -> AsyncResult:
         hosts = self._hosts(target)
