@@ -1,5 +1,6 @@
 """A script: what could go wrong with functions and arguments that travel. Each function that begins with `test_` is one test."""
 import functools
+import gc
 import linecache
 import os
 import pickle
@@ -71,6 +72,27 @@ def test_classes_of_one_text_are_different(tunnel):
         return Same
     one, two = maker(1), maker(2)
     assert tunnel.call(lambda a, b: (a.value(), b.value(), type(a) is type(b)), one(), two()) == (1, 2, False)
+
+
+def test_number_of_a_class_is_its_own(tunnel):
+    from chopsticks import _source
+
+    def make():
+        class Short:
+            pass
+        return Short
+    numbers = []
+    before = len(_source.tokens)
+    for _ in range(50):
+        kept = make()
+        packed = far.pack(len, ([kept()],), {}, tunnel.protocol)
+        assert far.pack(len, ([kept()],), {}, tunnel.protocol).keys == packed.keys
+        numbers.append(max(packed.keys))
+        del kept, packed
+        gc.collect()
+    assert len(set(numbers)) == 50
+    # Those that are gone leave nothing.
+    assert len(_source.tokens) <= before + 2, (before, len(_source.tokens))
 
 
 def test_globals_are_as_they_are_at_the_call(tunnel):

@@ -24,7 +24,6 @@ import weakref
 from functools import lru_cache
 from itertools import count
 from marshal import dumps
-from threading import Lock
 from types import CodeType, FunctionType, ModuleType
 
 from chopsticks._call import LARGE, STARTED, Packed, is_importable, name_of
@@ -42,9 +41,8 @@ MISSING = object()
 numbers = count(1)
 # id of a code object or class -> its Plan
 plans = {}
-# id of a class -> its number, and what tells when it is gone
+# id of a class -> its number, and a reference that ends the entry with the class
 tokens = {}
-counting = Lock()
 # file -> its lines, and the tree of them
 trees = {}
 
@@ -677,12 +675,12 @@ def variables_around(value, node, methods, module, scope, name):
 
 def number_of(value):
     """The number of a class or the like, which it keeps."""
-    with counting:
-        number, known = tokens.get(id(value), (0, None))
-        if not known or known() is not value:
-            number = next(numbers)
-            tokens[id(value)] = number, weakref.ref(value)
-    return number
+    key = id(value)
+    known = tokens.get(key)
+    if not known:
+        # In one step, for other threads may send it too; and gone when the class is, before another has its `id`.
+        known = tokens.setdefault(key, (next(numbers), weakref.ref(value, lambda _: tokens.pop(key, None))))
+    return known[0]
 
 
 def by_value(value):
