@@ -16,7 +16,9 @@ fn walk(buffer: &[u8]) -> bool {
         assert!(item.start == before && tokens.position() > before && tokens.position() <= buffer.len());
         assert_eq!(tokens.position() + tokens.remaining(), buffer.len());
         match item.token {
-            Token::Tuple(count) | Token::List(count) | Token::Set(count) | Token::FrozenSet(count) if count > 0 => {
+            Token::Tuple(count) | Token::List(count) | Token::Set(count) | Token::FrozenSet(count)
+                if count > 0 =>
+            {
                 assert!(count as usize <= tokens.remaining());
                 open.push((Some(count), false));
                 continue;
