@@ -38,6 +38,9 @@ class Pack(unittest.TestCase):
     def test_all_kinds_of_callables_and_arguments(self):
         self.run_script('kinds.py')
 
+    def test_classes_and_decorators_as_programs_have_them(self):
+        self.run_script('classes.py')
+
     def test_functions_of_a_script_are_passed_on_there(self):
         self.run_script('onward.py')
 

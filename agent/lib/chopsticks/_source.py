@@ -20,11 +20,13 @@ import os
 import pickle
 import struct
 import sys
+import types
 import weakref
 from functools import lru_cache
+from gc import get_referents
 from itertools import count
 from marshal import dumps
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 
 from chopsticks._call import LARGE, STARTED, Packed, is_importable, name_of
 
@@ -216,6 +218,9 @@ class Sender(pickle.Pickler):
                 self.modules[module] = None
                 return NotImplemented
             if is_importable(value.__module__) and '<' not in value.__qualname__:
+                for name, other in vars(types).items() if value.__module__ == 'builtins' else ():
+                    if other is value and value is not type(None):
+                        return getattr, (types, name)
                 # Pickle knows some by other names, such as `type(None)`.
                 return NotImplemented
             if any(value is other for other in self.building):
@@ -262,6 +267,12 @@ class Sender(pickle.Pickler):
             return NotImplemented
         options = value.cache_parameters()
         return cached, (value.__wrapped__, options['maxsize'], options['typed'])
+
+    def of_proxy(self, value):
+        return MappingProxyType, tuple(get_referents(value))
+
+    def of_weak(self, value):
+        return type(value), (dict(value) if hasattr(value, 'keys') else list(value),)
 
     def of_large(self, value):
         return large, (value.number,)
@@ -319,6 +330,11 @@ HANDLERS = {
     CellType: Sender.of_cell,
     CachedType: Sender.of_cached,
     Large: Sender.of_large,
+    # What `singledispatch` has.
+    MappingProxyType: Sender.of_proxy,
+    weakref.WeakKeyDictionary: Sender.of_weak,
+    weakref.WeakSet: Sender.of_weak,
+    weakref.WeakValueDictionary: Sender.of_weak,
     type: Sender.of_class,
 }
 
