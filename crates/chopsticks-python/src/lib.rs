@@ -1,7 +1,7 @@
 //! The compiled half of the Python package `chopsticks`, the module `chopsticks._chopsticks`.
 //!
 //! It gives Python the tunnels, groups and queues of the crate `chopsticks`, and has no API of its own: what users see is in `python/chopsticks`. The
-//! [`engine`] runs the futures of the Rust side for threads of Python, the [`reader`] makes objects of what hosts return, and the other modules are as thin as they can be.
+//! `engine` runs the futures of the Rust side for threads of Python, the `reader` makes objects of what hosts return, and the other modules are as thin as they can be.
 
 use std::os::fd::RawFd;
 

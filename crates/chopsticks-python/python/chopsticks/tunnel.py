@@ -118,6 +118,8 @@ def current_config() -> _chopsticks.Config:
     key = paths, chopsticks.DEPTH_LIMIT
     config = configs.get(key)
     if config is None:
+        # Each keeps the modules that it has read.
+        configs.clear()
         config = configs[key] = _chopsticks.Config(list(paths), chopsticks.DEPTH_LIMIT)
     return config
 
