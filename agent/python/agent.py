@@ -672,6 +672,9 @@ def main():
             fcntl.fcntl(fd, fcntl.F_SETFD, 1)
     else:
         import _imp as imp
+        if sys.version_info < (3, 9) and sys.stderr:
+            # These keep lines to themselves until there are many.
+            sys.stderr = sys.__stderr__ = open(2, 'w', 1, sys.stderr.encoding, 'backslashreplace', closefd=False)
         if hasattr(os, 'register_at_fork'):
             os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=at_fork)
     try:

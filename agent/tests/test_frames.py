@@ -231,6 +231,12 @@ class Streams(Case):
         agent.call(function('import os\ndef f(): os.write(2, b"\\xff\\xfe line\\n")'))
         self.assertTrue(eventually(lambda: agent.errors == [b'\xff\xfe line\n']))
 
+    def test_lines_on_stderr_are_there_when_they_are_written(self):
+        agent = self.agent(env=dict((name, value) for name, value in os.environ.items() if name != 'PYTHONUNBUFFERED'))
+        # With a newline at the end, and without a word of `flush`.
+        agent.call(function('import sys\ndef f(): sys.stderr.write("one\\ntwo\\n")'))
+        self.assertTrue(eventually(lambda: agent.errors == [b'one\n', b'two\n']))
+
     def test_pipes_made_non_blocking_by_others_do_not_end_the_agent(self):
         agent = self.agent()
         body = (

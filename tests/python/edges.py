@@ -229,6 +229,18 @@ def test_functions_in_one_line_are_told_apart(tunnel):
     assert (tunnel.call(a, 1), tunnel.call(b, 1)) == (2, 4)
 
 
+def test_functions_in_one_line_that_use_imported_modules(tunnel):
+    # Python 3.11 and later make other code of calls into what the module imports.
+    a, b = lambda: time.strftime('%%', (2000,) + (1,) * 8), lambda: functools.reduce(max, [1, 3])
+    assert (tunnel.call(a), tunnel.call(b)) == ('%', 3)
+
+
+def test_new_file_that_uses_what_it_imports(tunnel):
+    with tempfile.TemporaryDirectory() as folder:
+        text = 'import functools\n\ndef f():\n    return functools.reduce(max, [1, 3])\n'
+        assert tunnel.call(load(os.path.join(folder, 'job.py'), text)['f']) == 3
+
+
 def test_statements_in_one_line(tunnel):
     cell(13, 'a = 1; g = lambda: a; b = 2; h = lambda: b\n')
     assert (tunnel.call(SELF.g), tunnel.call(SELF.h)) == (1, 2)

@@ -511,6 +511,16 @@ def new_plan(kept, scope, module):
     return plan
 
 
+def candidates_in(text, line, file, features, code):
+    """The code objects of a text that have the name and the line of another, and the places of those that are as it."""
+    try:
+        found = list(codes_in(compiled(text, line, file, features), code.co_name))
+    except (SyntaxError, ValueError):
+        return [], []
+    found = [other for other in found if other.co_firstlineno == code.co_firstlineno]
+    return found, [place for place, other in enumerate(found) if is_same(other, code)]
+
+
 def function_plan(value, variable=()):
     """Finds the text of a function, and remembers how it is sent."""
     code, scope = value.__code__, value.__globals__
@@ -522,12 +532,11 @@ def function_plan(value, variable=()):
         raise NoSource(name, changed(file))
     line, last = found
     text, features = ''.join(lines[line - 1:last]).rstrip('\n'), features_of(code)
-    try:
-        candidates = list(codes_in(compiled(text, line, file, features), code.co_name))
-    except (SyntaxError, ValueError):
-        raise NoSource(name, changed(file)) from None
-    candidates = [other for other in candidates if other.co_firstlineno == code.co_firstlineno]
-    places = [place for place, other in enumerate(candidates) if is_same(other, code)]
+    candidates, places = candidates_in(text, line, file, features, code)
+    if not places:
+        # Python 3.11 and later call what the text around imports in another way.
+        whole, places = candidates_in(''.join(lines), 1, file, features, code)
+        places = places if len(whole) == len(candidates) else []
     if not places:
         # Tools such as pytest compile in ways of their own.
         if not candidates or not is_older(file):
