@@ -12,7 +12,7 @@ import pytest
 
 import chopsticks
 from chopsticks.tunnel import Command, Disconnected, Docker, Local, RemoteException, SSHTunnel, Sudo, Timeout, Tunnel
-from conftest import is_alive, until
+from conftest import AGENTS, is_alive, until
 from remote import print_to_stderr
 
 
@@ -21,6 +21,28 @@ def test_result_has_the_types_that_python_has(any_tun):
     value = any_tun.call(eval, text)
     assert value == eval(text)
     assert [type(item) for item in value] == [type(item) for item in eval(text)]
+
+
+@pytest.mark.parametrize('agent', AGENTS)
+def test_bytes_may_be_marked_in_scripts(script, agent):
+    out = script("""
+        import pickle
+        from chopsticks.pencode import Bytes
+
+        def made(data):
+            return Bytes(b'\\xa3100'), [Bytes(data), len(data)]
+
+        with Local(python=%r) as tun:
+            print(tun.call(made, Bytes(b'\\xff')))
+        print(pickle.loads(pickle.dumps(Bytes(b'x'))))
+    """ % agent)
+    assert out == "(b'\\xa3100', [b'\\xff', 1])\nb'x'\n"
+
+
+def test_what_has_no_form_is_refused_without_a_word_of_rust(tun):
+    with pytest.raises(RemoteException) as caught:
+        tun.call(eval, '[1j]')
+    assert caught.value.msg.endswith('result[0]: complex is not a primitive type')
 
 
 def test_keywords_belong_to_the_function(tun):

@@ -137,6 +137,23 @@ def test_callback_may_call_and_its_exception_ends_the_run(group):
     assert seen == [3] and slow.value.msg == 'cancelled'
 
 
+def test_queue_is_run_once_at_a_time(group):
+    queue, seen = Queue(), []
+
+    def run_again(value):
+        seen.append(value)
+        with pytest.raises(RuntimeError, match='being run'):
+            queue.run()
+
+    queue.call(group.tunnels[0], len, 'x').with_callback(run_again)
+    after = queue.call(group.tunnels[0], len, 'xy')
+    queue.run()
+    assert seen == [1] and after.value == 2
+    queue.call(group.tunnels[0], len, 'xyz').with_callback(seen.append)
+    queue.run()
+    assert seen == [1, 3]
+
+
 def test_host_that_cannot_be_reached_fails_its_line():
     queue, tun = Queue(), Nowhere('n')
     results = [queue.call(tun, len, 'abc') for _ in range(3)]

@@ -40,7 +40,8 @@ def test_pencode_carries_values_and_what_they_share():
             chopsticks.pencode.pencode([unfit])
     with pytest.raises(ValueError):
         chopsticks.pencode.pdecode(b'i\0\0\0\1x')
-    assert chopsticks.pencode.Bytes is bytes
+    data = chopsticks.pencode.Bytes(b'\xa3')
+    assert data == b'\xa3' and chopsticks.pencode.pencode(data) == chopsticks.pencode.pencode(b'\xa3')
 
 
 def parameters(function):

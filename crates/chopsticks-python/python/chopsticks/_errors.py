@@ -85,6 +85,8 @@ def made(
         error = (DepthLimitExceeded if own else RemoteException)(name, host, traceback)
         error.type_name = type_name
         return error
+    # What Rust programs can set.
+    message = message.removesuffix(' (the option `encode` has a form for it)')
     is_lost = is_disconnected or phase in ('spawn', 'handshake')
     error = (Timeout if is_timeout else Disconnected if is_lost else RemoteException)(message, host)
     error.is_lost = is_lost

@@ -292,20 +292,21 @@ class Queue(queue.Lines[Hosts]):
 
             return self._queue.start_next(keep)
 
-        try:
-            while self._waiting:
-                self._queue.start()
-                while True:
-                    event = await awaited(start)
-                    came.clear()
-                    if event is None:
-                        self._queue.finish()
-                        break
-                    self._settle(*event)
-        except BaseException:
-            for event in filter(None, came):
-                result, value = self._result(*event)
-                result._settled(value)
-            self._abandon()
-            raise
-        self._tunnels.clear()
+        with self._alone():
+            try:
+                while self._waiting:
+                    self._queue.start()
+                    while True:
+                        event = await awaited(start)
+                        came.clear()
+                        if event is None:
+                            self._queue.finish()
+                            break
+                        self._settle(*event)
+            except BaseException:
+                for event in filter(None, came):
+                    result, value = self._result(*event)
+                    result._settled(value)
+                self._abandon()
+                raise
+            self._tunnels.clear()

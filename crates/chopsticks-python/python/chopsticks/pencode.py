@@ -9,14 +9,20 @@ from typing import Any
 from chopsticks._chopsticks import pdecode as pdecode
 
 __all__ = ['Bytes', 'pdecode', 'pencode']
-#: Marks 8-bit data on Python 2, whose `str` passes for text.
-Bytes = bytes
 CONSTANTS: dict[Any, bytes] = {None: b'n', True: b'T', False: b'F'}
 CONTAINERS: dict[Any, bytes] = {list: b'l', tuple: b't', set: b'q', frozenset: b'Q', dict: b'd'}
 pack = Struct('>cL').pack
 #: The most digits of an integer, and how many bits that can be.
 DIGITS = 4300
 BITS = 14285
+
+
+class Bytes(bytes):
+    """8-bit data. On hosts with Python 2, whose `str` passes for text, it is a `bytearray`."""
+
+    def __reduce__(self) -> Any:
+        # By its name, which stands for another type over there.
+        return Bytes, (bytes(self),)
 
 
 def pencode(value: Any) -> bytes:
@@ -60,6 +66,6 @@ def scalar(value: Any) -> tuple[bytes, bytes]:
             return b's', value.encode()
         except UnicodeEncodeError:
             raise ValueError('text with a lone surrogate') from None
-    if type(value) in (bytes, bytearray):
+    if type(value) in (bytes, bytearray, Bytes):
         return b'b', bytes(value)
     raise ValueError('%s is not a primitive type' % type(value).__name__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from chopsticks import _chopsticks
@@ -65,6 +67,7 @@ class Lines(Generic[Target]):
         self._tunnels: dict[str, BaseTunnel] = {}
         # What is not done: number -> target, its tunnels, result.
         self._waiting: dict[int, tuple[Hosts, list[BaseTunnel], AsyncResult]] = {}
+        self._turn = Lock()
 
     def call(self, target: Target, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
         """Adds a call; see `call` of a tunnel. The arguments are taken as they are now."""
@@ -103,6 +106,16 @@ class Lines(Generic[Target]):
     def _hosts(self, target: Target) -> Hosts:
         """The tunnel or group that is meant."""
         raise NotImplementedError
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Lets nobody else run the queue: one of two would wait for ever for what the other has taken."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError('the queue is being run: what is added to it now is run as well')
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _settle(self, number: int, outcomes: list[tuple[Any, BaseException | None]]) -> None:
         """Sets a result and calls its callbacks."""
@@ -158,17 +171,19 @@ class Queue(Lines[Hosts]):
         """Runs all operations, also those that callbacks add, and returns when none is left.
 
         Callbacks are called by the thread that calls this. An exception of one ends the run: what is under way is
-        cancelled, which is its result then, and what has not begun stays in the queue.
+        cancelled, which is its result then, and what has not begun stays in the queue. Raises `RuntimeError` while it
+        is being run already.
         """
-        try:
-            while self._waiting:
-                self._queue.start()
-                while True:
-                    done = self._queue.next(remaining())
-                    if done is None:
-                        break
-                    self._settle(*done)
-        except BaseException:
-            self._abandon()
-            raise
-        self._tunnels.clear()
+        with self._alone():
+            try:
+                while self._waiting:
+                    self._queue.start()
+                    while True:
+                        done = self._queue.next(remaining())
+                        if done is None:
+                            break
+                        self._settle(*done)
+            except BaseException:
+                self._abandon()
+                raise
+            self._tunnels.clear()

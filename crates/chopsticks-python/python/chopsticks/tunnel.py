@@ -148,7 +148,7 @@ class BaseTunnel:
     host = 'localhost'
     if TYPE_CHECKING:
         #: Is called with the name of the host and each line that comes on stderr; `None` drops them. In a class it is a
-        #: method or a static method, as all that classes have.
+        #: method or a static method, as all that classes have. It must not block: all tunnels wait meanwhile.
         stderr: Callable[[str, str], object] | None
     else:
         stderr = staticmethod(write_line)
