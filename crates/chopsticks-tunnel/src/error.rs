@@ -367,7 +367,7 @@ impl StdError for Error {
     }
 }
 
-/// Lets `?` turn errors that concern no single host into [`Error`].
+/// Lets `?` turn errors that concern no single host into [`Error`](struct@Error).
 macro_rules! from_others {
     ($($error:ty),* $(,)?) => {$(
         impl From<$error> for Error {
