@@ -100,3 +100,25 @@ def test_deadline_within_a_deadline_is_the_earlier(script):
     """)
         == 'late\n3\n'
     )
+
+
+def test_program_ends_although_its_handler_of_stderr_is_slow(script):
+    out = script("""
+        import threading
+
+        def write():
+            for number in range(10000):
+                sys.stderr.write('%d\\n' % number)
+            sys.stderr.flush()
+
+        def handle(host, line):
+            came.set()
+            time.sleep(0.1)
+
+        came, tun = threading.Event(), Here()
+        tun.stderr = handle
+        threading.Thread(target=tun.call, args=(write,), daemon=True).start()
+        came.wait()
+        print('end')
+    """)
+    assert out == 'end\n'

@@ -8,6 +8,7 @@ import shlex
 import sys
 import weakref
 from threading import RLock
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar, Union
 
 import chopsticks
@@ -77,6 +78,12 @@ class State:
         self.owner: Callable[[], BaseTunnel | None] = lambda: None
 
 
+#: How many seconds handlers of stderr have for what is left when Python ends.
+PATIENCE = 5.0
+#: Until when they are called, by the clock of `time.monotonic`.
+last_call = float('inf')
+
+
 class Sink:
     """Where the lines of a tunnel's stderr go: to its attribute `stderr`, as that is now."""
 
@@ -86,6 +93,8 @@ class Sink:
         self.state = weakref.ref(state)
 
     def __call__(self, host: str, line: str) -> None:
+        if monotonic() > last_call:
+            return
         state = self.state()
         owner = state.owner() if state else None
         sink = write_line if owner is None else owner.stderr
@@ -514,6 +523,8 @@ alive: weakref.WeakSet[State] = weakref.WeakSet()
 @atexit.register
 def close_all() -> None:
     """Closes all tunnels when Python ends, and then lets nothing of this package run that could use it."""
+    global last_call
+    last_call = monotonic() + PATIENCE
     cores = []
     for state in list(alive):
         core, state.core = state.core, None
