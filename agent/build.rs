@@ -9,7 +9,7 @@ use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path}
 /// What every connection sends, the core first: see `python/agent.py`.
 const SENT: [&str; 4] = ["agent", "overlap", "ending", "importer"];
 /// What an agent asks for when it first needs it.
-const FETCHED: [&str; 15] = [
+const FETCHED: [&str; 16] = [
     "awaiting",
     "callables",
     "cancelling",
@@ -19,6 +19,7 @@ const FETCHED: [&str; 15] = [
     "failure",
     "files",
     "folders",
+    "items",
     "pickled",
     "plain",
     "relay",

@@ -85,6 +85,7 @@ calls = {}          # request -> (thread, start time), of calls that run
 inside = set()      # those that are in user code, where alone an interrupt may strike
 strike = allocate_lock()    # an interrupt of a thread is under way
 cancelled = set()
+streams = {}        # request -> its streams
 stopping = {}       # cancelled call -> whether it is to stay until somebody has looked what it has started
 errands = []        # functions that the main thread is to run when SIGINT comes
 pending = {}        # our request -> [lock, operation, format, payload]
@@ -261,7 +262,7 @@ def next_call(slot=()):
                 cancelled.add(request)
                 stopping[request] = 1
                 start_new_thread(stop, (request,))
-            elif partial.pop((request, CALL), 0):
+            elif [partial.pop(key) for key in list(partial) if key[0] == request]:
                 send(request, FAIL, 0, b'\2')
         elif operation == PING:
             send(0, PONG, 0, payload)
@@ -368,7 +369,7 @@ def lookup(function):
     return resolve(function)
 
 
-def encode(value):
+def encode(value, name='result'):
     """Returns the format and the bytes of a result.
 
     `marshal` also takes what only exposes a buffer (an array, a NumPy number) and would write its raw bytes: so the
@@ -401,7 +402,7 @@ def encode(value):
                 left -= len(level)
                 level = get_referents(*level)
     part('values')
-    return PENCODE, pencode(value, 'result')
+    return PENCODE, pencode(value, name)
 
 
 def odd(data):
@@ -440,6 +441,8 @@ def run(request, form, payload):
                 inside.add(request)
                 function = lookup(function)
             stage = 'raised'
+            if request in streams:
+                function = streams[request].around(function)
             value = function(*args, **kwargs) if kwargs else function(*args)
             if type(value) not in PLAIN and hasattr(type(value), '__await__'):
                 part('awaiting')
@@ -463,8 +466,11 @@ def run(request, form, payload):
         leave(request)
         operation, form, payload = failed('cancelled', request)
     function = value = args = kwargs = None
+    if request in streams:
+        streams[request].finish()
     while stopping.get(request):
         sleep(TICK)
+    streams.pop(request, 0)
     del calls[request]
     cancelled.discard(request)
     send(request, operation, form, payload)

@@ -28,6 +28,7 @@ def end_call(request):
             (queued if m in queued else handed).remove(m)
             del calls[request]
     if waiting:
+        streams.pop(request, None)
         cancelled.discard(request)
         send(request, FAIL, 0, b'\2')
         return
@@ -146,16 +147,24 @@ def is_importing(frame):
     return frame and frame.f_code.co_filename.startswith('<frozen importlib')
 
 
+def is_spared(request):
+    """Whether the next interrupt is not for a call: it ends already, and cleans up."""
+    spared = globals().get('spared', ())
+    return request in spared and not spared.remove(request)
+
+
 def on_interrupt(frame):
     """Handles the signal that interrupts the main thread. `end_call` sends it again where it comes at a bad moment."""
     if not is_importing(frame):
         for request in cancelled & inside:
-            if calls.get(request, '?')[0] == MAIN:
+            if calls.get(request, '?')[0] == MAIN and not is_spared(request):
                 raise KeyboardInterrupt
 
 
 def interrupt(request, n):
     """Raises KeyboardInterrupt in the user code of a call; in a blocking system call on the main thread alone."""
+    if request in streams:
+        streams[request].stop()
     task = globals().get('tasks', {}).get(request)
     if task:
         return interrupt_task(task, n)
@@ -170,7 +179,7 @@ def interrupt(request, n):
         # Not under the lock: an import may have to wait for the thread.
         find_raisers()
         with strike:
-            if request in inside and not is_importing(sys._current_frames().get(thread)):
+            if request in inside and not is_importing(sys._current_frames().get(thread)) and not is_spared(request):
                 strike_thread(thread)
 
 

@@ -105,6 +105,10 @@ def failure(stage, request):
             message += shadowed(error, '')
         except Exception:
             pass
+    if type(error) is globals().get('Misfit'):
+        stage, message = error.args
+    elif type(error) is globals().get('Unfit'):
+        stage = 'result'
     if request in cancelled:
         stage = 'cancelled'
     # Our own frames tell the user nothing.

@@ -32,6 +32,7 @@ def overlap(m, apart=1):
     except Exception:
         room.append(0)
         calls.pop(m[0], None)
+        streams.pop(m[0], None)
         # Not with the part `failure`: the answer to a request for it may be for this thread to read.
         send(m[0], *failed(0, m[0]))
 

@@ -18,9 +18,9 @@ number_of = Struct('>L')
 turn = allocate_lock()
 
 
-streams = {}        # request -> its streams
 answers = {}        # operation with streams -> the function that answers a request of it
 kinds = {}          # such an operation -> what takes that which comes for a request of it, if that is no Stream
+callers = {}        # operation of a call with streams -> what makes a plain call of a request of it
 spare = []          # places for pieces that have been used up
 any_message = message
 
@@ -45,6 +45,10 @@ def message():
             on_stream((request, DATA, 0, pieces))
             continue
         m = any_message()
+        if m[1] in callers:
+            return callers[m[1]](m)
+        if m[1] == CANCEL and m[0] in calls:
+            return m
         if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET) and m[1] not in answers:
             return m
         on_stream(m)

@@ -10,6 +10,7 @@ MAX_DIGITS = 4300
 GROUP = 600
 KNOWN = frozenset(CONTAINERS).union((float, bytearray, bytes, type(u''), int) + ((str, long) if OLD else ()))
 HINT = ' (the option `encode` has a form for it)'
+GENERATOR = ' (`stream` takes its items)'
 SINGLE = {id(None): b'n', id(True): b'T', id(False): b'F'}
 
 
@@ -103,7 +104,8 @@ def pencode(root, name):
                         module = kind.__module__
                         refuse(root, name, v, '%s%s is not a primitive type%s' % (
                             '' if module in ('builtins', '__builtin__') else module + '.', kind.__name__,
-                            HINT if form else ''), plainer)
+                            HINT if form else GENERATOR if hasattr(kind, 'throw') or hasattr(kind, 'asend') else ''),
+                            plainer)
                     if place[0] and isinstance(v, tuple):
                         # What stands in its place elsewhere cannot be hashed.
                         form = tuple

@@ -362,7 +362,7 @@ class Awaiting(Case):
     def test_asynchronous_generators_are_no_results(self):
         failure = self.agent(CODE).fails('job:numbers')
         self.assertEqual((failure['kind'], failure['message']),
-                         ('result', 'result: async_generator is not a primitive type'))
+                         ('result', 'result: async_generator is not a primitive type (`stream` takes its items)'))
 
     def test_end_of_the_controller_ends_what_awaits(self):
         agent = self.agent(CODE)

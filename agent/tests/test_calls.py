@@ -359,7 +359,7 @@ class Source(Shared):
     def test_generators_are_no_results(self):
         failure = self.fails(function('def f():\n  yield 1'))
         self.assertEqual((failure['kind'], failure['message']),
-                         ('result', 'result: generator is not a primitive type'))
+                         ('result', 'result: generator is not a primitive type (`stream` takes its items)'))
 
     def test_relative_import_fails_as_in_a_script(self):
         failure = self.fails(function('def f():\n  from . import tools'))

@@ -1,7 +1,7 @@
-//! The messages of the chopsticks protocol as types, for both directions: calls, imports, files and
-//! programs.
+//! The messages of the chopsticks protocol as types, for both directions: calls, items, imports,
+//! files and programs.
 //!
-//! Each type is the payload of one message of `docs/wire.md`, sections 5 to 9, and can be encoded
+//! Each type is the payload of one message of `docs/wire.md`, sections 5 to 10, and can be encoded
 //! and decoded on either side. The crate does no I/O and runs nothing: it only converts between
 //! bytes and values.
 //!
@@ -20,6 +20,7 @@
 //! * [`Start`] and [`Hello`] begin a connection.
 //! * [`Call`], [`Callee`], [`SourceText`], [`Arguments`], [`Keywords`] and [`CallFailure`] are for
 //!   calls.
+//! * [`Item`], [`ItemFormat`], [`ItemReader`] and [`ItemError`] are the values of a stream.
 //! * [`Modules`], [`Listing`], [`Entry`], [`EntryKind`], [`Import`], [`Imported`], [`Resource`],
 //!   [`Folder`] and [`ImportFailure`] are for imports.
 //! * [`Put`], [`Fetch`], [`Done`] and [`DoneFolder`] are for files. `chopsticks-files` implements
@@ -30,6 +31,7 @@
 mod call;
 mod failure;
 mod file;
+mod item;
 mod module;
 pub mod operation;
 mod program;
@@ -39,6 +41,7 @@ mod start;
 pub use call::{Arguments, Call, CallFailure, Callee, Keywords, NamedValues, Source, SourceText};
 pub use failure::Failure;
 pub use file::{Done, DoneFolder, Fetch, Put};
+pub use item::{FIRST_CREDIT, Item, ItemError, ItemFormat, ItemReader};
 pub use module::{Entry, EntryKind, Folder, Import, ImportFailure, Imported, Listing, Modules, Resource};
 pub use program::{EMPTY, Exit, Spawn};
 pub use start::{Hello, Start};

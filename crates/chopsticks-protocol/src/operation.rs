@@ -29,6 +29,12 @@ operations! {
     SPAWN = 0x27;
     /// The stream is the stderr of a program: [`EMPTY`](crate::EMPTY).
     STDERR = 0x28;
+    /// Calls a function whose result is a stream of [`Item`](crate::Item)s: [`Call`](crate::Call).
+    YIELD = 0x29;
+    /// Calls a function whose first argument is a stream of [`Item`](crate::Item)s: [`Call`](crate::Call).
+    FEED = 0x2a;
+    /// Calls a function of which both are true: [`Call`](crate::Call).
+    PIPE = 0x2b;
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use chopsticks_pencode::marshal;
 use chopsticks_protocol::{
     Arguments, Call, CallFailure, Callee, Done, DoneFolder, Entry, EntryKind, Exit, Failure, Fetch, Folder,
-    Hello, Import, ImportFailure, Imported, Keywords, Listing, Modules, Put, Resource, Source, SourceText,
-    Spawn, Start,
+    Hello, Import, ImportFailure, Imported, Item, ItemError, ItemFormat, ItemReader, Keywords, Listing,
+    Modules, Put, Resource, Source, SourceText, Spawn, Start,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -228,4 +228,60 @@ proptest! {
         let cut = Bytes::from(bytes[..cut.index(bytes.len())].to_vec());
         prop_assert!(Call::decode(&cut).is_err());
     }
+}
+
+fn item() -> impl Strategy<Value = Item> {
+    let formats = [ItemFormat::Failure, ItemFormat::Pencode, ItemFormat::Marshal, ItemFormat::Bytes];
+    (proptest::sample::select(formats.to_vec()), vec(any::<u8>(), 0..40))
+        .prop_map(|(format, payload)| Item { format, payload: payload.into() })
+}
+
+/// Reads bytes that come in pieces of the given sizes, again and again.
+fn read_items(bytes: &[u8], sizes: &[usize], reader: &mut ItemReader) -> Result<Vec<Item>, ItemError> {
+    let mut items = Vec::new();
+    let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
+    while !rest.is_empty() {
+        let size = sizes.next().map_or(rest.len(), |size| (*size).min(rest.len()));
+        let (piece, after) = rest.split_at(size);
+        rest = after;
+        reader.push(Bytes::copy_from_slice(piece));
+        while let Some(item) = reader.next()? {
+            items.push(item);
+        }
+    }
+    Ok(items)
+}
+
+proptest! {
+    #[test]
+    fn items_are_read_in_whatever_pieces_they_come(items in vec(item(), 0..20), sizes in vec(1_usize..50, 1..6)) {
+        let mut bytes = Vec::new();
+        for item in &items {
+            Item::write(item.format, &item.payload, &mut bytes)?;
+        }
+        let mut reader = ItemReader::new(40);
+        prop_assert_eq!(&read_items(&bytes, &sizes, &mut reader)?, &items);
+        prop_assert!(reader.is_at_end_of_item());
+        // Of a part, only what is whole.
+        if bytes.pop().is_some() {
+            let mut reader = ItemReader::new(40);
+            prop_assert_eq!(read_items(&bytes, &sizes, &mut reader)?.len(), items.len() - 1);
+            prop_assert!(!reader.is_at_end_of_item());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_items_or_an_error(bytes in vec(any::<u8>(), 0..100), sizes in vec(1_usize..20, 1..4)) {
+        let _ = read_items(&bytes, &sizes, &mut ItemReader::new(50));
+    }
+}
+
+#[test]
+fn item_over_the_limit_is_refused_by_its_head() {
+    let mut reader = ItemReader::new(3);
+    reader.push(Bytes::from_static(&[2, 0, 0, 0, 4]));
+    assert_eq!(reader.next(), Err(ItemError::TooLarge { len: 4, limit: 3 }));
+    let mut reader = ItemReader::new(3);
+    reader.push(Bytes::from_static(&[9]));
+    assert_eq!(reader.next(), Err(ItemError::UnknownFormat { code: 9 }));
 }

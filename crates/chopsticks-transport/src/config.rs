@@ -79,7 +79,7 @@ impl TransportConfig {
     }
 
     /// Returns the maximum length of a reply that this side accepts, in bytes.
-    pub(crate) fn reply_limit(&self) -> usize {
+    pub fn reply_limit(&self) -> usize {
         self.max_reply_len.min(self.max_message_len)
     }
 

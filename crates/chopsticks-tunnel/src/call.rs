@@ -18,6 +18,7 @@ use chopsticks_pencode::{
 };
 use chopsticks_protocol::{self as protocol, Arguments, Callee, Keywords, NamedValues, Source, SourceText};
 use chopsticks_transport::Format;
+use futures::{Stream, StreamExt as _};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, IgnoredAny, Visitor, value::Error as ValueError, value::SeqDeserializer},
@@ -27,6 +28,7 @@ use serde::{
 use crate::{
     args::Args,
     error::{Error, ErrorKind, Phase},
+    input::Input,
     serving::Need,
 };
 
@@ -298,6 +300,8 @@ pub struct Call {
     /// A source text that imports what the function needs, if it was set.
     imports: Option<Arc<str>>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) item_timeout: Option<Duration>,
+    pub(crate) input: Option<Input>,
 }
 
 /// Positional arguments, encoded.
@@ -317,8 +321,15 @@ impl Call {
     /// Creates a call without arguments.
     pub fn new(function: impl Into<Function>) -> Self {
         let positional = Positional::Values { count: 0, encoded: Bytes::new() };
-        let function = Arc::new(function.into());
-        Self { function, positional, kwargs: Arc::default(), imports: None, timeout: None }
+        Self {
+            function: Arc::new(function.into()),
+            positional,
+            kwargs: Arc::default(),
+            imports: None,
+            timeout: None,
+            item_timeout: None,
+            input: None,
+        }
     }
 
     /// Sets the positional arguments. They replace all earlier ones.
@@ -437,6 +448,66 @@ impl Call {
         self
     }
 
+    /// Sets how long [`Tunnel::stream_with`](crate::Tunnel::stream_with) waits for each item, from
+    /// the moment at which it is asked for. The first item includes connecting. Default: no limit.
+    #[must_use]
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = Some(timeout);
+        self
+    }
+
+    /// Gives the function an iterator over a stream as its first argument, before the other
+    /// arguments.
+    ///
+    /// Items are sent as they come, with back-pressure: the host holds at most two windows of 4 MiB,
+    /// and this side some hundred KiB. A coroutine function or an asynchronous generator reads the
+    /// argument with `async for`, other functions with `for`. The stream is dropped when the
+    /// function has ended.
+    ///
+    /// A stream can be read once. The first call that reads it gets it, and further calls, on other
+    /// tunnels too, fail with [`ErrorKind::Argument`]. The task that waits for the result, or polls
+    /// the items, polls the stream too.
+    ///
+    /// ```no_run
+    /// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
+    /// use chopsticks_tunnel::Call;
+    ///
+    /// let numbers = futures::stream::iter(0..1_000_000);
+    /// let total: u64 = tunnel.call_with(Call::new("builtins:sum").input(numbers)).await?.decode()?;
+    /// # let _ = total;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn input<S>(self, items: S) -> Self
+    where
+        S: Stream<Item: Serialize> + Send + 'static,
+    {
+        self.with_input(Input::new(items.map(|item| Input::encode(&item))))
+    }
+
+    /// As [`input`](Self::input), with a stream that can fail.
+    ///
+    /// The first error ends the stream. It is raised in the function where that reads, as an
+    /// `OSError` (`IOError` on Python 2.7) with the text of the error and its sources.
+    #[must_use]
+    pub fn try_input<S, T, E>(self, items: S) -> Self
+    where
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+        T: Serialize,
+        E: StdError,
+    {
+        self.with_input(Input::new(items.map(|item| match item {
+            Ok(item) => Input::encode(&item),
+            Err(error) => Ok(Input::failure(&error)),
+        })))
+    }
+
+    fn with_input(mut self, input: Input) -> Self {
+        self.input = Some(input);
+        self
+    }
+
     /// Returns the function.
     pub fn function(&self) -> &Function {
         &self.function
@@ -477,7 +548,8 @@ impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Call");
         shown.field("function", &self.function).field("args", &self.positional);
-        shown.field("kwargs", &Names(&self.kwargs)).field("timeout", &self.timeout).finish()
+        shown.field("kwargs", &Names(&self.kwargs)).field("timeout", &self.timeout);
+        shown.field("item_timeout", &self.item_timeout).field("input", &self.input).finish()
     }
 }
 
@@ -558,8 +630,8 @@ impl fmt::Debug for Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(host: HostName, function: &str, format: Format, payload: Bytes) -> Self {
-        Self { host, function: function.into(), format, payload }
+    pub(crate) fn new(host: HostName, function: Arc<str>, format: Format, payload: Bytes) -> Self {
+        Self { host, function, format, payload }
     }
 
     /// Returns the host that answered.
@@ -710,7 +782,7 @@ mod tests {
             format!("{:?}", Call::new("m:f").args(("s3cret",)).kwarg("TOKEN", "s3cret")),
             format!("{:?}", Call::new(source)),
             format!("{:?}", TunnelConfig::default().env("TOKEN", "s3cret")),
-            format!("{:?} TOKEN", Reply::new(host, "m:f", Format::Bytes, "s3cret".into())),
+            format!("{:?} TOKEN", Reply::new(host, "m:f".into(), Format::Bytes, "s3cret".into())),
         ] {
             assert!(!shown.contains("s3cret") && shown.contains("TOKEN"), "{shown}");
             // Nor as the numbers of its bytes.

@@ -57,6 +57,7 @@ pub(crate) struct Session {
     streams: OnceCell<()>,
     transfers: OnceCell<()>,
     folders: OnceCell<()>,
+    items: OnceCell<()>,
     programs: OnceCell<()>,
     /// The known properties of programs on the agent's host.
     pub(crate) programs_known: Arc<Known>,
@@ -297,6 +298,7 @@ impl Session {
             streams: OnceCell::new(),
             transfers: OnceCell::new(),
             folders: OnceCell::new(),
+            items: OnceCell::new(),
             programs: OnceCell::new(),
             programs_known: Arc::default(),
         }
@@ -312,6 +314,12 @@ impl Session {
     pub(crate) async fn extend_for_folders(&self) {
         self.extend_for_transfers().await;
         self.extend(&self.folders, &["folders"]).await;
+    }
+
+    /// Sends the parts of the agent that calls with streams need, once.
+    pub(crate) async fn extend_for_items(&self) {
+        self.extend(&self.streams, &["stream"]).await;
+        self.extend(&self.items, &["items"]).await;
     }
 
     /// Sends the parts of the agent that programs need, once.

@@ -24,6 +24,8 @@ use crate::file::Side;
 pub struct Error {
     inner: Arc<Inner>,
     function: Option<Arc<str>>,
+    /// How many items of a stream had come.
+    items: Option<u64>,
 }
 
 struct Inner {
@@ -211,7 +213,11 @@ pub struct RemoteException {
 
 impl Error {
     pub(crate) fn new(host: &HostName, phase: Phase, kind: ErrorKind) -> Self {
-        Self { inner: Arc::new(Inner { host: host.clone(), phase, kind, hint: None }), function: None }
+        Self {
+            inner: Arc::new(Inner { host: host.clone(), phase, kind, hint: None }),
+            function: None,
+            items: None,
+        }
     }
 
     /// Creates the error of a stream on this side, with a name such as `<stdout>`.
@@ -243,12 +249,18 @@ impl Error {
         }
         let kind = kind.clone();
         let inner = Inner { host: host.clone(), phase: Phase::Transfer, kind, hint: hint.clone() };
-        Self { inner: Arc::new(inner), function: self.function }
+        Self { inner: Arc::new(inner), function: self.function, items: self.items }
     }
 
     /// Adds the function that was being called.
     pub(crate) fn of_function(mut self, name: &str) -> Self {
         self.function.get_or_insert_with(|| name.into());
+        self
+    }
+
+    /// Adds how many items of a stream had come.
+    pub(crate) fn of_items(mut self, count: u64) -> Self {
+        self.items = Some(count);
         self
     }
 
@@ -270,6 +282,12 @@ impl Error {
     /// Returns the function of the call, if the error belongs to a call.
     pub fn function(&self) -> Option<&str> {
         self.function.as_deref()
+    }
+
+    /// Returns how many items had come before the error, if it is an error of a stream: see
+    /// [`Tunnel::stream`](crate::Tunnel::stream).
+    pub fn items(&self) -> Option<u64> {
+        self.items
     }
 
     /// Returns the cause and what to do about it, if it is known. If the tunnel that this one goes
@@ -323,10 +341,17 @@ impl Error {
     fn without_hint(&self) -> String {
         let Inner { host, phase, kind, .. } = &*self.inner;
         let what = chain(kind);
+        let after = match self.items {
+            Some(1) => " after 1 item".to_owned(),
+            Some(count) => format!(" after {count} items"),
+            None => String::new(),
+        };
         let text = match (&self.function, phase) {
             (_, Phase::Other) => what,
-            (Some(function), Phase::Call) => format!("{host}: {phase} of {function}: {what}"),
-            _ => format!("{host}: {phase}: {what}"),
+            (Some(function), Phase::Call) => {
+                format!("{host}: {phase} of {function}{after}: {what}")
+            }
+            _ => format!("{host}: {phase}{after}: {what}"),
         };
         harmless(&text).into_owned()
     }

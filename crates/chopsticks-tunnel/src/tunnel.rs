@@ -11,7 +11,8 @@ use std::{
 use bytes::Bytes;
 use chopsticks_driver::{Driver, HostName, InvalidTarget};
 use chopsticks_protocol::{CallFailure, Hello, operation};
-use chopsticks_transport::{Format, Operation, Order, Outcome, RequestOptions};
+use chopsticks_transport::{Format, Operation, Order, Outcome, Request, RequestOptions, TransportError};
+use futures::future::{self, Either};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 
@@ -21,6 +22,7 @@ use crate::{
     config::TunnelConfig,
     connection::{Connection, Session, Stage},
     error::{Error, ErrorKind, Phase, RemoteException},
+    input::Unfit,
     room::{self, Room},
     route::Route,
     target::Target,
@@ -293,12 +295,8 @@ impl Tunnel {
     }
 
     async fn answer(&self, call: &Call) -> Result<Reply, Error> {
-        let failed = |kind| self.error(Phase::Call, kind);
         let connection = self.connection();
-        // A runtime without timers would panic below.
-        connection.check_runtime()?;
-        let script = call.function.read_script(self.shared.config.import_timeout).await.map_err(failed)?;
-        let payload = call.payload(script.as_ref()).map_err(failed)?;
+        let (script, payload) = self.composed(&connection, call).await?;
         let answer = self.request(&connection, call, script, payload);
         match call.timeout.or(self.shared.config.call_timeout) {
             None => answer.await,
@@ -306,6 +304,38 @@ impl Tunnel {
                 Ok(reply) => reply,
                 Err(_) => Err(connection.late(after)),
             },
+        }
+    }
+
+    /// Returns the script that a call's function is in, if it is, and the payload of the request.
+    pub(crate) async fn composed(
+        &self,
+        connection: &Connection,
+        call: &Call,
+    ) -> Result<(Option<Script>, Vec<Bytes>), Error> {
+        let failed = |kind| self.error(Phase::Call, kind);
+        // A runtime without timers would panic below.
+        connection.check_runtime()?;
+        if let Some(input) = &call.input {
+            input.check().map_err(|error| failed(ErrorKind::Argument(error)))?;
+        }
+        let script = call.function.read_script(self.shared.config.import_timeout).await.map_err(failed)?;
+        let payload = call.payload(script.as_ref()).map_err(failed)?;
+        Ok((script, payload))
+    }
+
+    /// Waits for the answer to a request while its input is sent.
+    pub(crate) async fn answer_with_input(
+        &self,
+        request: &mut Request,
+        input: impl Future<Output = Result<(), Unfit>>,
+    ) -> Result<Result<chopsticks_transport::Reply, TransportError>, Error> {
+        let input = pin!(input);
+        match future::select(request, input).await {
+            Either::Left((answer, _)) => Ok(answer),
+            Either::Right((Ok(()), request)) => Ok(request.await),
+            // Dropping the request cancels it.
+            Either::Right((Err(error), _)) => Err(self.error(Phase::Call, ErrorKind::Argument(error))),
         }
     }
 
@@ -320,15 +350,32 @@ impl Tunnel {
             let session = connection.session().await?;
             connection.send_ahead(&session, call.need(script.as_ref())).await?;
             let options = RequestOptions::new().order(Order::AfterNotices);
-            let request = session.handle.request_with(
-                Operation::application(operation::CALL),
+            let (code, options) = match call.input {
+                Some(_) => {
+                    session.extend_for_items().await;
+                    (operation::FEED, options.with_writer())
+                }
+                None => (operation::CALL, options),
+            };
+            let mut request = session.handle.request_with(
+                Operation::application(code),
                 Format::Marshal,
                 payload.clone(),
                 options,
             );
-            match request.await {
+            let answer = match &call.input {
+                None => request.await,
+                Some(input) => match request.writer() {
+                    Ok(writer) => {
+                        let pump = input.clone().pump(session.handle.clone(), writer);
+                        self.answer_with_input(&mut request, pump).await?
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match answer {
                 Ok(reply) if reply.outcome == Outcome::Reply => {
-                    let (host, function) = (self.host().clone(), call.function.label());
+                    let (host, function) = (self.host().clone(), call.function.label().into());
                     return Ok(Reply::new(host, function, reply.format, reply.payload));
                 }
                 Ok(reply) => return Err(self.failure(&session, call, &reply).await),
@@ -341,7 +388,12 @@ impl Tunnel {
     }
 
     /// Returns the error of a call that the agent reports as failed.
-    async fn failure(&self, session: &Session, call: &Call, reply: &chopsticks_transport::Reply) -> Error {
+    pub(crate) async fn failure(
+        &self,
+        session: &Session,
+        call: &Call,
+        reply: &chopsticks_transport::Reply,
+    ) -> Error {
         if reply.format == Format::None {
             // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
             return self.error(Phase::Call, refused(&reply.payload));
@@ -381,6 +433,11 @@ impl Tunnel {
 
     fn last(&self) -> std::sync::MutexGuard<'_, Option<watch::Receiver<Stage>>> {
         self.shared.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many bytes an item of a stream may have.
+    pub(crate) fn max_item_len(&self) -> usize {
+        self.shared.config.transport.reply_limit()
     }
 
     /// Returns the deadline of a call that does not set one itself.

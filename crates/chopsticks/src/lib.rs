@@ -28,6 +28,8 @@
 //!   your own. [`Via`] starts any driver from the far side of another tunnel.
 //! * [`Function`], [`Args`], [`Call`] and [`Reply`] are the function, its arguments, the call, and
 //!   the result. [`Ignored`] is a result that is not needed.
+//! * [`Items`] is a stream of the values that a generator yields. [`Call::input`] gives a function a
+//!   stream to read.
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts, with an
 //!   interface like that of [`std::process`].
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
@@ -85,8 +87,8 @@ pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Args, Call, Child, ChildStderr, ChildStdin, ChildStdout, Command,
     ContainerInfo, Docker, DockerExec, Driver, Encode, Error, ErrorKind, Fetch, Function, Hint, HostName,
-    Ignored, Interpreter, InvalidTarget, Link, Local, OsName, Phase, Podman, PodmanExec, Progress, Put,
-    RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo, Symptoms, Target,
+    Ignored, Interpreter, InvalidTarget, Items, Link, Local, OsName, Phase, Podman, PodmanExec, Progress,
+    Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo, Symptoms, Target,
     Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, Via,
 };
 
@@ -131,6 +133,10 @@ struct FarSideDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/files.md")]
 struct FilesDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/streams.md")]
+struct StreamsDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/groups.md")]

@@ -95,6 +95,17 @@ impl Exchange {
         }
     }
 
+    /// Ends both streams of a request that has failed. The bytes of a stream that the peer has ended
+    /// stay readable.
+    pub(super) fn fail_streams(&mut self) {
+        if let Some(streams) = &mut self.streams {
+            streams.outgoing.kill();
+            if !matches!(streams.incoming.state, IncomingState::Ended(_)) {
+                streams.incoming.kill();
+            }
+        }
+    }
+
     /// Returns whether a `CANCEL`, `CREDIT` or `RESET` waits to be sent.
     pub(super) fn has_attention(&self) -> bool {
         self.cancel_due

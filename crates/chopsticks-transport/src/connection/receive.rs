@@ -406,7 +406,7 @@ impl Connection {
         let outcome = if assembly.operation == Operation::FAIL { Outcome::Fail } else { Outcome::Reply };
         let is_cancelled = exchange.cancelled;
         if outcome == Outcome::Fail {
-            exchange.kill_streams();
+            exchange.fail_streams();
         } else if let Some(streams) = &mut exchange.streams {
             // Whoever answers gives its first credit before, or never.
             if !streams.outgoing.was_credited && streams.outgoing.state == OutgoingState::Open {

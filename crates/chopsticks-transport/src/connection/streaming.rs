@@ -38,6 +38,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Presumes that the peer may send the first `bytes` of the window without credit, if the
+    /// operation says so. The peer gets credit for the rest of the window. Call this right after
+    /// [`open_reader`](Self::open_reader).
+    pub fn presume_allowance(&mut self, request: RequestId, bytes: u32) {
+        if let Some(exchange) = self.exchanges.get_mut(&request) {
+            let incoming = &mut exchange.streams().incoming;
+            // A smaller window has to grow to what the peer presumes.
+            incoming.allowance = incoming.allowance.max(u64::from(bytes));
+            incoming.credit_due = incoming.credit_due.saturating_sub(bytes);
+        }
+    }
+
     /// Takes up to `max` bytes that the peer has sent on the stream.
     ///
     /// # Errors

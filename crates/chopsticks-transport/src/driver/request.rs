@@ -184,6 +184,7 @@ fn submit(
     let id = state.connection.request(operation, format, payload, options.order)?;
     if options.has_reader {
         state.connection.open_reader(id)?;
+        state.connection.presume_allowance(id, options.allowance);
     }
     if options.has_writer {
         state.connection.open_writer(id)?;
@@ -202,6 +203,7 @@ pub struct RequestOptions {
     has_reader: bool,
     has_writer: bool,
     credit: u32,
+    allowance: u32,
 }
 
 impl RequestOptions {
@@ -228,6 +230,14 @@ impl RequestOptions {
     #[must_use]
     pub fn with_writer(mut self) -> Self {
         self.has_writer = true;
+        self
+    }
+
+    /// Sets how many bytes of the stream from the peer may come before the peer gets any credit, as
+    /// the operation defines it. They are a part of the window. Default: 0.
+    #[must_use]
+    pub fn initial_allowance(mut self, bytes: u32) -> Self {
+        self.allowance = bytes;
         self
     }
 

@@ -285,3 +285,42 @@ fn nothing_of_a_stream_leaves_before_its_request() {
     ];
     assert_eq!(bench.sent(), rest.concat());
 }
+
+#[test]
+fn what_came_before_the_end_is_read_although_the_request_failed() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_reader(request).unwrap();
+    bench.take(2, Operation::DATA, 0, b"0123");
+    bench.take(2, Operation::END, 0, b"");
+    bench.take(2, Operation::FAIL, 0, b"why");
+    assert_eq!(bench.connection.stream_read(request, 99).unwrap(), data(b"0123"));
+    assert_eq!(bench.connection.stream_read(request, 99).unwrap(), StreamRead::End);
+    bench.sent();
+    bench.assert_idle();
+}
+
+#[test]
+fn part_of_the_window_may_be_taken_for_given() {
+    let mut bench = Bench::controller(config());
+    let request = bench.call(b"call");
+    bench.connection.open_reader(request).unwrap();
+    bench.connection.presume_allowance(request, 5);
+    let expected = [
+        frame(2, Operation::application(0x20), MARSHAL, b"call"),
+        frame(2, Operation::CREDIT, 0, &[0, 0, 0, 3]),
+    ];
+    assert_eq!(bench.sent(), expected.concat());
+    bench.take(2, Operation::DATA, 0, b"01234567");
+    assert_eq!(bench.refuse(2, Operation::DATA, 0, b"8"), PeerFault::DataBeyondCredit { len: 1, credit: 0 });
+}
+
+#[test]
+fn window_is_no_smaller_than_what_is_taken_for_given() {
+    let mut bench = Bench::controller(config());
+    let request = bench.call(b"call");
+    bench.connection.open_reader(request).unwrap();
+    bench.connection.presume_allowance(request, 9);
+    assert_eq!(bench.sent(), frame(2, Operation::application(0x20), MARSHAL, b"call"));
+    bench.take(2, Operation::DATA, 0, b"012345678");
+}

@@ -1,0 +1,406 @@
+//! The items of a function's result, one after the other.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use chopsticks_protocol::{FIRST_CREDIT, Item, ItemError, ItemFormat, ItemReader, operation};
+use chopsticks_transport::{
+    Format, Operation, Order, Outcome, Request, RequestOptions, StreamReader, TransportError,
+};
+use futures::{FutureExt as _, Stream, future::BoxFuture, stream::FusedStream};
+use serde::de::DeserializeOwned;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, Sleep},
+};
+
+use crate::{
+    args::Args,
+    call::{Call, Function, Reply},
+    connection::{Connection, Session},
+    error::{Error, ErrorKind, Phase},
+    input::Unfit,
+    tunnel::Tunnel,
+};
+
+/// The items that a function yields, as they come. Made by [`Tunnel::stream`] and [`Tunnel::stream_with`].
+///
+/// Nothing is sent before it is polled for the first time. After the last item, and after an error that ends it, it yields `None`.
+/// An item that is not a `T` is an error in its place, and does not end it.
+///
+/// # Cancel safety
+///
+/// Dropping a future of the next item, such as that of `StreamExt::next`, loses nothing. Dropping the stream cancels the call:
+/// the agent closes the generator, so that its `finally` blocks run, and ends the processes that it started.
+#[must_use = "nothing is called unless the stream is polled"]
+pub struct Items<T> {
+    tunnel: Tunnel,
+    call: Call,
+    function: Arc<str>,
+    state: State,
+    count: u64,
+    /// When all of it has to be over.
+    deadline: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// When the item has to be there that is waited for.
+    item_deadline: Option<Pin<Box<Sleep>>>,
+    marker: PhantomData<fn() -> T>,
+}
+
+enum State {
+    Opening(BoxFuture<'static, Result<Flow, Error>>),
+    Flowing(Box<Flow>),
+    Closing(BoxFuture<'static, Result<After, Error>>),
+    Ended,
+}
+
+/// A call whose result is coming.
+struct Flow {
+    connection: Arc<Connection>,
+    session: Arc<Session>,
+    request: Request,
+    reader: StreamReader,
+    items: ItemReader,
+    input: Option<BoxFuture<'static, Result<(), Unfit>>>,
+}
+
+/// What comes after a request.
+enum After {
+    Nothing,
+    /// The same once more: it has reached nobody.
+    Again,
+}
+
+impl Tunnel {
+    /// Calls `function` and returns the items of what it returns, as they come: those of a generator, an asynchronous generator, or
+    /// any other iterable.
+    ///
+    /// An item is sent as soon as it is yielded; many leave together while this side does not keep up. The host is at most one window
+    /// ahead of what has been taken here, 4 MiB, and some KiB: then a generator stands still. An exception comes in its place, after the items before it.
+    ///
+    /// ```no_run
+    /// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
+    /// use futures::StreamExt;
+    ///
+    /// let mut lines = tunnel.stream::<String>("logs:follow", ("/var/log/syslog",));
+    /// while let Some(line) = lines.next().await {
+    ///     println!("{}", line?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The stream yields those of [`call`](Self::call). [`Error::items`] says how many items had come before.
+    pub fn stream<T: DeserializeOwned>(&self, function: impl Into<Function>, args: impl Args) -> Items<T> {
+        self.stream_with(Call::new(function).args(args))
+    }
+
+    /// Makes a call and returns the items of its result: see [`stream`](Self::stream).
+    ///
+    /// [`Call::timeout`] is how long all of it may take, and [`Call::item_timeout`] how long each item may take; after that the stream
+    /// ends with [`ErrorKind::Timeout`]. [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout) does not apply. With
+    /// [`Call::input`] the function reads and yields at the same time, and neither side holds more than it needs for that.
+    pub fn stream_with<T: DeserializeOwned>(&self, call: Call) -> Items<T> {
+        let function = call.function.label().into();
+        let state = State::Opening(on_a_task(Flow::open(self.clone(), call.clone())));
+        Items {
+            tunnel: self.clone(),
+            call,
+            function,
+            state,
+            count: 0,
+            deadline: None,
+            item_deadline: None,
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<T> Items<T> {
+    /// Returns how many items have come so far.
+    pub fn count_so_far(&self) -> u64 {
+        self.count
+    }
+
+    /// Returns the next item, still encoded.
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Reply, Error>>> {
+        loop {
+            match &mut self.state {
+                State::Opening(opening) => match ready!(opening.poll_unpin(context)) {
+                    Ok(flow) => self.state = State::Flowing(Box::new(flow)),
+                    Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
+                },
+                State::Flowing(flow) => {
+                    let next = match flow.poll_item(context) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(next) => next,
+                    };
+                    match next {
+                        Ok(Some(Item { format, payload })) => {
+                            let format = match format {
+                                ItemFormat::Pencode => Format::Pencode,
+                                ItemFormat::Bytes => Format::Bytes,
+                                ItemFormat::Marshal | ItemFormat::Failure => Format::Marshal,
+                            };
+                            self.count += 1;
+                            let (host, function) = (self.tunnel.host().clone(), self.function.clone());
+                            return Poll::Ready(Some(Ok(Reply::new(host, function, format, payload))));
+                        }
+                        Ok(None) => self.close(Ending::Whole),
+                        Err(Broken::Stream(error)) => self.close(Ending::Broken(error)),
+                        Err(Broken::Call(kind)) => {
+                            let error = self.tunnel.error(Phase::Call, kind);
+                            return Poll::Ready(Some(Err(self.fail(error))));
+                        }
+                    }
+                }
+                State::Closing(closing) => match ready!(closing.poll_unpin(context)) {
+                    Ok(After::Nothing) => {
+                        self.state = State::Ended;
+                        return Poll::Ready(None);
+                    }
+                    Ok(After::Again) => {
+                        let opening = Flow::open(self.tunnel.clone(), self.call.clone());
+                        self.state = State::Opening(on_a_task(opening));
+                    }
+                    Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
+                },
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Waits for the answer, which says how the call has ended.
+    fn close(&mut self, ending: Ending) {
+        if let State::Flowing(flow) = std::mem::replace(&mut self.state, State::Ended) {
+            self.state =
+                State::Closing(on_a_task(flow.close(self.tunnel.clone(), self.call.clone(), ending)));
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.state = State::Ended;
+        error.of_function(&self.function).of_items(self.count)
+    }
+
+    /// Whether a deadline has passed; arranges to be woken when one does.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Duration> {
+        if let Some((after, deadline)) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(*after);
+        }
+        if let Some(after) = self.call.item_timeout {
+            let deadline = self.item_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
+            ready!(deadline.as_mut().poll(context));
+            return Poll::Ready(after);
+        }
+        Poll::Pending
+    }
+
+    /// The error of a deadline that has passed.
+    fn late(&mut self, after: Duration) -> Error {
+        let error = self.tunnel.connection().late(after);
+        self.fail(error)
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Items<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if matches!(this.state, State::Ended) {
+            return Poll::Ready(None);
+        }
+        // Without a runtime nothing connects either, which the error of that says.
+        if let Some(after) = this.call.timeout
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            let (_, deadline) =
+                this.deadline.get_or_insert_with(|| (after, Box::pin(tokio::time::sleep(after))));
+            // What has come meanwhile does not make it less late.
+            if deadline.deadline() <= Instant::now() {
+                return Poll::Ready(Some(Err(this.late(after))));
+            }
+        }
+        match this.poll_item(context) {
+            Poll::Ready(next) => {
+                this.item_deadline = None;
+                let count = this.count;
+                Poll::Ready(
+                    next.map(|reply| reply?.decode().map_err(|error: Error| error.of_items(count - 1))),
+                )
+            }
+            Poll::Pending => {
+                let after = ready!(this.poll_late(context));
+                Poll::Ready(Some(Err(this.late(after))))
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FusedStream for Items<T> {
+    fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+}
+
+impl<T> fmt::Debug for Items<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Items");
+        shown.field("host", self.tunnel.host()).field("function", &self.function);
+        shown.field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// Runs a future on a task, which ends when the returned future is dropped.
+///
+/// A stream may stay unpolled for long, and meanwhile nobody is to wait for what such a future holds:
+/// the connection sends parts of the agent and modules once for all calls.
+fn on_a_task<T: Send + 'static>(
+    future: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> BoxFuture<'static, Result<T, Error>> {
+    let on_a_task = async {
+        // Without a runtime the future says so itself.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return future.await;
+        }
+        let mut task = JoinSet::new();
+        task.spawn(future);
+        match task.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime has ended, and polls nobody.
+            Some(Err(_)) | None => std::future::pending().await,
+        }
+    };
+    on_a_task.boxed()
+}
+
+/// Why no more items can be read.
+enum Broken {
+    /// The call cannot go on, for a reason of this side.
+    Call(ErrorKind),
+    /// The stream has ended early.
+    Stream(Option<TransportError>),
+}
+
+/// How a stream has ended, before the answer to its request is known.
+enum Ending {
+    Broken(Option<TransportError>),
+    Whole,
+}
+
+impl Flow {
+    async fn open(tunnel: Tunnel, call: Call) -> Result<Self, Error> {
+        let connection = tunnel.connection();
+        let (script, payload) = tunnel.composed(&connection, &call).await?;
+        loop {
+            let session = connection.session().await?;
+            session.extend_for_items().await;
+            connection.send_ahead(&session, call.need(script.as_ref())).await?;
+            let options = RequestOptions::new()
+                .order(Order::AfterNotices)
+                .with_reader()
+                .initial_allowance(FIRST_CREDIT);
+            let (code, options) = match call.input {
+                Some(_) => (operation::PIPE, options.with_writer()),
+                None => (operation::YIELD, options),
+            };
+            let mut request = session.handle.request_with(
+                Operation::application(code),
+                Format::Marshal,
+                payload.clone(),
+                options,
+            );
+            let streams = request.reader().and_then(|reader| match &call.input {
+                Some(input) => Ok((reader, Some((input.clone(), request.writer()?)))),
+                None => Ok((reader, None)),
+            });
+            match streams {
+                Ok((reader, input)) => {
+                    let items = ItemReader::new(tunnel.max_item_len());
+                    let input =
+                        input.map(|(input, writer)| input.pump(session.handle.clone(), writer).boxed());
+                    return Ok(Self { connection, session, request, reader, items, input });
+                }
+                Err(error) => match connection.refusal(Phase::Call, &error) {
+                    Some(refusal) => return Err(refusal),
+                    None => connection.after(&session).await?,
+                },
+            }
+        }
+    }
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Item>, Broken>> {
+        if let Some(input) = &mut self.input
+            && let Poll::Ready(result) = input.poll_unpin(context)
+        {
+            self.input = None;
+            result.map_err(|error| Broken::Call(ErrorKind::Argument(error)))?;
+        }
+        loop {
+            match self.items.next().map_err(Broken::of_item)? {
+                Some(Item { format: ItemFormat::Failure, .. }) => {
+                    return Poll::Ready(Err(Broken::Stream(None)));
+                }
+                Some(item) => return Poll::Ready(Ok(Some(item))),
+                None => {}
+            }
+            match ready!(self.reader.poll_chunk(context)) {
+                Ok(Some(bytes)) => self.items.push(bytes),
+                Ok(None) if self.items.is_at_end_of_item() => return Poll::Ready(Ok(None)),
+                Ok(None) => return Poll::Ready(Err(Broken::Stream(None))),
+                Err(error) => return Poll::Ready(Err(Broken::Stream(Some(error)))),
+            }
+        }
+    }
+
+    async fn close(self: Box<Self>, tunnel: Tunnel, call: Call, ending: Ending) -> Result<After, Error> {
+        let Self { connection, session, mut request, reader, input, .. } = *self;
+        // Nobody is to wait for a stream that nobody reads.
+        drop(reader);
+        let answer = match input {
+            Some(input) => tunnel.answer_with_input(&mut request, input).await?,
+            None => (&mut request).await,
+        };
+        match (answer, ending) {
+            (Ok(reply), Ending::Whole) if reply.outcome == Outcome::Reply => Ok(After::Nothing),
+            (Ok(reply), Ending::Broken(error)) if reply.outcome == Outcome::Reply => {
+                let source: Arc<dyn std::error::Error + Send + Sync> = match error {
+                    Some(error) => Arc::new(error),
+                    None => Arc::new(BrokenOff),
+                };
+                Err(tunnel.error(Phase::Call, ErrorKind::Result(source)))
+            }
+            (Ok(reply), _) => Err(tunnel.failure(&session, &call, &reply).await),
+            (Err(error), _) => match connection.refusal(Phase::Call, &error) {
+                Some(refusal) => Err(refusal),
+                None => connection.after(&session).await.map(|()| After::Again),
+            },
+        }
+    }
+}
+
+impl Broken {
+    fn of_item(error: ItemError) -> Self {
+        Self::Call(match error {
+            ItemError::NoMemory { .. } => ErrorKind::OutOfMemory { message: error.to_string() },
+            ItemError::TooLarge { .. } => ErrorKind::TooLarge { message: error.to_string() },
+            _ => ErrorKind::Result(Arc::new(error)),
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the stream of its items was broken off")]
+struct BrokenOff;
