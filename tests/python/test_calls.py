@@ -228,3 +228,18 @@ def test_commands_have_the_programs_and_options_of_the_core():
     assert '--rm' not in Docker('d', rm=False).cmd_args()
     assert Sudo('me').cmd_args()[:5] == ['sudo', '--non-interactive', '--set-home', '-u', 'me']
     assert (Sudo().host, Sudo('me').host, Sudo('me', 'x').host) == ('root@localhost', 'me@localhost', 'x')
+
+
+def test_entries_of_sys_path_that_python_ignores_do_not_matter(script, tmp_path):
+    (tmp_path / 'gone').mkdir()
+    out = script(
+        """
+        import pathlib
+        os.rmdir(os.getcwd())
+        sys.path[:0] = ['', pathlib.Path('/'), b'/', '/nowhere', __file__]
+        with Here() as tun:
+            print(tun.call(len, 'abc'))
+        """,
+        cwd=tmp_path / 'gone',
+    )
+    assert out == '3\n'

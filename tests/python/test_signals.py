@@ -122,3 +122,19 @@ def test_program_ends_although_its_handler_of_stderr_is_slow(script):
         print('end')
     """)
     assert out == 'end\n'
+
+
+def test_tunnel_that_is_used_after_the_end_is_an_error(tmp_path):
+    path = tmp_path / 'script.py'
+    path.write_text(
+        'import atexit, os, sys\n\n\n'
+        'def use():\n'
+        '    try:\n        tun.call(os.getpid)\n'
+        '    except RuntimeError as e:\n        print(e)\n\n\n'
+        # Before that of the package, so that it is called after it.
+        'atexit.register(use)\n'
+        'from chopsticks.tunnel import Local\n'
+        'tun = Local(python=sys.executable)\ntun.call(os.getpid)\n'
+    )
+    out = subprocess.run([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, timeout=PATIENCE).stdout
+    assert out == 'tunnels cannot be used any more while Python ends\n'

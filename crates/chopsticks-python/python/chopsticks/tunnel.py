@@ -10,6 +10,7 @@ import weakref
 from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar, Union
+from zipfile import is_zipfile
 
 import chopsticks
 from chopsticks import _chopsticks
@@ -82,6 +83,8 @@ class State:
 PATIENCE = 5.0
 #: Until when they are called, by the clock of `time.monotonic`.
 last_call = float('inf')
+#: Whether all is closed, for Python ends.
+is_over = False
 
 
 class Sink:
@@ -139,9 +142,15 @@ def codebase() -> tuple[str, ...]:
     archive = 'python%d%d.zip' % sys.version_info[:2]
     paths = []
     for path in sys.path:
-        path = os.path.abspath(path)
+        if not isinstance(path, str):
+            continue
+        try:
+            path = os.path.abspath(path)
+        except FileNotFoundError:
+            # Relative to a folder that is gone.
+            continue
         is_library = os.path.realpath(path) == library or os.path.basename(path) in ('lib-dynload', archive)
-        if not is_library and path not in paths and os.path.exists(path):
+        if not is_library and path not in paths and (os.path.isdir(path) or is_zipfile(path)):
             paths.append(path)
     return tuple(paths)
 
@@ -259,6 +268,8 @@ class BaseTunnel:
         core = state.core
         if core is not None and not state.is_stale:
             return core
+        if is_over:
+            raise RuntimeError('tunnels cannot be used any more while Python ends')
         parent = self._parent._open() if self._parent is not None else None
         with state.lock:
             recipe, config = (*self._recipe(), parent), current_config()
@@ -523,7 +534,7 @@ alive: weakref.WeakSet[State] = weakref.WeakSet()
 @atexit.register
 def close_all() -> None:
     """Closes all tunnels when Python ends, and then lets nothing of this package run that could use it."""
-    global last_call
+    global is_over, last_call
     last_call = monotonic() + PATIENCE
     cores = []
     for state in list(alive):
@@ -534,6 +545,7 @@ def close_all() -> None:
         _chopsticks.close_all(cores)
     finally:
         _chopsticks.stop_engine()
+        is_over = True
 
 
 def after_fork_in_child() -> None:
