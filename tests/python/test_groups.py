@@ -1,12 +1,15 @@
 """Groups and queues."""
 
+import html.parser
 import os
+import re
 import sys
 import time
 
 import pytest
 
 import chopsticks
+import chopsticks.aio
 from chopsticks.group import ErrorResult, Group, GroupResult
 from chopsticks.queue import AsyncResult, NotCompleted, Queue
 from chopsticks.tunnel import Docker, Local, RemoteException, SSHTunnel
@@ -43,9 +46,67 @@ def test_failures_stand_beside_results():
         assert 'FileNotFoundError' in failed['a'].msg and 'Traceback' in failed['a'].tb or failed['a'].tb
 
 
+class Table(html.parser.HTMLParser):
+    """The elements of a table, and its texts by row."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.attributes, self.caption, self.rows = set(), '', '', []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.attributes += '%s\n' % attrs
+        if tag == 'tr':
+            self.rows.append([])
+        elif tag in ('td', 'th'):
+            self.rows[-1].append('')
+
+    def handle_data(self, data):
+        if self.rows:
+            self.rows[-1][-1] += data
+        else:
+            self.caption += data
+
+
+HOSTILE = '<script>alert(1)</script>"\'>&amp;<img src=x onerror=alert(1)>'
+ELEMENTS = {'table', 'caption', 'thead', 'tbody', 'tr', 'th', 'td'}
+
+
 def test_result_is_a_table_in_notebooks():
-    html = GroupResult([('<a>', '<b>' * 300), ('b', ErrorResult('bad & worse'))])._repr_html_()
-    assert '&lt;a&gt;' in html and '<b>' not in html and 'bad &amp; worse' in html and '2 hosts: 1 ok, 1 failed' in html
+    result = GroupResult(
+        [('a', HOSTILE), (HOSTILE, None), ('c', ErrorResult(HOSTILE, HOSTILE)), ('d', 'x' * 300), ('e', ErrorResult('\ud800'))]
+    )
+    table = Table(result._repr_html_())
+    assert table.elements == ELEMENTS and '<' not in table.attributes and 'onerror' not in table.attributes
+    assert table.caption == '5 hosts: 3 ok, 2 failed'
+    # What UTF-8 has not cannot be sent to a notebook.
+    assert result._repr_html_().encode('utf-8')
+    assert table.rows == [
+        ['host', 'state', 'result'],
+        ['a', 'ok', repr(HOSTILE)],
+        [HOSTILE, 'ok', 'None'],
+        ['c', 'failed', str(ErrorResult(HOSTILE, HOSTILE))[:200]],
+        ['d', 'ok', "'" + 'x' * 199 + '…'],
+        ['e', 'failed', '\\ud800'],
+    ]
+    assert Table(GroupResult()._repr_html_()).caption == '0 hosts: 0 ok, 0 failed'
+
+
+def test_group_is_a_table_in_notebooks():
+    group = Group([Docker('a'), Local(HOSTILE)])
+    table = Table(group._repr_html_())
+    assert table.elements == ELEMENTS and table.caption == '2 hosts'
+    assert table.rows == [['host', 'tunnel'], ['a', 'Docker'], [HOSTILE, 'Local']]
+    assert chopsticks.aio.Group(group)._repr_html_() == group._repr_html_()
+    assert Table(Group(['web1'])._repr_html_()).caption == '1 host'
+
+
+def test_tables_have_the_colours_of_the_notebook():
+    for shown in Group([Docker('a')]), GroupResult([('a', 1), ('b', ErrorResult('bad'))]):
+        colours = re.findall(r'(?:color|background)[^:;"]*:\s*([^;"]+)', shown._repr_html_())
+        assert set(colours) == {'inherit', 'none'}
 
 
 def test_filter_keeps_hosts_by_what_a_function_says(group):

@@ -22,6 +22,15 @@ const TESTS: &[&str] = &["tests/python", "tests/python-api"];
 /// What the tests need besides, pinned.
 const REQUIREMENTS: &str = "tests/python/requirements.txt";
 
+/// The tests of notebooks, which run under one interpreter.
+const NOTEBOOKS: &str = "tests/python/test_notebooks.py";
+
+/// What the tests of notebooks need beside [`REQUIREMENTS`], pinned.
+const NOTEBOOK_REQUIREMENTS: &str = "tests/python/requirements-notebooks.txt";
+
+/// The oldest and the newest Python that [`NOTEBOOK_REQUIREMENTS`] has wheels for.
+const NOTEBOOK_PYTHONS: ((u8, u8), (u8, u8)) = ((3, 11), (3, 14));
+
 /// The oldest Python that the wheel is for.
 const OLDEST: (u8, u8) = (3, 9);
 
@@ -44,12 +53,19 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
     let folder = workspace.root().join(target).join("python");
     let wheel = build(workspace, &folder.join("wheel"))?;
     let agents = agents(all);
+    let for_notebooks = newest_with_notebooks(&interpreters);
     let mut runs = Vec::new();
     for interpreter in &interpreters {
-        let python = install(workspace, interpreter, &wheel, &folder)?;
+        let has_notebooks = for_notebooks.is_some_and(|chosen| chosen.path() == interpreter.path());
+        let requirements: &[&str] =
+            if has_notebooks { &[REQUIREMENTS, NOTEBOOK_REQUIREMENTS] } else { &[REQUIREMENTS] };
+        let python = install(workspace, interpreter, requirements, &wheel, &folder)?;
         for tests in TESTS.iter().filter(|tests| workspace.root().join(tests).is_dir()) {
             let mut pytest = workspace.program(&python.to_string_lossy());
             pytest.args(["-m", "pytest", "-q", "-rfE", "--strict-markers", "-p", "no:cacheprovider", tests]);
+            if !has_notebooks {
+                pytest.args(["--ignore", NOTEBOOKS]);
+            }
             if let [first, more @ ..] = options.filters.as_slice() {
                 let filter = more.iter().fold(first.clone(), |all, one| format!("{all} or {one}"));
                 pytest.args(["-k", &filter]);
@@ -60,8 +76,26 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
             runs.push(Run { label, command: pytest, dialect: Dialect::Pytest, again: None });
         }
     }
-    let note = format!("under {}", list(&interpreters));
-    Ok(Plan { note, at_once: AtOnce::One, ..Plan::of(runs) })
+    let left_out = for_notebooks.is_none().then(|| {
+        let ((major, oldest), (_, newest)) = NOTEBOOK_PYTHONS;
+        format!(
+            "notebooks were not run, for want of a CPython from {major}.{oldest} to {major}.{newest}: \
+             install one, or name it in {INTERPRETERS_VARIABLE}"
+        )
+    });
+    let notebooks = for_notebooks.map(|interpreter| format!(", notebooks under {interpreter}"));
+    let note = format!("under {}{}", list(&interpreters), notebooks.unwrap_or_default());
+    Ok(Plan { note, left_out, at_once: AtOnce::One, ..Plan::of(runs) })
+}
+
+/// Returns the newest interpreter that can run notebooks.
+fn newest_with_notebooks(interpreters: &[Interpreter]) -> Option<&Interpreter> {
+    let (oldest, newest) = NOTEBOOK_PYTHONS;
+    // They come with the lowest version first.
+    interpreters.iter().rev().find(|interpreter| {
+        let (major, minor, _) = interpreter.version();
+        (oldest..=newest).contains(&(major, minor))
+    })
 }
 
 /// Returns the interpreters that the wheel is for, the newest of each minor version.
@@ -117,6 +151,7 @@ fn build(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Obstacle> {
 fn install(
     workspace: &Workspace,
     interpreter: &Interpreter,
+    requirements: &[&str],
     wheel: &Path,
     folder: &Path,
 ) -> Result<PathBuf, Obstacle> {
@@ -140,12 +175,16 @@ fn install(
             "--only-binary=:all:",
         ]);
         pip.args(["--implementation", "cp", "--python-version", &format!("{major}.{minor}")]);
-        pip.args(["--abi", "abi3", "--abi", "none", "--target"]).arg(&packages);
+        pip.args(["--abi", "abi3", "--abi", "none", "--abi", &format!("cp{major}{minor}")]);
+        pip.arg("--target").arg(&packages);
         pip
     };
-    command::run(pip().args(["--require-hashes", "--requirement", REQUIREMENTS])).map_err(|_| {
+    let mut needed = pip();
+    needed.arg("--require-hashes").args(requirements.iter().flat_map(|file| ["--requirement", *file]));
+    command::run(&mut needed).map_err(|_| {
         Obstacle::Missing(format!(
-            "what {REQUIREMENTS} names cannot be installed: needs `python3 -m pip` and PyPI"
+            "what {} names cannot be installed: needs `python3 -m pip` and PyPI",
+            requirements.join(" or ")
         ))
     })?;
     command::run(pip().arg("--no-index").arg(wheel)).map_err(broken)?;

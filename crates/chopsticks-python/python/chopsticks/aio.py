@@ -273,6 +273,9 @@ class Group:
     def __repr__(self) -> str:
         return 'aio.%r' % (self.group,)
 
+    def _repr_html_(self) -> str:
+        return self.group._repr_html_()
+
 
 class Queue(queue.Lines[Hosts]):
     """A queue of `chopsticks.queue` for `asyncio`. Callbacks are called by the loop's thread."""

@@ -47,23 +47,13 @@ class GroupResult(dict[str, Any]):
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows."""
-        from html import escape
-
-        rows, failed = [], 0
+        rows = []
         for host, value in self.items():
             is_failure = isinstance(value, ErrorResult)
-            failed += is_failure
-            text = str(value) if is_failure else repr(value)
-            if len(text) > SHOWN:
-                text = text[:SHOWN] + '…'
-            state = 'failed' if is_failure else 'ok'
-            rows.append(
-                '<tr><th style="text-align: left">%s</th><td>%s</td>'
-                '<td style="text-align: left"><code>%s</code></td></tr>'
-                % (escape(host), state, escape(text))
-            )
-        head = '<caption>%d hosts: %d ok, %d failed</caption>' % (len(self), len(self) - failed, failed)
-        return '<table>%s%s</table>' % (head, ''.join(rows))
+            rows.append((host, 'failed' if is_failure else 'ok', str(value) if is_failure else repr(value)))
+        failed = sum(state == 'failed' for _, state, _ in rows)
+        caption = '%s: %d ok, %d failed' % (hosts(len(rows)), len(rows) - failed, failed)
+        return table(caption, ('host', 'state', 'result'), rows)
 
 
 class Group:
@@ -154,6 +144,11 @@ class Group:
     def __repr__(self) -> str:
         return 'Group([%s])' % ', '.join(map(repr, self.tunnels))
 
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        rows = [(tunnel.host, type(tunnel).__name__) for tunnel in self.tunnels]
+        return table(hosts(len(rows)), ('host', 'tunnel'), rows)
+
     def __iter__(self) -> Iterator[BaseTunnel]:
         return iter(self.tunnels)
 
@@ -229,5 +224,34 @@ def settled(tunnel: BaseTunnel, value: Any, error: BaseException | None) -> Any:
     return error_result(error)
 
 
-#: How much of a value a notebook shows.
+#: How many characters of a value a notebook shows.
 SHOWN = 200
+#: Text keeps its lines, and has the colours of the notebook around it.
+STYLE = 'text-align: left; color: inherit; background: none; white-space: pre-wrap'
+
+
+def hosts(number: int) -> str:
+    return '%d host%s' % (number, '' if number == 1 else 's')
+
+
+def table(caption: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table in HTML. The first text of each row names the row."""
+    head = ''.join('<th scope="col" style="%s">%s</th>' % (STYLE, column) for column in columns)
+    body = []
+    for first, *others in rows:
+        cells = ''.join('<td style="%s">%s</td>' % (STYLE, text(other)) for other in others)
+        body.append('<tr><th scope="row" style="%s">%s</th>%s</tr>' % (STYLE, text(first), cells))
+    return '<table><caption>%s</caption><thead><tr>%s</tr></thead><tbody>%s</tbody></table>' % (
+        caption,
+        head,
+        ''.join(body),
+    )
+
+
+def text(value: str) -> str:
+    """Text from a host as HTML: nothing in it is markup, and what UTF-8 has not is spelt out."""
+    from html import escape
+
+    if len(value) > SHOWN:
+        value = value[:SHOWN] + '…'
+    return escape(value.encode('utf-8', 'backslashreplace').decode())
