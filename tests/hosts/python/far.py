@@ -119,6 +119,21 @@ def orphan(canary):
     os.wait()
 
 
+def numbers(count):
+    for number in range(count):
+        yield number
+
+
+def doubles(items):
+    for item in items:
+        yield item * 2
+
+
+def yield_and_hang(canary):
+    yield 1
+    hang(canary)
+
+
 def hang(canary):
     children(canary)
     orphan(canary)

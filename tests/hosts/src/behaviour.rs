@@ -1,6 +1,7 @@
 //! The suite that every place has to pass: what a tunnel does, whatever driver is behind it.
 
 mod files;
+mod items;
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ pub use self::files::{
     failed_transfer_leaves_what_was_there, files_go_there_and_back,
     folders_go_there_and_back_whatever_the_names, killed_agent_leaves_what_was_there,
 };
+pub use self::items::items_stream_both_ways;
 use crate::lab;
 use crate::place::{Place, Setup};
 use crate::watch::{PATIENCE, appeared, canary, childless, eventually, gone};
@@ -39,6 +41,7 @@ macro_rules! behaviours {
                 stderr_comes_in_lines_with_the_name_of_the_host
                 output_to_stdout_harms_nothing
                 calls_overlap
+                items_stream_both_ways
                 dropped_call_ends_with_what_it_started
                 deadline_ends_a_call_with_what_it_started
                 close_ends_all_that_calls_started
