@@ -446,8 +446,12 @@ def uses_of(code, names, dotted, imports, wants=lambda inner: True):
 
 
 def runs_at_once(code):
-    """Whether code in a class statement runs with it, as that of functions does not."""
-    return not code.co_flags & inspect.CO_OPTIMIZED or code.co_name[0] == '<' or code.co_name == WRAPPER
+    """Whether code in a class statement runs with it, as that of functions does not.
+
+    Annotations are functions from Python 3.14 on, and run at once in an older agent, or for a decorator.
+    """
+    name = code.co_name
+    return not code.co_flags & inspect.CO_OPTIMIZED or name[0] == '<' or name in (WRAPPER, '__annotate__')
 
 
 GLOBAL = frozenset(('LOAD_GLOBAL', 'LOAD_NAME', 'LOAD_FROM_DICT_OR_GLOBALS'))
