@@ -41,10 +41,10 @@ async fn package_is_importable_by_name_whatever_the_codebase_has() {
     scratch.write(
         "uses.py",
         "from chopsticks.facts import python_version\nfrom chopsticks import helpers\n\
-         def both(): return [list(python_version()), helpers.output_lines(['echo', 'hello'])]\n",
+         def both(): return [python_version()[:3], helpers.output_lines(['echo', 'hello'])]\n",
     );
     let text = Function::source(
-        "import chopsticks.facts\ndef f(): return list(chopsticks.facts.python_version())",
+        "import chopsticks.facts\ndef f(): return chopsticks.facts.python_version()[:3]",
         "f",
     );
     for python in interpreters() {

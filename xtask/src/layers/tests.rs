@@ -8,7 +8,7 @@ use super::*;
 fn workspace() -> Vec<Package> {
     let layers = LAYERS.iter().map(|layer| Package {
         name: layer.name.to_owned(),
-        is_published: true,
+        is_published: !WHEELS.contains(&layer.name),
         dependencies: layer.below.iter().map(|name| ours(name, Kind::Normal)).collect(),
     });
     let others = UNPUBLISHED.iter().map(|name| Package {
