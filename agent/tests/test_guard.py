@@ -73,9 +73,11 @@ def waits_for_any():
     try: return os.wait()
     except OSError as e: return str(e)
 
-def spin():
+def spin(path):
     """The interpreter's lock is not given back."""
-    __import__('re').match('(a+)+b', 'a' * 40)
+    import re
+    open(path, 'w').close()
+    re.match('(a+)+b', 'a' * 40)
 
 def thread(path):
     def work():
@@ -300,8 +302,9 @@ class Guard(Base):
     def test_agent_that_gives_the_interpreters_lock_to_nobody_ends_with_its_controller(self):
         agent, mark = self.job(), self.mark()
         agent.call('job:kinds', mark)
-        agent.call_later('job:spin')
-        time.sleep(.5)
+        path = self.path()
+        agent.call_later('job:spin', path)
+        self.assertTrue(eventually(lambda: os.path.exists(path)))
         agent.end_input()
         self.assertTrue(self.gone(agent, mark))
 
