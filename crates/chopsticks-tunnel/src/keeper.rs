@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    bootstrap::Bootstrap,
     config::TunnelConfig,
     connection::{Ended, Session, Stage},
     error::{Error, ErrorKind, Phase},
@@ -34,6 +35,7 @@ pub(crate) struct Keeper {
     host: HostName,
     route: Route,
     config: TunnelConfig,
+    bootstrap: Bootstrap,
     stage: watch::Sender<Stage>,
     stopped: mpsc::Receiver<()>,
     tail: Tail,
@@ -100,6 +102,7 @@ impl Keeper {
             host: route.host(),
             route,
             config,
+            bootstrap: Bootstrap::python(),
             stage,
             stopped,
             tail,
@@ -246,8 +249,7 @@ impl Keeper {
             .encode()
             .map(Bytes::from)
             .map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
-        let start =
-            StartOptions::new().preamble(Bytes::from_static(chopsticks_agent::PACKED)).options(options);
+        let start = StartOptions::new().preamble(self.bootstrap.preamble()).options(options);
         let config = self.config.transport.clone().handshake_timeout(patience);
         // A knob that cannot work. With its pipes closed, the process ends.
         let (handle, incoming, io) =
@@ -284,11 +286,9 @@ impl Keeper {
         })
     }
 
-    /// Returns the command that starts the interpreter, and the place where it is started.
+    /// Returns the command that starts the agent, and the place where it is started.
     fn command(&self) -> AgentCommand {
-        // No user site, no site: user code finds the standard library and the codebase, and the start costs half.
-        // No variables of Python: a `PYTHONPATH` would come before both.
-        let command = AgentCommand::new(["-s", "-S", "-E", "-c", chopsticks_agent::FIRST_STAGE]);
+        let command = self.bootstrap.command();
         match &self.parent {
             Some(parent) => command.by(Arc::new(FarSide::new(parent.clone()))),
             None => command,

@@ -35,6 +35,7 @@
 //! queues, and does not know where modules come from.
 
 mod args;
+mod bootstrap;
 mod call;
 mod config;
 mod connection;
