@@ -6,27 +6,11 @@
 
 use std::{env, fmt::Write as _, fs, io::Write as _, num::NonZeroU64, path::Path};
 
-/// What every connection sends, the core first: see `python/agent.py`.
-const SENT: [&str; 4] = ["agent", "overlap", "ending", "importer"];
-/// What an agent asks for when it first needs it.
-const FETCHED: [&str; 16] = [
-    "awaiting",
-    "callables",
-    "cancelling",
-    "data",
-    "disk",
-    "distributions",
-    "failure",
-    "files",
-    "folders",
-    "items",
-    "pickled",
-    "plain",
-    "relay",
-    "stream",
-    "targets",
-    "values",
-];
+#[expect(dead_code, unreachable_pub, reason = "the crate itself uses and exports all of it")]
+#[path = "src/part.rs"]
+mod part;
+
+use part::Part;
 
 /// The library's modules for functions that have no name: large, and rarely needed.
 const ON_DEMAND: [&str; 2] = ["_call", "_source"];
@@ -38,27 +22,27 @@ fn main() {
     println!("cargo::rerun-if-changed=lib");
     println!("cargo::rerun-if-changed=python");
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/part.rs");
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let out = Path::new(&out);
-    let mut table = String::from("&[\n");
+    let mut table = String::from("[\n");
     let mut sent = Vec::new();
-    for name in SENT.iter().chain(&FETCHED) {
+    for part in Part::ALL {
+        let name = part.name();
         let original =
             fs::read_to_string(format!("python/{name}.py")).expect("the file is part of the package");
         let stripped: String = strip(&original).lines().map(squeeze).collect();
         // The first line, a docstring, is blank by now: it makes room for the name by which the agent finds a part.
         assert!(stripped.starts_with('\n'), "python/{name}.py does not begin with a docstring");
-        let text = if *name == "agent" { stripped } else { format!("# {name}{stripped}") };
+        let text = if part == Part::Core { stripped } else { format!("# {name}{stripped}") };
         fs::write(out.join(format!("{name}.py")), &text).expect("OUT_DIR is writable");
         writeln!(
             table,
-            "    Part {{ name: {name:?}, sent: {}, original: {}, stripped: {}, source: include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.py\")) }},",
-            SENT.contains(name),
+            "    Text {{ original: {}, stripped: include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.py\")) }},",
             original.len(),
-            text.len(),
         )
         .expect("writing to a string cannot fail");
-        if SENT.contains(name) {
+        if part.is_packed() {
             sent.push(text);
         }
     }

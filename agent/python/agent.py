@@ -10,6 +10,9 @@ while it is idle, and while it runs a short call. If a call lasts longer, `watch
 until the main thread is free (see `overlap.py`).
 
 The loader (the first stage, or a test) provides `parts`: the sources of all files, this one first.
+
+Other files fill the tables that are declared here. None of them defines a name of this file again, and none asks
+whether another one is loaded.
 """
 import errno
 import marshal
@@ -42,7 +45,6 @@ PONG = 0x07
 CALL = 0x20
 MODULES = 0x21
 IMPORT = 0x22
-RESOURCE = 0x23
 # Formats, in the low bits of a frame's flags.
 PENCODE = 1
 MARSHAL = 2
@@ -91,6 +93,15 @@ errands = []        # functions that the main thread is to run when SIGINT comes
 pending = {}        # our request -> [lock, operation, format, payload]
 masks = {}          # thread -> the signals that it blocks beside the one that waits while it forks
 known = {}          # function name -> (module, attribute)
+handlers = {}       # operation -> what handles a message of it, and may return a call that is to run
+on_read = []        # functions of the reader that run before it looks for a message in `buf`
+on_fork = []        # functions that run in a process that is forked from this one
+on_end = []         # functions that run when the agent ends, before what it started is ended
+on_exit = [known.clear]     # those that run on the main thread, before the interpreter ends
+tasks = {}          # request -> task, of calls that wait for one
+spared = set()      # cancelled calls that have learnt of it by their streams: interrupted only if they do not end
+# Of tunnels from here: threads that wait, processes at the other ends, and starts of such that are under way.
+wakers, inner, spawning = {}, {}, []
 limit = 1 << 30
 nonce = ''
 options = {}        # those of START
@@ -203,6 +214,8 @@ def message():
     """Returns the next whole message: request, operation, format, payload. Only for the reader."""
     global buf, pos
     while 1:
+        for function in on_read:
+            function()
         have = len(buf) - pos
         if have >= 10:
             size, request, operation, flags = HEADER.unpack_from(buf, pos)
@@ -240,6 +253,8 @@ def next_call(slot=()):
     """Handles messages until one is a call, and returns that; or `None` once `slot` is answered."""
     while 1:
         m = message()
+        if m[1] in handlers:
+            m = handlers[m[1]](*m) or m
         request, operation, form, payload = m
         if operation == CALL:
             return m
@@ -619,9 +634,9 @@ def guarded(start, module='os'):
             part('ending')
             protect()
         started = start(*args, **kwargs)
-        if keep and os.getpid() != PID:
+        if os.getpid() != PID:
             # Before Python 3.7 nobody else tells a child.
-            forget()
+            forked()
         return started
     # By these it is pickled.
     starting.__module__ = module
@@ -629,10 +644,13 @@ def guarded(start, module='os'):
     return starting
 
 
-def forget():
+def forked():
     global keep
-    posix.close(keep)
-    keep = 0
+    for function in on_fork:
+        function()
+    if keep:
+        posix.close(keep)
+        keep = 0
 
 
 def at_fork():
@@ -644,8 +662,7 @@ def at_fork():
         posix.close(OUT)
         IN = 0
         name_process()
-    if keep:
-        forget()
+    forked()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     after_fork()

@@ -7,8 +7,7 @@ from functools import partial as bind
 
 loops = []          # the loop, and the identifier of its thread
 starting = allocate_lock()
-handlers = {}       # signal -> what handled it before the loop did
-tasks = {}          # request -> task, of calls that wait for one
+replaced = {}       # signal -> what handled it before the loop did
 
 
 class Handler(object):
@@ -108,17 +107,17 @@ def add_signal_handler(loop, add, number, callback, *args):
             signal.signal(number, Handler(fd))
 
         on_main(add_and_hear)
-    handlers.setdefault(number, before)
+    replaced.setdefault(number, before)
 
 
 def remove_signal_handler(remove, number):
-    if number not in handlers:
+    if number not in replaced:
         return remove(number)
 
     def restore():
         remove(number)
         # What was there is the agent's where asyncio would set the default, by which this process would end.
-        signal.signal(number, handlers.pop(number) or signal.SIG_DFL)
+        signal.signal(number, replaced.pop(number) or signal.SIG_DFL)
 
     on_main(restore)
     return True
@@ -238,3 +237,14 @@ def awaited(value, request):
     if isinstance(begun[0], BaseException):
         raise begun[0]
     return begun[0].result()
+
+
+def quieten():
+    """At the end nobody cancels the loop's tasks, so nobody is to be told that they are not done."""
+    if loops:
+        loop = loops[0]
+        tell = loop.call_exception_handler
+        loop.call_exception_handler = lambda context: 'destroyed' in context['message'] or tell(context)
+
+
+on_exit.append(quieten)

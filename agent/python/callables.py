@@ -3,6 +3,7 @@
 sources = {}        # (source, module name) -> a lock, the module it became, the expression at its end
 files = set()       # the names of texts
 making = allocate_lock()
+on_exit.append(sources.clear)
 
 
 class Loader(object):

@@ -39,21 +39,20 @@ def end_call(request):
         """Processes younger than the call that no other call's thread has started, and all that were so before."""
         table = processes()
         # One of these that is not known yet is so when its start is over.
-        starts, n = list(globals().get('spawning', ())), 0
-        while n < 1000 and [start for start in starts if start in globals()['spawning']]:
+        starts, n = list(spawning), 0
+        while n < 1000 and [start for start in starts if start in spawning]:
             sleep(.002)
             n += 1
         with open('/proc/uptime') as f:
             since = (float(f.read().split()[0]) - (time() - began)) * os.sysconf('SC_CLK_TCK') - 2
         others = set()
-        awaiting = globals().get('tasks', ())
         # A call that waits for the end of this one has the thread of this one already.
         running = [call for other, call in list(calls.items()) if other != request]
         threads = [other for other, _ in running if other != calls.get(request, (0,))[0]]
         # Nor agents of tunnels from here, which end with their tunnels, and what calls of theirs started with those.
-        others.update(globals().get('inner', ()))
+        others.update(inner)
         # The thread of the event loop is that of all who wait for it.
-        threads += [loops[1] for other in list(awaiting) if other != request][:1]
+        threads += [loops[1] for other in list(tasks) if other != request][:1]
         for thread in threads:
             others |= children(thread)
         others |= below(table, others)
@@ -70,7 +69,7 @@ def end_call(request):
         """Processes that the call's own thread has started meanwhile: for all others another call may have ended."""
         thread = calls.get(request, (MAIN,))[0]
         # The main thread gets the children of threads that have ended.
-        mine = set() if thread == MAIN else children(thread).difference(globals().get('inner', ()))
+        mine = set() if thread == MAIN else children(thread).difference(inner)
         table = mine and processes()
         # Those that have ended and that the call has not waited for are children still.
         return set(p for p in mine.intersection(table) | below(table, mine) if not tracks(p))
@@ -149,7 +148,6 @@ def is_importing(frame):
 
 def is_spared(request):
     """Whether the next interrupt is not for a call: it ends already, and cleans up."""
-    spared = globals().get('spared', ())
     return request in spared and not spared.remove(request)
 
 
@@ -165,7 +163,7 @@ def interrupt(request, n):
     """Raises KeyboardInterrupt in the user code of a call; in a blocking system call on the main thread alone."""
     if request in streams:
         streams[request].stop()
-    task = globals().get('tasks', {}).get(request)
+    task = tasks.get(request)
     if task:
         return interrupt_task(task, n)
     thread = calls.get(request, (0,))[0]
@@ -225,7 +223,7 @@ def strike_thread(thread):
 
 def wake(thread, request=0):
     """Stops the wait for an inner agent: most Pythons wait for a lock until it opens. Returns whether there was one."""
-    waiting = globals().get('wakers', {}).get(thread)
+    waiting = wakers.get(thread)
     if waiting and (not request or request in waiting.calls):
         waiting.stop()
         return True

@@ -1,6 +1,7 @@
 """What loaders provide besides running modules: package data, lists of modules, support for `runpy` and `inspect`."""
 
 part('importer')
+RESOURCE = 0x23
 folders = {}        # (package, path) -> names in it -> whether that is a folder
 
 

@@ -316,9 +316,11 @@ def end():
             leave_interpreter()
         while 1:
             sleep(8)
+    for function in on_end:
+        function()
     if keep or bore():
         hand_over()
-    elif 'unpacked' in globals():
+    else:
         remove_files()
     signal.alarm(3)
     if not calls and serial:
@@ -354,13 +356,8 @@ def leave_interpreter():
         main._is_stopped = False
         main._set_tstate_lock()
     # What we hold of the user's would outlive the modules that it needs to end in order.
-    known.clear()
-    globals().get('sources', {}).clear()
-    loop = (globals().get('loops') or [None])[0]
-    if loop:
-        # Nobody cancels its tasks, so nobody is to be told that they are not done.
-        tell = loop.call_exception_handler
-        loop.call_exception_handler = lambda context: 'destroyed' in context['message'] or tell(context)
+    for function in on_exit:
+        function()
     # What runs is about to be ended: it is no fault of the user's that nobody has waited for it.
     getattr(sys.modules.get('warnings'), 'filters', []).insert(0, (
         'ignore', type('', (), {'match': lambda self, text: 'is still running' in text})(), Warning, None, 0))

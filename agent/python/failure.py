@@ -105,10 +105,12 @@ def failure(stage, request):
             message += shadowed(error, '')
         except Exception:
             pass
-    if type(error) is globals().get('Misfit'):
-        stage, message = error.args
-    elif type(error) is globals().get('Unfit'):
-        stage = 'result'
+    # On 2.7 what is raised may be an instance of a class of the old style.
+    kind_of_error = error.__class__ if OLD else type(error)
+    module = getattr(kind_of_error, '__module__', '')
+    if module == __name__:
+        # One of ours that says where it belongs.
+        stage = getattr(error, 'stage', stage)
     if request in cancelled:
         stage = 'cancelled'
     # Our own frames tell the user nothing.
@@ -128,10 +130,7 @@ def failure(stage, request):
     # Nor do those of the import system, where they are not left out already: as with a syntax error.
     text = u''.join(to_text(line) for line in lines
                     if not line.startswith(('  File "chopsticks/', '  File "<frozen importlib.')))
-    # On 2.7 what is raised may be an instance of a class of the old style.
-    kind = error.__class__ if OLD else type(error)
-    name = kind.__name__
-    module = getattr(kind, '__module__', '')
+    name = kind_of_error.__name__
     if module not in ('builtins', 'exceptions', '__builtin__'):
         name = '%s.%s' % (module, name)
     if module == 'chopsticks.tunnel' and getattr(error, 'tb', None):

@@ -206,5 +206,5 @@ def fetch_file(stream, options, path):
             u'mode': info.st_mode & 0o7777, u'modified': whole(nanoseconds(info))}
 
 
-answers[PUT] = put_file
-answers[FETCH] = fetch_file
+serves(PUT, put_file)
+serves(FETCH, fetch_file)

@@ -187,5 +187,5 @@ def fetch_folder(stream, options, path):
     return summary(root, counts, total)
 
 
-answers[PUT] = put_any
-answers[FETCH] = fetch_any
+serves(PUT, put_any)
+serves(FETCH, fetch_any)

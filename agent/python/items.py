@@ -14,13 +14,15 @@ LINE = 1 << 16
 # An item's format (0: the stream has failed, the item says why) and size.
 head_of_item = Struct('>BL')
 NOTHING = object()
-# Cancelled calls that have learnt of it by their streams, and are to be interrupted only if they do not end.
-spared = set()
+later = None        # what sends the items of an awaitable: see `LATER`
 
 
 class Misfit(Exception):
-    """An item that cannot be sent: the kind of the failure and its text."""
-    __slots__ = ()
+    """An item that cannot be sent."""
+
+    def __init__(self, stage, message):
+        Exception.__init__(self, message)
+        self.stage = stage
 
 
 class Later(object):
@@ -67,7 +69,7 @@ class Channel(object):
             if not self.gives:
                 return value
             if hasattr(type(value), '__await__') or hasattr(type(value), '__aiter__'):
-                if 'later' not in globals():
+                if not later:
                     exec(compile(LATER, 'chopsticks/items.py', 'exec'), globals())
                 return later(self, value)
             self.send_items(value)
@@ -102,10 +104,10 @@ class Channel(object):
             self.input.finish()
 
 
-def called(m):
+def called(request, operation, *m):
     """Makes a call of a request that is one with streams."""
-    streams[m[0]] = Channel(m[0], m[1])
-    return m[0], CALL, m[2], m[3]
+    streams[request] = Channel(request, operation)
+    return (request, CALL) + m
 
 
 def check_process():
@@ -406,4 +408,4 @@ def value_of(form, data):
     return value
 
 
-callers.update(dict.fromkeys((YIELD, FEED, PIPE), called))
+handlers.update(dict.fromkeys((YIELD, FEED, PIPE), called))

@@ -2,6 +2,7 @@
 
 queued = []         # calls for which there is no room
 room = [0] * 256    # one for each thread that may yet be started
+threading = None    # the module, once it is imported
 
 
 def overlap(m, apart=1):
@@ -15,7 +16,7 @@ def overlap(m, apart=1):
                     queued.append(m)
                     return
                 room.pop()
-            if OLD or 'threading' not in globals():
+            if OLD or not threading:
                 # An import waits for others (later the first time, on 2.7 always), and these for what we are to read.
                 start_new_thread(overlap, (m, 0))
                 return

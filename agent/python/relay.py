@@ -211,16 +211,6 @@ def at_fork_of_relays():
             del ends[fd]
 
 
-def forking(fork):
-    """What stands in for `os.fork` where nobody is told of forks: before Python 3.7."""
-    def relaying():
-        pid = fork()
-        if not pid:
-            at_fork_of_relays()
-        return pid
-    return relaying
-
-
 def enlarge(fd):
     try:
         from fcntl import fcntl
@@ -311,11 +301,6 @@ def prepare():
 
 
 start_new_thread(prepare, ())
-answers[SPAWN] = spawn
-answers[STDERR] = relay_errors
-kinds[SPAWN] = Relay
-kinds[STDERR] = Pipe
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=at_fork_of_relays)
-else:
-    os.fork = forking(os.fork)
+serves(SPAWN, spawn, Relay)
+serves(STDERR, relay_errors, Pipe)
+on_fork.append(at_fork_of_relays)

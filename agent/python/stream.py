@@ -19,39 +19,29 @@ turn = allocate_lock()
 
 
 answers = {}        # operation with streams -> the function that answers a request of it
-kinds = {}          # such an operation -> what takes that which comes for a request of it, if that is no Stream
-callers = {}        # operation of a call with streams -> what makes a plain call of a request of it
+kinds = {}          # such an operation -> what takes that which comes for a request of it
 spare = []          # places for pieces that have been used up
-any_message = message
 
 
-def message():
-    """As the core's, but what belongs to streams is handed over here, and bytes of theirs are never joined."""
+def take_data():
+    """Hands over frames of streams, whose bytes are never joined, from where the reader looks for messages."""
     global buf, pos
     while 1:
         if streams and pos >= len(buf):
             # A header by itself: what follows it is then read once, to where it stays.
             flush_replies()
             buf, pos = read(10), 0
-        if len(buf) - pos >= 10 and bytearray(buf[pos + 8:pos + 9])[0] == DATA:
-            size, request = HEADER.unpack_from(buf, pos)[:2]
-            pos += 10
-            pieces = [buf[pos:pos + size]]
-            pos += len(pieces[0])
-            size -= len(pieces[0])
-            if size:
-                flush_replies()
-                read_pieces(size, pieces)
-            on_stream((request, DATA, 0, pieces))
-            continue
-        m = any_message()
-        if m[1] in callers:
-            return callers[m[1]](m)
-        if m[1] == CANCEL and m[0] in calls:
-            return m
-        if m[0] not in streams and m[1] not in (DATA, END, CREDIT, RESET) and m[1] not in answers:
-            return m
-        on_stream(m)
+        if len(buf) - pos < 10 or bytearray(buf[pos + 8:pos + 9])[0] != DATA:
+            return
+        size, request = HEADER.unpack_from(buf, pos)[:2]
+        pos += 10
+        pieces = [buf[pos:pos + size]]
+        pos += len(pieces[0])
+        size -= len(pieces[0])
+        if size:
+            flush_replies()
+            read_pieces(size, pieces)
+        on_stream(request, DATA, 0, pieces)
 
 
 def read_pieces(size, pieces):
@@ -205,14 +195,20 @@ class Stream(object):
             at += size
 
 
-def on_stream(m):
+def serves(operation, answer, kind=Stream):
+    """Has requests of an operation answered by `answer`, and what comes for one of them handed to a `kind`."""
+    answers[operation] = answer
+    kinds[operation] = kind
+    handlers[operation] = on_stream
+
+
+def on_stream(request, operation, _, payload):
     """Takes a message of a request that has streams, or that is to get them. Only for the reader."""
-    request, operation, _, payload = m
     stream = streams.get(request)
     if stream:
         stream.on(operation, payload)
     elif operation in answers:
-        stream = streams[request] = kinds.get(operation, Stream)(request)
+        stream = streams[request] = kinds[operation](request)
         try:
             start_new_thread(transfer, (stream, operation, payload))
         except Exception as e:
@@ -220,6 +216,12 @@ def on_stream(m):
     elif operation == CREDIT and request not in calls:
         # So that nobody waits for a stream that will not come.
         send(request, END, 0, number_of.pack(0))
+
+
+def on_cancel(request, *_):
+    """A call with streams is interrupted before they are: see `end_call`."""
+    if request in streams and request not in calls:
+        streams[request].on(CANCEL, b'')
 
 
 def fail(stream, number, message, path):
@@ -253,3 +255,8 @@ def transfer(stream, operation, payload):
 
 def text_of(message):
     return message.decode('utf-8', 'replace') if OLD else message.encode('utf-8', 'replace').decode('utf-8')
+
+
+on_read.append(take_data)
+handlers[CANCEL] = on_cancel
+handlers.update(dict.fromkeys((END, CREDIT, RESET), on_stream))

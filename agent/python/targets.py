@@ -12,18 +12,17 @@ SEARCHED = 1 << 17
 linkat = None       # (descriptor, path): gives a file without a name one; `False` where that cannot be
 temporary = set()   # files with a name that are not finished
 
-part('ending')
-end_all = end
 
-
-def end():
-    """As the core's, but no file is left half finished."""
+def remove_temporary():
+    """No file is left half finished."""
     for path in list(temporary):
         try:
             os.unlink(path)
         except OSError:
             pass
-    end_all()
+
+
+on_end.append(remove_temporary)
 
 
 def problem(number, text=None):

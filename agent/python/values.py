@@ -17,6 +17,7 @@ SINGLE = {id(None): b'n', id(True): b'T', id(False): b'F'}
 class Unfit(TypeError):
     """A value that cannot be carried."""
     __slots__ = ()
+    stage = 'result'
 
 
 def parts_of(value, place):

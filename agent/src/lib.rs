@@ -5,11 +5,15 @@
 //!
 //! 1. [`FIRST_STAGE`] is given to the interpreter as `-c` argument. It reads as many bytes from stdin as
 //!    [`PACKED`] has, and runs them.
-//! 2. [`PACKED`] holds the parts that every connection needs. The others ([`part`]) are sent when the agent asks
-//!    for them.
+//! 2. [`PACKED`] holds the parts that every connection needs. The others are sent when the agent asks for them
+//!    ([`Part::named`]), or before a request that they serve ([`Part::with_requirements`]).
 //!
 //! What the agent says and hears is specified in `docs/wire.md`; how it is built is told in
 //! `docs/how-it-works.md`. This crate has no code, only the sources.
+
+mod part;
+
+pub use part::Part;
 
 /// The program text for the interpreter's `-c` option.
 ///
@@ -20,23 +24,30 @@ pub const FIRST_STAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/first_stag
 /// The parts that every connection sends, compressed: the first bytes of the agent's stdin.
 pub const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.z"));
 
-/// Every part of the agent.
-pub const PARTS: &[Part] = include!(concat!(env!("OUT_DIR"), "/parts.rs"));
+/// The texts of the parts, in the order of [`Part::ALL`].
+static TEXTS: [Text; Part::ALL.len()] = include!(concat!(env!("OUT_DIR"), "/parts.rs"));
 
-/// One Python file of the agent.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Part {
-    /// The file's name without `.py`.
-    pub name: &'static str,
-    /// Whether [`PACKED`] holds it.
-    pub sent: bool,
+struct Text {
     /// Bytes of the file as it is written.
-    pub original: usize,
-    /// Bytes without comments, docstrings and most indentation.
-    pub stripped: usize,
-    /// The stripped text.
-    pub source: &'static str,
+    original: usize,
+    stripped: &'static str,
+}
+
+impl Part {
+    /// Returns the text of the part, without comments, docstrings and most indentation.
+    pub fn source(self) -> &'static str {
+        self.text().stripped
+    }
+
+    /// Returns how many bytes the file has as it is written.
+    pub fn original_len(self) -> usize {
+        self.text().original
+    }
+
+    fn text(self) -> &'static Text {
+        // The variants are numbered in the order of `ALL`, which a test verifies.
+        &TEXTS[self as usize]
+    }
 }
 
 /// The modules of the Python package `chopsticks`, which every host can import: each package in front of what is in it.
@@ -59,11 +70,6 @@ pub struct LibraryModule {
     pub source: &'static str,
 }
 
-/// Returns the text of a part that the agent asks for by `name`.
-pub fn part(name: &str) -> Option<&'static str> {
-    PARTS.iter().find(|part| part.name == name).map(|part| part.source)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,12 +83,13 @@ mod tests {
 
     #[test]
     fn stripping_keeps_line_numbers() {
-        for part in PARTS {
-            let original = std::fs::read_to_string(format!("python/{}.py", part.name)).unwrap();
-            let code: Vec<&str> = part.source.lines().collect();
+        for part in Part::ALL {
+            let original = std::fs::read_to_string(format!("python/{}.py", part.name())).unwrap();
+            assert_eq!(part.original_len(), original.len(), "{part:?}");
+            let code: Vec<&str> = part.source().lines().collect();
             for (number, line) in original.lines().enumerate() {
                 if line.starts_with("def ") {
-                    assert!(code[number].starts_with("def "), "{}:{}", part.name, number + 1);
+                    assert!(code[number].starts_with("def "), "{part:?}:{}", number + 1);
                 }
             }
         }
@@ -117,8 +124,27 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_by_name() {
-        assert!(part("values").is_some_and(|source| source.contains("def pencode")));
-        assert_eq!(part("nothing"), None);
+    fn every_file_is_one_part_of_its_own() {
+        let files = std::fs::read_dir("python").unwrap().map(|entry| entry.unwrap().file_name());
+        let mut files: Vec<_> = files.filter_map(|name| name.into_string().ok()).collect();
+        files.retain(|name| name.ends_with(".py") && name != "first_stage.py");
+        files.sort();
+        let mut parts: Vec<_> = Part::ALL.iter().map(|part| format!("{}.py", part.name())).collect();
+        parts.sort();
+        assert_eq!(files, parts);
+        for (number, part) in Part::ALL.into_iter().enumerate() {
+            assert_eq!(part as usize, number, "{part:?}");
+            assert_eq!(Part::named(part.name()), Some(part));
+        }
+        assert_eq!(Part::named("nothing"), None);
+        assert!(Part::Values.source().contains("def pencode"));
+    }
+
+    #[test]
+    fn requirements_come_first_and_once() {
+        let files = [Part::Stream, Part::Targets, Part::Files, Part::Folders];
+        assert_eq!(Part::Folders.with_requirements(), files);
+        assert_eq!(Part::Relay.with_requirements(), [Part::Stream, Part::Relay]);
+        assert_eq!(Part::Values.with_requirements(), [Part::Values]);
     }
 }

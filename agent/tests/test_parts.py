@@ -5,12 +5,6 @@ import unittest
 
 from harness import PY, source
 
-# What a part replaces on purpose.
-SHARED = {
-    'end': {'ending', 'targets'},
-    'message': {'agent', 'stream'},
-}
-
 
 class Parts(unittest.TestCase):
     def test_no_part_takes_a_name_of_another(self):
@@ -24,4 +18,9 @@ class Parts(unittest.TestCase):
                     for name in names:
                         found.setdefault(name, set()).add(part)
         self.assertTrue(len(found) > 200, len(found))
-        self.assertEqual(dict((name, parts) for name, parts in found.items() if len(parts) > 1), SHARED)
+        self.assertEqual(dict((name, parts) for name, parts in found.items() if len(parts) > 1), {})
+
+    def test_no_part_asks_what_else_is_loaded(self):
+        for file in os.listdir(PY):
+            text = source(os.path.splitext(file)[0]).decode()
+            self.assertFalse('globals().get' in text or 'in globals()' in text, file)

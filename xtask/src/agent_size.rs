@@ -1,6 +1,6 @@
 //! Prints how large the agent is, and keeps what every connection sends within its budget.
 
-use chopsticks_agent::{FIRST_STAGE, LIBRARY, PACKED, PARTS};
+use chopsticks_agent::{FIRST_STAGE, LIBRARY, PACKED, Part};
 
 use crate::failure::Failure;
 
@@ -22,13 +22,13 @@ const LIBRARY_BUDGET: usize = 79 << 10;
 /// Prints the sizes, and fails above a budget.
 pub(crate) fn run() -> Result<(), Failure> {
     println!("{:16} {:>8} {:>8}", "part", "original", "stripped");
-    for part in PARTS {
-        let remark = if part.sent { "" } else { "  when asked for" };
-        println!("{:16} {:8} {:8}{remark}", part.name, part.original, part.stripped);
+    for part in Part::ALL {
+        let remark = if part.is_packed() { "" } else { "  when asked for" };
+        println!("{:16} {:8} {:8}{remark}", part.name(), part.original_len(), part.source().len());
     }
-    let sent = || PARTS.iter().filter(|part| part.sent);
-    let original: usize = sent().map(|part| part.original).sum();
-    let stripped: usize = sent().map(|part| part.stripped).sum();
+    let sent = || Part::ALL.into_iter().filter(|part| part.is_packed());
+    let original: usize = sent().map(Part::original_len).sum();
+    let stripped: usize = sent().map(|part| part.source().len()).sum();
     println!("{:16} {original:8} {stripped:8}  compressed {}, budget {BUDGET}", "packed", PACKED.len());
     println!("{:16} {:8} {:>8}  budget {FIRST_STAGE_BUDGET}", "first stage", FIRST_STAGE.len(), "");
     for module in LIBRARY {

@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 use crate::failure::Failure;
 use crate::report::{self, Outcome, Strictness};
 use crate::workspace::Workspace;
-use crate::{agent_size, command, layers, package, tidy};
+use crate::{agent_size, command, joined, layers, package, tidy};
 
 /// Something to be checked.
 struct Step {
@@ -183,12 +183,14 @@ fn typos(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<(), Failure> {
+    let joined = joined::run(workspace);
     command::run(workspace.program("ruff").args(["check", "--no-cache"]).args([
         "agent",
         "crates/chopsticks-python",
         "tests/python",
         "tests/python-api",
-    ]))
+    ]))?;
+    joined
 }
 
 fn mypy(workspace: &Workspace) -> Result<(), Failure> {

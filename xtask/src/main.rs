@@ -12,6 +12,7 @@ mod check;
 mod command;
 mod failure;
 mod interrupt;
+mod joined;
 mod lab;
 mod layers;
 mod package;

@@ -9,9 +9,7 @@ allocate_lock, get_ident, start_new_thread = agent['allocate_lock'], agent['get_
 sleep, time = agent['sleep'], agent['time']
 # Threads that wait here, the processes at the other ends of tunnels, and starts of such: the agent's part `cancelling`
 # looks at them.
-wakers = agent.setdefault('wakers', {})
-inner = agent.setdefault('inner', {})
-spawning = agent.setdefault('spawning', [])
+wakers, inner, spawning = agent['wakers'], agent['inner'], agent['spawning']
 bell_pipe = []      # what the main thread of Python 2 waits for: no signal is handled while it waits for a lock
 
 
@@ -134,31 +132,3 @@ def hosts():
     """The names that lead from the controller to this agent."""
     options = agent['options']
     return [native(name) for name in options.get('hosts') or [options.get('host', u'localhost')]]
-
-
-def on_fork(child):
-    """Has `child` run in each process that is forked from this one, and runs no other program."""
-    import os
-    if hasattr(os, 'register_at_fork'):
-        os.register_at_fork(after_in_child=child)
-        return
-    fork = os.fork
-
-    def forked():
-        pid = fork()
-        if not pid:
-            child()
-        return pid
-    os.fork = forked
-
-
-def on_end(close):
-    """Has `close` run when the agent ends, before it ends what it started."""
-    agent['part']('ending')
-    end = agent['end']
-
-    def ending():
-        close()
-        end()
-    agent['end'] = ending
-

@@ -15,7 +15,7 @@ from chopsticks._stderr import Lines
 
 HELLO, REPLY, FAIL, CANCEL = agent['HELLO'], agent['REPLY'], agent['FAIL'], agent['CANCEL']
 PING, PONG, CALL, MODULES = agent['PING'], agent['PONG'], agent['CALL'], agent['MODULES']
-IMPORT, RESOURCE, EXTEND = agent['IMPORT'], agent['RESOURCE'], 0x26
+IMPORT, RESOURCE, EXTEND = agent['IMPORT'], 0x23, 0x26
 DATA, END, CREDIT, RESET = range(8, 12)
 PENCODE, MARSHAL, BYTES, MORE = agent['PENCODE'], agent['MARSHAL'], agent['BYTES'], agent['MORE']
 HEADER, FRAME = agent['HEADER'], agent['FRAME']
@@ -68,8 +68,8 @@ def end_all():
         connection.let_go()
 
 
-_agent.on_fork(forget_all)
-_agent.on_end(end_all)
+agent['on_fork'].append(forget_all)
+agent['on_end'].append(end_all)
 
 
 class Slot(object):

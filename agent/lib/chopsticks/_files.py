@@ -1,13 +1,13 @@
 """Files between this host and one at the other end of a tunnel: docs/wire.md, sections 7 and 8.
 
-At this end the agent's own code for files runs in a separate namespace, because in the agent's namespace it would
-replace the way in which the agent reads.
+At this end the agent's own code for files runs in a separate namespace, with handlers of its own: the agent's serve
+its controller.
 """
 import binascii
 import marshal
 import os
 
-from chopsticks import _agent, _serving
+from chopsticks import _serving
 from chopsticks._agent import OLD, agent, allocate_lock, native
 from chopsticks._connection import CANCEL, END, EXTEND, MARSHAL, Malformed
 from chopsticks._errors import RemoteException
@@ -18,21 +18,10 @@ spaces = []         # the namespace with these parts of the agent, once there is
 making = allocate_lock()
 
 
-def remove_unfinished():
-    for path in [path for space in spaces for path in list(space['temporary'])]:
-        try:
-            os.unlink(path)
-        except EnvironmentError:
-            pass
-
-
-_agent.on_end(remove_unfinished)
-
-
 def ready():
     with making:
         if not spaces:
-            space = dict(agent)
+            space = dict(agent, handlers={}, on_read=[])
             for name in PARTS:
                 exec(compile(_serving.part(name), 'chopsticks/%s.py' % name, 'exec'), space)
             spaces.append(space)

@@ -4,7 +4,7 @@ import sys
 
 from chopsticks._agent import OLD, agent, allocate_lock, as_bytes, text
 
-REPLY, FAIL, IMPORT, RESOURCE = agent['REPLY'], agent['FAIL'], agent['IMPORT'], agent['RESOURCE']
+REPLY, FAIL, IMPORT, RESOURCE = agent['REPLY'], agent['FAIL'], agent['IMPORT'], 0x23
 MARSHAL, BYTES = agent['MARSHAL'], agent['BYTES']
 # Bytes of files that are kept for the next who asks, and of all of them.
 SMALL, KEPT, OVERHEAD = 1 << 16, 1 << 22, 500

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use chopsticks_agent::Part;
 use chopsticks_driver::{Hint, HostName, Known};
 use chopsticks_protocol::{Hello, operation};
 use chopsticks_transport::{Format, Handle, Operation, TransportError, TransportErrorKind};
 use futures::FutureExt as _;
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tracing::Instrument as _;
 
 use crate::{
@@ -52,13 +53,8 @@ pub(crate) struct Session {
     pub(crate) handle: Handle,
     pub(crate) serving: Arc<Serving>,
     agent: OnceLock<AgentInfo>,
-    /// Which optional parts of the agent have been sent on this connection: those for streams, for
-    /// transfers, and so on.
-    streams: OnceCell<()>,
-    transfers: OnceCell<()>,
-    folders: OnceCell<()>,
-    items: OnceCell<()>,
-    programs: OnceCell<()>,
+    /// The parts of the agent that have been sent on this connection before requests that need them.
+    parts: Mutex<Vec<Part>>,
     /// The known properties of programs on the agent's host.
     pub(crate) programs_known: Arc<Known>,
 }
@@ -295,47 +291,23 @@ impl Session {
             handle,
             serving,
             agent: OnceLock::new(),
-            streams: OnceCell::new(),
-            transfers: OnceCell::new(),
-            folders: OnceCell::new(),
-            items: OnceCell::new(),
-            programs: OnceCell::new(),
+            parts: Mutex::default(),
             programs_known: Arc::default(),
         }
     }
 
-    /// Sends the parts of the agent that transfers need, once.
-    pub(crate) async fn extend_for_transfers(&self) {
-        self.extend(&self.streams, &["stream"]).await;
-        self.extend(&self.transfers, &["targets", "files"]).await;
-    }
-
-    /// Sends the parts of the agent that transfers of folders need, once.
-    pub(crate) async fn extend_for_folders(&self) {
-        self.extend_for_transfers().await;
-        self.extend(&self.folders, &["folders"]).await;
-    }
-
-    /// Sends the parts of the agent that calls with streams need, once.
-    pub(crate) async fn extend_for_items(&self) {
-        self.extend(&self.streams, &["stream"]).await;
-        self.extend(&self.items, &["items"]).await;
-    }
-
-    /// Sends the parts of the agent that programs need, once.
-    pub(crate) async fn extend_for_programs(&self) {
-        self.extend(&self.streams, &["stream"]).await;
-        self.extend(&self.programs, &["relay"]).await;
-    }
-
-    /// Sends parts of the agent, unless it has them.
-    async fn extend(&self, sent: &OnceCell<()>, parts: &[&str]) {
-        let send = || async {
-            let sources: Vec<_> = parts.iter().filter_map(|part| chopsticks_agent::part(part)).collect();
-            // A lost connection is told by the request that follows.
-            let operation = Operation::application(operation::EXTEND);
-            let _ = self.handle.notice(operation, Format::None, sources.join("\n").into_bytes()).await;
-        };
-        sent.get_or_init(send).await;
+    /// Sends a part of the agent and those that it requires, unless the agent has them.
+    pub(crate) async fn extend(&self, part: Part) {
+        let mut sent = self.parts.lock().await;
+        let missing: Vec<_> =
+            part.with_requirements().into_iter().filter(|part| !sent.contains(part)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let sources: Vec<_> = missing.iter().map(|part| part.source()).collect();
+        // A lost connection is reported by the request that follows.
+        let operation = Operation::application(operation::EXTEND);
+        let _ = self.handle.notice(operation, Format::None, sources.join("\n").into_bytes()).await;
+        sent.extend(missing);
     }
 }

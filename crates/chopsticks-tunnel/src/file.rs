@@ -7,6 +7,7 @@ mod reply;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
+use chopsticks_agent::Part;
 pub use chopsticks_files::Progress;
 use tokio::time::timeout;
 
@@ -88,7 +89,7 @@ impl Tunnel {
                 Err(_) => connection.after(&session).await?,
             }
         };
-        session.extend_for_transfers().await;
+        session.extend(Part::Files).await;
         Ok(session)
     }
 

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use chopsticks_agent::Part;
 use chopsticks_protocol::{FIRST_CREDIT, Item, ItemError, ItemFormat, ItemReader, operation};
 use chopsticks_transport::{
     Format, Operation, Order, Outcome, Request, RequestOptions, StreamReader, TransportError,
@@ -306,7 +307,7 @@ impl Flow {
         let (script, payload) = tunnel.composed(&connection, &call).await?;
         loop {
             let session = connection.session().await?;
-            session.extend_for_items().await;
+            session.extend(Part::Items).await;
             connection.send_ahead(&session, call.need(script.as_ref())).await?;
             let options = RequestOptions::new()
                 .order(Order::AfterNotices)

@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 
+use chopsticks_agent::Part;
 use chopsticks_driver::{Known, Launcher, Link, LinkParts, Program, SpawnError, missing_folder};
 use chopsticks_protocol::{EMPTY, Exit, Failure, Spawn, operation};
 use chopsticks_text::harmless;
@@ -84,7 +85,7 @@ enum State {
 /// returns the reason.
 pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
     let session = connected(connection).await?;
-    session.extend_for_programs().await;
+    session.extend(Part::Relay).await;
     let options = || RequestOptions::new().order(Order::AfterNotices);
     let failed = |error: chopsticks_transport::TransportError| io::Error::other(error);
     let mut errors = session.handle.request_with(

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use chopsticks_agent::Part;
 use chopsticks_driver::HostName;
 use chopsticks_pencode::marshal::{self, EncodeError};
 use chopsticks_protocol::{self as protocol, Folder, Import, ImportFailure, Imported, operation};
@@ -164,8 +165,8 @@ impl Serving {
         let Import { name, wanted_by } = Import::decode(payload).map_err(invalid)?;
         let entry = match name.strip_prefix('.') {
             Some(part) => {
-                let source = chopsticks_agent::part(part);
-                source.map(|source| ModuleEntry::new(&name, ModuleEntryKind::Module, "", source))
+                let part = Part::named(part);
+                part.map(|part| ModuleEntry::new(&name, ModuleEntryKind::Module, "", part.source()))
             }
             None => self.found(&name, wanted_by.as_deref()).await?,
         };

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chopsticks_agent::Part;
 use chopsticks_driver::{Driver, HostName, InvalidTarget};
 use chopsticks_protocol::{CallFailure, Hello, operation};
 use chopsticks_transport::{Format, Operation, Order, Outcome, Request, RequestOptions, TransportError};
@@ -153,7 +154,7 @@ impl Tunnel {
         let connection = self.connection();
         // Why there is none is told below.
         if let Ok(session) = connection.session().await {
-            session.extend_for_programs().await;
+            session.extend(Part::Relay).await;
         }
         connection.agent().await.map(drop)
     }
@@ -352,7 +353,7 @@ impl Tunnel {
             let options = RequestOptions::new().order(Order::AfterNotices);
             let (code, options) = match call.input {
                 Some(_) => {
-                    session.extend_for_items().await;
+                    session.extend(Part::Items).await;
                     (operation::FEED, options.with_writer())
                 }
                 None => (operation::CALL, options),

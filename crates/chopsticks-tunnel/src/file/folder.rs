@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use chopsticks_agent::Part;
 use chopsticks_files::{
     Destination, Input, Manner, Meter, Problem, Source, Stopped, TreePiece as Piece, TreeSink, Watcher,
     read_tree, receive_folder,
@@ -200,7 +201,7 @@ impl Tunnel {
 
     async fn transferring_folders(&self, connection: &Connection) -> Result<Arc<Session>, Error> {
         let session = self.transferring(connection).await?;
-        session.extend_for_folders().await;
+        session.extend(Part::Folders).await;
         Ok(session)
     }
 }

@@ -1,0 +1,137 @@
+//! The parts of the agent: its files, and which of them need which others.
+//!
+//! The build script reads this file as well.
+
+/// A part of the agent: one Python file, compiled into the one namespace that all parts share.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Part {
+    /// Frames, calls and their results, and the tables that other parts fill.
+    Core,
+    /// Calls that overlap.
+    Overlap,
+    /// The end of processes, and of the agent.
+    Ending,
+    /// Modules that the codebase has.
+    Importer,
+    /// Calls of coroutine functions.
+    Awaiting,
+    /// Functions in forms other than `module:name`.
+    Callables,
+    /// The end of cancelled calls.
+    Cancelling,
+    /// What loaders provide besides modules.
+    Data,
+    /// Modules on the disk of the host.
+    Disk,
+    /// The metadata of distributions.
+    Distributions,
+    /// Failures as data.
+    Failure,
+    /// Transfers of files.
+    Files,
+    /// Transfers of folders.
+    Folders,
+    /// Calls with streams of items.
+    Items,
+    /// Pickled calls.
+    Pickled,
+    /// The option `encode`.
+    Plain,
+    /// Programs with their pipes as streams.
+    Relay,
+    /// Byte streams.
+    Stream,
+    /// The places where received files are written.
+    Targets,
+    /// pencode.
+    Values,
+}
+
+impl Part {
+    /// Every part. Those that every connection sends come first, and the core before all others.
+    pub const ALL: [Self; 20] = [
+        Self::Core,
+        Self::Overlap,
+        Self::Ending,
+        Self::Importer,
+        Self::Awaiting,
+        Self::Callables,
+        Self::Cancelling,
+        Self::Data,
+        Self::Disk,
+        Self::Distributions,
+        Self::Failure,
+        Self::Files,
+        Self::Folders,
+        Self::Items,
+        Self::Pickled,
+        Self::Plain,
+        Self::Relay,
+        Self::Stream,
+        Self::Targets,
+        Self::Values,
+    ];
+
+    /// Returns the name by which the agent asks for the part: that of its file without `.py`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Core => "agent",
+            Self::Overlap => "overlap",
+            Self::Ending => "ending",
+            Self::Importer => "importer",
+            Self::Awaiting => "awaiting",
+            Self::Callables => "callables",
+            Self::Cancelling => "cancelling",
+            Self::Data => "data",
+            Self::Disk => "disk",
+            Self::Distributions => "distributions",
+            Self::Failure => "failure",
+            Self::Files => "files",
+            Self::Folders => "folders",
+            Self::Items => "items",
+            Self::Pickled => "pickled",
+            Self::Plain => "plain",
+            Self::Relay => "relay",
+            Self::Stream => "stream",
+            Self::Targets => "targets",
+            Self::Values => "values",
+        }
+    }
+
+    /// Returns the part of this name, or `None` if there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.name() == name)
+    }
+
+    /// Returns whether every connection sends the part, packed, before anything else.
+    pub const fn is_packed(self) -> bool {
+        matches!(self, Self::Core | Self::Overlap | Self::Ending | Self::Importer)
+    }
+
+    /// Returns the parts that must be in the agent before this one is compiled, the first one
+    /// first. Parts that are packed are always there.
+    ///
+    /// An agent that asks for a part takes care of what this needs. So these are for a controller
+    /// that sends a part unasked.
+    pub const fn requires(self) -> &'static [Self] {
+        match self {
+            Self::Files => &[Self::Stream, Self::Targets],
+            Self::Folders => &[Self::Files],
+            Self::Items | Self::Relay => &[Self::Stream],
+            _ => &[],
+        }
+    }
+
+    /// Returns the part behind everything that it requires, each of them once and in an order in
+    /// which they can be compiled.
+    pub fn with_requirements(self) -> Vec<Self> {
+        let mut found = Vec::new();
+        for part in self.requires().iter().flat_map(|part| part.with_requirements()).chain([self]) {
+            if !found.contains(&part) {
+                found.push(part);
+            }
+        }
+        found
+    }
+}
