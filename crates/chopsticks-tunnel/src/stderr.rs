@@ -34,6 +34,7 @@ pub struct Stderr(Sink);
 enum Sink {
     Callback(Arc<Callback>),
     Off,
+    Paced(Arc<Callback>, Arc<Room>),
     Text(Arc<Text>),
     Tracing,
 }
@@ -44,6 +45,8 @@ struct Callback {
 }
 
 type Sinking = dyn Fn(&str, &[u8]) + Send + Sync;
+
+type Room = dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// Accepts text in any pieces, on a thread that may block.
 struct Text {
@@ -93,6 +96,45 @@ impl Stderr {
         Self(Sink::Callback(Arc::new(Callback::new(sink))))
     }
 
+    /// Calls `sink` with each line as [`callback`](Self::callback) does, and then awaits `room()`
+    /// before it reads more from the host.
+    ///
+    /// This is for a sink that puts lines into a queue of limited length, which `room` waits for.
+    /// Until then the host's program is held up when it writes to stderr, as by a full pipe. `sink`
+    /// is called again only after `room` has completed, but up to 64 KiB of lines that arrived
+    /// together are passed to it without a pause. `room` should complete after a limited time:
+    /// over SSH, a host whose stderr is not read cannot answer calls after a while.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use chopsticks_tunnel::Stderr;
+    /// use tokio::sync::Semaphore;
+    ///
+    /// // As many lines as the consumer adds permits for.
+    /// let permits = Arc::new(Semaphore::new(1000));
+    /// let (sender, lines) = std::sync::mpsc::channel();
+    /// let taken = permits.clone();
+    /// let sink = move |_: &str, line: &[u8]| {
+    ///     let _ = sender.send(line.to_vec());
+    ///     taken.forget_permits(1);
+    /// };
+    /// let stderr = Stderr::paced(sink, move || {
+    ///     let permits = permits.clone();
+    ///     async move { drop(permits.acquire().await) }
+    /// });
+    /// # let _ = (stderr, lines);
+    /// ```
+    pub fn paced<R>(
+        sink: impl Fn(&str, &[u8]) + Send + Sync + 'static,
+        room: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self
+    where
+        R: Future<Output = ()> + Send + 'static,
+    {
+        Self(Sink::Paced(Arc::new(Callback::new(sink)), Arc::new(move || Box::pin(room()))))
+    }
+
     /// Calls `sink` with the host's name and text as it arrives, to write it somewhere: whole lines
     /// with their newlines, and the beginning of a line that has not ended for 100 ms. With
     /// `joins_lines`, such a line arrives only when it is complete, unless a single host writes.
@@ -125,12 +167,19 @@ impl Stderr {
     /// Passes a line on. Sinks that show unfinished lines receive their text elsewhere.
     fn line(&self, host: &HostName, line: &[u8]) {
         match &self.0 {
-            Sink::Callback(callback) => callback.call(host, line),
+            Sink::Callback(callback) | Sink::Paced(callback, _) => callback.call(host, line),
             Sink::Tracing => {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 tracing::info!(target: "chopsticks::stderr", host = %host, "{}", harmless_line(line));
             }
             Sink::Off | Sink::Text(_) => {}
+        }
+    }
+
+    /// Waits until the sink can accept more lines.
+    async fn room(&self) {
+        if let Sink::Paced(_, room) = &self.0 {
+            room().await;
         }
     }
 }
@@ -166,6 +215,7 @@ impl fmt::Debug for Stderr {
         match &self.0 {
             Sink::Callback(_) => f.write_str("Stderr::callback(..)"),
             Sink::Off => f.write_str("Stderr::off()"),
+            Sink::Paced(..) => f.write_str("Stderr::paced(..)"),
             Sink::Text(text) => write!(f, "Stderr::{}", text.name),
             Sink::Tracing => f.write_str("Stderr::tracing()"),
         }
@@ -266,6 +316,7 @@ pub(crate) async fn pump(
         }
         lines.wait_for(&pending);
         lines.writer.flush(&lines.host).await;
+        lines.sink.room().await;
         tail.step();
         if count == buffer.len() && count < MAX_LINE_LEN {
             buffer.resize(MAX_LINE_LEN, 0);
@@ -580,6 +631,37 @@ mod tests {
         let host = "web1".parse().unwrap();
         pump(&b"one\nbad\nbad\ntwo\n"[..], host, sink, Tail::default(), Hush::default()).await;
         assert_eq!(*seen.lock().unwrap(), [b"one", b"two"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sink_without_room_holds_up_the_program() {
+        let (seen, room) = (Arc::new(Mutex::new(Vec::new())), Arc::new(tokio::sync::Semaphore::new(0)));
+        let sink = Stderr::paced(
+            {
+                let seen = seen.clone();
+                move |_, line| seen.lock().unwrap().push(line.to_vec())
+            },
+            {
+                let room = room.clone();
+                move || {
+                    let room = room.clone();
+                    async move { room.acquire().await.unwrap().forget() }
+                }
+            },
+        );
+        let (mut writer, reader) = tokio::io::duplex(4);
+        let pumped =
+            tokio::spawn(pump(reader, "web1".parse().unwrap(), sink, Tail::default(), Hush::default()));
+        writer.write_all(b"a\nb\n").await.unwrap();
+        writer.write_all(b"c\nd\n").await.unwrap();
+        // What has been read, and what the pipe holds.
+        assert!(timeout(QUIET, writer.write_all(b"e\n")).await.is_err());
+        assert_eq!(*seen.lock().unwrap(), [b"a", b"b"]);
+        room.add_permits(10);
+        writer.write_all(b"e\n").await.unwrap();
+        drop(writer);
+        pumped.await.unwrap();
+        assert_eq!(*seen.lock().unwrap(), [b"a", b"b", b"c", b"d", b"e"]);
     }
 
     #[tokio::test]
