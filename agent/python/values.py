@@ -171,7 +171,8 @@ def arguments(args, kwargs):
         args = pdecode(args)
         if kwargs is True:
             args, kwargs = args
-    if u'names' in options.get('encode', ()):
+    encode = options.get('encode', ())
+    if u'names' in encode and u'given' not in encode:
         part('plain')
         args, kwargs = names_in((args, kwargs))
     return args, kwargs

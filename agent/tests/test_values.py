@@ -317,6 +317,12 @@ class Encoded(unittest.TestCase):
         self.plain(u'caf\udce9', u'caf\uefe9')
         self.assertEqual(refusal(u'\ud800'), 'result: text with a lone surrogate')
 
+    def test_names_in_arguments_may_be_left_as_they_are(self):
+        SPACE['options']['encode'] = [u'given', u'names']
+        self.assertEqual(SPACE['arguments']((u'caf\uefe9',), {}), ((u'caf\uefe9',), {}))
+        if not OLD:
+            self.plain(u'caf\udce9', u'caf\uefe9')
+
     @unittest.skipUnless(OLD, 'has its own test')
     def test_native_names_come_back(self):
         for name in (b'caf\xe9', b'\xff', b'caf\xc3\xa9'):

@@ -15,6 +15,9 @@ pub enum Encode {
     /// Common objects in results, such as dates, paths, enums, named tuples and data classes: as text, numbers, lists and
     /// dicts.
     Objects,
+    /// [`Names`](Self::Names) in results alone: arguments stay as they are. For controllers whose
+    /// arguments can contain such names, as those in Python.
+    ResultNames,
 }
 
 impl Encode {
@@ -23,6 +26,7 @@ impl Encode {
         match self {
             Self::Names => "names",
             Self::Objects => "objects",
+            Self::ResultNames => "given",
         }
     }
 }
@@ -60,6 +64,9 @@ impl AgentOptions {
     /// Allows the agent to send values of this kind in a plain form.
     #[must_use]
     pub fn encode(mut self, what: Encode) -> Self {
+        if what == Encode::ResultNames {
+            self.encode.insert(Encode::Names);
+        }
         self.encode.insert(what);
         self
     }
