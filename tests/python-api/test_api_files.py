@@ -81,6 +81,9 @@ def test_groups_copy_files():
         assert [value['local_path'] for value in found.values()] == [folder.file('got-a'), folder.file('got-b')]
         assert content(folder.file('got-b')) == b'abc'
         assert isinstance(raised(g.fetch, source, folder.file('one')), ValueError)
+        for braces in '{nope}', '{', '{0}', '{host.nope}':
+            error = raised(g.fetch, source, folder.file(braces))
+            assert isinstance(error, ValueError) and 'braces that are not {host}' in str(error)
         found = g.fetch(source)
         for value in found.values():
             assert content(value['local_path']) == b'abc'

@@ -129,18 +129,3 @@ def test_own_class_of_tunnel_can_be_awaited():
             return tun.host, repr(tun), await tun.call(len, 'abc')
 
     assert asyncio.run(main()) == ('mine', "aio.Mine('mine')", 3)
-
-
-def test_stderr_may_not_use_tunnels(tun):
-    seen = []
-
-    def sink(host, line):
-        try:
-            tun.call(len, 'abc')
-        except RuntimeError as e:
-            seen.append(str(e))
-
-    tun.stderr = sink
-    tun.call(eval, "__import__('sys').stderr.write('line\\n')")
-    until(lambda: seen)
-    assert 'stderr' in seen[0] and tun.call(len, 'abc') == 3

@@ -2,6 +2,7 @@
 
 import math
 import os
+import pathlib
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 import chopsticks
 from chopsticks.tunnel import Command, Disconnected, Docker, Local, RemoteException, SSHTunnel, Sudo, Timeout, Tunnel
+import remote
 from conftest import AGENTS, is_alive, until
 from remote import print_to_stderr
 
@@ -67,6 +69,28 @@ def test_exception_names_host_and_traceback(tun):
     assert (str(again), again.type_name, again.tb) == (str(error), error.type_name, error.tb)
 
 
+def test_names_that_are_not_utf_8_travel_both_ways(any_tun, tmp_path):
+    is_old = any_tun.call(remote.major) == 2
+    names = [b'caf\xe9', 'caf\xe9'.encode(), b'\xff', '\uef80'.encode(), b'plain']
+    # That Python takes the bytes of a surrogate for UTF-8.
+    names += [] if is_old else [b'\xed\xb2\x80']
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(b'x')
+    found = any_tun.call(os.listdir, str(tmp_path))
+    assert sorted(map(os.fsencode, found)) == sorted(names) and {type(name) for name in found} == {str}
+    if not is_old:
+        for name in found:
+            assert any_tun.call(os.path.getsize, os.path.join(str(tmp_path), name)) == 1
+            assert any_tun.call(os.path.getsize, pathlib.Path(tmp_path, name)) == 1
+            assert any_tun.call(remote.echo, name) == name
+            assert any_tun.call(remote.echo, {name: [name]}) == {name: [name]}
+
+
+def test_text_with_another_lone_surrogate_is_refused(tun):
+    with pytest.raises(RemoteException, match='text contains a lone surrogate$'):
+        tun.call(chr, 0xD800)
+
+
 def test_result_that_cannot_be_carried_is_an_error(tun):
     with pytest.raises(RemoteException, match='not a primitive type'):
         tun.call(eval, 'object()')
@@ -95,6 +119,20 @@ def test_deadline_cancels_the_call(tun):
             wait()
         assert isinstance(caught.value, TimeoutError) and isinstance(caught.value, RemoteException)
     assert tun.call(len, 'abc') == 3
+
+
+def test_deadline_is_told_as_it_was_given(tun):
+    tun.connect()
+    for timeout, wait in (
+        (0.25, lambda: tun.call(time.sleep, 1000)),
+        (0.5, lambda: tun.options(timeout=1000).call(time.sleep, 1000)),
+    ):
+        with pytest.raises(Timeout) as caught, chopsticks.timeout(timeout):
+            wait()
+        assert 'timed out after %dms' % (timeout * 1000) in caught.value.msg
+    for nothing in (lambda: tun.options(timeout=float('nan')), lambda: chopsticks.timeout(float('nan'))):
+        with pytest.raises(ValueError, match='a deadline is a number of seconds, not nan'):
+            nothing()
 
 
 def within(tun):

@@ -29,6 +29,39 @@ def test_ctrl_c_interrupts_a_call_and_ends_what_it_started(tun, tmp_path):
     assert tun.call(len, 'abc') == 3
 
 
+@pytest.mark.parametrize('keeps', [False, True], ids=['dropped', 'kept'])
+def test_program_that_ignores_the_end_of_its_input_is_ended_with_ours(script, tmp_path, keeps):
+    pid = tmp_path / 'pid'
+    script(
+        """
+        import signal, threading
+        from chopsticks.tunnel import Command
+
+        def interrupt():
+            while not os.path.exists(%r) or not os.stat(%r).st_size:
+                time.sleep(.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def connect():
+            tunnel = Command('c', ['sh', '-c', 'echo $$ > %s; exec sleep 1000'])
+            if %r:
+                kept.append(tunnel)
+            tunnel.connect()
+
+        kept = []
+        threading.Thread(target=interrupt).start()
+        try:
+            connect()
+        except KeyboardInterrupt:
+            pass
+        else:
+            sys.exit(3)
+        """
+        % (str(pid), str(pid), pid, keeps)
+    )
+    assert not is_alive(int(pid.read_text()))
+
+
 def test_handler_of_a_signal_may_call(tun):
     found = []
 

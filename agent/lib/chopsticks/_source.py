@@ -770,7 +770,9 @@ def pack(name, module, function, args, kwargs, protocol, known):
     try:
         sender.dump((name or sender.shortly(function), args, kwargs or None))
     except Exception as error:
-        raise blame(name or function, args, kwargs, protocol, error) from error
+        # Its text has the reason. What was raised on the way to it is of this package alone.
+        raise blame(name or function, args, kwargs, protocol, error) from (
+            None if isinstance(error, NoSource) else error)
     if name:
         sender.modules[module] = None
     definitions, keys = [], []

@@ -133,7 +133,7 @@ class Group(object):
         for tunnel in self.tunnels:
             # A name is a part of a path's last step, and leads nowhere.
             name = tunnel.host.replace('/', '_').replace('\0', '_')
-            path = native(template).format(host='_' + name if name in ('.', '..') else name)
+            path = filled(native(template), '_' + name if name in ('.', '..') else name)
             if path in owners:
                 raise ValueError('the files of %s and %s would both be %s: put {host} into the path' % (
                     owners[path], tunnel.host, path))
@@ -183,3 +183,12 @@ def group_of(value):
     if isinstance(value, BaseTunnel):
         return Group([value])
     raise TypeError('%r is neither a tunnel nor a group' % (value,))
+
+
+def filled(template, host):
+    """A path with the name of a host for `{host}`."""
+    try:
+        return template.format(host=host)
+    except (AttributeError, IndexError, KeyError, ValueError):
+        raise ValueError(
+            'the path %r has braces that are not {host}: write {{ and }} for braces in names' % (template,))

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use chopsticks::{Codebase, Stderr, TunnelConfig, text::harmless_line};
+use chopsticks::{Codebase, Encode, Stderr, TunnelConfig};
 use pyo3::prelude::*;
 
 /// A configuration, shared by the tunnels of one search path.
@@ -17,26 +17,14 @@ impl Config {
         let codebase = paths.iter().fold(Codebase::empty(), |codebase, path| codebase.and_path(path));
         // In a folder of installed packages, one module may lead to thousands.
         let codebase = codebase.max_ahead_time(AHEAD);
-        Self(TunnelConfig::default().modules(codebase).depth_limit(depth_limit))
+        let config = TunnelConfig::default().encode(Encode::ResultNames);
+        Self(config.modules(codebase).depth_limit(depth_limit))
     }
 }
 
 impl Config {
-    /// Returns the configuration of a tunnel whose lines on stderr go to `sink`, or nowhere.
-    pub(crate) fn with_stderr(&self, sink: Option<Py<PyAny>>) -> TunnelConfig {
-        let stderr = match sink {
-            None => Stderr::off(),
-            Some(sink) => Stderr::callback(move |host, line| {
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                let line = harmless_line(line).into_owned();
-                // While the interpreter ends, nobody is there to be told.
-                Python::try_attach(|py| {
-                    if let Err(error) = sink.bind(py).call1((host, line)) {
-                        error.write_unraisable(py, Some(sink.bind(py)));
-                    }
-                });
-            }),
-        };
+    /// Returns the configuration of a tunnel whose lines on stderr go to `stderr`.
+    pub(crate) fn with_stderr(&self, stderr: Stderr) -> TunnelConfig {
         self.0.clone().stderr(stderr)
     }
 }

@@ -1,9 +1,6 @@
 //! A tunnel, and many at once.
 
-use std::{
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chopsticks::{Group, HostName, Route, Tunnel};
 use pyo3::{
@@ -17,8 +14,9 @@ use crate::{
     config::Config,
     driver::Driver,
     engine::{self, engine},
-    errors::Trouble,
+    errors::{Trouble, Within},
     operation::{Operation, Outcome},
+    stderr::Lines,
 };
 
 /// The tunnel behind those of Python.
@@ -34,13 +32,8 @@ pub(crate) struct Core {
 #[pymethods]
 impl Core {
     #[new]
-    fn new(
-        driver: &Driver,
-        config: &Config,
-        stderr: Option<Py<PyAny>>,
-        parent: Option<&Self>,
-    ) -> PyResult<Self> {
-        let config = config.with_stderr(stderr);
+    fn new(driver: &Driver, config: &Config, stderr: &Lines, parent: Option<&Self>) -> PyResult<Self> {
+        let config = config.with_stderr(stderr.sink());
         let route = match parent {
             Some(parent) => Route::through(driver.0.clone(), &parent.tunnel()?),
             None => Route::from(driver.0.clone()),
@@ -56,9 +49,9 @@ impl Core {
         &self,
         py: Python<'py>,
         operation: &Operation,
-        timeout: Option<f64>,
+        timeout: Option<(f64, f64)>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (tunnel, within) = (self.tunnel()?, seconds(timeout)?);
+        let (tunnel, within) = (self.tunnel()?, Within::new(timeout)?);
         match engine(py)?.wait(py, operation.clone().run_within(tunnel, within))? {
             Ok(outcome) => outcome.object(py, &self.host),
             Err(trouble) => Err(trouble.raised(py)),
@@ -72,9 +65,9 @@ impl Core {
         py: Python<'_>,
         operation: &Operation,
         done: Py<PyAny>,
-        timeout: Option<f64>,
+        timeout: Option<(f64, f64)>,
     ) -> PyResult<Task> {
-        let (tunnel, within) = (self.tunnel()?, seconds(timeout)?);
+        let (tunnel, within) = (self.tunnel()?, Within::new(timeout)?);
         let (host, operation) = (self.host.clone(), operation.clone());
         let run = engine(py)?.spawn(async move {
             let result = operation.run_within(tunnel, within).await;
@@ -123,9 +116,10 @@ impl Core {
 /// Closes the connection in the background.
 impl Drop for Core {
     fn drop(&mut self) {
-        drop(self.slot().take());
-        if let Some(engine) = engine::current() {
-            engine.nudge();
+        let tunnel = self.slot().take();
+        if let (Some(engine), Some(tunnel)) = (engine::current(), tunnel) {
+            // What has begun to end has ended before the process does.
+            engine.close(tunnel);
         }
     }
 }
@@ -163,11 +157,12 @@ pub(crate) fn run_all<'py>(
     py: Python<'py>,
     cores: Vec<Py<Core>>,
     operation: &Operation,
-    timeout: Option<f64>,
+    timeout: Option<(f64, f64)>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let group = group_of(&cores, timeout)?;
+    let within = Within::new(timeout)?;
+    let group = group_of(&cores, within)?;
     let results = engine(py)?.wait(py, group.run(|tunnel| operation.clone().run(tunnel)))?;
-    pairs(py, results.iter())
+    pairs(py, results.iter(), within)
 }
 
 /// Begins an operation on many hosts at once, and has `done(pairs, exception)` called when it is done, by another thread.
@@ -178,45 +173,47 @@ pub(crate) fn start_all(
     cores: Vec<Py<Core>>,
     operation: &Operation,
     done: Py<PyAny>,
-    timeout: Option<f64>,
+    timeout: Option<(f64, f64)>,
 ) -> PyResult<Task> {
-    let (group, operation) = (group_of(&cores, timeout)?, operation.clone());
+    let within = Within::new(timeout)?;
+    let (group, operation) = (group_of(&cores, within)?, operation.clone());
     let run = engine(py)?.spawn(async move {
         let results = group.run(|tunnel| operation.clone().run(tunnel)).await;
-        Python::try_attach(|py| tell(py, &done, pairs(py, results.iter()).map(Bound::into_any)));
+        Python::try_attach(|py| tell(py, &done, pairs(py, results.iter(), within).map(Bound::into_any)));
     });
     Ok(Task(run))
 }
 
-/// Returns the group of some tunnels, which have `timeout` seconds for what they do together.
-fn group_of(cores: &[Py<Core>], timeout: Option<f64>) -> PyResult<Group> {
+/// Returns the group of some tunnels, which have so long for what they do together.
+fn group_of(cores: &[Py<Core>], within: Option<Within>) -> PyResult<Group> {
     let tunnels = cores.iter().map(|core| core.get().tunnel()).collect::<PyResult<Vec<_>>>()?;
     let group = Group::new(tunnels).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(group.limits(chopsticks::Limits::default().timeout(seconds(timeout)?)))
+    Ok(group.limits(chopsticks::Limits::default().timeout(within.map(|within| within.left))))
 }
 
 /// Returns pairs of a result and an exception.
 pub(crate) fn pairs<'a, 'py>(
     py: Python<'py>,
     results: impl Iterator<Item = &'a (HostName, chopsticks::Outcome<Outcome>)>,
+    within: Option<Within>,
 ) -> PyResult<Bound<'py, PyList>> {
     let pairs = PyList::empty(py);
     for (host, outcome) in results {
-        pairs.append(pair(py, host.as_str(), outcome)?)?;
+        pairs.append(pair(py, host.as_str(), outcome, within)?)?;
     }
     Ok(pairs)
 }
 
-/// Closes many tunnels at once, however that goes.
+/// Closes many tunnels at once, however that goes, and waits for all that are being closed.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>, cores: Vec<Py<Core>>) -> PyResult<()> {
-    let tunnels = cores.iter().filter_map(|core| core.get().tunnel().ok());
-    let closing = tunnels.map(|tunnel| async move { tunnel.close().await.is_ok() });
-    let closing: Vec<_> = closing.collect();
-    if !closing.is_empty() {
-        engine(py)?.wait(py, futures::future::join_all(closing))?;
+    let Some(engine) = engine::current() else { return Ok(()) };
+    for core in cores {
+        if let Ok(tunnel) = core.get().tunnel() {
+            engine.close(tunnel);
+        }
     }
-    Ok(())
+    engine.wait(py, engine.all_closed())
 }
 
 /// Returns the result and `None`, or `None` and the exception.
@@ -224,6 +221,7 @@ fn pair<'py>(
     py: Python<'py>,
     host: &str,
     outcome: &chopsticks::Outcome<Outcome>,
+    within: Option<Within>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let none = || py.None().into_bound(py);
     let (value, exception) = match outcome {
@@ -231,18 +229,7 @@ fn pair<'py>(
             Ok(value) => (value, none()),
             Err(error) => (none(), error.into_value(py).into_bound(py).into_any()),
         },
-        Err(failure) => (none(), Trouble::of(host, failure).exception(py)?),
+        Err(failure) => (none(), Trouble::of(host, failure, within).exception(py)?),
     };
     PyTuple::new(py, [value, exception])
-}
-
-/// Takes a deadline in seconds.
-pub(crate) fn seconds(timeout: Option<f64>) -> PyResult<Option<Duration>> {
-    let Some(seconds) = timeout else { return Ok(None) };
-    match Duration::try_from_secs_f64(seconds.max(0.0)) {
-        Ok(duration) => Ok(Some(duration)),
-        // As good as never.
-        Err(_) if seconds.is_finite() || seconds == f64::INFINITY => Ok(None),
-        Err(error) => Err(PyValueError::new_err(error.to_string())),
-    }
 }

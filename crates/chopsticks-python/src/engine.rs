@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use chopsticks::Tunnel;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -22,13 +23,21 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::stderr::Post;
+
 /// The runtime of this process. It is never dropped.
 pub(crate) struct Engine {
     runtime: Runtime,
+    /// The lines of stderr.
+    pub(crate) post: Post,
     /// Threads that wait at the moment.
     callers: AtomicUsize,
     /// Waits that have begun.
     waits: AtomicU64,
+    /// Tunnels that are being closed in the background.
+    closes: AtomicUsize,
+    /// Tells of each that has been.
+    closed: Notify,
     /// Tasks that nobody may be waiting for.
     tasks: AtomicUsize,
     is_driving: AtomicBool,
@@ -71,8 +80,11 @@ pub(crate) fn engine(_: Python<'_>) -> PyResult<&'static Engine> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let engine: &'static Engine = Box::leak(Box::new(Engine {
         runtime,
+        post: Post::default(),
         callers: AtomicUsize::new(0),
         waits: AtomicU64::new(0),
+        closes: AtomicUsize::new(0),
+        closed: Notify::new(),
         tasks: AtomicUsize::new(0),
         is_driving: AtomicBool::new(false),
         wanted: Notify::new(),
@@ -108,7 +120,7 @@ impl Engine {
         F::Output: Send,
     {
         if IS_INSIDE.get() {
-            return Err(PyRuntimeError::new_err("tunnels cannot be used while a line of stderr is handled"));
+            return Err(PyRuntimeError::new_err("tunnels cannot be used by what the runtime calls"));
         }
         // What is dropped in the end may want to know the runtime.
         let _entered = self.runtime.enter();
@@ -122,7 +134,7 @@ impl Engine {
                         biased;
                         output = future.as_mut() => Some(output),
                         () = tokio::time::sleep(TICK) => None,
-                        () = self.closed() => None,
+                        () = self.gate_closed() => None,
                     }
                 })
             });
@@ -144,6 +156,29 @@ impl Engine {
         });
         self.nudge();
         handle
+    }
+
+    /// Closes a tunnel in the background.
+    pub(crate) fn close(&'static self, tunnel: Tunnel) {
+        self.closes.fetch_add(1, SeqCst);
+        self.spawn(async move {
+            // However it went: there is nobody who could be told.
+            let _ = tunnel.close().await;
+            drop(tunnel);
+            self.closes.fetch_sub(1, SeqCst);
+            self.closed.notify_waiters();
+        });
+    }
+
+    /// Waits until no tunnel is being closed in the background.
+    pub(crate) async fn all_closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.closes.load(SeqCst) == 0 {
+                return;
+            }
+            closed.await;
+        }
     }
 
     /// Has the thread look whether there is something to do.
@@ -185,7 +220,7 @@ impl Engine {
     }
 
     /// Waits until the gate is closed.
-    async fn closed(&self) {
+    async fn gate_closed(&self) {
         let mut closing = pin!(self.closing.notified());
         // It may have been closed before this listened.
         closing.as_mut().enable();
@@ -213,7 +248,7 @@ impl Engine {
                 self.runtime.block_on(async {
                     tokio::select! {
                         () = self.wanted.notified() => {}
-                        () = self.closed() => {}
+                        () = self.gate_closed() => {}
                     }
                 });
             }

@@ -12,34 +12,58 @@ use pyo3::{
 
 use crate::reader::Refusal;
 
+/// A deadline: the time that was left, of what the user has given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Within {
+    pub(crate) left: Duration,
+    given: Duration,
+}
+
+impl Within {
+    /// Takes a deadline in seconds: those that are left, and those that were given.
+    pub(crate) fn new(timeout: Option<(f64, f64)>) -> PyResult<Option<Self>> {
+        let Some((left, given)) = timeout else { return Ok(None) };
+        match Duration::try_from_secs_f64(left.max(0.0)) {
+            Ok(left) => {
+                let given = Duration::try_from_secs_f64(given.max(0.0)).unwrap_or(Duration::MAX);
+                Ok(Some(Self { left, given }))
+            }
+            // As good as never.
+            Err(_) if left.is_finite() || left == f64::INFINITY => Ok(None),
+            Err(error) => Err(PyValueError::new_err(error.to_string())),
+        }
+    }
+
+    /// Says in a message what was given in place of what was left.
+    fn told(within: Option<Self>, message: String) -> String {
+        match within {
+            Some(Self { left, given }) => message.replacen(&format!("{left:?}"), &format!("{given:?}"), 1),
+            None => message,
+        }
+    }
+}
+
 /// What went wrong with an operation.
 pub(crate) enum Trouble {
-    Error(Error),
+    /// With the deadline that it had.
+    Error(Error, Option<Within>),
     /// The deadline passed.
-    Late {
-        host: String,
-        what: &'static str,
-        after: Duration,
-    },
+    Late { host: String, what: &'static str, within: Within },
     /// A group or a queue has not come to it, or has dropped it.
-    Left {
-        host: String,
-        message: String,
-        is_late: bool,
-    },
+    Left { host: String, message: String, is_late: bool },
 }
 
 impl Trouble {
     /// Takes what a group or a queue has in place of a result.
-    pub(crate) fn of(host: &str, failure: &Failure<Error>) -> Self {
+    pub(crate) fn of(host: &str, failure: &Failure<Error>, within: Option<Within>) -> Self {
         match failure {
-            Failure::Operation(error) => Self::Error(error.clone()),
+            Failure::Operation(error) => Self::Error(error.clone(), within),
             Failure::Dropped => {
                 Self::Left { host: host.to_owned(), message: "cancelled".to_owned(), is_late: false }
             }
             failure => Self::Left {
                 host: host.to_owned(),
-                message: failure.to_string(),
+                message: Within::told(within, failure.to_string()),
                 is_late: failure.is_timeout(),
             },
         }
@@ -49,11 +73,11 @@ impl Trouble {
     pub(crate) fn exception<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let fields = PyDict::new(py);
         match self {
-            Self::Error(error) => {
+            Self::Error(error, within) => {
                 fields.set_item("host", error.host().as_str())?;
                 fields.set_item("phase", error.phase().to_string())?;
                 fields.set_item("kind", error.kind().name())?;
-                fields.set_item("message", message(error))?;
+                fields.set_item("message", Within::told(*within, message(error)))?;
                 fields.set_item("is_timeout", error.is_timeout())?;
                 fields.set_item("is_disconnected", error.is_disconnected())?;
                 if let Some(remote) = error.remote() {
@@ -62,11 +86,11 @@ impl Trouble {
                     fields.set_item("traceback", &remote.traceback)?;
                 }
             }
-            Self::Late { host, what, after } => {
+            Self::Late { host, what, within } => {
                 fields.set_item("host", host)?;
                 fields.set_item("phase", what)?;
                 fields.set_item("kind", "timeout")?;
-                fields.set_item("message", format!("{what}: timed out after {after:.3?}"))?;
+                fields.set_item("message", format!("{what}: timed out after {:?}", within.given))?;
                 fields.set_item("is_timeout", true)?;
             }
             Self::Left { host, message, is_late } => {
@@ -91,7 +115,7 @@ impl Trouble {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        Self::Error(error)
+        Self::Error(error, None)
     }
 }
 

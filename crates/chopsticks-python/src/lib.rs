@@ -15,6 +15,7 @@ mod errors;
 mod operation;
 mod queue;
 mod reader;
+mod stderr;
 
 /// The module.
 #[pymodule(gil_used = true)]
@@ -28,7 +29,9 @@ mod _chopsticks {
         operation::Operation,
         pdecode,
         queue::Queue,
-        resume_engine, stop_engine,
+        resume_engine,
+        stderr::{Lines, next_line, stop_lines, write_unraisable},
+        stop_engine,
     };
     use pyo3::prelude::*;
 

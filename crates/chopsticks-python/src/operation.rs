@@ -1,6 +1,6 @@
 //! What is done on a host, by one tunnel, a group or a queue alike.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use chopsticks::{Call, Error, Fetch, Function, Put, Reply, Transferred, TransferredFolder, Tunnel};
@@ -10,7 +10,10 @@ use pyo3::{
     types::{PyDict, PyString},
 };
 
-use crate::{errors::Trouble, reader};
+use crate::{
+    errors::{Trouble, Within},
+    reader,
+};
 
 /// An operation, which can be done on any number of hosts.
 #[pyclass(frozen, module = "chopsticks._chopsticks")]
@@ -120,18 +123,19 @@ impl Operation {
     pub(crate) async fn run_within(
         mut self,
         tunnel: Tunnel,
-        within: Option<Duration>,
+        within: Option<Within>,
     ) -> Result<Outcome, Trouble> {
-        let Some(after) = within else { return self.run(tunnel).await.map_err(Trouble::from) };
+        let Some(within) = within else { return self.run(tunnel).await.map_err(Trouble::from) };
+        let left = within.left;
         if let Kind::Call(call) = self.0 {
             // It knows best what to say.
-            self.0 = Kind::Call(call.timeout(after));
-            return self.run(tunnel).await.map_err(Trouble::from);
+            self.0 = Kind::Call(call.timeout(left));
+            return self.run(tunnel).await.map_err(|error| Trouble::Error(error, Some(within)));
         }
         let (what, host) = (self.name(), tunnel.host().to_string());
-        match tokio::time::timeout(after, self.run(tunnel)).await {
+        match tokio::time::timeout(left, self.run(tunnel)).await {
             Ok(result) => result.map_err(Trouble::from),
-            Err(_) => Err(Trouble::Late { host, what, after }),
+            Err(_) => Err(Trouble::Late { host, what, within }),
         }
     }
 

@@ -18,9 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    core::{Core, Task, pairs, seconds, tell},
+    core::{Core, Task, pairs, tell},
     engine::engine,
-    errors::Trouble,
+    errors::{Trouble, Within},
     operation::{Operation, Outcome},
 };
 
@@ -82,18 +82,20 @@ impl Queue {
 
     /// Waits for the next operation that is done; returns nothing when all lines are empty.
     #[pyo3(signature = (timeout=None))]
-    fn next<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<Done<'py>>> {
-        let within = seconds(timeout)?;
+    fn next<'py>(&self, py: Python<'py>, timeout: Option<(f64, f64)>) -> PyResult<Option<Done<'py>>> {
+        let within = Within::new(timeout)?;
         let next = async { self.events.lock().await.recv().await };
         let event = match within {
             None => engine(py)?.wait(py, next)?,
-            Some(after) => match engine(py)?.wait(py, async { tokio::time::timeout(after, next).await })? {
-                Ok(event) => event,
-                Err(_) => {
-                    let host = "queue".to_owned();
-                    return Err(Trouble::Late { host, what: "run", after }.raised(py));
+            Some(within) => {
+                match engine(py)?.wait(py, async { tokio::time::timeout(within.left, next).await })? {
+                    Ok(event) => event,
+                    Err(_) => {
+                        let host = "queue".to_owned();
+                        return Err(Trouble::Late { host, what: "run", within }.raised(py));
+                    }
                 }
-            },
+            }
         };
         let event = event.ok_or_else(|| PyRuntimeError::new_err("the queue is gone"))?;
         if matches!(event, Event::Finished) {
@@ -132,7 +134,7 @@ impl Queue {
         if let Ok(mut events) = self.events.try_lock() {
             while let Ok(event) = events.try_recv() {
                 if let Event::Done { number, outcomes } = event {
-                    left.push((number, pairs(py, outcomes.iter())?));
+                    left.push((number, pairs(py, outcomes.iter(), None)?));
                 }
             }
         }
@@ -147,7 +149,7 @@ impl Queue {
 impl Event {
     fn object<'py>(&self, py: Python<'py>) -> PyResult<Option<Done<'py>>> {
         match self {
-            Self::Done { number, outcomes } => Ok(Some((*number, pairs(py, outcomes.iter())?))),
+            Self::Done { number, outcomes } => Ok(Some((*number, pairs(py, outcomes.iter(), None)?))),
             Self::Finished => Ok(None),
         }
     }

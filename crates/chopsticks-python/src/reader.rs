@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 
 use chopsticks::{
-    Reply,
+    OsName, Reply,
     pencode::{
         DecodeConfig, Graph,
         marshal::{self, Digits, Item, Token, Tokens},
@@ -49,7 +49,8 @@ impl From<Infallible> for Refusal {
 
 impl From<marshal::DecodeError> for Refusal {
     fn from(error: marshal::DecodeError) -> Self {
-        Self::Unfit(format!("{error}: {}", error.kind()))
+        let (text, kind) = (error.to_string(), error.kind().to_string());
+        Self::Unfit(if text.ends_with(&kind) { text } else { format!("{text}: {kind}") })
     }
 }
 
@@ -57,8 +58,8 @@ impl From<marshal::DecodeError> for Refusal {
 pub(crate) fn reply<'py>(py: Python<'py>, host: &str, reply: &Reply) -> PyResult<Bound<'py, PyAny>> {
     let (format, payload) = reply.encoded();
     let made = match format {
-        Format::Marshal => loads(py, payload),
-        Format::Pencode => pdecode(py, payload),
+        Format::Marshal => read(py, payload, Names::Encoded),
+        Format::Pencode => read_pencode(py, payload, Names::Encoded),
         Format::Bytes => Ok(PyBytes::new(py, payload).into_any()),
         _ => Err(Refusal::Unfit("its format is not known".to_owned())),
     };
@@ -74,20 +75,28 @@ pub(crate) fn reply<'py>(py: Python<'py>, host: &str, reply: &Reply) -> PyResult
 
 /// Reads pencode.
 pub(crate) fn pdecode<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, Refusal> {
+    read_pencode(py, data, Names::Plain)
+}
+
+fn read_pencode<'py>(py: Python<'py>, data: &[u8], names: Names) -> Result<Bound<'py, PyAny>, Refusal> {
     let config = DecodeConfig::default().max_graph_depth(MAX_DEPTH);
     let graph = Graph::decode_with(data, &config);
     let graph = graph.map_err(|error| Refusal::Unfit(format!("{error}: {}", error.kind())))?;
-    graph::object(py, &graph, Keys::new(data.len()))
+    graph::object(py, &graph, Keys::new(data.len()), names)
 }
 
 /// Reads `marshal`.
 pub(crate) fn loads<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, Refusal> {
-    if let Some(value) = Reader::new(py, data).read()? {
+    read(py, data, Names::Plain)
+}
+
+fn read<'py>(py: Python<'py>, data: &[u8], names: Names) -> Result<Bound<'py, PyAny>, Refusal> {
+    if let Some(value) = Reader::new(py, data, names).read()? {
         return Ok(value);
     }
     // Something is in a tuple that is in it.
     let config = DecodeConfig::default().max_graph_depth(MAX_DEPTH);
-    graph::object(py, &marshal::decode_graph_with(data, &config)?, Keys::new(data.len()))
+    graph::object(py, &marshal::decode_graph_with(data, &config)?, Keys::new(data.len()), names)
 }
 
 /// Makes objects as their items come.
@@ -100,6 +109,31 @@ struct Reader<'py, 'de> {
     /// What the open containers have so far, those of the innermost last.
     members: Vec<Bound<'py, PyAny>>,
     keys: Keys,
+    names: Names,
+}
+
+/// Whether text has names that are not UTF-8, in the form of `OsName`.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Names {
+    Encoded,
+    Plain,
+}
+
+impl Names {
+    /// Makes a text. The bytes of names that are not UTF-8 become lone surrogates, as Python's file functions have them.
+    #[inline]
+    pub(crate) fn text<'py>(self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+        // All characters that mark such bytes begin with this one.
+        if self == Self::Encoded && text.as_bytes().contains(&0xee) {
+            let name = OsName::from_text(text);
+            if name.as_bytes() != text.as_bytes() {
+                let bytes = PyBytes::new(py, name.as_bytes());
+                let how = (intern!(py, "utf-8"), intern!(py, "surrogateescape"));
+                return bytes.call_method1(intern!(py, "decode"), how);
+            }
+        }
+        Ok(PyString::new(py, text).into_any())
+    }
 }
 
 /// A container whose members are being read.
@@ -127,7 +161,7 @@ enum Kind {
 }
 
 impl<'py, 'de> Reader<'py, 'de> {
-    fn new(py: Python<'py>, data: &'de [u8]) -> Self {
+    fn new(py: Python<'py>, data: &'de [u8], names: Names) -> Self {
         Self {
             py,
             tokens: Tokens::new(data),
@@ -135,6 +169,7 @@ impl<'py, 'de> Reader<'py, 'de> {
             open: Vec::new(),
             members: Vec::new(),
             keys: Keys::new(data.len()),
+            names,
         }
     }
 
@@ -144,7 +179,7 @@ impl<'py, 'de> Reader<'py, 'de> {
         loop {
             let item = self.tokens.read()?;
             let (mut value, mut height) = match item.token {
-                Token::Text(text) => (PyString::new(self.py, text).into_any(), 0),
+                Token::Text(text) => (self.names.text(self.py, text)?, 0),
                 Token::Int(value) => (value.into_pyobject(self.py)?.into_any(), 0),
                 Token::Float(value) => (PyFloat::new(self.py, value).into_any(), 0),
                 Token::None => (none.clone(), 0),

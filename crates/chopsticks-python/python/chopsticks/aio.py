@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Any, TypeVar, Union
 
-from chopsticks import _chopsticks, queue, tunnel
+from chopsticks import _chopsticks, _stderr, queue, tunnel
 from chopsticks._call import protocol_for
 from chopsticks._deadline import remaining
 from chopsticks._errors import RemoteException
@@ -73,6 +74,18 @@ async def awaited(start: Callable[[Done], _chopsticks.Task]) -> Any:
             task.cancel()
 
 
+async def settle(*states: tunnel.State, seconds: float = _stderr.MOMENT) -> None:
+    """Waits until the lines that came before a result have been handled, unless that takes long."""
+    end = monotonic() + seconds
+    for state in states:
+        while state.lines is not None and not state.lines.is_idle() and not state.is_slow:
+            if monotonic() >= end:
+                state.is_slow = True
+            await asyncio.sleep(0.001)
+        if state.lines is None or state.lines.is_idle():
+            state.is_slow = False
+
+
 class BaseTunnel:
     """A tunnel of `chopsticks.tunnel`, also one of a class of your own, for `asyncio`."""
 
@@ -122,6 +135,8 @@ class BaseTunnel:
             core, state.core = state.core, None
         if core is not None:
             await awaited(lambda done: core.start(CLOSE, done, remaining(self.tunnel._seconds)))
+            state.is_slow = False
+            await settle(state, seconds=tunnel.PATIENCE)
 
     def options(self, *, timeout: float | None = None) -> BaseTunnel:
         """The same tunnel, of which each operation may take `timeout` seconds."""
@@ -139,7 +154,9 @@ class BaseTunnel:
         except RemoteException as e:
             if e.is_lost:
                 state.is_stale = True
+            await settle(state)
             raise
+        await settle(state)
         if state.protocol is None:
             state.protocol = protocol_for(core.python() or (2, 7))
         return result
@@ -256,6 +273,7 @@ class Group:
         tunnels = self.group.tunnels if tunnels is None else tunnels
         cores = [tunnel._open() for tunnel in tunnels]
         pairs = await awaited(lambda done: _chopsticks.start_all(cores, operation, done, remaining()))
+        await settle(*[tunnel._state for tunnel in tunnels])
         results = GroupResult()
         for one, found in zip(tunnels, pairs):
             results[one.host] = settled(one, *found)
@@ -302,6 +320,7 @@ class Queue(queue.Lines[Hosts]):
                     while True:
                         event = await awaited(start)
                         came.clear()
+                        await settle(*[tunnel._state for tunnel in self._tunnels.values()])
                         if event is None:
                             self._queue.finish()
                             break

@@ -109,7 +109,10 @@ class Executor(futures.Executor):
                 self._running += 1
             try:
                 operation = packed(call.function, call.args, call.kwargs, tunnel._state.protocol)
-                call.task = tunnel._open().start(operation, self._teller(call), tunnel._seconds)
+                # The deadlines of contexts are those of other threads.
+                seconds = tunnel._seconds
+                within = None if seconds is None else (seconds, seconds)
+                call.task = tunnel._open().start(operation, self._teller(call), within)
             except BaseException as e:
                 # Such as an argument that cannot be sent.
                 self._done.put((call, None, e))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Union
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
 from chopsticks._errors import ErrorResult, RemoteException, error_result
-from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel, packed
+from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel, packed, settle
 
 __all__ = ['ErrorResult', 'Group', 'GroupResult']
 V = TypeVar('V')
@@ -118,7 +118,7 @@ class Group:
         for tunnel in self.tunnels:
             # A name is a part of a path's last step, and leads nowhere.
             name = tunnel.host.replace('/', '_').replace('\0', '_')
-            path = str(template).format(host='_' + name if name in ('.', '..') else name)
+            path = filled(str(template), '_' + name if name in ('.', '..') else name)
             if path in owners:
                 raise ValueError(
                     'the files of %s and %s would both be %s: put {host} into the path'
@@ -193,6 +193,16 @@ class Group:
         return {tunnel.host for tunnel in self.tunnels}
 
 
+def filled(template: str, host: str) -> str:
+    """A path with the name of a host for `{host}`."""
+    try:
+        return template.format(host=host)
+    except (AttributeError, IndexError, KeyError, ValueError):
+        raise ValueError(
+            'the path %r has braces that are not {host}: write {{ and }} for braces in names' % template
+        ) from None
+
+
 def group_of(value: Hosts) -> Group:
     if isinstance(value, Group):
         return value
@@ -214,6 +224,7 @@ def common_protocol(group: Group) -> int | None:
 
 def settled(tunnel: BaseTunnel, value: Any, error: BaseException | None) -> Any:
     """What results have for a host."""
+    settle(tunnel._state)
     if error is None:
         return value
     if isinstance(error, RemoteException):

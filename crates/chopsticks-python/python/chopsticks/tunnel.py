@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar, Union
 from zipfile import is_zipfile
 
 import chopsticks
-from chopsticks import _chopsticks
+from chopsticks import _chopsticks, _stderr
 from chopsticks._call import pack, protocol_for
-from chopsticks._deadline import remaining
+from chopsticks._deadline import checked, remaining
 from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException, Timeout
+from chopsticks._stderr import write_line
 
 if TYPE_CHECKING:
     from chopsticks.group import Group
@@ -46,12 +47,6 @@ Driver, Operation = _chopsticks.Driver, _chopsticks.Operation
 CONNECT, CLOSE = Operation.connect(), Operation.close()
 
 
-def write_line(host: str, line: str) -> None:
-    """Writes a line that came from a host to `sys.stderr` as it is now: in a notebook that is the cell's."""
-    if sys.stderr is not None:
-        sys.stderr.write('[%s] %s\n' % (host, line))
-
-
 def packed(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], protocol: int | None
 ) -> _chopsticks.Operation:
@@ -63,7 +58,7 @@ def packed(
 class State:
     """What the views of one tunnel share."""
 
-    __slots__ = '__weakref__', 'config', 'core', 'is_stale', 'lock', 'owner', 'protocol', 'recipe'
+    __slots__ = '__weakref__', 'config', 'core', 'is_slow', 'is_stale', 'lines', 'lock', 'owner', 'protocol', 'recipe'
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -75,14 +70,30 @@ class State:
         self.is_stale = False
         # The version of pickle that the agent reads, once it has said which Python it is.
         self.protocol: int | None = None
+        # What came on stderr and has not been handled, and whether a result has waited for that in vain.
+        self.lines: _chopsticks.Lines | None = None
+        self.is_slow = False
         # The tunnel that was used last.
         self.owner: Callable[[], BaseTunnel | None] = lambda: None
 
 
+def settle(state: State) -> None:
+    """Waits until the lines that came before a result have been handled, unless that takes long."""
+    lines = state.lines
+    if lines is None or lines.is_idle():
+        state.is_slow = False
+    elif not state.is_slow and not _stderr.is_handler():
+        state.is_slow = not lines.wait(_stderr.MOMENT)
+
+
+def finish(state: State, seconds: float) -> None:
+    """Waits until all lines have been handled, for `seconds` at most."""
+    if state.lines is not None and not _stderr.is_handler():
+        state.is_slow = not state.lines.wait(seconds)
+
+
 #: How many seconds handlers of stderr have for what is left when Python ends.
 PATIENCE = 5.0
-#: Until when they are called, by the clock of `time.monotonic`.
-last_call = float('inf')
 #: Whether all is closed, for Python ends.
 is_over = False
 
@@ -96,8 +107,6 @@ class Sink:
         self.state = weakref.ref(state)
 
     def __call__(self, host: str, line: str) -> None:
-        if monotonic() > last_call:
-            return
         state = self.state()
         owner = state.owner() if state else None
         sink = write_line if owner is None else owner.stderr
@@ -166,7 +175,8 @@ class BaseTunnel:
     host = 'localhost'
     if TYPE_CHECKING:
         #: Is called with the name of the host and each line that comes on stderr; `None` drops them. In a class it is a
-        #: method or a static method, as all that classes have. It must not block: all tunnels wait meanwhile.
+        #: method or a static method, as all that classes have. It is called by a thread of its own, line by line. While
+        #: it blocks, further lines of this tunnel wait; those that take more than 1 MiB are left out after a second.
         stderr: Callable[[str, str], object] | None
     else:
         stderr = staticmethod(write_line)
@@ -235,6 +245,7 @@ class BaseTunnel:
             core, state.core = state.core, None
         if core is not None:
             core.run(CLOSE, remaining(self._seconds))
+            finish(state, PATIENCE)
 
     def options(self: Self, *, timeout: float | None = None) -> Self:
         """The same tunnel, of which each operation may take `timeout` seconds.
@@ -242,7 +253,7 @@ class BaseTunnel:
         tunnel.options(timeout=5).call(time.time)
         """
         view = self._copy()
-        view._seconds = timeout
+        view._seconds = None if timeout is None else checked(float(timeout))
         return view
 
     def via(self: Self, parent: BaseTunnel) -> Self:
@@ -284,7 +295,10 @@ class BaseTunnel:
             if name == 'argv':
                 arguments.append(Words(state))
             driver = getattr(Driver, name)(*arguments)
-            core = state.core = _chopsticks.Core(driver, config, Sink(state), parent)
+            if state.lines is None:
+                state.lines = _chopsticks.Lines(Sink(state))
+            core = state.core = _chopsticks.Core(driver, config, state.lines, parent)
+        _stderr.begin()
         alive.add(state)
         return core
 
@@ -294,10 +308,12 @@ class BaseTunnel:
             result = core.run(operation, remaining(self._seconds))
             if state.protocol is None:
                 state.protocol = protocol_for(core.python() or (2, 7))
+            settle(state)
             return result
         except RemoteException as e:
             if e.is_lost:
                 state.is_stale = True
+            settle(state)
             raise
 
     def __enter__(self: Self) -> Self:
@@ -534,8 +550,8 @@ alive: weakref.WeakSet[State] = weakref.WeakSet()
 @atexit.register
 def close_all() -> None:
     """Closes all tunnels when Python ends, and then lets nothing of this package run that could use it."""
-    global is_over, last_call
-    last_call = monotonic() + PATIENCE
+    global is_over
+    end = _stderr.last_call = monotonic() + PATIENCE
     cores = []
     for state in list(alive):
         core, state.core = state.core, None
@@ -543,7 +559,10 @@ def close_all() -> None:
             cores.append(core)
     try:
         _chopsticks.close_all(cores)
+        for state in list(alive):
+            finish(state, max(0.0, end - monotonic()))
     finally:
+        _chopsticks.stop_lines()
         _chopsticks.stop_engine()
         is_over = True
 
@@ -554,9 +573,10 @@ def after_fork_in_child() -> None:
         # As long as this one has it too, the agent does not learn that the parent has closed it.
         os.close(descriptor)
     configs.clear()
+    _stderr.after_fork_in_child()
     for state in list(alive):
         core, state.core = state.core, None
-        state.lock = RLock()
+        state.lines, state.lock = None, RLock()
         if core is not None:
             core.forget()
 

@@ -6,10 +6,10 @@ use chopsticks::{
 };
 use pyo3::{
     prelude::*,
-    types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple},
+    types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyTuple},
 };
 
-use super::{Keys, MAX_DEPTH, Refusal, too_deep};
+use super::{Keys, MAX_DEPTH, Names, Refusal, too_deep};
 
 /// Makes the object of the graph's root.
 ///
@@ -19,10 +19,11 @@ pub(super) fn object<'py>(
     py: Python<'py>,
     graph: &Graph<'_>,
     keys: Keys,
+    names: Names,
 ) -> Result<Bound<'py, PyAny>, Refusal> {
     let count = graph.node_count();
-    let mut maker =
-        Maker { py, made: vec![None; count], heights: vec![0; count], seen: vec![false; count], keys };
+    let (made, heights, seen) = (vec![None; count], vec![0; count], vec![false; count]);
+    let mut maker = Maker { py, made, heights, seen, keys, names };
     maker.make(graph.root())
 }
 
@@ -34,6 +35,7 @@ struct Maker<'py> {
     heights: Vec<usize>,
     seen: Vec<bool>,
     keys: Keys,
+    names: Names,
 }
 
 impl<'py> Maker<'py> {
@@ -59,7 +61,7 @@ impl<'py> Maker<'py> {
                     None => self.py.get_type::<PyInt>().call1((value.to_string(),))?,
                 },
                 Kind::Float(value) => PyFloat::new(self.py, value).into_any(),
-                Kind::Text(text) => PyString::new(self.py, text).into_any(),
+                Kind::Text(text) => self.names.text(self.py, text)?,
                 Kind::Bytes(bytes) => PyBytes::new(self.py, bytes).into_any(),
                 Kind::List(items) => {
                     to_fill.push(value);
