@@ -268,9 +268,9 @@ class Files(Case):
     def test_group_gives_each_host_a_path_of_its_own(self):
         agent, folder = self.outer(MINE), self.folder()
         paths, failed, names, told = agent.call('mine:group_files', text(folder))
-        self.assertEqual((paths, list(failed), list(names)), (2, ['bad'], ['got-.._up', 'got-b']))
+        self.assertEqual((paths, list(failed), list(names)), (2, ['bad'], ['got-..%2Fup', 'got-b']))
         self.assertIn('../up and b', told)
-        self.assertEqual(sorted(os.listdir(folder)), ['got-.._up', 'got-b', 'source'])
+        self.assertEqual(sorted(os.listdir(folder)), ['got-..%2Fup', 'got-b', 'source'])
 
 
 class Queues(Case):

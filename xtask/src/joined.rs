@@ -3,9 +3,9 @@
 //! A file alone has names that another file defines. So `ruff` reads all of them joined, in an order in
 //! which they can be compiled.
 
+use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
-use std::fs;
 
 use chopsticks_agent::Part;
 

@@ -28,6 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::Failure;
 use crate::report::Strictness;
 use crate::test::Options;
+use crate::tidy::constants;
 use crate::workspace::Workspace;
 
 /// Automation of the chopsticks workspace.
@@ -83,8 +84,10 @@ enum Task {
     Ci,
     /// Checks which crate may depend on which.
     Layers,
-    /// Checks the rules that compilers do not: file sizes, openings, links, operation codes.
+    /// Checks the rules that compilers do not: file sizes, openings, links, operation codes, constants.
     Tidy,
+    /// Writes the constants of the Rust crates for the Python package on hosts; `tidy` verifies them.
+    Constants,
     /// Prints how large the packed agent is, and fails above its budget.
     AgentSize,
 }
@@ -133,8 +136,17 @@ fn run(task: Task) -> Result<(), Failure> {
         }
         Task::Layers => layers::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
+        Task::Constants => write_constants(&workspace),
         Task::AgentSize => agent_size::run(),
     }
+}
+
+fn write_constants(workspace: &Workspace) -> Result<(), Failure> {
+    let text = constants::text(&tidy::tracked_files(workspace)?).map_err(Failure::new)?;
+    let path = workspace.root().join(constants::MODULE);
+    std::fs::write(&path, text).map_err(|error| Failure::during(constants::MODULE, error))?;
+    println!("{}", constants::MODULE);
+    Ok(())
 }
 
 /// Runs one suite that has to run: nothing else was asked for.

@@ -3,6 +3,8 @@
 //! A finding names the file, the line and the rule. Files below a folder called `data` or `corpus` are
 //! inputs of tests and exempt, as is what is not text.
 
+pub(crate) mod constants;
+mod keys;
 mod links;
 mod operations;
 mod text;
@@ -24,6 +26,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     }
     links::check_summary(&files, &mut findings);
     operations::check(&files, &mut findings);
+    constants::check(&files, &mut findings);
+    keys::check(&files, &mut findings);
 
     findings.sort_by(|left, right| (&left.path, left.line).cmp(&(&right.path, right.line)));
     for finding in &findings {

@@ -35,7 +35,8 @@ class Package(type(sys)):
 __version__ = '0.1.0'
 __versioninfo__ = (0, 1, 0)
 # How many tunnels, one in another, may lead from the controller to an agent.
-DEPTH_LIMIT = options().get('depth_limit', 2)
+_DEPTH_LIMIT = 2
+DEPTH_LIMIT = options().get('depth_limit', _DEPTH_LIMIT)
 package = Package(__name__)
 # Python 2 empties a module that nobody holds any more.
 package.origin = sys.modules[__name__]

@@ -2,20 +2,13 @@
 import os
 
 from chopsticks._agent import agent, allocate_lock, native, time
+from chopsticks._constants import (
+    CONNECT_TIMEOUT, CONNECTION_LABEL, CONTAINER_RUN, CONTROLLER_LABEL, KEEPALIVE_COUNT, KEEPALIVE_INTERVAL,
+    PLAIN_MARKS, SSH, SSH_LOG_LEVEL, SSH_SINCE_8_7, SUDO, VERSION_TIMEOUT)
 
-# What is set whatever the configuration of ssh says. Nobody is there to answer, and a master connection that this one
-# made would end with it.
-SSH = ('BatchMode=yes', 'ControlMaster=no', 'ClearAllForwardings=yes', 'Tunnel=no', 'PermitLocalCommand=no',
-       'RemoteCommand=none', 'EscapeChar=none', 'LogLevel=INFO', 'ConnectTimeout=30', 'ServerAliveInterval=15',
-       'ServerAliveCountMax=3')
-# The same, for OpenSSH 8.7 and later; others take them for mistakes.
-SSH_8_7 = ('SessionType=default', 'StdinNull=no', 'ForkAfterAuthentication=no')
-VERSION_TIMEOUT = 5
 asking = allocate_lock()
 known = []          # whether the `ssh` is such a one, once that has been asked
-PLAIN = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,+')
-# By these the controller finds what a crash has left behind.
-CONTROLLER, CONNECTION = 'chopsticks.controller', 'chopsticks.connection'
+PLAIN = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789' + PLAIN_MARKS)
 
 
 def quoted(words):
@@ -33,7 +26,7 @@ def quoted(words):
 
 
 def sudo(user):
-    return ['sudo', '--non-interactive', '--set-home', '-u', user, '--']
+    return ['sudo'] + list(SUDO) + [user, '--']
 
 
 def ssh(host, user, port, python):
@@ -42,7 +35,11 @@ def ssh(host, user, port, python):
         words += ['-l', native(user)]
     if port is not None:
         words += ['-p', str(port)]
-    for option in SSH + (SSH_8_7 if is_ssh_8_7() else ()):
+    # What is set whatever the configuration says.
+    times = (('ConnectTimeout', CONNECT_TIMEOUT), ('ServerAliveInterval', KEEPALIVE_INTERVAL),
+             ('ServerAliveCountMax', KEEPALIVE_COUNT))
+    options = SSH + (SSH_LOG_LEVEL,) + tuple('%s=%d' % pair for pair in times)
+    for option in options + (SSH_SINCE_8_7 if is_ssh_8_7() else ()):
         words += ['-o', option]
     return words + ['--', host, 'exec ' + quoted(python)]
 
@@ -111,16 +108,16 @@ def this_process():
 
 
 def container(program, name, image, rm, python):
-    words = [program, 'run', '-i', '--log-driver', 'none', '--init'] + (['--rm'] if rm else [])
-    words += ['--label', '%s=%s' % (CONTROLLER, this_process())]
-    words += ['--label', '%s=%s' % (CONNECTION, ''.join('%02x' % b for b in bytearray(os.urandom(16))))]
+    words = [program] + list(CONTAINER_RUN) + ['--init'] + (['--rm'] if rm else [])
+    words += ['--label', '%s=%s' % (CONTROLLER_LABEL, this_process())]
+    words += ['--label', '%s=%s' % (CONNECTION_LABEL, ''.join('%02x' % b for b in bytearray(os.urandom(16))))]
     return words + ['--name', name, image] + python
 
 
 def remove_container(words):
     """Removes what a client that was killed has left, by its label: the name may be another's."""
     import subprocess
-    label = [word for word in words if word.startswith(CONNECTION + '=')][0]
+    label = [word for word in words if word.startswith(CONNECTION_LABEL + '=')][0]
     if '--rm' not in words:
         return
     try:

@@ -9,30 +9,17 @@ import zlib
 
 from chopsticks import _agent, _marshal, _serving
 from chopsticks._agent import agent, allocate_lock, inner, native, sleep, spawning, start_new_thread, text, time
+from chopsticks._constants import (
+    ANSWER_TIME, BYTES, CANCEL, CREDIT, DATA, END, FAIL, FRAME, GRACE, HELLO, IMPORT, MARSHAL, MAX_ABANDONED,
+    MAX_CREDIT, MAX_FRAME, MAX_NOISE, MAX_PING, MAX_REQUEST, MAX_REQUESTS, MODULES, MORE, PENCODE, PING, PONG,
+    REFUSAL_ENDS, REFUSALS, REPLY, RESET, RESOURCE, START, VERSION)
 from chopsticks._errors import Disconnected, RemoteException
 from chopsticks._first_stage import TEXT
 from chopsticks._stderr import Lines
 
-HELLO, REPLY, FAIL, CANCEL = agent['HELLO'], agent['REPLY'], agent['FAIL'], agent['CANCEL']
-PING, PONG, CALL, MODULES = agent['PING'], agent['PONG'], agent['CALL'], agent['MODULES']
-IMPORT, RESOURCE, EXTEND = agent['IMPORT'], 0x23, 0x26
-DATA, END, CREDIT, RESET = range(8, 12)
-PENCODE, MARSHAL, BYTES, MORE = agent['PENCODE'], agent['MARSHAL'], agent['BYTES'], agent['MORE']
-HEADER, FRAME = agent['HEADER'], agent['FRAME']
+HEADER = agent['HEADER']
 NUMBER = struct.Struct('>L')
 NOTHING = marshal.dumps(None, 2)
-# What an agent may send: docs/wire.md.
-MAX_FRAME = 1 << 20
-MAX_NOISE = 1 << 20
-MAX_REQUEST = 1 << 20
-MAX_REQUESTS = 64
-# How long a cancelled call may last before it is abandoned, and how long one whose stdin has ended may take to end.
-GRACE = 5
-# How long an agent may take to answer a ping.
-ANSWER_TIME = 5
-# How many cancelled calls may be abandoned at once.
-MAX_ABANDONED = 128
-
 program = []        # the first stage, the packed agent
 
 
@@ -114,11 +101,11 @@ class Connection(object):
         self.program = os.path.basename(native(argv[0]))
         self.limit = agent['limit']
         self.spawn(argv, environment)
-        start = struct.pack('>H16sQ', agent['VERSION'], self.nonce, self.limit) + marshal.dumps(options, 2)
+        start = struct.pack('>H16sQ', VERSION, self.nonce, self.limit) + marshal.dumps(options, 2)
         names = [text(name) for name in agent['listing'].get('', ())]
         roots = agent['modules'].get('', (2, None))[1]
         listing = marshal.dumps([(u'', 2, roots, None, names)], 2)
-        self.queue.append(packed()[1] + frame(0, agent['START'], 0, start) + frame(0, MODULES, MARSHAL, listing))
+        self.queue.append(packed()[1] + frame(0, START, 0, start) + frame(0, MODULES, MARSHAL, listing))
         start_new_thread(self.run, ())
 
     def spawn(self, argv, environment):
@@ -385,7 +372,7 @@ class Connection(object):
             self.join(request, operation, flags, payload)
         elif flags & MORE:
             raise Malformed('operation 0x%02x in several frames' % operation)
-        elif operation == PING and not request and len(payload) <= 64:
+        elif operation == PING and not request and len(payload) <= MAX_PING:
             with self.lock:
                 if sum(type(message) is bytes and message[8:9] == b'\7' for message in self.queue) > 16:
                     raise Malformed('more PING than answers can be sent')
@@ -400,7 +387,7 @@ class Connection(object):
             raise Malformed('operation 0x%02x for request %d' % (operation, request))
 
     def welcome(self, flags, payload):
-        if len(payload) < 2 or struct.unpack('>H', payload[:2])[0] != agent['VERSION'] or flags & MORE:
+        if len(payload) < 2 or struct.unpack('>H', payload[:2])[0] != VERSION or flags & MORE:
             raise Malformed('HELLO of another version')
         hello = self.value(flags & 15, payload[2:])
         python = hello.get(u'python') if type(hello) is dict else None
@@ -487,7 +474,7 @@ class Connection(object):
             stream.owed = getattr(stream, 'owed', 0) - len(payload)
             if stream.owed < 0:
                 raise Malformed('more bytes of a stream than were asked for')
-        elif operation == CREDIT and stream.credit + NUMBER.unpack(payload)[0] > 0x7fffffff:
+        elif operation == CREDIT and stream.credit + NUMBER.unpack(payload)[0] > MAX_CREDIT:
             raise Malformed('more credit than there may be')
         stream.on(operation, payload)
 
@@ -506,7 +493,8 @@ class Connection(object):
         self.fail(error)
 
     def is_refused(self):
-        return any(line.startswith(REFUSED) for line in self.lines.tail)
+        """Whether ssh says that the server has dropped it unseen: too many others were not yet logged in."""
+        return any(line.startswith(REFUSALS) and line.endswith(REFUSAL_ENDS) for line in self.lines.tail)
 
     def fail(self, error):
         with self.lock:
@@ -572,7 +560,3 @@ class Connection(object):
             sleep(.005)
         code = self.process.returncode
         return 'was killed by signal %d' % -code if code < 0 else 'exited with %d' % code
-
-
-# What ssh says when the server has dropped it unseen, because too many others were not yet logged in.
-REFUSED = ('kex_exchange_identification: ', 'ssh_exchange_identification: ', 'banner exchange: ')

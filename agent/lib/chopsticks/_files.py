@@ -9,10 +9,10 @@ import os
 
 from chopsticks import _serving
 from chopsticks._agent import OLD, agent, allocate_lock, native
-from chopsticks._connection import CANCEL, END, EXTEND, MARSHAL, Malformed
+from chopsticks._connection import Malformed
+from chopsticks._constants import CANCEL, END, EXTEND, FETCH, MARSHAL, PUT
 from chopsticks._errors import RemoteException
 
-PUT, FETCH = 0x24, 0x25
 PARTS = 'stream', 'targets', 'files'
 spaces = []         # the namespace with these parts of the agent, once there is one
 making = allocate_lock()

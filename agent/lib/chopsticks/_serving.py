@@ -3,9 +3,8 @@ import marshal
 import sys
 
 from chopsticks._agent import OLD, agent, allocate_lock, as_bytes, text
+from chopsticks._constants import FAIL, IMPORT, MARSHAL, REPLY, RESOURCE
 
-REPLY, FAIL, IMPORT, RESOURCE = agent['REPLY'], agent['FAIL'], agent['IMPORT'], 0x23
-MARSHAL, BYTES = agent['MARSHAL'], agent['BYTES']
 # Bytes of files that are kept for the next who asks, and of all of them.
 SMALL, KEPT, OVERHEAD = 1 << 16, 1 << 22, 500
 

@@ -131,9 +131,10 @@ class Group(object):
             return dict.fromkeys(tunnel.host for tunnel in self.tunnels)
         paths, owners = {}, {}
         for tunnel in self.tunnels:
-            # A name is a part of a path's last step, and leads nowhere.
-            name = tunnel.host.replace('/', '_').replace('\0', '_')
-            path = filled(native(template), '_' + name if name in ('.', '..') else name)
+            # A name is a part of one step of a path, and leads nowhere: as of the controller's groups.
+            dots = tunnel.host in ('.', '..')
+            name = tunnel.host.replace('.', '%2E') if dots else tunnel.host.replace('/', '%2F')
+            path = filled(native(template), name)
             if path in owners:
                 raise ValueError('the files of %s and %s would both be %s: put {host} into the path' % (
                     owners[path], tunnel.host, path))

@@ -5,7 +5,8 @@ import sys
 import chopsticks
 from chopsticks import _calling, _command, _serving
 from chopsticks._agent import OLD, agent, allocate_lock, guarded, hosts, native, start_new_thread, text
-from chopsticks._connection import CALL, FAIL, MARSHAL, MODULES, Connection, Malformed, packed
+from chopsticks._connection import Connection, Malformed, packed
+from chopsticks._constants import CALL, FAIL, HANDSHAKE_TIMEOUT, MARSHAL, MODULES
 from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException, Timeout
 
 __all__ = ['BaseTunnel', 'Command', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local', 'Podman',
@@ -24,7 +25,7 @@ class BaseTunnel(object):
     # Its name: the key of its results in groups.
     host = 'localhost'
     # Seconds until an agent must have answered.
-    handshake_timeout = 60
+    handshake_timeout = HANDSHAKE_TIMEOUT
     # What to run when the program that led there did not end well, with its words.
     clean_up = None
     # Returns the environment of that program, if it is another than that of this process.

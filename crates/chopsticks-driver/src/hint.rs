@@ -121,11 +121,8 @@ pub fn telling_line(stderr: &str) -> &str {
 /// Returns whether an SSH server, or one on the way to it, has closed the connection before it
 /// examined the client, as servers do that have too many such connections.
 pub fn is_refusal_for_load(line: &str) -> bool {
-    // Before version 8 the function that says so had another name. The last is what it says when it notices while it writes.
-    let at_once = ["kex_exchange_identification: ", "ssh_exchange_identification: ", "banner exchange: "];
-    let ends = ["Connection closed by remote host", "Connection reset by peer", "Broken pipe"];
-    at_once.iter().any(|text| line.starts_with(text))
-        && ends.iter().any(|text| line.trim_end().ends_with(text))
+    REFUSALS.iter().any(|text| line.starts_with(text))
+        && REFUSAL_ENDS.iter().any(|text| line.trim_end().ends_with(text))
 }
 
 /// Returns whether a program failed only because of a server's load, so that a later attempt may
@@ -170,6 +167,13 @@ fn contains(line: &str, pattern: &str) -> bool {
     }
     rest.is_some()
 }
+
+/// How the lines begin that ssh prints for it. Before version 8 the function that does so had another name.
+const REFUSALS: [&str; 3] =
+    ["kex_exchange_identification: ", "ssh_exchange_identification: ", "banner exchange: "];
+/// How they end; the last one if ssh notices it while it writes.
+const REFUSAL_ENDS: [&str; 3] =
+    ["Connection closed by remote host", "Connection reset by peer", "Broken pipe"];
 
 const NO_PYTHON: (&str, &str) = (
     "python-missing",

@@ -49,8 +49,11 @@ fn quote(argument: &[u8], line: &mut Vec<u8>) -> io::Result<()> {
 
 /// Returns whether the byte has no special meaning in any shell, at any place in a word.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_-./:,+".contains(&byte)
+    byte.is_ascii_alphanumeric() || PLAIN_MARKS.as_bytes().contains(&byte)
 }
+
+/// The characters besides letters and digits that need no quotes.
+const PLAIN_MARKS: &str = "_-./:,+";
 
 #[cfg(test)]
 mod tests {

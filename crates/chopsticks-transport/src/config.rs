@@ -230,4 +230,4 @@ impl Default for TransportConfig {
 }
 
 /// The maximum credit of a stream: `docs/wire.md` §7.
-pub(crate) const MAX_CREDIT: u64 = (1 << 31) - 1;
+pub(crate) const MAX_CREDIT: u64 = 0x7fff_ffff;

@@ -11,7 +11,7 @@ const SECTION: &str = "Operations";
 const RUST: [&str; 2] =
     ["crates/chopsticks-transport/src/operation.rs", "crates/chopsticks-protocol/src/operation.rs"];
 /// The agent, whose files define the operations that they use.
-const AGENT: &str = "agent/python/";
+const AGENT: &str = "agent/";
 const RULE: &str = "operations";
 
 /// A name and its code, in some line.

@@ -207,7 +207,7 @@ impl<E: Engine> Container<E> {
     }
 
     fn arguments(&self, agent: &AgentCommand, connection: &str) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = ["run", "-i", "--log-driver", "none"].map(OsString::from).to_vec();
+        let mut arguments: Vec<OsString> = RUN.map(OsString::from).to_vec();
         if !self.keep {
             arguments.push("--rm".into());
         }
@@ -278,6 +278,9 @@ async fn end<E: Engine>(agent: AgentCommand, program: OsString, connection: Stri
         }
     }
 }
+
+/// What runs a container: with a stdin, and without a log of what agents send.
+const RUN: [&str; 4] = ["run", "-i", "--log-driver", "none"];
 
 /// The label with a number that no other connection has.
 const CONNECTION_LABEL: &str = "chopsticks.connection";

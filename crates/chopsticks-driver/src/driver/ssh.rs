@@ -76,7 +76,7 @@ impl Ssh {
             options: Quiet::default(),
             args: Quiet::default(),
             connect_timeout: Some(CONNECT_TIMEOUT),
-            keepalive: Some(KEEPALIVE),
+            keepalive: Some((KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)),
             program: "ssh".into(),
         }
     }
@@ -341,7 +341,8 @@ const LOG_LEVEL: &str = "LogLevel=INFO";
 const FIXED_SINCE_8_7: [&str; 3] = ["SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"];
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-const KEEPALIVE: (Duration, u32) = (Duration::from_secs(15), 3);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_COUNT: u32 = 3;
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");

@@ -84,7 +84,11 @@ impl Driver for Sudo {
 /// Returns the arguments with which sudo runs the following command as `user`, here and on other
 /// hosts.
 pub(super) fn arguments(user: &str) -> [&str; 5] {
-    ["--non-interactive", "--set-home", "-u", user, "--"]
+    let [prompt, home, option] = OPTIONS;
+    [prompt, home, option, user, "--"]
 }
+
+/// sudo is never given a password. What it runs gets the home folder of the user, who follows.
+const OPTIONS: [&str; 3] = ["--non-interactive", "--set-home", "-u"];
 
 static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");

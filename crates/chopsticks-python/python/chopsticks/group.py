@@ -116,9 +116,10 @@ class Group:
             return paths
         owners: dict[str, str] = {}
         for tunnel in self.tunnels:
-            # A name is a part of a path's last step, and leads nowhere.
-            name = tunnel.host.replace('/', '_').replace('\0', '_')
-            path = filled(str(template), '_' + name if name in ('.', '..') else name)
+            # A name is a part of one step of a path, and leads nowhere: as in Rust and on the far side.
+            dots = tunnel.host in ('.', '..')
+            name = tunnel.host.replace('.', '%2E') if dots else tunnel.host.replace('/', '%2F')
+            path = filled(str(template), name)
             if path in owners:
                 raise ValueError(
                     'the files of %s and %s would both be %s: put {host} into the path'
