@@ -27,6 +27,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-text", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-pencode", below: &["chopsticks-text"], in_tests: &[] },
     Layer { name: "chopsticks-group", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-inventory", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-agent", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-protocol", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-transport", below: &[], in_tests: &[] },
@@ -58,6 +59,7 @@ const LAYERS: &[Layer] = &[
             "chopsticks-group",
             "chopsticks-module",
             "chopsticks-importer",
+            "chopsticks-inventory",
             "chopsticks-agent",
             "chopsticks-driver",
             "chopsticks-files",
@@ -99,6 +101,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("chopsticks-files", &["async-trait", "serde", "futures"]),
     // What a group does to its targets is the affair of whoever makes the operations.
     ("chopsticks-group", &["libc", "rustix", "bytes", "serde", "tokio-util", "async-trait"]),
+    // Names and files become targets; nothing is started, and nothing is connected.
+    ("chopsticks-inventory", &["tokio", "tokio-util", "futures", "libc", "rustix", "async-trait", "bytes"]),
     ("chopsticks-importer", &["tokio", "tokio-util", "async-trait"]),
 ];
 

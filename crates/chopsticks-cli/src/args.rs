@@ -19,7 +19,7 @@ use crate::{
     help,
     input::is_stdin,
     stdin::Wanted,
-    target,
+    target::{self, Chosen},
 };
 
 /// Runs your own Python code, and programs, elsewhere. The other end needs nothing but Python.
@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Containers(ContainersArgs),
     Facts(FactsArgs),
     Fetch(FetchArgs),
+    Hosts(HostsArgs),
     Man(ManArgs),
     Ping(PingArgs),
     Put(PutArgs),
@@ -64,6 +65,12 @@ pub(crate) struct CallArgs {
     /// A keyword argument. The value is read like ARG. Can be repeated.
     #[arg(long = "kw", value_name = "NAME=VALUE")]
     pub(crate) kwargs: Vec<Keyword>,
+
+    /// A keyword argument whose value is a variable of the target in the inventory. Can be repeated.
+    ///
+    /// NAME passes the variable NAME as the argument of the same name. NAME=VARIABLE passes another variable.
+    #[arg(long = "kw-var", value_name = "NAME[=VARIABLE]")]
+    pub(crate) kw_vars: Vec<VariableKeyword>,
 
     /// A folder, zip or wheel with Python modules that targets can import. Can be repeated: the first one that has a module wins.
     #[arg(long = "root", value_name = "PATH", default_value = ".")]
@@ -209,6 +216,18 @@ pub(crate) struct TransferArgs {
     pub(crate) rate: Option<NonZeroU64>,
 }
 
+/// Show the targets that would be reached, and how, without connecting.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::HOSTS)]
+pub(crate) struct HostsArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+
+    /// Print one JSON object for each target in place of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Write the manual pages into a folder.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArgs {
@@ -240,6 +259,10 @@ pub(crate) struct RunArgs {
     /// would read the list otherwise.
     #[arg(short = 'n', long)]
     pub(crate) no_stdin: bool,
+
+    /// Replace `{host}` in the arguments by the name of the target, and `{var.NAME}` by its variable in the inventory.
+    #[arg(long)]
+    pub(crate) template: bool,
 
     /// The program and its arguments, after `--`.
     #[arg(value_name = "COMMAND", last = true, required = true)]
@@ -280,12 +303,27 @@ pub(crate) struct GroupArgs {
     pub(crate) summary: bool,
 }
 
+/// Which targets there are.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct SelectArgs {
+    /// The targets: `HOST`, `USER@HOST`, `web[1-9]`, `local`, `sudo:USER`, `docker://IMAGE`, `exec:COMMAND`, `@GROUP`, `@FILE` and more.
+    #[arg(long = "on", value_name = "TARGET", required = true, long_help = help::TARGETS)]
+    pub(crate) on: Vec<String>,
+
+    /// Targets to leave out, compared by name. Written like TARGET of --on. Can be repeated.
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) except: Vec<String>,
+
+    /// A file with hosts, groups and variables: `chopsticks.toml`, or an inventory of Ansible as INI or YAML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inventory: Option<PathBuf>,
+}
+
 /// The options of all verbs with targets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FleetArgs {
-    /// The targets: `HOST`, `USER@HOST`, `local`, `sudo:USER`, `docker://IMAGE`, `exec:COMMAND`, `@FILE` and more.
-    #[arg(long = "on", value_name = "TARGET", required = true, long_help = help::TARGETS)]
-    pub(crate) on: Vec<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
 
     /// How long each target may take, from connecting to the result. After that its call is cancelled.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -363,6 +401,13 @@ pub(crate) struct Variable {
     pub(crate) value: String,
 }
 
+/// A keyword argument that comes from a variable of the target.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct VariableKeyword {
+    pub(crate) name: String,
+    pub(crate) variable: String,
+}
+
 /// Performs the checks of a verb that concern several options. Ends the program with a usage error
 /// if they fail.
 pub(crate) fn checked<T>(verb: &str, check: impl FnOnce() -> Result<T, String>) -> T {
@@ -376,6 +421,16 @@ pub(crate) fn checked<T>(verb: &str, check: impl FnOnce() -> Result<T, String>) 
 }
 
 impl RunArgs {
+    /// Checks the options and returns the targets.
+    pub(crate) fn check(&self) -> Result<Chosen, String> {
+        let chosen = self.fleet.targets()?;
+        if self.template {
+            let mut words = self.command.iter().filter_map(|word| word.to_str());
+            words.try_for_each(|word| chosen.hosts.check_template(word))?;
+        }
+        Ok(chosen)
+    }
+
     /// Returns which targets get stdin.
     pub(crate) fn stdin(&self) -> Wanted {
         match (self.stdin_to_all, self.no_stdin) {
@@ -388,7 +443,7 @@ impl RunArgs {
 
 impl CallArgs {
     /// Checks the options and returns the targets.
-    pub(crate) fn check(&self) -> Result<Vec<Target>, String> {
+    pub(crate) fn check(&self) -> Result<Chosen, String> {
         let mut names = BTreeSet::new();
         if let Some(keyword) = self.kwargs.iter().find(|keyword| !names.insert(&keyword.name)) {
             return Err(format!("the keyword argument '{}' is given twice", keyword.name));
@@ -406,7 +461,14 @@ impl CallArgs {
         if let Some(script) = self.function.script().filter(|script| !script.is_file()) {
             return Err(format!("there is no script '{}'", script.display()));
         }
-        self.fleet.targets()
+        let chosen = self.fleet.targets()?;
+        for keyword in &self.kw_vars {
+            if !names.insert(&keyword.name) {
+                return Err(format!("the keyword argument '{}' is given twice", keyword.name));
+            }
+            chosen.hosts.check_variable(&keyword.variable)?;
+        }
+        Ok(chosen)
     }
 }
 
@@ -417,7 +479,7 @@ impl FetchArgs {
     }
 
     /// Checks the options, and returns the targets and the local path of each.
-    pub(crate) fn check(&self) -> Result<(Vec<Target>, Option<Vec<PathBuf>>), String> {
+    pub(crate) fn check(&self) -> Result<(Chosen, Option<Vec<PathBuf>>), String> {
         let targets = self.fleet.targets()?;
         if self.is_stdout() {
             if self.transfer.recursive || self.fleet.json {
@@ -428,37 +490,80 @@ impl FetchArgs {
             }
             return Ok((targets, None));
         }
-        let hosts: Vec<_> = targets.iter().map(Target::host).collect();
-        let paths = self.local.as_ref().map(|local| chopsticks::host_paths(local, hosts.iter().copied()));
-        let paths = paths.transpose().map_err(|error| error.to_string())?;
+        let paths = self.local.as_deref().map(|local| local_paths(local, &targets)).transpose()?;
         Ok((targets, paths))
     }
 }
 
+/// Returns the local path of each target.
+fn local_paths(local: &str, chosen: &Chosen) -> Result<Vec<PathBuf>, String> {
+    if !local.contains("{var.") {
+        let hosts = chosen.targets.iter().map(Target::host);
+        return chopsticks::host_paths(local, hosts).map_err(|error| error.to_string());
+    }
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let mut known = BTreeSet::new();
+    for (target, host) in chosen.targets.iter().zip(chosen.hosts.iter()) {
+        // A name cannot lead out of the folder. What is in variables is the user's.
+        let path = chopsticks::host_paths(local, [target.host()]).map_err(|error| error.to_string())?;
+        let path = path[0].to_str().unwrap_or(local);
+        let path = PathBuf::from(host.fill(path).map_err(|error| error.to_string())?);
+        if !known.insert(path.clone()) {
+            let path = path.display();
+            return Err(format!(
+                "the files of several targets would be written to {path}; put `{{host}}` into the path"
+            ));
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
 impl PutArgs {
+    /// Returns whether the local path differs from target to target.
+    pub(crate) fn has_local_template(&self) -> bool {
+        self.local.to_str().is_some_and(target::is_template)
+    }
+
     /// Checks the options and returns the targets.
-    pub(crate) fn check(&self) -> Result<Vec<Target>, String> {
-        let local = self.local.display();
+    pub(crate) fn check(&self) -> Result<Chosen, String> {
         if is_stdin(&self.local) {
             if self.transfer.recursive {
                 return Err("a folder cannot be read from stdin".to_owned());
             }
-            if self.fleet.on.iter().any(|on| on.split(',').any(|target| target == "@-")) {
+            if self.fleet.select.on.iter().any(|on| on.split(',').any(|target| target == "@-")) {
                 return Err("stdin cannot have both the targets and the content".to_owned());
             }
             return self.fleet.targets();
         }
-        match fs::metadata(&self.local) {
-            Err(error) => return Err(format!("cannot read {local}: {error}")),
+        let chosen = self.fleet.targets()?;
+        if let Some(remote) = self.remote.as_ref().and_then(|remote| remote.to_str()) {
+            chosen.hosts.check_template(remote)?;
+        }
+        if self.has_local_template() {
+            let local = self.local.to_string_lossy();
+            chosen.hosts.check_template(&local)?;
+            for target in &chosen.targets {
+                self.check_local(Path::new(&chosen.hosts.fill(target.host(), &local)))?;
+            }
+        } else {
+            self.check_local(&self.local)?;
+        }
+        Ok(chosen)
+    }
+
+    fn check_local(&self, path: &Path) -> Result<(), String> {
+        let local = path.display();
+        match fs::metadata(path) {
+            Err(error) => Err(format!("cannot read {local}: {error}")),
             Ok(metadata) if metadata.is_dir() && !self.transfer.recursive => {
-                return Err(format!("{local} is a folder: write -r to put all that is in it"));
+                Err(format!("{local} is a folder: write -r to put all that is in it"))
             }
             Ok(metadata) if !metadata.is_dir() && self.transfer.recursive => {
-                return Err(format!("{local} is not a folder"));
+                Err(format!("{local} is not a folder"))
             }
-            Ok(_) => {}
+            Ok(_) => Ok(()),
         }
-        self.fleet.targets()
     }
 }
 
@@ -476,8 +581,8 @@ impl GroupArgs {
 
 impl FleetArgs {
     /// Parses the targets, and checks that the file for failed targets can be written.
-    pub(crate) fn targets(&self) -> Result<Vec<Target>, String> {
-        let targets = target::targets(&self.on)?;
+    pub(crate) fn targets(&self) -> Result<Chosen, String> {
+        let targets = target::choose(&self.select)?;
         if let Some(file) = &self.group.failed {
             // What is in it stays until it is known who failed: the targets may have come from it.
             can_write(file).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
@@ -492,6 +597,18 @@ fn can_write(file: &Path) -> io::Result<()> {
     match fs::metadata(file) {
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Ok(()),
         _ => fs::OpenOptions::new().append(true).create(true).open(file).map(drop),
+    }
+}
+
+impl FromStr for VariableKeyword {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, variable) = text.split_once('=').unwrap_or((text, text));
+        if name.is_empty() || variable.is_empty() {
+            return Err("expected NAME or NAME=VARIABLE".to_owned());
+        }
+        Ok(Self { name: name.to_owned(), variable: variable.to_owned() })
     }
 }
 
@@ -566,7 +683,8 @@ mod tests {
     #[test]
     fn targets_come_by_commas_and_by_repetition() {
         let args = parse("m:f --on a=local,b=local --on local").unwrap();
-        let hosts: Vec<_> = args.check().unwrap().iter().map(|target| target.host().to_string()).collect();
+        let hosts: Vec<_> =
+            args.check().unwrap().targets.iter().map(|target| target.host().to_string()).collect();
         assert_eq!(hosts, ["a", "b", "localhost"]);
         assert_eq!(args.roots, [PathBuf::from(".")]);
         let fleet = args.fleet;
@@ -609,6 +727,10 @@ mod tests {
             ("m:f --on local --kw x=1 --kw x=2", "'x' is given twice"),
             ("m:f --on local --root /nonexistent", "'/nonexistent' is neither a folder nor an archive"),
             ("m:f -x --on local", "-x"),
+            ("m:f --on web[1-999999999]", "too many names"),
+            ("m:f --on a=local --kw-var x", "the variable 'x' is not set for a"),
+            ("m:f --on a=local --kw-var =x", "NAME=VARIABLE"),
+            ("m:f --on local --inventory /nonexistent", "/nonexistent: cannot read the file"),
         ] {
             let message = usage_error(line);
             assert!(message.contains(expected), "{line}: {message}");
@@ -631,6 +753,10 @@ mod tests {
             let target = target.split("  ").next().unwrap();
             // Neither files, which are not there, nor the text behind a target that goes on.
             for target in target.split(", ").filter(|target| !target.is_empty() && !target.starts_with('@')) {
+                // One or several.
+                if target.contains(['[', '!', '*']) {
+                    continue;
+                }
                 let target = target.replace(":PORT", ":22").replace("COMMAND…", "srun python3");
                 assert!(target.parse::<Target>().is_ok(), "{target}");
             }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chopsticks::{Call, Codebase, Encode, Links};
+use chopsticks::{Call, Codebase, Encode, Links, inventory::Host};
 
 use crate::{
     answer::Answer,
@@ -13,7 +13,19 @@ use crate::{
 /// Calls the function on all targets.
 pub(crate) fn run(args: CallArgs) -> ExitCode {
     let targets = args::checked("call", || args.check());
-    let CallArgs { function, args, kwargs, roots, includes, excludes, unpacks, links, encode, fleet } = args;
+    let CallArgs {
+        function,
+        args,
+        kwargs,
+        kw_vars,
+        roots,
+        includes,
+        excludes,
+        unpacks,
+        links,
+        encode,
+        fleet,
+    } = args;
     let mut call = args.into_iter().fold(Call::new(function.function()), Call::arg);
     for keyword in kwargs {
         call = call.kwarg(keyword.name, keyword.value);
@@ -28,6 +40,7 @@ pub(crate) fn run(args: CallArgs) -> ExitCode {
         LinksName::Anywhere => codebase.links(Links::Anywhere),
         LinksName::WithinRoot => codebase,
     };
+    let hosts = targets.hosts.clone();
     let fleet = Fleet::new(fleet, targets).with_config(|config| {
         let config = encode.into_iter().fold(config, |config, what| {
             config.encode(match what {
@@ -38,7 +51,13 @@ pub(crate) fn run(args: CallArgs) -> ExitCode {
         config.modules(codebase)
     });
     fleet.run(move |tunnel, _| {
-        let call = call.clone();
+        let variables = hosts.get(tunnel.host()).map(Host::variables);
+        let call = kw_vars.iter().fold(call.clone(), |call, keyword| {
+            match variables.and_then(|variables| variables.get(&keyword.variable)) {
+                Some(value) => call.kwarg(&keyword.name, value),
+                None => call,
+            }
+        });
         async move { Ok(Answer::Value(tunnel.call_with(call).await?)) }
     })
 }

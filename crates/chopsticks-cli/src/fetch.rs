@@ -16,7 +16,7 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
     let (targets, paths) = args::checked("fetch", || args.check());
     let is_stdout = args.is_stdout();
     let FetchArgs { remote, transfer, fleet, .. } = args;
-    let hosts = targets.iter().map(|target| target.host().clone());
+    let hosts = targets.targets.iter().map(|target| target.host().clone());
     let paths: Option<HashMap<_, _>> = paths.map(|paths| hosts.zip(paths).collect());
     let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
     let timeout = fleet.timeout;

@@ -27,6 +27,7 @@ use crate::{
     output::{Output, Show, Stream, Tally},
     render::{Renderer, Shown},
     signals::{Signal, Signals},
+    target::Chosen,
     work::{Ended, Work},
 };
 
@@ -35,6 +36,8 @@ pub(crate) use crate::work::Stopped;
 /// The targets, and how their outcomes are reported.
 pub(crate) struct Fleet {
     targets: Vec<Target>,
+    /// What may be a mistake.
+    warnings: Vec<String>,
     config: TunnelConfig,
     limits: Limits,
     output: Output,
@@ -58,7 +61,7 @@ pub(crate) struct Printer {
 
 impl Fleet {
     /// Creates a fleet from targets that were checked.
-    pub(crate) fn new(args: FleetArgs, targets: Vec<Target>) -> Self {
+    pub(crate) fn new(args: FleetArgs, chosen: Chosen) -> Self {
         let mut config = TunnelConfig::default().call_timeout(args.timeout).max_result_len(args.max_result);
         if args.site_packages {
             config = config.with_site_packages();
@@ -80,7 +83,8 @@ impl Fleet {
             None => target,
         };
         Self {
-            targets: targets.into_iter().map(with_python).collect(),
+            targets: chosen.targets.into_iter().map(with_python).collect(),
+            warnings: chosen.warnings,
             config,
             limits: args.group.limits(),
             renderer: Renderer::new(args.json, args.timeout, args.max_result),
@@ -119,7 +123,8 @@ impl Fleet {
     where
         F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
     {
-        let output = self.output.counting(self.targets.len());
+        let mut output = self.output.counting(self.targets.len());
+        self.warnings.iter().for_each(|warning| output.caution(warning));
         let bars = output.bars().clone();
         // Lines that have not ended would be taken away with what is drawn behind them.
         let joins_lines = bars.are_drawn() || !io::stderr().is_terminal();

@@ -122,6 +122,22 @@ pub(crate) const CONTAINERS: &str = "\
 Containers are removed when their tunnel closes. A container is left over if this
 host or the engine crashed before that.";
 
+/// For `chopsticks hosts`.
+pub(crate) const HOSTS: &str = "\
+Output:
+  stdout has a table of the targets: their names, how they are reached, and their
+  groups. Values of environment variables are not shown.
+
+JSON:
+  With --json, stdout has one object for each target, in one line:
+    {\"host\": …, \"target\": …, \"groups\": […], \"variables\": {…},
+     \"origin\": \"FILE:LINE\"}
+  `target` can be given to --on. `origin` is null without an inventory.
+
+Examples:
+  chopsticks hosts --on '@web!web3' --inventory hosts.ini
+  chopsticks hosts --on 'ssh-config:web*' --json";
+
 /// For every verb with targets.
 pub(crate) const TARGETS: &str = "\
 The targets, separated by commas; can be repeated. Each target needs a unique name.
@@ -137,6 +153,14 @@ This is the name of the host, unless you write `NAME=` in front.
                             this --on, including commas
   HOST/sudo:USER            each target from the far side of the one in front, as in
                             bastion/ssh://db1/docker://postgres
+  web[01-20,35], db[a-c].x  many hosts; [1-9/2] has a step
+  n[1-9]=local              nine names for one target, or for nine
   @FILE, @-                 the targets in a file, one in each line, or on stdin
+  @GROUP, web*              the hosts of a group, or with such a name, in the file
+                            of --inventory
+  ssh-config:web*           the hosts of your ssh_config with such a name
+
+Operators between targets apply from left to right: `,` adds, `!` removes, as in
+web[1-9]!web3, and `&` keeps what is in both.
 
 Settings follow a `?`: docker://postgres?name=db&python=auto";

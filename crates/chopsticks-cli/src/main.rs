@@ -13,6 +13,7 @@ mod fleet;
 mod function;
 mod generate;
 mod help;
+mod hosts;
 mod input;
 mod outcome;
 mod output;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Containers(args) => containers::run(&args),
         Command::Facts(args) => facts::run(args),
         Command::Fetch(args) => fetch::run(args),
+        Command::Hosts(args) => hosts::run(&args),
         Command::Man(args) => generate::man(&args),
         Command::Ping(args) => ping::run(args),
         Command::Put(args) => put::run(args),

@@ -242,6 +242,11 @@ impl Output {
         self.tell(paint::WARNING, &format!("{}; the agent was killed", error.report()));
     }
 
+    /// Prints what may be a mistake.
+    pub(crate) fn caution(&mut self, what: &str) {
+        self.tell(paint::WARNING, &format!("chopsticks: warning: {what}"));
+    }
+
     /// Prints that the program cannot go on.
     pub(crate) fn complain(&mut self, what: &str) {
         self.tell(paint::ERROR, &format!("chopsticks: {what}"));

@@ -1,6 +1,7 @@
 //! `chopsticks run`.
 
 use std::{
+    ffi::OsString,
     io::{self, IsTerminal as _},
     process::ExitCode,
     time::Duration,
@@ -24,9 +25,9 @@ use crate::{
 
 /// Runs the program on all targets.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
-    let targets = args::checked("run", || args.fleet.targets());
+    let targets = args::checked("run", || args.check());
     let input = args::checked("run", || Stdin::choose(args.stdin(), targets.len()));
-    let command: RemoteCommand = args.command.iter().collect();
+    let (words, is_template, hosts) = (args.command, args.template, targets.hosts.clone());
     let is_live = !args.fleet.json;
     let is_single = targets.len() == 1;
     // In a file, lines of several targets come whole, as whoever looks for words in it expects. Those of very many could not be followed.
@@ -36,7 +37,11 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     let fleet = Fleet::new(args.fleet, targets);
     let fleet = if is_single { fleet.passing_status_on() } else { fleet };
     fleet.run(move |tunnel, printer| {
-        let command = tunnel.command_with(command.clone());
+        let filled = words.iter().map(|word| match word.to_str().filter(|_| is_template) {
+            Some(template) => OsString::from(hosts.fill(tunnel.host(), template)),
+            None => word.clone(),
+        });
+        let command = tunnel.command_with(filled.collect::<RemoteCommand>());
         let command = match input.reader() {
             Some(reader) => command.stdin(Stdio::reader(reader)),
             None => command,

@@ -1,86 +1,88 @@
-//! Lists of targets: `--on`, and files of hosts.
+//! The targets that `--on` selects, and what is known about them.
 
-use std::{collections::BTreeMap, fs, io};
+use std::sync::Arc;
 
-use chopsticks::{HostName, Target};
+use chopsticks::{
+    HostName, Inventory, Selection, Selector, Target,
+    inventory::{Host, fold},
+    select,
+};
 
-/// Parses all targets in the values of `--on`, in their order. The errors are for people.
-pub(crate) fn targets(values: &[String]) -> Result<Vec<Target>, String> {
-    let mut targets = Vec::new();
-    for value in values {
-        for text in split(value) {
-            match text.strip_prefix('@') {
-                Some(file) => targets.extend(from_file(file)?),
-                None => targets.push(text.parse().map_err(|error| format!("{error}"))?),
-            }
+use crate::args::SelectArgs;
+
+/// The targets, and the hosts of the selection that they belong to, in the same order.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) hosts: Hosts,
+    /// What may be a mistake.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What is known about each target.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosts(Arc<Selection>);
+
+/// Selects the targets. The errors are for people.
+pub(crate) fn choose(args: &SelectArgs) -> Result<Chosen, String> {
+    let mut selector = args.except.iter().fold(Selector::new(), Selector::except);
+    let mut warnings = Vec::new();
+    if let Some(file) = &args.inventory {
+        let inventory = Inventory::read(file).map_err(|error| error.to_string())?;
+        warnings.extend(inventory.warnings().iter().map(ToString::to_string));
+        selector = selector.inventory(inventory);
+    }
+    let selection = select(&selector, &args.on).map_err(|error| error.to_string())?;
+    let excluded_nothing = |text: &String| format!("`--except {text}` excludes none of the targets");
+    warnings.extend(selection.unused().iter().map(excluded_nothing));
+    let targets =
+        selection.hosts().iter().map(|host| host.target().parse().map_err(|error| format!("{error}")));
+    let targets = targets.collect::<Result<_, String>>()?;
+    Ok(Chosen { targets, hosts: Hosts(Arc::new(selection)), warnings })
+}
+
+impl Chosen {
+    pub(crate) fn len(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+impl Hosts {
+    /// Returns what is known about a target.
+    pub(crate) fn get(&self, name: &HostName) -> Option<&Host> {
+        self.0.get(name.as_str())
+    }
+
+    /// Returns what is known about each target, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Host> {
+        self.0.hosts().iter()
+    }
+
+    /// Checks that each target has a variable.
+    pub(crate) fn check_variable(&self, name: &str) -> Result<(), String> {
+        let without = self.iter().filter(|host| !host.variables().contains_key(name)).map(Host::name);
+        let without: Vec<_> = without.collect();
+        match without.is_empty() {
+            true => Ok(()),
+            false => Err(format!("the variable '{name}' is not set for {}", fold(without))),
         }
     }
-    if targets.is_empty() {
-        return Err("there are no targets".to_owned());
+
+    /// Checks that a template can be filled for each target.
+    pub(crate) fn check_template(&self, template: &str) -> Result<(), String> {
+        self.iter().try_for_each(|host| host.fill(template).map(drop).map_err(|error| error.to_string()))
     }
-    check_names(&targets)?;
-    Ok(targets)
+
+    /// Fills a template that was checked.
+    pub(crate) fn fill(&self, name: &HostName, template: &str) -> String {
+        let filled = self.get(name).and_then(|host| host.fill(template).ok());
+        filled.unwrap_or_else(|| template.to_owned())
+    }
 }
 
-/// Splits at commas. A target with `exec:` extends to the end, because commands contain commas.
-fn split(value: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut rest = value;
-    while let Some((part, behind)) = rest.split_once(',') {
-        if is_exec(rest) {
-            break;
-        }
-        parts.push(part);
-        rest = behind;
-    }
-    parts.push(rest);
-    parts
-}
-
-fn is_exec(text: &str) -> bool {
-    let place = match text.split_once('=') {
-        Some((name, place)) if !name.contains([',', ':', '/', '?', '@']) => place,
-        _ => text,
-    };
-    // The last of those that are reached through each other, too.
-    place.starts_with("exec:") || place.split(',').next().is_some_and(|first| first.contains("/exec:"))
-}
-
-/// Reads a file of hosts, or stdin for `-`, with a target in each line. Empty lines and those that
-/// begin with `#` are skipped.
-fn from_file(file: &str) -> Result<Vec<Target>, String> {
-    let (name, text) = match file {
-        "" => return Err("missing file name after `@`, or `-` for stdin".to_owned()),
-        "-" => ("stdin", io::read_to_string(io::stdin())),
-        file => (file, fs::read_to_string(file)),
-    };
-    let text = text.map_err(|error| format!("cannot read targets from {name}: {error}"))?;
-    // Editors of Windows put one in front.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let lines = text.lines().map(str::trim).enumerate();
-    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let read = |(number, line): (usize, &str)| match line.strip_prefix('@') {
-        Some(_) => Err(format!("{name}:{}: a file of targets cannot name another one", number + 1)),
-        None => line.parse().map_err(|error| format!("{name}:{}: {error}", number + 1)),
-    };
-    lines.map(read).collect()
-}
-
-/// Refuses targets with the same name, which is the key in the results.
-fn check_names(targets: &[Target]) -> Result<(), String> {
-    let mut counts = BTreeMap::<&HostName, usize>::new();
-    for target in targets {
-        *counts.entry(target.host()).or_default() += 1;
-    }
-    let repeated: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
-    if repeated.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = repeated.iter().map(|(host, count)| format!("'{host}' ({count} times)")).collect();
-    Err(format!(
-        "targets have the same name: {}; name them apart, as in --on a=local,b=local",
-        names.join(", ")
-    ))
+/// Returns whether a text differs from target to target.
+pub(crate) fn is_template(text: &str) -> bool {
+    text.contains("{host}") || text.contains("{var.")
 }
 
 #[cfg(test)]
@@ -90,8 +92,12 @@ mod tests {
     use super::*;
 
     fn hosts(values: &[&str]) -> Result<Vec<String>, String> {
-        let values: Vec<_> = values.iter().map(|&value| value.to_owned()).collect();
-        Ok(targets(&values)?.iter().map(|target| target.host().to_string()).collect())
+        let on = values.iter().map(|&value| value.to_owned()).collect();
+        Ok(choose(&SelectArgs { on, ..SelectArgs::default() })?
+            .targets
+            .iter()
+            .map(|target| target.host().to_string())
+            .collect())
     }
 
     #[test]
@@ -109,10 +115,6 @@ mod tests {
     fn command_goes_on_to_the_end() {
         let found = hosts(&["a=local,job=exec:srun --nodelist=n1,n2 python3,b=local", "c=local"]);
         assert_eq!(found.unwrap(), ["a", "job", "c"]);
-        assert_eq!(split("exec:a,b"), ["exec:a,b"]);
-        assert_eq!(split("a/sudo:b,c/exec:d e,f"), ["a/sudo:b", "c/exec:d e,f"]);
-        assert_eq!(split("web?env=A=exec:,b"), ["web?env=A=exec:", "b"]);
-        assert_eq!(split("a,b,"), ["a", "b", ""]);
     }
 
     #[test]
@@ -160,5 +162,23 @@ mod tests {
         let message = hosts(&["local,a=local,local,b=local,a=local,a=local"]).unwrap_err();
         assert!(message.contains("'a' (3 times), 'localhost' (2 times)"), "{message}");
         assert!(!message.contains("'b'"), "{message}");
+    }
+
+    #[test]
+    fn ranges_exclusions_and_groups_select_targets() {
+        let scratch = Scratch::new();
+        scratch.write("hosts.ini", "[web]\nweb[1:3] ansible_connection=local\n");
+        let chosen = choose(&SelectArgs {
+            on: vec!["@web!web2,n[08-10]=local".to_owned()],
+            except: vec!["n09".to_owned(), "x".to_owned()],
+            inventory: Some(scratch.path().join("hosts.ini")),
+        });
+        let chosen = chosen.unwrap();
+        let names: Vec<_> = chosen.hosts.iter().map(Host::name).collect();
+        assert_eq!(names, ["web1", "web3", "n08", "n10"]);
+        assert_eq!(chosen.targets[0].to_string(), "web1=local");
+        assert_eq!(chosen.warnings, ["`--except x` excludes none of the targets"]);
+        assert!(hosts(&["web[1-999999999]"]).unwrap_err().contains("too many names"));
+        assert!(hosts(&["web1!web1"]).unwrap_err().contains("there are no targets"));
     }
 }

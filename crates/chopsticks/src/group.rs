@@ -10,6 +10,7 @@ use std::{
 };
 
 use chopsticks_group::Limits;
+use chopsticks_inventory::{Host, Selection};
 use chopsticks_tunnel::{
     AgentInfo, Args, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget,
     Local, Podman, PodmanExec, Put, RemoteCommand, Reply, Route, Ssh, Sudo, Target, Transferred,
@@ -127,6 +128,36 @@ impl Group {
             parsed.push(text.as_ref().parse::<Target>()?);
         }
         Ok(Self::new(Target::tunnels(&parsed, &config))?)
+    }
+
+    /// Creates a group of the hosts that were [selected](crate::select).
+    ///
+    /// The variables of a host are those of `selection.get(tunnel.host().as_str())`, so that an
+    /// operation can differ from host to host:
+    ///
+    /// ```no_run
+    /// use chopsticks::{Group, Inventory, Selector, TunnelConfig, inventory::Variables, select};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let selector = Selector::new().inventory(Inventory::read("hosts.ini")?);
+    /// let selection = select(&selector, ["@web"])?;
+    /// let group = Group::selected(&selection, TunnelConfig::default())?;
+    /// let variables = |name: &str| selection.get(name).map(|host| host.variables().clone());
+    /// let restarted = group.run(|tunnel| {
+    ///     let variables: Variables = variables(tunnel.host().as_str()).unwrap_or_default();
+    ///     async move { tunnel.call::<bool>("ops:restart", (variables.get("service"),)).await }
+    /// });
+    /// restarted.await.raise_failures()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidGroup`] if a text is not a valid target, or if several hosts have the same name. A
+    /// selection of [`select`](crate::select) has neither.
+    pub fn selected(selection: &Selection, config: TunnelConfig) -> Result<Self, InvalidGroup> {
+        Self::parse(selection.hosts().iter().map(Host::target), config)
     }
 
     /// Returns a group of the hosts of this group, followed by others: a tunnel, a driver, or a

@@ -37,13 +37,15 @@
 //!   contains modules in the program itself.
 //! * [`Group`], [`GroupResult`], [`Queue`] and [`Limits`] are for many hosts at once, with an
 //!   outcome for each.
+//! * [`select`], [`Selector`] and [`Inventory`] name many hosts: ranges such as `web[01-20]`, files of
+//!   groups and variables, inventories of Ansible.
 //! * [`facts`] and [`helpers`] return facts about a host, and the output of programs that must not
 //!   fail.
 //! * [`Error`] describes what went wrong, on which host, and in which phase.
 //! * [`Graph`] and [`Value`] represent results as a graph, with sharing and cycles.
 //! * [`text`] makes text from hosts safe to show on a terminal or in a log.
 //! * [`pencode`], [`protocol`], [`transport`], [`driver`], [`files`], [`module`], [`importer`],
-//!   [`tunnel`], [`scheduling`] and [`agent`] contain each layer as a module.
+//!   [`inventory`], [`tunnel`], [`scheduling`] and [`agent`] contain each layer as a module.
 //!
 //! This crate puts the layers together and has no logic of its own.
 
@@ -52,6 +54,7 @@ mod group;
 pub mod helpers;
 mod member;
 mod queue;
+mod selection;
 mod template;
 
 /// For your implementations of [`Driver`].
@@ -71,6 +74,9 @@ pub use chopsticks_group::{
 pub use chopsticks_importer as importer;
 #[doc(inline)]
 pub use chopsticks_importer::{Codebase, Embedded, Links};
+#[doc(inline)]
+pub use chopsticks_inventory as inventory;
+pub use chopsticks_inventory::{Inventory, Selection, Selector};
 #[doc(inline)]
 pub use chopsticks_module as module;
 #[doc(inline)]
@@ -95,6 +101,7 @@ pub use chopsticks_tunnel::{
 pub use crate::{
     group::{DuplicateNames, Failures, Group, GroupResult, InvalidGroup, Outcome, Run},
     queue::{Queue, QueueTarget},
+    selection::select,
     template::{SharedPath, host_paths},
 };
 
@@ -137,6 +144,10 @@ struct FilesDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/streams.md")]
 struct StreamsDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/inventory.md")]
+struct InventoryDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/groups.md")]

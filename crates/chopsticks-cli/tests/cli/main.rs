@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod generate;
 mod group;
+mod hosts;
 mod memory;
 mod run;
 mod targets;
