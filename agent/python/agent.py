@@ -342,6 +342,12 @@ def late(self, name):
     return object.__getattribute__(self, name)
 
 
+def may_have(parent, leaf):
+    """Whether the codebase may have a module: what it cannot list as a whole is asked for, once."""
+    names = listing.get(parent, ())
+    return leaf in names or '*' in names and '!' + leaf not in names
+
+
 class Finder(object):
     """Stands last on `sys.meta_path`, for what the host lacks and the codebase has.
 
@@ -355,7 +361,7 @@ class Finder(object):
 
     def find_spec(self, name, *rest):
         parent, _, leaf = name.rpartition('.')
-        if leaf in listing.get(parent, ()):
+        if may_have(parent, leaf):
             part('importer')
             found = find(name)
             # To the finders of folders a namespace package is not enough to end the search.

@@ -108,7 +108,7 @@ def find(name, key=None, place=None):
             if not key:
                 # Not to be asked for again.
                 parent, _, leaf = name.rpartition('.')
-                listing[parent] = [n for n in listing[parent] if n != leaf]
+                listing[parent] = [n for n in listing[parent] if n != leaf] + ['!' + leaf]
             return
         if not key:
             # Until it is run: who only looks for it leaves it to those who import it.

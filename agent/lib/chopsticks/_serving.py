@@ -32,7 +32,7 @@ def entry(name):
 def is_listed(name):
     """Whether the codebase has, or may have, a module: an agent that guesses is not let through to the controller."""
     parent, _, leaf = name.rpartition('.')
-    return bool(leaf) and leaf in agent['listing'].get(parent, ())
+    return bool(leaf) and agent['may_have'](parent, leaf)
 
 
 def cached(name):
@@ -84,7 +84,7 @@ def module(name, wanted):
             else:
                 # Not to be asked for again.
                 parent, _, leaf = name.rpartition('.')
-                agent['listing'][parent] = [n for n in agent['listing'].get(parent, ()) if n != leaf]
+                agent['listing'][parent] = [n for n in agent['listing'].get(parent, ()) if n != leaf] + ['!' + leaf]
         return operation, form, payload
     return once(name, lambda: cached(name), ask)
 

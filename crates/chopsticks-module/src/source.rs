@@ -7,15 +7,24 @@ use crate::{entry::ModuleEntry, error::ModuleError, resource::Resource};
 /// A source of the modules and data that agents import.
 ///
 /// Methods may block. They are called on threads for blocking work, and a tunnel waits for them only until its deadline
-/// for imports. Agents receive the [`top_level`](Self::top_level) names once for each connection and ask only for modules below
+/// for imports. Agents receive the [`top_level`](Self::top_level) names before the first call and ask only for modules below
 /// these names. They never ask for modules of their own standard library.
 pub trait ModuleSource: fmt::Debug + Send + Sync + 'static {
-    /// Returns the names of the outermost modules and packages.
+    /// Returns the names of the outermost modules and packages. With `*` among them, agents ask for
+    /// other names too, which costs a round trip for each that does not exist.
     ///
     /// # Errors
     ///
     /// Any reason why the source cannot list them. The error fails the call that made the agent connect.
     fn top_level(&self) -> Result<Vec<String>, ModuleError>;
+
+    /// Returns a number that changes when [`top_level`](Self::top_level) or
+    /// [`roots`](Self::roots) has changed. They are sent again before the next call then.
+    ///
+    /// It is asked for at each call, so it must not block. By default it never changes.
+    fn version(&self) -> u64 {
+        0
+    }
 
     /// Returns the text that precedes the paths of the files of each root, in search order.
     ///

@@ -15,6 +15,7 @@ mod errors;
 mod operation;
 mod queue;
 mod reader;
+mod search;
 mod stderr;
 
 /// The module.
@@ -30,6 +31,7 @@ mod _chopsticks {
         pdecode,
         queue::Queue,
         resume_engine,
+        search::Search,
         stderr::{Lines, next_line, stop_lines, write_unraisable},
         stop_engine,
     };

@@ -38,6 +38,11 @@ impl Modules {
         Ok(names)
     }
 
+    /// Returns a number that changes when the names or the roots have changed.
+    pub(crate) fn version(&self) -> u64 {
+        self.codebase.as_ref().map_or(0, |codebase| codebase.version())
+    }
+
     /// Returns the text that precedes the paths of the codebase's files.
     pub(crate) fn roots(&self) -> Vec<String> {
         self.codebase.as_ref().map(|codebase| codebase.roots()).unwrap_or_default()

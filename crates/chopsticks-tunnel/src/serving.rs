@@ -15,7 +15,7 @@ use chopsticks_pencode::marshal::{self, EncodeError};
 use chopsticks_protocol::{self as protocol, Folder, Import, ImportFailure, Imported, operation};
 use chopsticks_transport::{Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation};
 use tokio::{
-    sync::{OnceCell, Semaphore},
+    sync::{Mutex, Semaphore},
     task::JoinSet,
 };
 
@@ -37,7 +37,8 @@ pub(crate) struct Serving {
     source: Modules,
     timeout: Duration,
     common: Arc<Common>,
-    listed: OnceCell<()>,
+    /// The version of the list of modules that the agent has.
+    listed: Mutex<Option<u64>>,
     ahead: Ahead,
     /// How often the agent has requested something that does not exist.
     unknown: AtomicUsize,
@@ -70,7 +71,7 @@ impl Serving {
             source: Modules::new(config.modules.clone()),
             timeout: config.import_timeout,
             common: config.common.clone(),
-            listed: OnceCell::new(),
+            listed: Mutex::default(),
             ahead: Ahead::default(),
             unknown: AtomicUsize::new(0),
         }
@@ -79,18 +80,7 @@ impl Serving {
     /// Sends the modules that a call will import, unless this connection has them.
     pub(crate) async fn send_ahead(&self, handle: &Handle, need: Need<'_>) -> Result<(), ModuleError> {
         let source = &self.source;
-        self.listed
-            .get_or_try_init(|| async {
-                let source = source.clone();
-                let list = move || Ok((source.top_level()?, source.roots()));
-                let (names, roots) = self.blocking("its list of modules", list).await?;
-                let listing = module::listing(&names, &roots).map_err(unfit)?;
-                // A lost connection is told by the request that follows.
-                let _ =
-                    handle.notice(Operation::application(operation::MODULES), Format::Marshal, listing).await;
-                Ok::<(), ModuleError>(())
-            })
-            .await?;
+        self.list(handle).await?;
         let key = need.key();
         if self.ahead.covers(key) {
             return Ok(());
@@ -112,6 +102,22 @@ impl Serving {
         if !new.is_empty() {
             let notice = self.common.notices.encode(new).map_err(unfit)?;
             let _ = handle.notice(Operation::application(operation::MODULES), Format::Marshal, notice).await;
+        }
+        Ok(())
+    }
+
+    /// Sends the names of the outermost modules, unless the agent has them as they are now.
+    async fn list(&self, handle: &Handle) -> Result<(), ModuleError> {
+        let version = Some(self.source.version());
+        let mut listed = self.listed.lock().await;
+        if *listed != version {
+            let source = self.source.clone();
+            let list = move || Ok((source.top_level()?, source.roots()));
+            let (names, roots) = self.blocking("its list of modules", list).await?;
+            let listing = module::listing(&names, &roots).map_err(unfit)?;
+            // A lost connection is told by the request that follows.
+            let _ = handle.notice(Operation::application(operation::MODULES), Format::Marshal, listing).await;
+            *listed = version;
         }
         Ok(())
     }

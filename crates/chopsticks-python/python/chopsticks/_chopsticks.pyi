@@ -13,7 +13,16 @@ _Outcome = tuple[Any, BaseException | None]
 
 @final
 class Config:
-    def __new__(cls, paths: list[str], depth_limit: int) -> Config: ...
+    def __new__(cls, search: Search, depth_limit: int) -> Config: ...
+
+@final
+class Search:
+    def __new__(
+        cls,
+        find: Callable[[str], tuple[int, str, bytes, list[str]] | None],
+        data: Callable[[str, str], bytes | None],
+    ) -> Search: ...
+    def set(self, paths: list[str], placed: list[tuple[str, str]], has_finders: bool) -> None: ...
 
 @final
 class Driver:

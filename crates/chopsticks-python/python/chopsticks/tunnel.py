@@ -10,10 +10,8 @@ import weakref
 from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar, Union
-from zipfile import is_zipfile
 
-import chopsticks
-from chopsticks import _chopsticks, _stderr
+from chopsticks import _chopsticks, _codebase, _stderr
 from chopsticks._call import pack, protocol_for
 from chopsticks._deadline import checked, remaining
 from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException, Timeout
@@ -130,40 +128,6 @@ class Words:
         return list(owner.cmd_args())
 
 
-configs: dict[Any, _chopsticks.Config] = {}
-
-
-def current_config() -> _chopsticks.Config:
-    """The configuration of tunnels that connect now: agents can import what can be imported here."""
-    paths = codebase()
-    key = paths, chopsticks.DEPTH_LIMIT
-    config = configs.get(key)
-    if config is None:
-        # Each keeps the modules that it has read.
-        configs.clear()
-        config = configs[key] = _chopsticks.Config(list(paths), chopsticks.DEPTH_LIMIT)
-    return config
-
-
-def codebase() -> tuple[str, ...]:
-    """`sys.path` as it is now, without the standard library, which hosts have."""
-    library = os.path.realpath(os.path.dirname(os.__file__))
-    archive = 'python%d%d.zip' % sys.version_info[:2]
-    paths = []
-    for path in sys.path:
-        if not isinstance(path, str):
-            continue
-        try:
-            path = os.path.abspath(path)
-        except FileNotFoundError:
-            # Relative to a folder that is gone.
-            continue
-        is_library = os.path.realpath(path) == library or os.path.basename(path) in ('lib-dynload', archive)
-        if not is_library and path not in paths and (os.path.isdir(path) or is_zipfile(path)):
-            paths.append(path)
-    return tuple(paths)
-
-
 class BaseTunnel:
     """A host on which functions can be called. It connects when it is first used, and again after a loss.
 
@@ -275,6 +239,7 @@ class BaseTunnel:
 
     def _open(self) -> _chopsticks.Core:
         """What connects and calls. It is made of what the attributes say now, unless it may be connected."""
+        _codebase.refresh()
         state = self._state
         core = state.core
         if core is not None and not state.is_stale:
@@ -283,7 +248,7 @@ class BaseTunnel:
             raise RuntimeError('tunnels cannot be used any more while Python ends')
         parent = self._parent._open() if self._parent is not None else None
         with state.lock:
-            recipe, config = (*self._recipe(), parent), current_config()
+            recipe, config = (*self._recipe(), parent), _codebase.config()
             state.is_stale, state.protocol = False, None
             if state.core is not None:
                 if recipe == state.recipe and config is state.config:
@@ -572,7 +537,7 @@ def after_fork_in_child() -> None:
     for descriptor in _chopsticks.forget_engine():
         # As long as this one has it too, the agent does not learn that the parent has closed it.
         os.close(descriptor)
-    configs.clear()
+    _codebase.after_fork_in_child()
     _stderr.after_fork_in_child()
     for state in list(alive):
         core, state.core = state.core, None
