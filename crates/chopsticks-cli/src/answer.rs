@@ -9,14 +9,23 @@ use chopsticks::{AgentInfo, Reply, Transferred, TransferredFolder, facts::Facts}
 pub(crate) enum Answer<V = Reply> {
     /// All facts: typed for people, and as they were sent for JSON.
     Facts(Box<Facts>, V),
-    File(Transferred),
+    File(Transferred, Compared),
     /// A file whose content went to stdout.
     Shown(Transferred),
-    Folder(TransferredFolder),
+    Folder(TransferredFolder, Compared),
     Pong(Pong),
     Ran(Ran),
     /// The result of a function.
     Value(V),
+}
+
+/// Whether files were compared before they were sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Compared {
+    No,
+    /// Nothing was sent.
+    Only,
+    Yes,
 }
 
 /// The answer to a ping.
@@ -39,6 +48,15 @@ pub(crate) struct Ran {
 }
 
 impl<V> Answer<V> {
+    /// Returns whether files were changed, if they were compared.
+    pub(crate) fn change(&self) -> Option<bool> {
+        match self {
+            Self::File(file, compared) if *compared != Compared::No => Some(file.changed),
+            Self::Folder(folder, compared) if *compared != Compared::No => Some(folder.changed),
+            _ => None,
+        }
+    }
+
     /// Returns whether the answer reports a failure.
     pub(crate) fn is_failure(&self) -> bool {
         matches!(self, Self::Ran(ran) if !ran.status.success())

@@ -185,6 +185,14 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "OWNER")]
     pub(crate) owner: Option<String>,
 
+    /// Send only what differs on the targets, compared by size and SHA-1.
+    #[arg(long)]
+    pub(crate) if_changed: bool,
+
+    /// Write nothing, and show what would change.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
 
@@ -528,6 +536,9 @@ impl PutArgs {
     /// Checks the options and returns the targets.
     pub(crate) fn check(&self) -> Result<Chosen, String> {
         if is_stdin(&self.local) {
+            if self.if_changed || self.dry_run {
+                return Err("stdin cannot be compared".to_owned());
+            }
             if self.transfer.recursive {
                 return Err("a folder cannot be read from stdin".to_owned());
             }

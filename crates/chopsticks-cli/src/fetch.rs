@@ -5,7 +5,7 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc};
 use chopsticks::{Error, ErrorKind, Fetch, Side};
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, Compared},
     args::{self, FetchArgs},
     bars::Bars,
     fleet::{Fleet, Stopped},
@@ -56,9 +56,9 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
                 };
             }
             let answer = if transfer.recursive {
-                tunnel.fetch_dir_with(fetch).await.map(Answer::Folder)
+                tunnel.fetch_dir_with(fetch).await.map(|folder| Answer::Folder(folder, Compared::No))
             } else {
-                tunnel.fetch_with(fetch).await.map(Answer::File)
+                tunnel.fetch_with(fetch).await.map(|file| Answer::File(file, Compared::No))
             };
             bars.end(&host);
             Ok(answer?)

@@ -107,13 +107,15 @@ Output:
 JSON:
   With --json, stdout has one object for each target, in one line, as it finishes:
     {\"host\": …, \"ok\": true, \"value\": {\"remote\": …, \"local\": …, \"size\": …,
-     \"sha1\": …, \"in_place\": false}, \"ms\": 31.4}
-  For folders, files, folders, links and left_out take the place of the last two.
+     \"sha1\": …, \"in_place\": false, \"changed\": true}, \"ms\": 31.4}
+  For folders, files, folders, links, left_out, unchanged and changes take the place
+  of sha1 and in_place.
   Paths that are not UTF-8 are {\"$bytes\": \"…\"} (base64).
 
 Examples:
   chopsticks put app.conf /etc/app.conf --mode 640 --owner root:app --on web1,web2
   chopsticks put -r site /srv/site --on @hosts
+  chopsticks put -r site /srv/site --if-changed --dry-run --on @hosts
   chopsticks fetch /etc/passwd 'passwd-{host}' --on web1,web2
   chopsticks fetch /var/log/syslog - --on web1";
 

@@ -9,6 +9,7 @@ use std::{
 use chopsticks::{Error, HostName};
 
 use crate::{
+    answer::Answer,
     bars::Bars,
     outcome::{Failure, Outcome},
     output::{held::Held, human::Human, paint::Paint, screens::Screens, summary::Summary},
@@ -56,6 +57,8 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     pub(crate) interrupted: usize,
     pub(crate) not_started: usize,
+    /// Those of the targets with success whose files were changed, if files were compared.
+    pub(crate) changed: Option<usize>,
 }
 
 /// The stream for lines of a target.
@@ -151,6 +154,9 @@ impl Output {
     pub(crate) fn print(&mut self, outcome: Outcome) -> io::Result<()> {
         let (host, index, took) = (outcome.host.clone(), outcome.index, outcome.took);
         let name = host.clone();
+        if let Some(is_changed) = outcome.result.as_ref().ok().and_then(Answer::change) {
+            *self.tally.changed.get_or_insert(0) += usize::from(is_changed);
+        }
         let (text, failure) = match &mut self.form {
             Form::Human(human) => human.outcome(outcome),
             Form::Json => json::outcome(outcome),

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use chopsticks::Put;
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, Compared},
     args::{self, PutArgs},
     bars::Bars,
     fleet::Fleet,
@@ -16,9 +16,14 @@ use crate::{
 pub(crate) fn run(args: PutArgs) -> ExitCode {
     let targets = args::checked("put", || args.check());
     let has_template = args.has_local_template();
-    let PutArgs { local, remote, owner, transfer, fleet } = args;
+    let PutArgs { local, remote, owner, if_changed, dry_run, transfer, fleet } = args;
     let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
     let timeout = fleet.timeout;
+    let compares = match (if_changed, dry_run) {
+        (_, true) => Compared::Only,
+        (true, false) => Compared::Yes,
+        (false, false) => Compared::No,
+    };
     let input = match has_template {
         true => Input::Path(local),
         false => args::checked("put", || Input::open(&local, targets.len())),
@@ -35,6 +40,12 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
                 Input::Path(path) if has_template => Put::new(hosts.fill(&host, &path.to_string_lossy())),
                 input => input.put(),
             };
+            if if_changed {
+                put = put.if_changed();
+            }
+            if dry_run {
+                put = put.dry_run();
+            }
             if transfer.no_overwrite {
                 put = put.no_overwrite();
             }
@@ -61,9 +72,9 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
                 put = put.timeout(timeout);
             }
             let answer = if transfer.recursive {
-                tunnel.put_dir_with(put).await.map(Answer::Folder)
+                tunnel.put_dir_with(put).await.map(|folder| Answer::Folder(folder, compares))
             } else {
-                tunnel.put_with(put).await.map(Answer::File)
+                tunnel.put_with(put).await.map(|file| Answer::File(file, compares))
             };
             bars.end(&host);
             Ok(answer?)

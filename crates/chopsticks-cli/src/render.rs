@@ -59,9 +59,9 @@ impl Renderer {
                 return Ok(Answer::Facts(facts, self.shown(reply, begun).await?));
             }
             Answer::Facts(facts, _) => return Ok(Answer::Facts(facts, Shown::Line(Pieces::default()))),
-            Answer::File(file) => Answer::File(file),
+            Answer::File(file, compared) => Answer::File(file, compared),
             Answer::Shown(file) => Answer::Shown(file),
-            Answer::Folder(folder) => Answer::Folder(folder),
+            Answer::Folder(folder, compared) => Answer::Folder(folder, compared),
             Answer::Pong(pong) => Answer::Pong(pong),
             Answer::Ran(ran) => Answer::Ran(ran),
         };

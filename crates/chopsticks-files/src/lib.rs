@@ -10,6 +10,7 @@
 //! * [`Destination`], [`Sink`] and [`receive_file`] receive a file; [`TreeSink`] and
 //!   [`receive_folder`] receive a folder.
 //! * [`Input`], [`Meter`] and [`Stopped`] describe the stream from which they are received.
+//! * [`digest_file`] and [`digest_tree`] return what local files contain, to be compared.
 //! * [`Progress`] and [`Watcher`] report the progress of a transfer.
 //!
 //! The crate does not know which host the other end is on, nor how a transfer is requested.
@@ -17,6 +18,7 @@
 mod attributes;
 mod content;
 mod device;
+mod digest;
 mod entry;
 mod input;
 mod patience;
@@ -31,6 +33,7 @@ mod tree_sink;
 mod tree_source;
 
 pub use content::{BLOCK_LEN, SHA1_LEN, Summary};
+pub use digest::{Entry, EntryContent, digest_bytes, digest_file, digest_tree};
 pub use entry::{nanoseconds, time};
 pub use input::{Input, Meter, Stopped};
 pub use progress::{Progress, Watcher};

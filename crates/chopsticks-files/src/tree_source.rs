@@ -1,6 +1,7 @@
 //! A local folder that is sent.
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
     fs::Metadata,
     io,
@@ -26,17 +27,29 @@ pub type Piece = (Bytes, u64);
 pub type Problem = (PathBuf, io::Error);
 
 /// Reads a folder with everything in it, in blocks of `block_len`. A separate thread reads, which
-/// ends when the receiver is dropped.
-pub fn read_tree(root: PathBuf, block_len: usize) -> mpsc::Receiver<Result<Piece, Problem>> {
+/// ends when the receiver is dropped. Files and links whose paths, from the folder on, are in `skip`
+/// are left out.
+pub fn read_tree(
+    root: PathBuf,
+    block_len: usize,
+    skip: HashSet<PathBuf>,
+) -> mpsc::Receiver<Result<Piece, Problem>> {
     let (pieces, receiver) = mpsc::channel(AHEAD);
-    drop(tokio::task::spawn_blocking(move || send_tree(root, block_len, &pieces)));
+    drop(tokio::task::spawn_blocking(move || send_tree(root, block_len, skip, &pieces)));
     receiver
 }
 
-fn send_tree(root: PathBuf, block_len: usize, pieces: &mpsc::Sender<Result<Piece, Problem>>) {
+fn send_tree(
+    root: PathBuf,
+    block_len: usize,
+    skip: HashSet<PathBuf>,
+    pieces: &mpsc::Sender<Result<Piece, Problem>>,
+) {
     let mut walk = Walk {
         pieces,
-        path: root,
+        path: root.clone(),
+        root,
+        skip,
         out: BytesMut::new(),
         content: 0,
         pool: Pool::new(block_len.min(BLOCK_LEN)),
@@ -53,6 +66,8 @@ struct Walk<'a> {
     pieces: &'a mpsc::Sender<Result<Piece, Problem>>,
     /// The current path.
     path: PathBuf,
+    root: PathBuf,
+    skip: HashSet<PathBuf>,
     /// Small pieces that are sent together, and the number of content bytes among them.
     out: BytesMut,
     content: u64,
@@ -108,6 +123,9 @@ impl Walk<'_> {
         if kind.is_dir() {
             self.enter(name, &metadata)?;
             return Ok(true);
+        }
+        if self.path.strip_prefix(&self.root).is_ok_and(|path| self.skip.contains(path)) {
+            return Ok(false);
         }
         if kind.is_file() {
             self.file(name)?;

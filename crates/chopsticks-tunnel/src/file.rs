@@ -1,5 +1,6 @@
 //! Transfers of files.
 
+mod compare;
 mod fetch;
 mod folder;
 mod put;
@@ -35,6 +36,9 @@ pub struct Transferred {
     /// a mount point, a device, a pipe, or a file whose owner only its owner can keep. A failure
     /// leaves such a file partly written.
     pub in_place: bool,
+    /// Whether something was written, or would be written with [`Put::dry_run`]. It is `false` only
+    /// with [`Put::if_changed`].
+    pub changed: bool,
 }
 
 /// The result of a folder transfer.
@@ -45,16 +49,25 @@ pub struct TransferredFolder {
     pub local: Option<PathBuf>,
     /// The absolute path on the host.
     pub remote: PathBuf,
-    /// The number of regular files.
+    /// The number of regular files that were transferred.
     pub files: u64,
     /// The number of folders, including the outermost one.
     pub folders: u64,
-    /// The number of symbolic links.
+    /// The number of symbolic links that were transferred.
     pub links: u64,
     /// The number of entries that were left out: FIFOs, sockets, devices.
     pub left_out: u64,
-    /// The size of all files in bytes.
+    /// The size of all files that were transferred, in bytes.
     pub size: u64,
+    /// Whether something was written, or would be written with [`Put::dry_run`]. It is `false` only
+    /// with [`Put::if_changed`].
+    pub changed: bool,
+    /// The number of files and links that were the same on the host. 0 without
+    /// [`Put::if_changed`].
+    pub unchanged: u64,
+    /// The paths, from the folder on, of what was not the same on the host, in the order of their
+    /// names. Empty without [`Put::if_changed`].
+    pub changes: Vec<PathBuf>,
 }
 
 /// A side of a tunnel.

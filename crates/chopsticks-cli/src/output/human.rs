@@ -8,7 +8,7 @@ use chopsticks::{
 };
 
 use crate::{
-    answer::{Answer, Pong, Ran},
+    answer::{Answer, Compared, Pong, Ran},
     outcome::{Failure, Outcome},
     output::{
         Stream, Tally, Text,
@@ -102,7 +102,7 @@ impl Human {
 
     /// Composes the last line.
     pub(super) fn summary(&self, tally: Tally, took: Duration) -> Vec<u8> {
-        let Tally { ok, failed, interrupted, not_started } = tally;
+        let Tally { ok, failed, interrupted, not_started, changed } = tally;
         let hosts = ok + failed + interrupted + not_started;
         let counts = [
             (ok, "ok", paint::HOST),
@@ -115,6 +115,9 @@ impl Human {
         for (count, what, style) in counts.into_iter().filter(|(count, ..)| *count > 0) {
             out.push_str(separator);
             self.stderr.push(&mut out, style, &format!("{count} {what}"));
+            if let Some(changed) = changed.filter(|_| what == "ok") {
+                out.push_str(&format!(" ({changed} changed)"));
+            }
             separator = ", ";
         }
         out.push_str(&format!(" in {:.2} s\n", took.as_secs_f64()));
@@ -133,7 +136,12 @@ impl Human {
                 self.facts.add(index, host, &facts);
                 Ok(Text::default())
             }
-            Answer::File(Transferred { local, remote, size, sha1, in_place, .. })
+            Answer::File(file, compared) if !file.changed || compared == Compared::Only => {
+                let (path, size, sha1) = (named(&file.remote), counted(file.size, "byte"), &file.sha1);
+                let state = if file.changed { "would be written" } else { "unchanged" };
+                Ok(self.line(host, &format!("{path}: {state}: {size}, sha1 {sha1}")))
+            }
+            Answer::File(Transferred { local, remote, size, sha1, in_place, .. }, _)
             | Answer::Shown(Transferred { local, remote, size, sha1, in_place, .. }) => {
                 let path = named(local.as_ref().unwrap_or(&remote));
                 let size = counted(size, "byte");
@@ -148,7 +156,7 @@ impl Human {
                 out.push_str(&format!(": {line}\n"));
                 Ok(Text { stderr: out.into_bytes(), ..Text::default() })
             }
-            Answer::Folder(folder) => Ok(self.line(host, &inventory(&folder))),
+            Answer::Folder(folder, compared) => Ok(self.line(host, &inventory(&folder, compared))),
             Answer::Pong(pong) => Ok(self.line(host, &described(&pong))),
             Answer::Ran(Ran { status, .. }) if status.success() => Ok(Text::default()),
             Answer::Ran(Ran { status, .. }) => Err(Failure::of_call("exit-status", status.to_string())),
@@ -247,17 +255,38 @@ fn output(out: &mut Vec<u8>, paint: Paint, label: &str, text: &[u8]) {
     }
 }
 
-fn inventory(folder: &TransferredFolder) -> String {
+fn inventory(folder: &TransferredFolder, compared: Compared) -> String {
     let TransferredFolder { local, remote, files, folders, links, left_out, size, .. } = folder;
     let path = named(local.as_ref().unwrap_or(remote));
     let (size, files) = (counted(*size, "byte"), counted(*files, "file"));
     let (folders, links) = (counted(*folders, "folder"), counted(*links, "link"));
-    let mut text = format!("{path}: {size} in {files}, {folders}, {links}");
+    let mut text = match (folder.changed, compared) {
+        (false, _) => format!("{path}: unchanged"),
+        (true, Compared::Only) => format!("{path}: would be written: {size} in {files}, {folders}, {links}"),
+        (true, _) => format!("{path}: {size} in {files}, {folders}, {links}"),
+    };
+    if compared != Compared::No {
+        text.push_str(&format!("; {} the same", counted(folder.unchanged, "file")));
+    }
     if *left_out > 0 {
         text.push_str(&format!("; {} left out", counted(*left_out, "special file")));
     }
+    if compared == Compared::Only {
+        let shown = folder.changes.iter().take(CHANGES_SHOWN);
+        for change in
+            shown.map(|change| named(if change.as_os_str().is_empty() { Path::new(".") } else { change }))
+        {
+            text.push_str(&format!("\n    {change}"));
+        }
+        if folder.changes.len() > CHANGES_SHOWN {
+            text.push_str(&format!("\n    and {} more", folder.changes.len() - CHANGES_SHOWN));
+        }
+    }
     text
 }
+
+/// The number of paths that fit on a screen. All are in the JSON.
+const CHANGES_SHOWN: usize = 50;
 
 /// Returns a path on one line, whatever it contains.
 fn named(path: &Path) -> String {
@@ -357,7 +386,7 @@ mod tests {
     #[test]
     fn summary_counts_what_there_was() {
         let summary = |ok, failed, interrupted| {
-            let tally = Tally { ok, failed, interrupted, not_started: 0 };
+            let tally = Tally { ok, failed, interrupted, ..Tally::default() };
             String::from_utf8(human().summary(tally, Duration::from_millis(123))).unwrap()
         };
         assert_eq!(summary(1, 0, 0), "1 host: 1 ok in 0.12 s\n");

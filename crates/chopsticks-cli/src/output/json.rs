@@ -49,8 +49,8 @@ fn answer(answer: Answer<Shown>) -> (Pieces, Option<Failure>) {
     match answer {
         Answer::Value(Shown::Json(value) | Shown::Line(value) | Shown::Block(value))
         | Answer::Facts(_, Shown::Json(value) | Shown::Line(value) | Shown::Block(value)) => (value, None),
-        Answer::File(file) | Answer::Shown(file) => (self::file(&file).as_str().into(), None),
-        Answer::Folder(folder) => (self::folder(&folder).as_str().into(), None),
+        Answer::File(file, _) | Answer::Shown(file) => (self::file(&file).as_str().into(), None),
+        Answer::Folder(folder, _) => (self::folder(&folder).as_str().into(), None),
         Answer::Pong(pong) => (self::pong(&pong).as_str().into(), None),
         Answer::Ran(ran) => {
             let failure =
@@ -84,14 +84,22 @@ fn pong(pong: &Pong) -> String {
 
 fn file(file: &Transferred) -> String {
     let (paths, size, sha1) = (paths(&file.remote, file.local.as_deref()), file.size, text::json(&file.sha1));
-    format!("{{{paths},\"size\":{size},\"sha1\":{sha1},\"in_place\":{}}}", file.in_place)
+    format!(
+        "{{{paths},\"size\":{size},\"sha1\":{sha1},\"in_place\":{},\"changed\":{}}}",
+        file.in_place, file.changed
+    )
 }
 
 fn folder(folder: &TransferredFolder) -> String {
-    let TransferredFolder { local, remote, files, folders, links, left_out, size, .. } = folder;
+    let TransferredFolder {
+        local, remote, files, folders, links, left_out, size, changed, unchanged, ..
+    } = folder;
+    let changes = folder.changes.iter().map(|path| value::output(path.as_os_str().as_bytes()).to_string());
+    let changes = changes.collect::<Vec<_>>().join(",");
     let paths = paths(remote, local.as_deref());
     format!(
-        "{{{paths},\"size\":{size},\"files\":{files},\"folders\":{folders},\"links\":{links},\"left_out\":{left_out}}}"
+        "{{{paths},\"size\":{size},\"files\":{files},\"folders\":{folders},\"links\":{links},\
+         \"left_out\":{left_out},\"changed\":{changed},\"unchanged\":{unchanged},\"changes\":[{changes}]}}"
     )
 }
 

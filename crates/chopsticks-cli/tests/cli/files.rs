@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bench::{Bench, Ran, on_terminal};
 
@@ -175,4 +175,36 @@ fn terminal_shows_how_far_targets_are() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains(" of 2.86 MiB") && ran.stdout.contains("all"), "{ran:?}");
     assert!(ran.stdout.contains("2 hosts: 2 ok in "), "{ran:?}");
+}
+
+#[test]
+fn only_what_differs_is_put() {
+    let bench = Bench::new();
+    bench.scratch.write("root/site/a", "a");
+    bench.scratch.write("root/site/sub/b", "b");
+    let to = bench.scratch.path().join("to-{host}");
+    let put = |options: &[&str]| {
+        let words = ["-r", "site", to.to_str().unwrap(), "--on", "n[1-2]=local"];
+        Ran::of(bench.verb("put", &words).args(options).output().unwrap())
+    };
+    let there = bench.scratch.path().join("to-n1");
+    let ran = put(&["--dry-run", "--ordered"]);
+    let shown = format!(
+        "n1: {}: would be written: 2 bytes in 2 files, 2 folders, 0 links; 0 files the same\n    .\n    a\n    sub\n    sub/b\n",
+        there.display()
+    );
+    assert!(ran.stdout.starts_with(&shown) && !there.exists(), "{ran:?}");
+    let ran = put(&["--if-changed"]);
+    assert!(ran.stderr.contains("2 ok (2 changed)"), "{ran:?}");
+    fs::write(there.join("a"), "x").unwrap();
+    let ran = put(&["--if-changed", "--json", "--ordered"]);
+    let lines: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let values = lines.iter().map(|line| (&line["value"]["changed"], &line["value"]["changes"]));
+    let expected = [(json!(true), json!(["a"])), (json!(false), json!([]))];
+    assert!(values.eq(expected.iter().map(|(changed, changes)| (changed, changes))), "{ran:?}");
+    let ran = put(&["--if-changed"]);
+    assert!(
+        ran.stdout.contains(": unchanged; 2 files the same") && ran.stderr.contains("(0 changed)"),
+        "{ran:?}"
+    );
 }

@@ -283,7 +283,8 @@ impl Tunnel {
                     let (summary, in_place) =
                         sink.finish(sha1, attributes, fetch.sync.unwrap_or(true)).await.map_err(here)?;
                     let (remote, sha1) = (done.remote(), summary.hex());
-                    return Ok(Transferred { local, remote, size: summary.size, sha1, in_place });
+                    let size = summary.size;
+                    return Ok(Transferred { local, remote, size, sha1, in_place, changed: true });
                 }
                 (Ok(done), None) => transfer(reply::differs(done.remote())),
                 (Err(kind), _) => transfer(kind),

@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         Fetch, Put, Side, TransferredFolder,
-        put::{ABORT_GRACE, Local, Pace},
+        put::{ABORT_GRACE, Compares, Local, Pace},
         reply::{self, Answer as _},
     },
     tunnel::Tunnel,
@@ -117,7 +117,13 @@ impl Tunnel {
         let payload = put
             .payload(&Local::default(), true)
             .map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
-        let mut receiver = read_tree(root, block_len);
+        let compared = match self.compare_folder(&mut put, &root).await? {
+            Some(compared) if put.compares == Compares::Only || compared.changes.is_empty() => {
+                return Ok(compared.folder());
+            }
+            compared => compared.unwrap_or_default(),
+        };
+        let mut receiver = read_tree(root, block_len, compared.same);
         // A folder that is not there is told before the host is asked.
         let first = receiver.recv().await;
         if let Some(Err((path, error))) = first {
@@ -141,7 +147,8 @@ impl Tunnel {
         match sending.run(first, receiver, request).await {
             Ok(Ok(reply)) => {
                 let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
-                Ok(transferred(None, &done))
+                let (unchanged, changes) = (compared.unchanged, compared.changes);
+                Ok(TransferredFolder { unchanged, changes, ..transferred(None, &done) })
             }
             Ok(Err(error)) => Err(connection.failure(Phase::Transfer, &error).await),
             Err((path, error)) => Err(self.local(&path, error)),
@@ -208,7 +215,18 @@ impl Tunnel {
 
 fn transferred(local: Option<PathBuf>, done: &DoneFolder) -> TransferredFolder {
     let DoneFolder { files, folders, links, left_out, size, .. } = *done;
-    TransferredFolder { local, remote: done.remote(), files, folders, links, left_out, size }
+    TransferredFolder {
+        local,
+        remote: done.remote(),
+        files,
+        folders,
+        links,
+        left_out,
+        size,
+        changed: true,
+        unchanged: 0,
+        changes: Vec::new(),
+    }
 }
 
 /// A folder that is being sent to a host.

@@ -48,11 +48,12 @@ use crate::{
 pub struct Put<'a> {
     pub(super) source: Source<'a>,
     pub(super) remote: Option<PathBuf>,
-    mode: Option<u32>,
+    pub(super) mode: Option<u32>,
     pub(super) owner: Option<String>,
-    modified: Option<SystemTime>,
+    pub(super) modified: Option<SystemTime>,
     pub(super) keep_modified: bool,
     pub(super) overwrite: bool,
+    pub(super) compares: Compares,
     pub(super) sync: Option<bool>,
     pub(super) limit: Option<NonZeroU64>,
     pub(super) timeout: Option<Duration>,
@@ -89,6 +90,7 @@ impl<'a> Put<'a> {
             modified: None,
             keep_modified: false,
             overwrite: true,
+            compares: Compares::No,
             sync: None,
             limit: None,
             timeout: None,
@@ -141,6 +143,33 @@ impl<'a> Put<'a> {
     #[must_use]
     pub fn no_overwrite(mut self) -> Self {
         self.overwrite = false;
+        self
+    }
+
+    /// Sends only what differs on the host. By default everything is sent.
+    ///
+    /// The host compares the size and the SHA-1 of the content, and of a folder all files by one
+    /// request. Where [`mode`](Self::mode), [`owner`](Self::owner), [`modified`](Self::modified) or
+    /// [`keep_modified`](Self::keep_modified) are set, it compares these as well. Nothing is sent for
+    /// what is the same. [`Transferred::changed`] and [`TransferredFolder`](crate::TransferredFolder)
+    /// report what differed. What the host changes between the comparison and the transfer is
+    /// overwritten, or stays.
+    ///
+    /// The local content is read once more for its checksum. A [`reader`](Self::reader) cannot be
+    /// compared.
+    #[must_use]
+    pub fn if_changed(mut self) -> Self {
+        if self.compares == Compares::No {
+            self.compares = Compares::Yes;
+        }
+        self
+    }
+
+    /// Only compares, as [`if_changed`](Self::if_changed) does, and writes nothing. The result is
+    /// what would change.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.compares = Compares::Only;
         self
     }
 
@@ -215,6 +244,15 @@ impl<'a> Put<'a> {
     }
 }
 
+/// Whether the host compares what it has with what would be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Compares {
+    No,
+    /// Nothing is sent.
+    Only,
+    Yes,
+}
+
 /// What is known here of a file when the host is informed of it.
 #[derive(Debug, Default)]
 pub(super) struct Local {
@@ -265,6 +303,11 @@ impl Tunnel {
 
     async fn put_now(&self, mut put: Put<'_>) -> Result<Transferred, Error> {
         put.named().map_err(|kind| self.error(Phase::Transfer, kind))?;
+        if let Some(compared) = self.compare_file(&mut put).await?
+            && (!compared.changed || put.compares == Compares::Only)
+        {
+            return Ok(compared);
+        }
         let (local, name) = (put.source.path(), put.source.name());
         let failed = |source| {
             let kind = ErrorKind::File { side: Side::Local, path: local.clone(), source: Arc::new(source) };
@@ -298,7 +341,8 @@ impl Tunnel {
         match summary.filter(|summary| reply::matches(&done, summary)) {
             Some(Summary { size, .. }) => {
                 let sha1 = summary.map(|summary| summary.hex()).unwrap_or_default();
-                Ok(Transferred { local: None, remote: done.remote(), size, sha1, in_place: done.in_place })
+                let (remote, in_place) = (done.remote(), done.in_place);
+                Ok(Transferred { local: None, remote, size, sha1, in_place, changed: true })
             }
             None => Err(self.error(Phase::Transfer, reply::differs(done.remote()))),
         }

@@ -1,6 +1,7 @@
 //! Files: they arrive whole or not at all, whatever their names, sizes and misfortunes.
 
 mod broken;
+mod compared;
 mod folders;
 mod hostile;
 mod killed;
