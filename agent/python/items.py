@@ -184,6 +184,10 @@ class ItemsOut(Stream):
         form, data = encode(item, 'item')
         if len(data) > limit:
             raise Misfit('size', 'an item of %d bytes, over the limit of %d' % (len(data), limit))
+        return self.add(head_of_item.pack(form, len(data)), data)
+
+    def add(self, head, data):
+        """The same with an item that is encoded, behind its head."""
         if not self.done:
             self.done = allocate_lock()
             self.done.acquire()
@@ -193,8 +197,8 @@ class ItemsOut(Stream):
                 self.done.release()
                 raise
         with self.lock:
-            self.line += head_of_item.pack(form, len(data)), data
-            self.size += 5 + len(data)
+            self.line += head, data
+            self.size += len(head) + len(data)
             if self.waiting:
                 self.waiting = False
                 self.wake.release()

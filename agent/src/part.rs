@@ -34,6 +34,8 @@ pub enum Part {
     Folders,
     /// Calls with streams of items.
     Items,
+    /// Calls for many items.
+    Mapping,
     /// Pickled calls.
     Pickled,
     /// The option `encode`.
@@ -50,7 +52,7 @@ pub enum Part {
 
 impl Part {
     /// Every part. Those that every connection sends come first, and the core before all others.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Core,
         Self::Overlap,
         Self::Ending,
@@ -65,6 +67,7 @@ impl Part {
         Self::Files,
         Self::Folders,
         Self::Items,
+        Self::Mapping,
         Self::Pickled,
         Self::Plain,
         Self::Relay,
@@ -90,6 +93,7 @@ impl Part {
             Self::Files => "files",
             Self::Folders => "folders",
             Self::Items => "items",
+            Self::Mapping => "mapping",
             Self::Pickled => "pickled",
             Self::Plain => "plain",
             Self::Relay => "relay",
@@ -119,6 +123,7 @@ impl Part {
             Self::Files => &[Self::Stream, Self::Targets],
             Self::Folders => &[Self::Files],
             Self::Items | Self::Relay => &[Self::Stream],
+            Self::Mapping => &[Self::Items],
             _ => &[],
         }
     }

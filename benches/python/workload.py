@@ -1,5 +1,6 @@
 """Functions that the measured programs call on the far side."""
 import os
+import time
 
 _kept = {}
 
@@ -32,3 +33,11 @@ def ret_list(count):
 
 def take_list(records):
     return len(records)
+
+
+def nothing(item):
+    pass
+
+
+def millisecond(item):
+    time.sleep(0.001)

@@ -1,7 +1,7 @@
 //! Measures chopsticks by whole workloads, one JSON line for each run: see `benches/README.md`.
 //!
 //! `peer WORKLOAD [key=value …]`, where the workload is `connect`, `call`, `pipeline`, `payload`, `file`, `share`,
-//! `fanout`, `group`, `wire` or `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
+//! `fanout`, `group`, `pool`, `wire` or `import`. The agents run under `$AGENT_PYTHON`, by default `/usr/bin/python3`.
 
 #![expect(clippy::print_stdout, reason = "the result is what it prints")]
 
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chopsticks::{Call, Codebase, Fetch, Group, Local, Progress, Put, Target, Tunnel, TunnelConfig};
+use chopsticks::{Call, Codebase, Fetch, Group, Local, Pool, Progress, Put, Target, Tunnel, TunnelConfig};
 use futures::{StreamExt as _, future::try_join_all};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,11 +51,40 @@ async fn main() -> Result<()> {
         "fanout" => fanout(&place(text("target", "local"))?, number("n", 10)).await?,
         "group" => group(&place(text("target", "local"))?, number("n", 10), number("bytes", 0)).await?,
         "wire" => wire(text("ms", "0")).await?,
+        "pool" => pool(number("hosts", 8), number("items", 100_000), &options).await?,
         "import" => import(text("how", "imported"), text("ms", "10")).await?,
         _ => json!({"skip": format!("no workload {workload:?}")}),
     };
     println!("{result}");
     Ok(())
+}
+
+/// Spreads items over local agents: `kind=noop`, or `kind=sleep` with items of a millisecond. `per_host=` and `ahead=` as in the API.
+async fn pool(hosts: usize, items: usize, options: &HashMap<String, String>) -> Result<Value> {
+    let setting = |key: &str| options.get(key).and_then(|text| text.parse::<usize>().ok());
+    let per_host = setting("per_host").unwrap_or(1);
+    let group = Group::new((0..hosts).map(|n| tunnel(local().name(format!("agent{n}")))))?;
+    group.connect().await.raise_failures()?;
+    let pool = Pool::new(&group).per_host(per_host);
+    let pool = setting("ahead").map_or(pool.clone(), |ahead| pool.ahead(ahead));
+    let is_sleep = options.get("kind").is_some_and(|kind| kind == "sleep");
+    let function = if is_sleep { "workload:millisecond" } else { "workload:nothing" };
+    let (begun, cpu) = (Instant::now(), cpu_time(std::process::id()));
+    let run = pool.map::<()>(function, 0..items);
+    let run = if options.contains_key("ordered") { run.ordered() } else { run };
+    let done = run.filter(|done| std::future::ready(done.outcome.is_ok())).count().await;
+    let took = begun.elapsed().as_secs_f64();
+    let own = cpu_time(std::process::id()) - cpu;
+    group.close().await.raise_failures()?;
+    let mut result = json!({
+        "hosts": hosts, "items": done, "s": took, "items_per_s": done as f64 / took,
+        "controller_us_per_item": own * 1e6 / done as f64,
+    });
+    if is_sleep {
+        let ideal = items as f64 * 0.001 / (hosts * per_host) as f64;
+        result["of_ideal"] = (ideal / took).into();
+    }
+    Ok(result)
 }
 
 fn tunnel(driver: Local) -> Tunnel {

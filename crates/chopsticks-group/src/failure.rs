@@ -40,6 +40,8 @@ pub enum Stage {
 pub enum NotStarted {
     /// More targets had failed than [`Limits::max_failures`](crate::Limits::max_failures) allows.
     Failures,
+    /// No target was left that could have been asked: see [`Pool`](crate::Pool).
+    NoTargets,
     /// [`Limits::timeout`](crate::Limits::timeout) passed before its turn came.
     Timeout,
 }
@@ -91,6 +93,7 @@ impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Failures => "not started, because too many others had failed",
+            Self::NoTargets => "not started, because no host was left",
             Self::Timeout => "not started before the deadline",
         })
     }

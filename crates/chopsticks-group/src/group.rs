@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
-use futures::future::BoxFuture;
+use futures::{Stream, future::BoxFuture, stream::BoxStream};
 use thiserror::Error;
 
-use crate::{limits::Limits, result::GroupResult, run::Run, target::Target};
+use crate::{limits::Limits, result::GroupResult, run::Run, streams::Streams, target::Target};
 
 mod set;
 
@@ -47,6 +47,10 @@ impl<T: Target> Group<T> {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Arc::new(limits);
         self
+    }
+
+    pub(crate) fn current_limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Returns the number of targets.
@@ -97,6 +101,29 @@ impl<T: Target> Group<T> {
         V: Send,
     {
         self.each(operation).join().await
+    }
+
+    /// Opens a stream for each target, and returns the items of all of them as they come, with the names of their targets.
+    ///
+    /// The targets connect first, within the limits; a target that cannot be connected has its failure as the only item. `open` is then called, and neither
+    /// deadlines nor budgets apply to the streams, which may be without an end. A stream is polled only when the returned one is, so it
+    /// stands still while nobody takes its items.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the [`Streams`] drops the streams of all targets.
+    pub fn streams<'a, V, S>(&self, mut open: impl FnMut(T) -> S + Send + 'a) -> Streams<'a, T, V>
+    where
+        S: Stream<Item = Result<V, T::Error>> + Send + 'a,
+        V: Send + 'a,
+    {
+        let limits = self.limits.for_connecting();
+        let connecting = self.clone().limits(limits).each(|target| async move {
+            target.connect().await?;
+            Ok(target)
+        });
+        let open = move |target| -> BoxStream<'a, _> { Box::pin(open(target)) };
+        Streams::new(connecting, Box::new(open))
     }
 
     /// Connects all targets.

@@ -1,7 +1,8 @@
-//! Many hosts at once: groups, results by host, limits, and queues without a barrier.
+//! Many hosts at once: groups, results by host, limits, queues without a barrier, and pools.
 //!
 //! A [`Target`] is anything with a name that can be connected. A [`Group`] runs one operation on all of its targets in parallel and returns
-//! the outcome of each, whatever happens to the others. A [`Queue`] gives each target a line of operations of its own.
+//! the outcome of each, whatever happens to the others. A [`Queue`] gives each target a line of operations of its own, and a [`Pool`] spreads items
+//! over its targets.
 //!
 //! ```
 //! use chopsticks_group::{Group, Target};
@@ -37,9 +38,10 @@
 //! # Layout
 //!
 //! * [`Target`]: the trait of the members of a group.
-//! * [`Group`], [`GroupResult`], [`Outcome`], [`Failure`]: one operation on many targets.
+//! * [`Group`], [`GroupResult`], [`Outcome`], [`Failure`], [`Streams`]: one operation on many targets.
 //! * [`Limits`], [`Batch`], [`Budget`]: how many targets run at once, in which batches, and when an operation stops.
 //! * [`Queue`], [`AsyncResult`], [`Timeline`]: a line of operations for each target.
+//! * [`Pool`], [`PoolRun`], [`PoolOutcome`]: many items, each of which goes to a target that is free.
 //!
 //! This crate knows no processes, connections or encodings: an operation is a future that the caller provides. Everything runs in the task that
 //! awaits it. There is no task and no thread for a target, and dropping the awaited future cancels everything.
@@ -48,10 +50,13 @@ mod admission;
 mod failure;
 mod group;
 mod limits;
+mod pool;
 mod queue;
 mod result;
 mod run;
 mod schedule;
+mod spread;
+mod streams;
 mod target;
 mod timeline;
 mod turns;
@@ -59,8 +64,10 @@ mod turns;
 pub use failure::{Failure, NotStarted, Outcome, Stage};
 pub use group::{DuplicateNames, Group};
 pub use limits::{Batch, Budget, InvalidLimit, Limits, Scope};
+pub use pool::{Feed, Pool, PoolOutcome, PoolRun, Step};
 pub use queue::{AsyncResult, NotCompleted, Queue};
 pub use result::{Failures, GroupResult};
 pub use run::Run;
+pub use streams::Streams;
 pub use target::Target;
 pub use timeline::{Span, Timeline};

@@ -70,6 +70,18 @@ pub struct InvalidLimit {
 }
 
 impl Limits {
+    /// Returns those that apply while targets connect for what has limits of its own.
+    pub(crate) fn for_connecting(&self) -> Self {
+        Self {
+            running: usize::MAX,
+            running_per_key: usize::MAX,
+            batch: None,
+            failures: None,
+            timeout: None,
+            ..self.clone()
+        }
+    }
+
     /// Sets how many targets connect at once. Default: 64; 0 counts as 1.
     ///
     /// A higher limit loads both ends more: each connection costs a process here and a login there.

@@ -1,4 +1,4 @@
-//! The timeline of a queue: the operations of each target with their times.
+//! The timeline of a queue or a pool: the operations of each target with their times.
 
 use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 mod svg;
 
-/// The operations that each target of a [`Queue`](crate::Queue) has performed, with their times. [`to_svg`](Self::to_svg) draws them.
+/// The operations that each target of a [`Queue`](crate::Queue) or a [`Pool`](crate::Pool) has performed, with their times. [`to_svg`](Self::to_svg) draws them.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline<N> {
     rows: Vec<(N, Vec<Span>)>,
@@ -86,6 +86,17 @@ impl<N: Clone + Eq + Hash> Record<N> {
         let span = &mut self.rows[entry.row].1[entry.at];
         span.end = self.origin.map(|origin| origin.elapsed());
         span.is_success = is_success;
+    }
+
+    /// Records an operation that has just ended, and has taken so long.
+    pub(crate) fn add(&mut self, name: &N, label: &Arc<str>, took: Duration, is_success: bool) {
+        if self.origin.is_none() {
+            self.origin = Instant::now().checked_sub(took);
+        }
+        let entry = self.begin(name, label);
+        self.end(entry, is_success);
+        let span = &mut self.rows[entry.row].1[entry.at];
+        span.start = span.start.saturating_sub(took);
     }
 
     pub(crate) fn timeline(&self) -> Timeline<N> {

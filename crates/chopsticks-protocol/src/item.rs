@@ -26,6 +26,8 @@ pub enum ItemFormat {
     Marshal,
     /// The content of a bytes value.
     Bytes,
+    /// Of the outcomes of `MAP` alone: a [`Failure`](crate::Failure) in Python's `marshal`.
+    Raised,
 }
 
 impl Item {
@@ -44,6 +46,14 @@ impl Item {
     }
 }
 
+impl Item {
+    /// Splits an outcome of `MAP` into the time that it took, in microseconds, and the item without that. Returns `None` if it
+    /// has none.
+    pub fn split_time(mut self) -> Option<(u32, Self)> {
+        (self.payload.len() >= TIME_LEN).then(|| (self.payload.get_u32(), self))
+    }
+}
+
 impl ItemFormat {
     fn code(self) -> u8 {
         match self {
@@ -51,6 +61,7 @@ impl ItemFormat {
             Self::Pencode => 1,
             Self::Marshal => 2,
             Self::Bytes => 3,
+            Self::Raised => 4,
         }
     }
 
@@ -60,6 +71,7 @@ impl ItemFormat {
             1 => Self::Pencode,
             2 => Self::Marshal,
             3 => Self::Bytes,
+            4 => Self::Raised,
             code => return Err(ItemError::UnknownFormat { code }),
         })
     }
@@ -203,3 +215,5 @@ pub const FIRST_CREDIT: u32 = 64 << 10;
 
 /// Format and size.
 const HEAD_LEN: usize = 5;
+/// The time at the beginning of an outcome.
+const TIME_LEN: usize = 4;

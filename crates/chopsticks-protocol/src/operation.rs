@@ -35,6 +35,8 @@ operations! {
     FEED = 0x2a;
     /// Calls a function of which both are true: [`Call`](crate::Call).
     PIPE = 0x2b;
+    /// Calls a function for each [`Item`](crate::Item) of a stream: [`Call`](crate::Call).
+    MAP = 0x2c;
 }
 
 #[cfg(test)]

@@ -231,7 +231,13 @@ proptest! {
 }
 
 fn item() -> impl Strategy<Value = Item> {
-    let formats = [ItemFormat::Failure, ItemFormat::Pencode, ItemFormat::Marshal, ItemFormat::Bytes];
+    let formats = [
+        ItemFormat::Failure,
+        ItemFormat::Pencode,
+        ItemFormat::Marshal,
+        ItemFormat::Bytes,
+        ItemFormat::Raised,
+    ];
     (proptest::sample::select(formats.to_vec()), vec(any::<u8>(), 0..40))
         .prop_map(|(format, payload)| Item { format, payload: payload.into() })
 }

@@ -503,9 +503,30 @@ impl Call {
         })))
     }
 
+    /// As [`input`](Self::input), with items that are encoded already, each as one value in Python's `marshal`. They are not
+    /// checked: the agent reports what it cannot read.
+    #[must_use]
+    pub fn encoded_input<S>(self, items: S) -> Self
+    where
+        S: Stream<Item = Bytes> + Send + 'static,
+    {
+        self.with_input(Input::new(items.map(Input::encoded)))
+    }
+
     fn with_input(mut self, input: Input) -> Self {
         self.input = Some(input);
         self
+    }
+
+    /// Returns the deadline, if one was set.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Returns the call without its deadlines.
+    #[must_use]
+    pub fn without_deadlines(self) -> Self {
+        Self { timeout: None, item_timeout: None, ..self }
     }
 
     /// Returns the function.

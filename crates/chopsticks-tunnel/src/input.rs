@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use chopsticks_pencode::marshal::{self, EncodeError};
 use chopsticks_protocol::{Item, ItemFormat};
 use chopsticks_transport::{Handle, StreamWriter};
@@ -20,7 +21,7 @@ pub(crate) struct Input(Arc<Mutex<Option<BoxStream<'static, Encoded>>>>);
 pub(crate) type Unfit = Arc<dyn StdError + Send + Sync>;
 
 /// An item as it is sent.
-type Encoded = Result<(ItemFormat, Vec<u8>), EncodeError>;
+type Encoded = Result<(ItemFormat, Bytes), EncodeError>;
 
 impl Input {
     pub(crate) fn new(items: impl Stream<Item = Encoded> + Send + 'static) -> Self {
@@ -28,18 +29,23 @@ impl Input {
     }
 
     pub(crate) fn encode(item: &impl Serialize) -> Encoded {
-        Ok((ItemFormat::Marshal, marshal::to_vec(item)?))
+        Ok((ItemFormat::Marshal, marshal::to_vec(item)?.into()))
+    }
+
+    /// An item that is encoded already.
+    pub(crate) fn encoded(item: Bytes) -> Encoded {
+        Ok((ItemFormat::Marshal, item))
     }
 
     /// The item that says why there are no more.
-    pub(crate) fn failure(error: &dyn StdError) -> (ItemFormat, Vec<u8>) {
+    pub(crate) fn failure(error: &dyn StdError) -> (ItemFormat, Bytes) {
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(error) = source {
             text = format!("{text}: {error}");
             source = error.source();
         }
-        (ItemFormat::Failure, text.into_bytes())
+        (ItemFormat::Failure, text.into())
     }
 
     /// Fails if the stream has been taken.

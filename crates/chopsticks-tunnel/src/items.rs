@@ -45,13 +45,24 @@ pub struct Items<T> {
     tunnel: Tunnel,
     call: Call,
     function: Arc<str>,
+    kind: Kind,
     state: State,
     count: u64,
+    took: Option<Duration>,
     /// When all of it has to be over.
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
     /// When the item has to be there that is waited for.
     item_deadline: Option<Pin<Box<Sleep>>>,
     marker: PhantomData<fn() -> T>,
+}
+
+/// What the items are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    /// What a function yields.
+    Yielded,
+    /// What comes of each item of the input.
+    Outcomes,
 }
 
 enum State {
@@ -110,22 +121,58 @@ impl Tunnel {
     /// ends with [`ErrorKind::Timeout`]. [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout) does not apply. With
     /// [`Call::input`] the function reads and yields at the same time, and neither side holds more than it needs for that.
     pub fn stream_with<T: DeserializeOwned>(&self, call: Call) -> Items<T> {
-        let function = call.function.label().into();
-        let state = State::Opening(on_a_task(Flow::open(self.clone(), call.clone())));
-        Items {
-            tunnel: self.clone(),
+        Items::new(self, call, Kind::Yielded)
+    }
+
+    /// Calls the function of `call` for each item of its [input](Call::input), on one connection, and yields what comes of each, in the order of the
+    /// items.
+    ///
+    /// The function gets one item in front of the other arguments of the call. Items are sent ahead while it runs, so that no round trip lies between
+    /// them. An item for which the function fails is an error in its place, and the stream goes on behind it; after an error that ends the stream it
+    /// is [terminated](FusedStream::is_terminated). [`Items::took`] says how long the function took. A coroutine function is awaited for one item
+    /// after the other.
+    ///
+    /// Deadlines are those of [`stream_with`](Self::stream_with). A call without an input fails with [`ErrorKind::Argument`].
+    ///
+    /// ```no_run
+    /// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
+    /// use chopsticks_tunnel::Call;
+    /// use futures::{StreamExt, stream};
+    ///
+    /// let call = Call::new("os.path:getsize").input(stream::iter(["/etc/hosts", "/etc/passwd"]));
+    /// let mut sizes = tunnel.map_with::<u64>(call);
+    /// while let Some(size) = sizes.next().await {
+    ///     println!("{size:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map_with<T: DeserializeOwned>(&self, call: Call) -> Items<T> {
+        Items::new(self, call, Kind::Outcomes)
+    }
+}
+
+impl<T> Items<T> {
+    fn new(tunnel: &Tunnel, call: Call, kind: Kind) -> Self {
+        Self {
+            tunnel: tunnel.clone(),
+            function: call.function.label().into(),
+            kind,
+            state: State::Opening(on_a_task(Flow::open(tunnel.clone(), call.clone(), kind))),
             call,
-            function,
-            state,
             count: 0,
+            took: None,
             deadline: None,
             item_deadline: None,
             marker: PhantomData,
         }
     }
-}
 
-impl<T> Items<T> {
+    /// Returns how long the function took for the item that came last, if they are those of [`Tunnel::map_with`].
+    pub fn took(&self) -> Option<Duration> {
+        self.took
+    }
+
     /// Returns how many items have come so far.
     pub fn count_so_far(&self) -> u64 {
         self.count
@@ -145,16 +192,7 @@ impl<T> Items<T> {
                         Poll::Ready(next) => next,
                     };
                     match next {
-                        Ok(Some(Item { format, payload })) => {
-                            let format = match format {
-                                ItemFormat::Pencode => Format::Pencode,
-                                ItemFormat::Bytes => Format::Bytes,
-                                ItemFormat::Marshal | ItemFormat::Failure => Format::Marshal,
-                            };
-                            self.count += 1;
-                            let (host, function) = (self.tunnel.host().clone(), self.function.clone());
-                            return Poll::Ready(Some(Ok(Reply::new(host, function, format, payload))));
-                        }
+                        Ok(Some(item)) => return Poll::Ready(Some(self.came(item))),
                         Ok(None) => self.close(Ending::Whole),
                         Err(Broken::Stream(error)) => self.close(Ending::Broken(error)),
                         Err(Broken::Call(kind)) => {
@@ -169,7 +207,7 @@ impl<T> Items<T> {
                         return Poll::Ready(None);
                     }
                     Ok(After::Again) => {
-                        let opening = Flow::open(self.tunnel.clone(), self.call.clone());
+                        let opening = Flow::open(self.tunnel.clone(), self.call.clone(), self.kind);
                         self.state = State::Opening(on_a_task(opening));
                     }
                     Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
@@ -177,6 +215,37 @@ impl<T> Items<T> {
                 State::Ended => return Poll::Ready(None),
             }
         }
+    }
+
+    /// Returns the value of an item that has come, still encoded.
+    fn came(&mut self, item: Item) -> Result<Reply, Error> {
+        let (host, function) = (self.tunnel.host().clone(), self.function.clone());
+        let item = match self.kind {
+            Kind::Yielded => Some(item),
+            Kind::Outcomes => item.split_time().map(|(micros, item)| {
+                self.took = Some(Duration::from_micros(micros.into()));
+                item
+            }),
+        };
+        let format = match (&item, self.kind) {
+            (None, _) | (Some(Item { format: ItemFormat::Raised, .. }), Kind::Yielded) => {
+                let kind = ErrorKind::Result(Arc::new(NoOutcome));
+                let error = self.tunnel.error(Phase::Call, kind);
+                return Err(self.fail(error));
+            }
+            (Some(item), _) => item.format,
+        };
+        let payload = item.map(|item| item.payload).unwrap_or_default();
+        self.count += 1;
+        let format = match format {
+            ItemFormat::Pencode => Format::Pencode,
+            ItemFormat::Bytes => Format::Bytes,
+            ItemFormat::Marshal | ItemFormat::Failure => Format::Marshal,
+            ItemFormat::Raised => {
+                return Err(self.tunnel.item_failure(&payload).of_function(&self.function));
+            }
+        };
+        Ok(Reply::new(host, function, format, payload))
     }
 
     /// Waits for the answer, which says how the call has ended.
@@ -214,11 +283,28 @@ impl<T> Items<T> {
     }
 }
 
-impl<T: DeserializeOwned> Stream for Items<T> {
-    type Item = Result<T, Error>;
+impl<T> Items<T> {
+    /// Returns the same items, still encoded.
+    pub fn encoded(self) -> EncodedItems {
+        let Self { tunnel, call, function, kind, state, count, took, deadline, item_deadline, .. } = self;
+        let marker = PhantomData;
+        EncodedItems(Items {
+            tunnel,
+            call,
+            function,
+            kind,
+            state,
+            count,
+            took,
+            deadline,
+            item_deadline,
+            marker,
+        })
+    }
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
+    /// Returns the next item, still encoded, or the error of a deadline.
+    fn poll_reply(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Reply, Error>>> {
+        let this = self;
         if matches!(this.state, State::Ended) {
             return Poll::Ready(None);
         }
@@ -236,16 +322,55 @@ impl<T: DeserializeOwned> Stream for Items<T> {
         match this.poll_item(context) {
             Poll::Ready(next) => {
                 this.item_deadline = None;
-                let count = this.count;
-                Poll::Ready(
-                    next.map(|reply| reply?.decode().map_err(|error: Error| error.of_items(count - 1))),
-                )
+                Poll::Ready(next)
             }
             Poll::Pending => {
                 let after = ready!(this.poll_late(context));
                 Poll::Ready(Some(Err(this.late(after))))
             }
         }
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Items<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let next = ready!(this.poll_reply(context));
+        let before = this.count.saturating_sub(1);
+        Poll::Ready(next.map(|reply| reply?.decode().map_err(|error: Error| error.of_items(before))))
+    }
+}
+
+/// The items of a function's result, still encoded. Made by [`Items::encoded`]; the same applies to it.
+#[must_use = "nothing is called unless the stream is polled"]
+pub struct EncodedItems(Items<()>);
+
+impl EncodedItems {
+    /// As [`Items::took`].
+    pub fn took(&self) -> Option<Duration> {
+        self.0.took
+    }
+}
+
+impl Stream for EncodedItems {
+    type Item = Result<Reply, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().0.poll_reply(context)
+    }
+}
+
+impl FusedStream for EncodedItems {
+    fn is_terminated(&self) -> bool {
+        self.0.is_terminated()
+    }
+}
+
+impl fmt::Debug for EncodedItems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -302,20 +427,29 @@ enum Ending {
 }
 
 impl Flow {
-    async fn open(tunnel: Tunnel, call: Call) -> Result<Self, Error> {
+    async fn open(tunnel: Tunnel, call: Call, kind: Kind) -> Result<Self, Error> {
+        if kind == Kind::Outcomes && call.input.is_none() {
+            return Err(tunnel.error(Phase::Call, ErrorKind::Argument(Arc::new(NoInput))));
+        }
         let connection = tunnel.connection();
         let (script, payload) = tunnel.composed(&connection, &call).await?;
         loop {
             let session = connection.session().await?;
-            session.extend(Part::Items).await;
+            session
+                .extend(match kind {
+                    Kind::Yielded => Part::Items,
+                    Kind::Outcomes => Part::Mapping,
+                })
+                .await;
             connection.send_ahead(&session, call.need(script.as_ref())).await?;
             let options = RequestOptions::new()
                 .order(Order::AfterNotices)
                 .with_reader()
                 .initial_allowance(FIRST_CREDIT);
-            let (code, options) = match call.input {
-                Some(_) => (operation::PIPE, options.with_writer()),
-                None => (operation::YIELD, options),
+            let (code, options) = match (&call.input, kind) {
+                (Some(_), Kind::Outcomes) => (operation::MAP, options.with_writer()),
+                (Some(_), Kind::Yielded) => (operation::PIPE, options.with_writer()),
+                (None, _) => (operation::YIELD, options),
             };
             let mut request = session.handle.request_with(
                 Operation::application(code),
@@ -405,3 +539,11 @@ impl Broken {
 #[derive(Debug, thiserror::Error)]
 #[error("the stream of its items was broken off")]
 struct BrokenOff;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the call has no input whose items it could be made for")]
+struct NoInput;
+
+#[derive(Debug, thiserror::Error)]
+#[error("an item is not what it has to be")]
+struct NoOutcome;

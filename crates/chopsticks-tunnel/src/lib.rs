@@ -19,7 +19,7 @@
 //! # Layout
 //!
 //! * [`Tunnel`], [`Call`], [`Args`], [`Function`] and [`Reply`] are for calls.
-//! * [`Items`] is a stream of the values that a generator yields.
+//! * [`Items`] is a stream of the values that a generator yields, or of what comes of many items.
 //! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`] and [`Command`] start an interpreter, on
 //!   this host or another. [`Target`] names any of them in a text.
 //! * [`Route`] and [`Via`] start it from the far side of another tunnel.
@@ -69,7 +69,7 @@ pub use call::{Call, Function, Ignored, Reply};
 pub use config::TunnelConfig;
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use file::{Fetch, Progress, Put, Side, Transferred, TransferredFolder};
-pub use items::Items;
+pub use items::{EncodedItems, Items};
 pub use module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };

@@ -412,6 +412,15 @@ impl Tunnel {
         self.error(Phase::Call, kind(failure))
     }
 
+    /// Returns the error of one item of a call, whose failure the agent has encoded in `payload`.
+    pub(crate) fn item_failure(&self, payload: &[u8]) -> Error {
+        let kind = match CallFailure::decode(payload) {
+            Ok(failure) => kind(failure),
+            Err(error) => ErrorKind::Result(Arc::new(error)),
+        };
+        self.error(Phase::Call, kind)
+    }
+
     /// Returns the connection, or a new one if it has ended.
     pub(crate) fn connection(&self) -> Arc<Connection> {
         let mut current = self.current();

@@ -97,6 +97,16 @@ pub struct Run<'a, V> {
     inner: chopsticks_group::Run<'a, Member, V>,
 }
 
+/// The items of a function's results on the tunnels of a [`Group`]: a stream of host names and items, as they come. Created by [`Group::stream`].
+///
+/// # Cancel safety
+///
+/// No item is lost if the future of a next item is dropped. Dropping the stream cancels the calls on all hosts.
+#[must_use = "nothing is called unless the stream is polled"]
+pub struct GroupItems<V> {
+    inner: chopsticks_group::Streams<'static, Member, V>,
+}
+
 impl Group {
     /// Creates a group of tunnels or of drivers. All have to be of the same type;
     /// [`with`](Self::with) adds others.
@@ -254,6 +264,45 @@ impl Group {
             let call = call.clone();
             async move { tunnel.call_with(call).await }
         })
+    }
+
+    /// Calls `function` on all hosts and returns the items of what it returns, with their hosts, as they come: see [`Tunnel::stream`].
+    ///
+    /// An error of a host comes in its place among the items of that host, and does not affect the others. Each host is at most one window ahead of what was
+    /// taken here, and then stands still: so while nobody takes, all of them do. A host that cannot be connected has that
+    /// failure as its only item. Of the group's limits, those for connecting apply.
+    ///
+    /// ```no_run
+    /// # async fn example(group: chopsticks::Group) {
+    /// use futures::StreamExt;
+    ///
+    /// let mut lines = group.stream::<String>("logs:follow", ("/var/log/syslog",));
+    /// while let Some((host, line)) = lines.next().await {
+    ///     match line {
+    ///         Ok(line) => println!("{host}: {line}"),
+    ///         Err(failure) => eprintln!("{host}: {failure}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream closes the generators on all hosts, as with [`Tunnel::stream`].
+    pub fn stream<V: DeserializeOwned + Send + 'static>(
+        &self,
+        function: impl Into<Function>,
+        args: impl Args,
+    ) -> GroupItems<V> {
+        self.stream_with(Call::new(function).args(args))
+    }
+
+    /// Makes a call on all hosts and returns the items of its results: see [`stream`](Self::stream).
+    ///
+    /// The deadlines of the call apply to each host, once it is connected. A stream can be read once, so the call should have no
+    /// [input](Call::input).
+    pub fn stream_with<V: DeserializeOwned + Send + 'static>(&self, call: Call) -> GroupItems<V> {
+        GroupItems { inner: self.inner.streams(move |member: Member| member.0.stream_with(call.clone())) }
     }
 
     /// Runs a program on all hosts, and returns the status and the output of each: see
@@ -555,6 +604,20 @@ impl<V> Stream for Run<'_, V> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.inner.size_hint()
+    }
+}
+
+impl<V: Send + 'static> Stream for GroupItems<V> {
+    type Item = (HostName, Outcome<V>);
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.get_mut().inner).poll_next(context)
+    }
+}
+
+impl<V> fmt::Debug for GroupItems<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
     }
 }
 

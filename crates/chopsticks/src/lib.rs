@@ -39,6 +39,7 @@
 //!   outcome for each.
 //! * [`select`], [`Selector`] and [`Inventory`] name many hosts: ranges such as `web[01-20]`, files of
 //!   groups and variables, inventories of Ansible.
+//! * [`Pool`] is for many items, each of which goes to a host that is free.
 //! * [`facts`] and [`helpers`] return facts about a host, and the output of programs that must not
 //!   fail.
 //! * [`Error`] describes what went wrong, on which host, and in which phase.
@@ -53,6 +54,7 @@ pub mod facts;
 mod group;
 pub mod helpers;
 mod member;
+mod pool;
 mod queue;
 mod selection;
 mod template;
@@ -92,14 +94,15 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     AgentCommand, AgentInfo, AgentOptions, Args, Call, Child, ChildStderr, ChildStdin, ChildStdout, Command,
-    ContainerInfo, Docker, DockerExec, Driver, Encode, Error, ErrorKind, Fetch, Function, Hint, HostName,
-    Ignored, Interpreter, InvalidTarget, Items, Link, Local, OsName, Phase, Podman, PodmanExec, Progress,
-    Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo, Symptoms, Target,
-    Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, Via,
+    ContainerInfo, Docker, DockerExec, Driver, Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint,
+    HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local, OsName, Phase, Podman, PodmanExec,
+    Progress, Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo, Symptoms,
+    Target, Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, Via,
 };
 
 pub use crate::{
-    group::{DuplicateNames, Failures, Group, GroupResult, InvalidGroup, Outcome, Run},
+    group::{DuplicateNames, Failures, Group, GroupItems, GroupResult, InvalidGroup, Outcome, Run},
+    pool::{Pool, PoolOutcome, PoolRun},
     queue::{Queue, QueueTarget},
     selection::select,
     template::{SharedPath, host_paths},
@@ -160,6 +163,10 @@ struct RemoteCodeDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/queues.md")]
 struct QueuesDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/pools.md")]
+struct PoolsDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/facts.md")]

@@ -100,6 +100,7 @@ const OF_PARTS: &[Constant] = &[
     constant("YIELD", APPLICATION, "YIELD ="),
     constant("FEED", APPLICATION, "FEED ="),
     constant("PIPE", APPLICATION, "PIPE ="),
+    constant("MAP", APPLICATION, "MAP ="),
     constant("WINDOW", CONFIG, "stream_window:"),
     constant("FIRST_CREDIT", "crates/chopsticks-protocol/src/item.rs", "FIRST_CREDIT: u32 ="),
     constant("_DEPTH_LIMIT", "crates/chopsticks-tunnel/src/config.rs", "DEFAULT_DEPTH_LIMIT: AtomicU32 ="),

@@ -1,0 +1,364 @@
+//! Pools: many items, each of which goes to a host that is free.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chopsticks_group::{Failure, Feed, Step, Timeline};
+use chopsticks_pencode::marshal;
+use chopsticks_tunnel::{
+    Call, EncodedItems, Error, ErrorKind, Function, HostName, Ignored, Phase, Reply, Tunnel,
+};
+use futures::{
+    Stream, StreamExt as _,
+    stream::{self, FusedStream},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error as ThisError;
+
+use crate::{group::Group, member::Member};
+
+/// The outcome of an item of a [`Pool`]: its number in the input, the host that had it, how many
+/// hosts have tried it, and its value or the reason why it has none.
+pub type PoolOutcome<V> = chopsticks_group::PoolOutcome<HostName, V, Error>;
+
+/// Hosts that work off items together: a function is called once for each item, on the host that is
+/// free next.
+///
+/// ```no_run
+/// use chopsticks::{Group, Pool, TunnelConfig};
+/// use futures::StreamExt;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let group = Group::parse(["host1", "host2", "host3"], TunnelConfig::default())?;
+/// let files = ["/srv/a.bin", "/srv/b.bin", "/srv/c.bin"];
+/// let mut sizes = Pool::new(group).per_host(2).map::<u64>("os.path:getsize", files);
+/// while let Some(done) = sizes.next().await {
+///     match done.outcome {
+///         Ok(size) => println!("{}: {size}", files[done.index as usize]),
+///         Err(failure) => eprintln!("{}: {failure}", files[done.index as usize]),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Outcomes come as items finish, or [in order](PoolRun::ordered). A failing item is an outcome,
+/// and stops nothing unless [`max_failures`](Self::max_failures) says so. The hosts connect when
+/// the outcomes are first polled, and stay connected.
+///
+/// # Losses
+///
+/// Items of a host that was lost go to other hosts, and to the same one only if there is none.
+/// After [`attempts`](Self::attempts) an item has the error of the loss. So an item may be
+/// performed more than once, at least in part: see there. A lost host is connected again. It is out
+/// of the pool if that fails, or if it is lost three times without having performed an item. When
+/// no host is left, the remaining items have the outcome
+/// [`NotStarted::NoTargets`](crate::NotStarted::NoTargets).
+///
+/// Clones are cheap and share the hosts: [`add`](Self::add) and [`remove`](Self::remove) have an
+/// effect on all of them, and on what is running. Settings are those of one clone.
+#[derive(Clone)]
+pub struct Pool {
+    inner: chopsticks_group::Pool<Member>,
+}
+
+/// The outcomes of the items of a [`Pool`], each as it comes, or in order. Created by
+/// [`Pool::map`].
+///
+/// Every item that was read has exactly one outcome. The input is read only as fast as there are
+/// hosts for its items.
+///
+/// # Cancel safety
+///
+/// No outcome is lost when a future of a next outcome is dropped. Dropping the stream cancels all
+/// items that are under way, as dropping the future of a call does, and starts no others.
+#[must_use = "nothing runs unless it is polled"]
+pub struct PoolRun<V> {
+    inner: chopsticks_group::PoolRun<Member, Bytes, V>,
+}
+
+impl Pool {
+    /// Creates a pool of the hosts of a group, or of one tunnel or driver. It connects nothing yet.
+    ///
+    /// Of the group's [limits](Group::limits), those for connecting apply: how many hosts connect
+    /// at once, and how long each may take for that.
+    pub fn new(group: impl Into<Group>) -> Self {
+        Self { inner: chopsticks_group::Pool::new(group.into().inner().clone()) }
+    }
+
+    /// Sets how many items each host performs at a time, each in a thread of its own. Default and
+    /// least: 1.
+    ///
+    /// Python code in several threads of a host takes turns. Several items at a time are for
+    /// functions that wait, or that run programs. For others, let a group have several tunnels to a
+    /// host.
+    #[must_use]
+    pub fn per_host(self, items: usize) -> Self {
+        Self { inner: self.inner.per_host(items) }
+    }
+
+    /// Sets how many hosts may try an item, one after the other, if hosts are lost. Default: 3;
+    /// least: 1.
+    ///
+    /// An item counts as tried from the moment at which it was sent to a host, because nobody knows
+    /// how far a lost host had got with it. With 1 no item is performed twice, not even in part;
+    /// for that, no items are sent ahead, and each costs a round trip.
+    #[must_use]
+    pub fn attempts(self, attempts: u32) -> Self {
+        Self { inner: self.inner.attempts(attempts) }
+    }
+
+    /// Sets how many items a host is sent ahead at most, for each of those that it performs at a
+    /// time. Default: 500.
+    ///
+    /// As many are sent ahead as the host can perform while one travels, so that it is never idle:
+    /// none if they take long. They are 1 MiB at most. With 0, each item waits here until a host is
+    /// free.
+    #[must_use]
+    pub fn ahead(self, items: usize) -> Self {
+        Self { inner: self.inner.ahead(items) }
+    }
+
+    /// Sets how long an item may take, from when its host gets to it. After that it is cancelled
+    /// there as a call is, its outcome is [`Failure::Timeout`](crate::Failure::Timeout), and it is
+    /// not tried again. Default: no limit.
+    ///
+    /// [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout) does not apply. Deadlines
+    /// pass only while the outcomes are polled.
+    #[must_use]
+    pub fn item_timeout(self, timeout: Duration) -> Self {
+        Self { inner: self.inner.item_timeout(timeout) }
+    }
+
+    /// Sets how many items may fail before no others begin. Default: no limit.
+    ///
+    /// Items that have begun, or were sent to a host, go on to their outcomes. Items of the input
+    /// that were not read have none.
+    #[must_use]
+    pub fn max_failures(self, failures: usize) -> Self {
+        Self { inner: self.inner.max_failures(failures) }
+    }
+
+    /// Adds hosts, also to what is running. Those whose names are in the pool already are left out.
+    pub fn add(&self, group: impl Into<Group>) {
+        self.inner.add(group.into().inner());
+    }
+
+    /// Removes a host, and returns whether it was there. It gets no further items. Those that it
+    /// has go on to their outcomes, and its tunnel stays connected.
+    pub fn remove(&self, host: &HostName) -> bool {
+        self.inner.remove(host)
+    }
+
+    /// Returns the names of the hosts, in the order in which they were added. Those that were lost
+    /// are among them.
+    pub fn hosts(&self) -> Vec<HostName> {
+        self.inner.names()
+    }
+
+    /// Calls `function` with each item of an iterator as its argument.
+    ///
+    /// The iterator is advanced by the task that polls the outcomes, so it should not block. For
+    /// items that come later, use [`map_stream`](Self::map_stream).
+    pub fn map<V: DeserializeOwned + Send + 'static>(
+        &self,
+        function: impl Into<Function>,
+        items: impl IntoIterator<Item: Serialize, IntoIter: Send + 'static>,
+    ) -> PoolRun<V> {
+        self.map_with(Call::new(function), stream::iter(items))
+    }
+
+    /// Calls `function` with each item of a stream as its argument.
+    pub fn map_stream<V: DeserializeOwned + Send + 'static>(
+        &self,
+        function: impl Into<Function>,
+        items: impl Stream<Item: Serialize> + Send + 'static,
+    ) -> PoolRun<V> {
+        self.map_with(Call::new(function), items)
+    }
+
+    /// Makes a call for each item of a stream, which stands in front of the arguments of the call.
+    ///
+    /// [`Call::timeout`] is the deadline of each item, in place of
+    /// [`item_timeout`](Self::item_timeout). An [input](Call::input) of the call has no effect: the
+    /// items take its place.
+    ///
+    /// ```no_run
+    /// # use chopsticks::{Call, Pool};
+    /// # async fn example(pool: Pool, images: Vec<String>) {
+    /// // def make(image, size, quality): ...
+    /// let call = Call::new("thumbnails:make").args((320,)).kwarg("quality", 80);
+    /// let made = pool.map_with::<String>(call, futures::stream::iter(images));
+    /// # }
+    /// ```
+    pub fn map_with<V: DeserializeOwned + Send + 'static>(
+        &self,
+        call: Call,
+        items: impl Stream<Item: Serialize> + Send + 'static,
+    ) -> PoolRun<V> {
+        self.run(call, items, |reply| reply.decode())
+    }
+
+    /// As [`map_with`](Self::map_with), with results that are still encoded.
+    pub fn map_encoded(
+        &self,
+        call: Call,
+        items: impl Stream<Item: Serialize> + Send + 'static,
+    ) -> PoolRun<Reply> {
+        self.run(call, items, Ok)
+    }
+
+    fn run<V: Send + 'static>(
+        &self,
+        call: Call,
+        items: impl Stream<Item: Serialize> + Send + 'static,
+        decode: fn(Reply) -> Result<V, Error>,
+    ) -> PoolRun<V> {
+        let pool = match call.deadline() {
+            Some(deadline) => self.inner.clone().item_timeout(deadline),
+            None => self.inner.clone(),
+        };
+        let items = items.map(|item| match marshal::to_vec(&item) {
+            Ok(encoded) => {
+                let len = encoded.len();
+                Ok((Bytes::from(encoded), len))
+            }
+            Err(error) => Err(Error::other(Unfit(error))),
+        });
+        let call = call.without_deadlines();
+        let open = move |member: Member, feed| Slot::open(&member.0, call.clone(), feed, decode);
+        PoolRun { inner: pool.map(items, open) }
+    }
+}
+
+impl<V: Send + 'static> PoolRun<V> {
+    /// Gives the outcomes in the order of the items. To be called before the first poll.
+    ///
+    /// At most 1,000 items are read beyond the one whose outcome is next: see
+    /// [`ordered_within`](Self::ordered_within).
+    pub fn ordered(self) -> Self {
+        Self { inner: self.inner.ordered() }
+    }
+
+    /// Gives the outcomes in the order of the items, and reads so many items beyond the one whose
+    /// outcome is next; at least 1. To be called before the first poll.
+    ///
+    /// Their outcomes are kept in memory until it has come. Hosts are idle when all of these have
+    /// theirs.
+    pub fn ordered_within(self, window: usize) -> Self {
+        Self { inner: self.inner.ordered_within(window) }
+    }
+
+    /// Records a [`timeline`](Self::timeline), which takes some 100 bytes for each item. To be
+    /// called before the first poll.
+    pub fn recorded(self) -> Self {
+        Self { inner: self.inner.recorded() }
+    }
+
+    /// Returns what each host has done so far, and when, if it is [`recorded`](Self::recorded).
+    /// [`Timeline::to_svg`] draws it. Items go by their numbers.
+    pub fn timeline(&self) -> Timeline<HostName> {
+        self.inner.timeline()
+    }
+
+    /// Returns the hosts that get no more items because they could not be connected, or were lost
+    /// too often, with the reason.
+    pub fn lost(&self) -> &[(HostName, Failure<Error>)] {
+        self.inner.lost()
+    }
+
+    /// Returns how many items were read so far.
+    pub fn items_read(&self) -> u64 {
+        self.inner.items_read()
+    }
+
+    /// Returns how many of the items that were read have no outcome yet.
+    pub fn items_under_way(&self) -> usize {
+        self.inner.items_under_way()
+    }
+}
+
+impl<V: Send + 'static> Stream for PoolRun<V> {
+    type Item = PoolOutcome<V>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().inner.poll_next_unpin(context)
+    }
+}
+
+impl<V: Send + 'static> FusedStream for PoolRun<V> {
+    fn is_terminated(&self) -> bool {
+        self.inner.is_terminated()
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<V> fmt::Debug for PoolRun<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// A slot of a host: a call that gets its items as they are given to it.
+struct Slot<V> {
+    /// `None` once it has ended.
+    outcomes: Option<EncodedItems>,
+    decode: fn(Reply) -> Result<V, Error>,
+}
+
+impl<V> Slot<V> {
+    fn open(tunnel: &Tunnel, call: Call, feed: Feed<Bytes>, decode: fn(Reply) -> Result<V, Error>) -> Self {
+        let outcomes = tunnel.map_with::<Ignored>(call.encoded_input(feed)).encoded();
+        Self { outcomes: Some(outcomes), decode }
+    }
+}
+
+impl<V> Stream for Slot<V> {
+    type Item = Step<V, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let Some(outcomes) = &mut this.outcomes else { return Poll::Ready(None) };
+        let result = ready!(outcomes.poll_next_unpin(context));
+        Poll::Ready(Some(match result {
+            Some(result) if !outcomes.is_terminated() => {
+                Step::Done(result.and_then(this.decode), outcomes.took().unwrap_or_default())
+            }
+            ended => {
+                this.outcomes = None;
+                match ended {
+                    Some(Err(error)) if is_loss(&error) => Step::Lost(error),
+                    Some(Err(error)) => Step::Failed(error),
+                    // The input has no end, so the call should have none.
+                    Some(Ok(_)) | None => Step::Failed(Error::other(Ended)),
+                }
+            }
+        }))
+    }
+}
+
+/// Returns whether an error is one of the host, and not of what it was asked to do.
+fn is_loss(error: &Error) -> bool {
+    let of_host = |kind: &ErrorKind| {
+        matches!(kind, ErrorKind::Closed | ErrorKind::Parent(_) | ErrorKind::TooManyAbandoned { .. })
+    };
+    error.phase() != Phase::Call || error.is_disconnected() || of_host(error.kind())
+}
+
+#[derive(Debug, ThisError)]
+#[error("an item cannot be sent")]
+struct Unfit(#[source] marshal::EncodeError);
+
+#[derive(Debug, ThisError)]
+#[error("the agent has ended a call that gets items")]
+struct Ended;
