@@ -85,7 +85,7 @@ def entry_is_same(at, kind, size, content, modified, owner):
 
 
 def folder(root, entries, owner):
-    """Returns the path of the folder, and the positions of the entries that differ. They come in the order of a walk."""
+    """Returns the path of the folder, and the positions of the entries that differ, in the order of a walk."""
     root = resolved(root)
     changed, absent = [], None
     for position, (name, kind, size, content, modified) in enumerate(entries):
