@@ -467,6 +467,9 @@ class Connection(object):
         stream = self.streams.get(request)
         if operation == CREDIT and len(payload) != 4 or operation in (END, RESET) and len(payload) not in (0, 4):
             raise Malformed('operation 0x%02x with %d bytes' % (operation, len(payload)))
+        slot = self.slots.get(request)
+        if operation == DATA and payload and slot and not slot.stream and not slot.cancelled:
+            raise Malformed('bytes of a stream that were not asked for')
         if not stream or operation == END and stream.ended:
             # Credit that is given after the end is answered with another, a broken-off one.
             return

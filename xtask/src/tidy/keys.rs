@@ -173,6 +173,9 @@ mod tests {
                 .ends_with("`cwd` of SPAWN is here, and not in crates/chopsticks-protocol/src/program.rs")
         );
         let found = findings(TABLE, LIST, "wanted['argv'], wanted['cwd']\nwanted.get('other')\n");
-        assert_eq!(found, ["agent/python/relay.py:2: error: keys: SPAWN has no key `other`: see docs/wire.md"]);
+        assert_eq!(
+            found,
+            ["agent/python/relay.py:2: error: keys: SPAWN has no key `other`: see docs/wire.md"]
+        );
     }
 }

@@ -1,0 +1,175 @@
+//! What an agent sends, against every controller.
+
+use chopsticks::{Call, Codebase, Command, Error, ErrorKind, Phase, Tunnel};
+use chopsticks_e2e::{PATIENCE, local, newest_and_oldest, quiet};
+use chopsticks_support::{Scratch, newest};
+use serde::Deserialize;
+use serde_bytes::ByteBuf;
+
+use crate::{Frame, Table, framed, hex, unhex};
+
+#[derive(Debug, Deserialize)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    /// Of docs/wire.md.
+    section: u8,
+    #[serde(default)]
+    noise: String,
+    hello: Option<String>,
+    send: Vec<Frame>,
+    outcome: String,
+    value: Option<String>,
+}
+
+impl Case {
+    fn all() -> Vec<Self> {
+        toml::from_str::<Cases>(include_str!("../../../conformance/agent.toml")).unwrap().case
+    }
+
+    fn label(&self) -> String {
+        format!("§{} {}", self.section, self.name)
+    }
+
+    /// The arguments of the program that plays the agent.
+    fn script(&self) -> [String; 3] {
+        // A dict with the key `python` and what else agents say, in `marshal`.
+        let hello = self.hello.clone().unwrap_or_else(|| hex(HELLO));
+        let hello = framed(0, 2, 2, &unhex(&hello));
+        let send: Vec<u8> = self.send.iter().flat_map(Frame::bytes).collect();
+        [hex(self.noise.as_bytes()), hex(&hello), hex(&send)]
+    }
+
+    fn wanted(&self) -> String {
+        match &self.value {
+            Some(value) => format!("value {value}, then again"),
+            None if self.outcome == "failed" => "failed, then again".to_owned(),
+            None => self.outcome.clone(),
+        }
+    }
+}
+
+const HELLO: &[u8] = b"\0\x01{u\x06\0\0\0python[\x03\0\0\0i\x03\0\0\0i\x09\0\0\0i\x01\0\0\0\
+    u\x0a\0\0\0executableu\x01\0\0\0xu\x03\0\0\0pidi\x01\0\0\0u\x08\0\0\0hostnameu\x01\0\0\0x\
+    u\x08\0\0\0platformu\x05\0\0\0linux0";
+
+/// Plays an agent. It finds in the words of the first stage how many bytes the packed agent has.
+const PLAYER: &str = "
+import os, re, struct, sys
+from binascii import unhexlify
+header = struct.Struct('>LLBB')
+noise, hello, send = [unhexlify(word) for word in sys.argv[1:4]]
+def read(size):
+    data = b''
+    while len(data) < size:
+        more = os.read(0, size - len(data))
+        if not more: os._exit(0)
+        data += more
+    return data
+def message():
+    size, request, operation, _ = header.unpack(read(10))
+    return request, operation, read(size)
+read(int(re.search(r'(\\d+)-len', ' '.join(sys.argv)).group(1)))
+os.write(1, noise + message()[2][2:18] + hello)
+calls = 0
+while 1:
+    request, operation, _ = message()
+    if operation == 0x20:
+        calls += 1
+        os.write(1, send if calls == 1 else header.pack(5, request, 3, 3) + b'again')
+";
+
+/// The same as `outcome_of`, in the Python package.
+const FAR: &str = "
+import os, sys
+from chopsticks.tunnel import Disconnected, RemoteException, SubprocessTunnel
+
+class Fake(SubprocessTunnel):
+    host = 'fake'
+    def command(self, python):
+        return [sys.executable, '-S', '-c'] + self.words + python
+
+def outcome(*words):
+    tun = Fake()
+    tun.words = [str(word) for word in words]
+    def called():
+        try:
+            tun.connect()
+            value = tun.call(os.getpid)
+            return value if type(value) is str else value.decode('utf-8')
+        except Disconnected as e:
+            if 'protocol error: ' not in str(e):
+                return 'gone: %s' % e
+            return 'handshake' if 'handshake: ' in str(e) else 'lost'
+        except RemoteException:
+            return 'failed'
+    try:
+        found = called()
+        if found in ('lost', 'handshake') or found.startswith('gone'):
+            return found
+        return '%s, then %s' % (found if found == 'failed' else 'value ' + found, called())
+    finally:
+        tun.close()
+";
+
+async fn called(tunnel: &Tunnel) -> Result<String, Error> {
+    // A call alone does not read what HELLO says.
+    tunnel.connect().await?;
+    let reply = tunnel.call_with(Call::new("os:getpid")).await?;
+    Ok(String::from_utf8_lossy(&reply.decode::<ByteBuf>()?).into_owned())
+}
+
+/// Returns what becomes of a call of a tunnel, and of a later one.
+async fn outcome_of(tunnel: &Tunnel) -> String {
+    let first = match called(tunnel).await {
+        Ok(value) => format!("value {value}"),
+        Err(error) => match error.kind() {
+            ErrorKind::Protocol { .. } | ErrorKind::Result(_) if error.phase() == Phase::Handshake => {
+                return "handshake".to_owned();
+            }
+            ErrorKind::Protocol { .. } => return "lost".to_owned(),
+            _ if error.is_disconnected() => return format!("gone: {error}"),
+            _ => "failed".to_owned(),
+        },
+    };
+    let then = called(tunnel).await.unwrap_or_else(|error| format!("{error}"));
+    format!("{first}, then {then}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cases_of_an_agent_against_the_controller_in_rust() {
+    let mut table = Table::default();
+    for case in Case::all() {
+        let program = Command::new(newest().path()).args(["-S", "-c", PLAYER]).args(case.script());
+        let tunnel = Tunnel::with_config(program.python("python3").name("fake"), quiet());
+        let found = tokio::time::timeout(PATIENCE, outcome_of(&tunnel)).await;
+        table.add("Rust", &case.label(), &found.unwrap_or("no outcome".to_owned()), &case.wanted());
+    }
+    table.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cases_of_an_agent_against_the_python_package_on_hosts() {
+    let scratch = Scratch::new();
+    scratch.write("conform.py", FAR);
+    let mut table = Table::default();
+    for interpreter in newest_and_oldest() {
+        let config = quiet().modules(Codebase::folder(scratch.path()));
+        let tunnel = Tunnel::with_config(local(interpreter), config);
+        for case in Case::all() {
+            let [noise, hello, send] = case.script();
+            let call = tunnel.call::<String>("conform:outcome", (PLAYER, noise, hello, send));
+            let found = match tokio::time::timeout(PATIENCE, call).await {
+                Ok(found) => found.unwrap_or_else(|error| error.to_string()),
+                Err(_) => "no outcome".to_owned(),
+            };
+            table.add(&format!("package on {interpreter}"), &case.label(), &found, &case.wanted());
+        }
+    }
+    table.finish();
+}

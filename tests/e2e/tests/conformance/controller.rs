@@ -1,0 +1,183 @@
+//! What a controller sends, against every agent.
+
+use std::{
+    fmt,
+    io::{Read as _, Write as _},
+    process::{Child, Command, Stdio},
+};
+
+use chopsticks::{
+    agent::{FIRST_STAGE, PACKED, Part},
+    pencode,
+};
+use chopsticks_support::interpreters;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{Argument, Frame, Table, framed, hex, length, text, unhex};
+
+#[derive(Debug, Deserialize)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    /// Of docs/wire.md.
+    section: u8,
+    send: Vec<Frame>,
+    expect: Vec<Expected>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    operation: u8,
+    #[serde(default = "crate::first_request")]
+    request: u32,
+    value: Option<Argument>,
+    text: Option<String>,
+    hex: Option<String>,
+    #[serde(default)]
+    contains: Vec<String>,
+}
+
+/// A message of the agent.
+struct Message {
+    request: u32,
+    operation: u8,
+    format: u8,
+    payload: Vec<u8>,
+}
+
+const NONCE: &[u8; 16] = b"0123456789abcdef";
+const PONG: u8 = 7;
+const IMPORT: u8 = 0x22;
+
+impl Case {
+    fn all() -> Vec<Self> {
+        toml::from_str::<Cases>(include_str!("../../../conformance/controller.toml")).unwrap().case
+    }
+
+    /// Returns what the agent that `command` starts does otherwise than it should.
+    fn run(&self, mut command: Command) -> Result<(), String> {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.map_err(|error| error.to_string())?;
+        let outcome = self.converse(&mut child);
+        // Without a stdin it ends.
+        drop(child.stdin.take());
+        let status = child.wait().map_err(|error| error.to_string())?;
+        outcome?;
+        if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
+    }
+
+    fn converse(&self, child: &mut Child) -> Result<(), String> {
+        let mut start = b"\0\x01".to_vec();
+        start.extend(NONCE);
+        start.extend((1_u64 << 30).to_be_bytes());
+        start.extend(b"{0");
+        let mut data = PACKED.to_vec();
+        data.extend(framed(0, 1, 0, &start));
+        data.extend(self.send.iter().flat_map(Frame::bytes));
+        data.extend(framed(0, 6, 0, b"ping"));
+        let stdin = child.stdin.as_mut().expect("it is piped");
+        let mut write = |data: &[u8]| stdin.write_all(data).map_err(|error| error.to_string());
+        // It is less than a pipe holds.
+        write(&data)?;
+        let mut stdout = child.stdout.take().expect("it is piped");
+        let mut read = |length: usize| {
+            let mut bytes = vec![0; length];
+            stdout.read_exact(&mut bytes).map_err(|error| format!("it has ended: {error}")).map(|()| bytes)
+        };
+        if read(16)? != NONCE {
+            return Err("no nonce".to_owned());
+        }
+        let mut left: Vec<&Expected> = self.expect.iter().collect();
+        let mut has_answered = false;
+        while !left.is_empty() || !has_answered {
+            let header = read(10)?;
+            let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));
+            let payload = read(number(0) as usize)?;
+            let message = Message { request: number(4), operation: header[8], format: header[9], payload };
+            match (message.operation, message.request) {
+                // HELLO.
+                (2, 0) if message.payload.starts_with(b"\0\x01") => {}
+                (IMPORT, request) => write(&framed(request, 3, 2, &part(&message.payload)?))?,
+                (PONG, 0) if message.payload == b"ping" => has_answered = true,
+                _ => {
+                    let matching = left.iter().position(|expected| expected.is(&message));
+                    let unexpected = || message.to_string();
+                    left.remove(matching.ok_or_else(unexpected)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let payload = hex(&self.payload[..self.payload.len().min(60)]);
+        write!(f, "unexpected: operation {:#04x}, request {}, {payload}", self.operation, self.request)
+    }
+}
+
+impl Message {
+    fn value<T: DeserializeOwned>(&self) -> Option<T> {
+        match self.format {
+            1 => pencode::from_slice(&self.payload).ok(),
+            2 => pencode::marshal::from_slice(&self.payload).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the entry of the part of the agent that a request asks for, in `marshal`.
+fn part(question: &[u8]) -> Result<Vec<u8>, String> {
+    let name: String = pencode::marshal::from_slice(question).map_err(|error| error.to_string())?;
+    let part = name.strip_prefix('.').and_then(Part::named).ok_or(format!("it imports {name}"))?;
+    let mut entry = b"(\x05\0\0\0".to_vec();
+    text(&name, &mut entry);
+    entry.extend(b"i\0\0\0\0");
+    text("", &mut entry);
+    entry.push(b's');
+    entry.extend(length(part.source().len()));
+    entry.extend(part.source().as_bytes());
+    entry.extend(b"[\0\0\0\0");
+    Ok(entry)
+}
+
+impl Expected {
+    fn is(&self, message: &Message) -> bool {
+        let payload = match (&self.text, &self.hex) {
+            (Some(text), _) => Some(text.clone().into_bytes()),
+            (None, digits) => digits.as_deref().map(unhex),
+        };
+        let is_value = match &self.value {
+            None => true,
+            Some(Argument::Integer(number)) => message.value::<i32>().as_ref() == Some(number),
+            Some(Argument::Text(text)) => message.value::<String>().as_ref() == Some(text),
+        };
+        let shown = String::from_utf8_lossy(&message.payload);
+        (message.request, message.operation) == (self.request, self.operation)
+            && is_value
+            && payload.is_none_or(|payload| message.payload == payload)
+            && self.contains.iter().all(|part| shown.contains(part))
+    }
+}
+
+#[test]
+fn cases_of_a_controller_against_the_agent_in_python() {
+    let mut table = Table::default();
+    for interpreter in interpreters() {
+        for case in Case::all() {
+            let mut command = interpreter.command();
+            command.args(["-s", "-S", "-E", "-c", FIRST_STAGE]);
+            let found = case.run(command).err().unwrap_or_else(|| "as expected".to_owned());
+            let label = format!("§{} {}", case.section, case.name);
+            table.add(&format!("Python {interpreter}"), &label, &found, "as expected");
+        }
+    }
+    table.finish();
+}
