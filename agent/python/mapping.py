@@ -1,7 +1,8 @@
 """Calls of one function for many items, one after the other: docs/wire.md, section 10.
 
-The controller sends it in EXTEND, after `items`. Such a call has two streams: each item that comes is the function's
-first argument, and each outcome leaves in its place. A failure of the function is an outcome, and the next item follows.
+The controller sends it in EXTEND, after `items`. Such a call has two streams: each item that comes is the first
+argument of the function, and each outcome leaves in its place. A failure of the function is an outcome, and the next
+item follows.
 """
 try:
     from time import perf_counter as clock

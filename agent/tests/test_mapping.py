@@ -116,7 +116,7 @@ class Mapping(StreamCase):
         request = agent.map(HALF)
         for n in range(20):
             agent.feed(request, 2 * n)
-            self.assertTrue(eventually(lambda: agent.values(request) == list(range(n + 1))))
+            self.assertTrue(eventually(lambda n=n: agent.values(request) == list(range(n + 1))))
 
     def test_time_of_an_item_is_told(self):
         agent = self.agent()
@@ -155,7 +155,7 @@ class Mapping(StreamCase):
         for fed in (), (2,):
             request = agent.map(HALF)
             agent.feed(request, *fed)
-            self.assertTrue(eventually(lambda: len(agent.values(request)) == len(fed)))
+            self.assertTrue(eventually(lambda r=request, fed=fed: len(agent.values(r)) == len(fed)))
             agent.cancel(request)
             agent.answer(request)
         self.assertEqual(agent.call(HALF, 8), 4)

@@ -267,7 +267,7 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> State<T, I, V> {
         let Host { name, number, .. } = &self.hosts[host];
         // One that was removed is missed by nobody.
         if number.is_some() {
-            tracing::warn!(host = %name, "left the pool: {failure}");
+            tracing::info!(host = %name, "left the pool: {failure}");
             lost.push((name.clone(), failure));
         }
     }

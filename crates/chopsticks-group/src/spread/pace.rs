@@ -51,7 +51,8 @@ const SHORTEST: f64 = 1e-6;
 /// Waiting for so small a part of an item's time is better than an item that another could have
 /// had.
 const NEGLIGIBLE: f64 = 0.01;
-/// What is sent for delays that are not measured, such as those of a busy machine.
-const SLACK: f64 = 0.002;
+/// What is sent for delays that are not measured: on a busy machine it may take this long until a
+/// process runs. At the end of the input a slot may have this much more to do than another.
+const SLACK: f64 = 0.010;
 /// More than one item are sent ahead only if they take so long together.
 const LONGEST: f64 = 0.5;

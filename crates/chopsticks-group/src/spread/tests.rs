@@ -9,7 +9,7 @@ use super::*;
 type Pool = Spread<u64, u64, &'static str>;
 
 fn rules(per_host: usize, order: Order) -> Rules {
-    Rules { per_host, attempts: 3, ahead: 8, order, failures: None }
+    Rules { per_host, attempts: 3, ahead: 3, order, failures: None }
 }
 
 fn pool(hosts: usize, rules: Rules) -> Pool {
@@ -52,8 +52,25 @@ fn each_slot_gets_one_item_until_its_pace_is_known() {
     done(&mut pool, 0);
     assert_eq!(give(&mut pool, &mut left), [(0, 4)]);
     done(&mut pool, 0);
-    // One is performed, and three milliseconds' worth are sent ahead.
+    // One is performed, and as many are sent ahead as are allowed.
     assert_eq!(give(&mut pool, &mut left), [(0, 5), (0, 6), (0, 7), (0, 8)]);
+}
+
+#[test]
+fn as_many_are_sent_ahead_as_fill_the_time_of_a_round_trip() {
+    let ahead = |took: Duration, trip: Duration| {
+        let mut pace = Pace::default();
+        (0..100).for_each(|_| pace.learn(took, Some(took + trip)));
+        pace.ahead(500)
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!(ahead(Duration::ZERO, MS), 500);
+    assert_eq!(ahead(MS, 20 * MS), 30);
+    assert_eq!(ahead(100 * MS, 20 * MS), 1);
+    assert_eq!(ahead(second, 20 * MS), 1);
+    // One more than is performed would be held for longer than the way of another is long.
+    assert_eq!(ahead(10 * second, 20 * MS), 0);
+    assert_eq!(ahead(100 * MS, second), 5);
 }
 
 #[test]

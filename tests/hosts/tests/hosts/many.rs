@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use chopsticks::{Group, Limits, Stderr, Tunnel};
+use chopsticks::{Group, Limits, Pool, Stderr, Tunnel, Via as _};
 use chopsticks_hosts::check::{config, tunnel};
 use chopsticks_hosts::lab::ssh;
 use chopsticks_hosts::watch::childless;
 use chopsticks_support::processes;
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 
 /// Calls a function on each, and fails with all that failed.
 async fn call_all(tunnels: &[Tunnel]) {
@@ -58,6 +58,34 @@ async fn group_of_hundreds_has_an_outcome_for_each_and_leaves_nothing() {
     group.close().await.raise_failures().unwrap_or_else(|failures| panic!("{failures}"));
     childless().await;
     assert!(processes::open_descriptors() <= before + 8, "{before}, now {}", processes::open_descriptors());
+}
+
+/// Some by ssh, one of which dies, and one through a bastion of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn pool_spreads_items_over_ssh_and_loses_none() {
+    let tunnels: Vec<_> = (0..4).map(|n| tunnel(ssh("plain").name(format!("plain-{n}")))).collect();
+    let bastion = tunnel(ssh("plain").name("bastion"));
+    let inner = Tunnel::with_config(ssh("plain").name("inner").via(&bastion), config());
+    let group = Group::new(tunnels.iter().cloned().chain([inner])).expect("the names differ");
+    let infos = group.connect().await.raise_failures().unwrap_or_else(|failures| panic!("{failures}"));
+    assert_eq!(infos.len(), 5);
+    let lost: u32 = tunnels[0].call("os:getpid", ()).await.unwrap();
+    let mut run =
+        Pool::new(&group).per_host(2).map::<i64>("builtins:abs", (0..5000).map(|n: i64| -n)).ordered();
+    let mut values = Vec::new();
+    while let Some(done) = run.next().await {
+        values.push(done.outcome.unwrap_or_else(|failure| panic!("{failure}")));
+        if values.len() == 100 {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(lost).unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    }
+    assert_eq!(values, (0..5000).collect::<Vec<i64>>());
+    drop(run);
+    group.close().await.raise_failures().unwrap_or_else(|failures| panic!("{failures}"));
+    bastion.close().await.unwrap();
+    drop((group, tunnels, bastion));
+    childless().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
