@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::{Batch, Budget, Limits, Scope, Target};
+use chopsticks::{Batch, Budget, Codebase, Encode, Limits, Links, Scope, Target, TunnelConfig};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 use crate::{
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Fetch(FetchArgs),
     Hosts(HostsArgs),
     Man(ManArgs),
+    Map(MapArgs),
     Ping(PingArgs),
     Put(PutArgs),
     Run(RunArgs),
@@ -72,6 +73,16 @@ pub(crate) struct CallArgs {
     #[arg(long = "kw-var", value_name = "NAME[=VARIABLE]")]
     pub(crate) kw_vars: Vec<VariableKeyword>,
 
+    #[command(flatten)]
+    pub(crate) code: CodeArgs,
+
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+}
+
+/// The codebase of a function, and the form of its values.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CodeArgs {
     /// A folder, zip or wheel with Python modules that targets can import. Can be repeated: the first one that has a module wins.
     #[arg(long = "root", value_name = "PATH", default_value = ".")]
     pub(crate) roots: Vec<PathBuf>,
@@ -108,9 +119,77 @@ pub(crate) struct CallArgs {
     /// Which symbolic links in the codebase are followed.
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = LinksName::WithinRoot)]
     pub(crate) links: LinksName,
+}
+
+/// Call a Python function for each line of the input, on whichever target is free.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::MAP)]
+pub(crate) struct MapArgs {
+    /// The function, as for `call`. Its first argument is the item.
+    #[arg(value_name = "FUNCTION")]
+    pub(crate) function: FunctionName,
+
+    /// Further positional arguments, the same for all items, as for `call`.
+    #[arg(value_name = "ARG", allow_negative_numbers = true, value_parser = argument::parser())]
+    pub(crate) args: Vec<Argument>,
+
+    /// A keyword argument. The value is read like ARG. Can be repeated.
+    #[arg(long = "kw", value_name = "NAME=VALUE")]
+    pub(crate) kwargs: Vec<Keyword>,
+
+    /// The file with the items. `-` is stdin.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub(crate) input: PathBuf,
+
+    /// Take each line as text, even if it is valid JSON or empty.
+    #[arg(long)]
+    pub(crate) lines: bool,
+
+    /// How many items each target performs at a time, in threads of one Python.
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    pub(crate) jobs: NonZeroUsize,
+
+    /// Print the results in the order of the items.
+    #[arg(long)]
+    pub(crate) ordered: bool,
+
+    /// How many more targets try an item if its target is lost. An item may have been performed in part by then. With 0 no item is
+    /// performed twice, and none is sent ahead of its turn, which is slower.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) retries: u32,
+
+    /// How many items may fail before no others begin.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_failures: Option<usize>,
+
+    /// Leave out the items that FILE has as done, and add those that get done. Items that fail are not added.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// Print the target of each result, as `host`.
+    #[arg(long)]
+    pub(crate) host: bool,
 
     #[command(flatten)]
-    pub(crate) fleet: FleetArgs,
+    pub(crate) select: SelectArgs,
+
+    /// How long each item may take. After that its call is cancelled.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// The longest result of an item, in bytes or with the unit K, M or G. A longer result is a failure of that item.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
+    pub(crate) max_result: usize,
+
+    #[command(flatten)]
+    pub(crate) code: CodeArgs,
+
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+
+    /// Report on stderr what happens to connections; given twice, report more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
 }
 
 /// Print a completion script for a shell.
@@ -343,6 +422,24 @@ pub(crate) struct FleetArgs {
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
     pub(crate) max_result: usize,
 
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+
+    #[command(flatten)]
+    pub(crate) group: GroupArgs,
+
+    /// Print one JSON object for each target in place of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Report on stderr what happens to connections; given twice, report more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// How the Python of targets is started.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentArgs {
     /// The Python to run: a path, a name, or `auto`, which looks for one. By default `/usr/bin/python3`.
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
@@ -366,17 +463,6 @@ pub(crate) struct FleetArgs {
     /// An environment variable on the targets. Can be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<Variable>,
-
-    #[command(flatten)]
-    pub(crate) group: GroupArgs,
-
-    /// Print one JSON object for each target in place of text.
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// Report on stderr what happens to connections; given twice, report more.
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
 }
 
 /// A program that runs containers.
@@ -452,11 +538,39 @@ impl RunArgs {
 impl CallArgs {
     /// Checks the options and returns the targets.
     pub(crate) fn check(&self) -> Result<Chosen, String> {
+        self.code.check(&self.function, &self.args, &self.kwargs)?;
+        let chosen = self.fleet.targets()?;
+        let mut names: BTreeSet<_> = self.kwargs.iter().map(|keyword| &keyword.name).collect();
+        for keyword in &self.kw_vars {
+            if !names.insert(&keyword.name) {
+                return Err(format!("the keyword argument '{}' is given twice", keyword.name));
+            }
+            chosen.hosts.check_variable(&keyword.variable)?;
+        }
+        Ok(chosen)
+    }
+}
+
+impl MapArgs {
+    /// Checks the options and returns the targets.
+    pub(crate) fn check(&self) -> Result<Chosen, String> {
+        self.code.check(&self.function, &self.args, &self.kwargs)?;
+        if is_stdin(&self.input) && self.select.on.iter().any(|on| on.split(',').any(|target| target == "@-"))
+        {
+            return Err("stdin cannot have both the targets and the items".to_owned());
+        }
+        target::choose(&self.select)
+    }
+}
+
+impl CodeArgs {
+    /// Checks the options of a call.
+    fn check(&self, function: &FunctionName, args: &[Argument], kwargs: &[Keyword]) -> Result<(), String> {
         let mut names = BTreeSet::new();
-        if let Some(keyword) = self.kwargs.iter().find(|keyword| !names.insert(&keyword.name)) {
+        if let Some(keyword) = kwargs.iter().find(|keyword| !names.insert(&keyword.name)) {
             return Err(format!("the keyword argument '{}' is given twice", keyword.name));
         }
-        if self.args.iter().any(|arg| matches!(arg, Argument::Name(_)))
+        if args.iter().any(|arg| matches!(arg, Argument::Name(_)))
             && !self.encode.contains(&EncodeName::Names)
         {
             return Err("an argument is not UTF-8; with --encode=names it is sent as it is".to_owned());
@@ -466,17 +580,63 @@ impl CallArgs {
         if let Some(root) = self.roots.iter().find(|root| !is_there(root)) {
             return Err(format!("the root '{}' is neither a folder nor an archive", root.display()));
         }
-        if let Some(script) = self.function.script().filter(|script| !script.is_file()) {
+        if let Some(script) = function.script().filter(|script| !script.is_file()) {
             return Err(format!("there is no script '{}'", script.display()));
         }
-        let chosen = self.fleet.targets()?;
-        for keyword in &self.kw_vars {
-            if !names.insert(&keyword.name) {
-                return Err(format!("the keyword argument '{}' is given twice", keyword.name));
-            }
-            chosen.hosts.check_variable(&keyword.variable)?;
+        Ok(())
+    }
+
+    /// Adds the codebase, and the forms of values, to a configuration.
+    pub(crate) fn configure(self, function: &FunctionName, config: TunnelConfig) -> TunnelConfig {
+        let Self { roots, includes, excludes, unpacks, links, encode } = self;
+        // Of several roots that have a module the first wins. Shared by all tunnels, so that each file is read and parsed once.
+        let codebase = function.script_folder().map_or_else(Codebase::default, Codebase::folder);
+        let codebase = roots.into_iter().fold(codebase, Codebase::and_path);
+        let codebase = includes.into_iter().fold(codebase, Codebase::include);
+        let codebase = excludes.into_iter().fold(codebase, Codebase::exclude);
+        let codebase = unpacks.into_iter().fold(codebase, Codebase::unpack);
+        let codebase = match links {
+            LinksName::Anywhere => codebase.links(Links::Anywhere),
+            LinksName::WithinRoot => codebase,
+        };
+        let config = encode.into_iter().fold(config, |config, what| {
+            config.encode(match what {
+                EncodeName::Names => Encode::Names,
+                EncodeName::Objects => Encode::Objects,
+            })
+        });
+        config.modules(codebase)
+    }
+}
+
+impl AgentArgs {
+    /// Adds the options to a configuration.
+    pub(crate) fn configure(self, mut config: TunnelConfig) -> TunnelConfig {
+        if self.site_packages {
+            config = config.with_site_packages();
         }
-        Ok(chosen)
+        if self.user_site {
+            config = config.with_user_site();
+        }
+        if self.search_path {
+            config = config.with_search_path();
+        }
+        if let Some(folder) = self.cwd {
+            config = config.current_dir(folder);
+        }
+        for variable in self.env {
+            config = config.env(variable.name, variable.value);
+        }
+        config
+    }
+
+    /// Gives targets that name no Python the one of the options.
+    pub(crate) fn with_python(&self, targets: Vec<Target>) -> Vec<Target> {
+        let with_python = |target: Target| match &self.python {
+            Some(python) => target.or_python(python),
+            None => target,
+        };
+        targets.into_iter().map(with_python).collect()
     }
 }
 
@@ -697,9 +857,9 @@ mod tests {
         let hosts: Vec<_> =
             args.check().unwrap().targets.iter().map(|target| target.host().to_string()).collect();
         assert_eq!(hosts, ["a", "b", "localhost"]);
-        assert_eq!(args.roots, [PathBuf::from(".")]);
+        assert_eq!(args.code.roots, [PathBuf::from(".")]);
         let fleet = args.fleet;
-        assert_eq!((fleet.timeout, fleet.python, fleet.json), (None, None, false));
+        assert_eq!((fleet.timeout, fleet.agent.python, fleet.json), (None, None, false));
     }
 
     #[test]
@@ -751,7 +911,7 @@ mod tests {
     #[test]
     fn examples_of_the_help_are_well_formed() {
         let mut count = 0;
-        for text in [help::CALL, help::FILES, help::RUN, help::TARGETS] {
+        for text in [help::CALL, help::FILES, help::MAP, help::RUN, help::TARGETS] {
             for line in text.lines().filter_map(|line| line.strip_prefix("  chopsticks ")) {
                 let words = shlex::split(line).expect("quotes are closed");
                 let args = Args::try_parse_from(["chopsticks".to_owned()].into_iter().chain(words));

@@ -63,6 +63,29 @@ impl Bars {
         Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true })
     }
 
+    /// A line that tells how many items are done, how fast, and how many have failed, if stderr is a terminal.
+    pub(crate) fn items() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self::none();
+        }
+        let screen = MultiProgress::new();
+        let style = ProgressStyle::with_template("{pos} items, {per_sec}{msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let total = screen.add(ProgressBar::no_length().with_style(style));
+        let (hosts, has_hosts) = (Mutex::default(), false);
+        Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true })
+    }
+
+    /// Counts items that are done, and shows how many have failed altogether.
+    pub(crate) fn add(&self, done: u64, failed: u64) {
+        if let Some(drawn) = &self.drawn {
+            drawn.total.inc(done);
+            if failed > 0 {
+                drawn.total.set_message(format!(", {failed} failed"));
+            }
+        }
+    }
+
     fn of(drawn: Drawn) -> Self {
         Self { drawn: Some(Arc::new(drawn)) }
     }

@@ -62,28 +62,11 @@ pub(crate) struct Printer {
 impl Fleet {
     /// Creates a fleet from targets that were checked.
     pub(crate) fn new(args: FleetArgs, chosen: Chosen) -> Self {
-        let mut config = TunnelConfig::default().call_timeout(args.timeout).max_result_len(args.max_result);
-        if args.site_packages {
-            config = config.with_site_packages();
-        }
-        if args.user_site {
-            config = config.with_user_site();
-        }
-        if args.search_path {
-            config = config.with_search_path();
-        }
-        if let Some(folder) = args.cwd {
-            config = config.current_dir(folder);
-        }
-        for variable in args.env {
-            config = config.env(variable.name, variable.value);
-        }
-        let with_python = |target: Target| match &args.python {
-            Some(python) => target.or_python(python),
-            None => target,
-        };
+        let targets = args.agent.with_python(chosen.targets);
+        let config = TunnelConfig::default().call_timeout(args.timeout).max_result_len(args.max_result);
+        let config = args.agent.configure(config);
         Self {
-            targets: chosen.targets.into_iter().map(with_python).collect(),
+            targets,
             warnings: chosen.warnings,
             config,
             limits: args.group.limits(),
@@ -383,7 +366,7 @@ fn write_targets(file: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Writes the events of the library to stderr, above the bars, at a level that depends on `verbose`.
-fn log(verbose: u8, bars: Bars) {
+pub(crate) fn log(verbose: u8, bars: Bars) {
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::DEBUG,
@@ -416,13 +399,13 @@ pub(crate) fn resume<T>(error: JoinError) -> T {
     std::panic::resume_unwind(error.into_panic())
 }
 
-fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
+pub(crate) fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
     output.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The status that shells give a program that SIGPIPE ended.
-const CLOSED_STDOUT: u8 = 128 + 13;
-const FAILED: u8 = 1;
+pub(crate) const CLOSED_STDOUT: u8 = 128 + 13;
+pub(crate) const FAILED: u8 = 1;
 /// The status that `ssh` gives a program whose status is not known.
 const NO_STATUS: u8 = 255;
 

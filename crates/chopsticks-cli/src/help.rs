@@ -46,6 +46,44 @@ Examples:
   chopsticks call deploy:restart web --kw force=true --on a=local,b=local
   chopsticks call report:load -5 --root ops --timeout 2.5 --json --on local";
 
+/// For `chopsticks map`.
+pub(crate) const MAP: &str = "\
+Input:
+  Each line is an item. A line that is valid JSON is read as JSON, and any other
+  line is text; empty lines are left out. With --lines each line is text. The
+  input is read as fast as there are targets for its items.
+
+Output:
+  stdout has one JSON object for each item, in one line, as it finishes, or in the
+  order of the items with --ordered, and nothing else:
+    {\"index\": 0, \"ok\": true, \"value\": …}
+    {\"index\": 1, \"ok\": false, \"error\": {…}}
+  The index is the number of the line, from 0. With --host there is \"host\", the
+  target that had the item last, which is null if none had it. \"attempts\" is how
+  many targets have tried it, and is left out if that is 1. Values and errors are
+  those of `call --json`.
+  stderr has the first failures, the targets that were lost, and a summary. On a
+  terminal it shows how many items are done, and how fast.
+
+Losses:
+  Items of a target that is lost go to other targets. Without any target, the
+  remaining items fail. A lost target is connected again; it is left out if that
+  fails, or if it is lost three times without having performed an item.
+
+Exit status:
+  0    all items have a result
+  1    an item failed, or was not tried
+  2    usage error
+  130  Ctrl-C (SIGINT): items that are under way are cancelled, and the processes
+       that they started are ended; a second Ctrl-C exits at once
+  143  SIGTERM: the same
+  141  stdout was closed: the same, quietly
+
+Examples:
+  chopsticks map primes:count --on web1,web2,web3 --input limits.txt
+  chopsticks map ./thumbs.py:make 320 --lines --jobs 4 --on @hosts
+  chopsticks map etl:load --ordered --resume done.jsonl --on a=local,b=local";
+
 /// For `chopsticks run`.
 pub(crate) const RUN: &str = "\
 Program:

@@ -15,6 +15,8 @@ mod generate;
 mod help;
 mod hosts;
 mod input;
+mod items;
+mod map;
 mod outcome;
 mod output;
 mod pieces;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(args),
         Command::Hosts(args) => hosts::run(&args),
         Command::Man(args) => generate::man(&args),
+        Command::Map(args) => map::run(args),
         Command::Ping(args) => ping::run(args),
         Command::Put(args) => put::run(args),
         Command::Run(args) => run::run(args),

@@ -26,7 +26,9 @@ mod screens;
 mod summary;
 mod table;
 
-pub(crate) use self::{human::INDENT, json::write as write_json, python::repr, summary::Show};
+pub(crate) use self::{
+    human::INDENT, json::item as write_item, json::write as write_json, python::repr, summary::Show,
+};
 
 /// Prints outcomes as they arrive, and counts them.
 #[derive(Debug)]
@@ -256,6 +258,16 @@ impl Output {
     /// Prints that the program cannot go on.
     pub(crate) fn complain(&mut self, what: &str) {
         self.tell(paint::ERROR, &format!("chopsticks: {what}"));
+    }
+
+    /// Prints what has failed, in a line.
+    pub(crate) fn tell_failure(&mut self, what: &str) {
+        self.tell(paint::ERROR, what);
+    }
+
+    /// Prints what there is to say at the end, in a line.
+    pub(crate) fn tell_rest(&mut self, what: &str) {
+        self.tell(anstyle::Style::new(), what);
     }
 
     fn tell(&mut self, style: anstyle::Style, what: &str) {

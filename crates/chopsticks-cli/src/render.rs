@@ -113,6 +113,13 @@ impl Drop for Abandon {
     }
 }
 
+/// Makes the JSON of a result, which is short, or one of those that are made one after the other.
+pub(crate) fn json(reply: &Reply) -> Result<Pieces, Failure> {
+    match shown(reply, true, Arc::default())? {
+        Shown::Block(text) | Shown::Json(text) | Shown::Line(text) => Ok(text),
+    }
+}
+
 fn shown(reply: &Reply, is_json: bool, abandoned: Arc<AtomicBool>) -> Result<Shown, Failure> {
     let mut out = Pieces::new(abandoned);
     let graph = reply.graph()?;

@@ -44,6 +44,36 @@ pub(super) fn outcome(outcome: Outcome) -> (Text, Option<Failure>) {
     (Text { stdout: line, result, behind, ..Text::default() }, failure)
 }
 
+/// Appends the line of an item of a pool.
+pub(crate) fn item(
+    out: &mut Vec<u8>,
+    index: u64,
+    host: Option<Option<&str>>,
+    attempts: u32,
+    result: Result<&Pieces, &Failure>,
+) {
+    let mut line = format!("{{\"index\":{index},");
+    if let Some(host) = host {
+        line.push_str(&format!("\"host\":{},", text::json(&host)));
+    }
+    if attempts != 1 {
+        line.push_str(&format!("\"attempts\":{attempts},"));
+    }
+    out.extend_from_slice(line.as_bytes());
+    match result {
+        Ok(value) => {
+            out.extend_from_slice(b"\"ok\":true,\"value\":");
+            // Writing to memory does not fail.
+            let _ = value.write_to(out);
+        }
+        Err(failure) => {
+            out.extend_from_slice(b"\"ok\":false,\"error\":");
+            out.extend_from_slice(self::failure(failure).as_bytes());
+        }
+    }
+    out.extend_from_slice(b"}\n");
+}
+
 /// Writes an answer, which can itself report a failure.
 fn answer(answer: Answer<Shown>) -> (Pieces, Option<Failure>) {
     match answer {

@@ -10,6 +10,7 @@ mod files;
 mod generate;
 mod group;
 mod hosts;
+mod map;
 mod memory;
 mod run;
 mod targets;
