@@ -18,7 +18,7 @@ use std::{
 use chopsticks::Tunnel;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, EnterGuard, Runtime},
     sync::Notify,
     task::JoinHandle,
 };
@@ -156,6 +156,11 @@ impl Engine {
         });
         self.nudge();
         handle
+    }
+
+    /// Lets what is dropped here know the runtime.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
     }
 
     /// Closes a tunnel in the background.

@@ -17,6 +17,7 @@ mod queue;
 mod reader;
 mod search;
 mod stderr;
+mod stream;
 
 /// The module.
 #[pymodule(gil_used = true)]
@@ -34,6 +35,7 @@ mod _chopsticks {
         search::Search,
         stderr::{Lines, next_line, stop_lines, write_unraisable},
         stop_engine,
+        stream::{Feed, Stream},
     };
     use pyo3::prelude::*;
 

@@ -11,8 +11,9 @@ use pyo3::{
 };
 
 use crate::{
-    errors::{Trouble, Within},
+    errors::{Trouble, Within, broken},
     reader,
+    stream::Feed,
 };
 
 /// An operation, which can be done on any number of hosts.
@@ -54,6 +55,11 @@ impl Operation {
             Some(modules) => call.imports(modules),
             None => call,
         })))
+    }
+
+    /// The same call, with the items of `feed` as first argument.
+    fn reading(&self, feed: &Feed) -> PyResult<Self> {
+        Ok(Self(Kind::Call(self.to_call()?.try_encoded_input(feed.items()?))))
     }
 
     #[staticmethod]
@@ -136,6 +142,14 @@ impl Operation {
         match tokio::time::timeout(left, self.run(tunnel)).await {
             Ok(result) => result.map_err(Trouble::from),
             Err(_) => Err(Trouble::Late { host, what, within }),
+        }
+    }
+
+    /// Returns the call.
+    pub(crate) fn to_call(&self) -> PyResult<Call> {
+        match &self.0 {
+            Kind::Call(call) => Ok(call.clone()),
+            _ => Err(broken("only calls have items")),
         }
     }
 

@@ -513,6 +513,28 @@ impl Call {
         self.with_input(Input::new(items.map(Input::encoded)))
     }
 
+    /// As [`encoded_input`](Self::encoded_input), with a stream that can fail, and with the format of
+    /// each item. A format that items do not have is an error in its place.
+    #[must_use]
+    pub fn try_encoded_input<S, E>(self, items: S) -> Self
+    where
+        S: Stream<Item = Result<(Format, Bytes), E>> + Send + 'static,
+        E: StdError,
+    {
+        self.with_input(Input::new(items.map(|item| {
+            Ok(match item {
+                Ok((Format::Marshal, item)) => (protocol::ItemFormat::Marshal, item),
+                Ok((Format::Pencode, item)) => (protocol::ItemFormat::Pencode, item),
+                Ok((Format::Bytes, item)) => (protocol::ItemFormat::Bytes, item),
+                Ok((format, _)) => (
+                    protocol::ItemFormat::Failure,
+                    format!("items have no format {format:?}").into_bytes().into(),
+                ),
+                Err(error) => Input::failure(&error),
+            })
+        })))
+    }
+
     fn with_input(mut self, input: Input) -> Self {
         self.input = Some(input);
         self

@@ -2,6 +2,8 @@
 from collections.abc import Callable
 from typing import Any
 
+SCALARS: frozenset[type]
+
 class Packed:
     function: str | None
     keys: Any

@@ -11,14 +11,15 @@ When the task that awaits is cancelled, so is the operation: on the host too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
-from typing import Any, TypeVar, Union
+from typing import Any, Generic, TypeVar, Union
 
 from chopsticks import _chopsticks, _stderr, queue, tunnel
 from chopsticks._call import protocol_for
 from chopsticks._deadline import remaining
 from chopsticks._errors import RemoteException
+from chopsticks._stream import Stream as SyncStream
 from chopsticks.group import Group as SyncGroup
 from chopsticks.group import GroupResult, common_protocol, settled
 from chopsticks.queue import AsyncResult as AsyncResult
@@ -36,6 +37,7 @@ __all__ = [
     'Podman',
     'Queue',
     'SSHTunnel',
+    'Stream',
     'Sudo',
     'Tunnel',
 ]
@@ -86,6 +88,37 @@ async def settle(*states: tunnel.State, seconds: float = _stderr.MOMENT) -> None
             state.is_slow = False
 
 
+class Stream(Generic[T]):
+    """The items of what a function returns, as they come: an asynchronous iterator."""
+
+    def __init__(self, items: SyncStream[T]) -> None:
+        self._items = items
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        """Waits for the next item. Raises what the function has raised, after the items before it."""
+        items = self._items
+        items._take_kept()
+        while not items._ready:
+            batch = await awaited(lambda done: items._source.start_next(items._kept(done)))
+            if batch is None:
+                raise StopAsyncIteration
+            items._take_kept()
+        return items._taken()
+
+    async def aclose(self) -> None:
+        """Ends the stream. Its generator over there is closed, and what it has started is ended."""
+        self._items.close()
+
+    async def __aenter__(self) -> Stream[T]:
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.aclose()
+
+
 class BaseTunnel:
     """A tunnel of `chopsticks.tunnel`, also one of a class of your own, for `asyncio`."""
 
@@ -106,6 +139,19 @@ class BaseTunnel:
         """Calls a function there, and returns what it does. An exception becomes a `RemoteException`."""
         result: T = await self._run(packed(callable, args, kwargs, self.tunnel._state.protocol))
         return result
+
+    def stream(
+        self, callable: Callable[..., Any], /, *args: Any, input: Iterable[Any] | None = None, **kwargs: Any
+    ) -> Stream[Any]:
+        """Calls a function there, and returns an asynchronous iterator over the items of what it returns.
+
+        async for line in tunnel.stream(follow, '/var/log/syslog'):
+            print(line)
+
+        See `stream` of the tunnels of `chopsticks.tunnel`. The end of a task that awaits an item, as by `break` or by
+        cancelling, does not end the stream: `aclose`, `async with`, and the end of the last reference do.
+        """
+        return Stream(self.tunnel.stream(callable, *args, input=input, **kwargs))
 
     async def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> dict[str, Any]:
         """Copies a file to the host."""
@@ -138,9 +184,9 @@ class BaseTunnel:
             state.is_slow = False
             await settle(state, seconds=tunnel.PATIENCE)
 
-    def options(self, *, timeout: float | None = None) -> BaseTunnel:
-        """The same tunnel, of which each operation may take `timeout` seconds."""
-        return BaseTunnel(self.tunnel.options(timeout=timeout))
+    def options(self, *, timeout: float | None = None, item_timeout: float | None = None) -> BaseTunnel:
+        """The same tunnel, of which each operation may take `timeout` seconds, and each item of a stream `item_timeout`."""
+        return BaseTunnel(self.tunnel.options(timeout=timeout, item_timeout=item_timeout))
 
     def via(self, parent: BaseTunnel | tunnel.BaseTunnel) -> BaseTunnel:
         """A tunnel to the same place, whose command is run on the host of `parent`."""

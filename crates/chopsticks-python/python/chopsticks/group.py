@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
 from chopsticks._errors import ErrorResult, RemoteException, error_result
 from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel, packed, settle
+
+if TYPE_CHECKING:
+    from chopsticks._stream import Stream
 
 __all__ = ['ErrorResult', 'Group', 'GroupResult']
 V = TypeVar('V')
@@ -86,6 +89,24 @@ class Group:
     def call(self, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GroupResult:
         """Calls a function on all hosts at once; see `call` of a tunnel."""
         return self._run(packed(callable, args, kwargs, common_protocol(self)))
+
+    def stream(
+        self, callable: Callable[..., Iterable[Any]], /, *args: Any, **kwargs: Any
+    ) -> Stream[tuple[str, Any]]:
+        """Calls a function on all hosts at once, and returns an iterator over pairs of a host and an item, as they come.
+
+        A host that fails has an `ErrorResult` as its last item. See `stream` of a tunnel.
+        """
+        from chopsticks._stream import Stream
+
+        tunnels = list(self.tunnels)
+        operation = packed(callable, args, kwargs, common_protocol(self))
+        source = _chopsticks.Stream([tunnel._open() for tunnel in tunnels], operation, remaining())
+        return Stream(
+            source,
+            lambda number, value: (tunnels[number].host, value),
+            lambda number, error: (tunnels[number].host, settled(tunnels[number], None, error)),
+        )
 
     def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> GroupResult:
         """Copies a file to all hosts; see `put` of a tunnel."""

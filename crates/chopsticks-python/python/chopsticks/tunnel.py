@@ -18,6 +18,7 @@ from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, Re
 from chopsticks._stderr import write_line
 
 if TYPE_CHECKING:
+    from chopsticks._stream import Stream
     from chopsticks.group import Group
 
 __all__ = [
@@ -146,6 +147,7 @@ class BaseTunnel:
         stderr = staticmethod(write_line)
     _state: State
     _seconds: float | None = None
+    _item_seconds: float | None = None
     _parent: BaseTunnel | None = None
 
     def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
@@ -166,6 +168,38 @@ class BaseTunnel:
         """
         result: T = self._run(packed(callable, args, kwargs, self._state.protocol))
         return result
+
+    def stream(
+        self, callable: Callable[..., Iterable[T]], /, *args: Any, input: Iterable[Any] | None = None, **kwargs: Any
+    ) -> Stream[T]:
+        """Calls a function there, and returns an iterator over the items of what it returns, as they come.
+
+        for line in tunnel.stream(follow, '/var/log/syslog'):
+            print(line)
+
+        The function may be a generator, an asynchronous generator, or return any other iterable. Nothing is sent before
+        the first item is asked for. The generator stands still while nobody takes its items, and is closed when the
+        stream is closed or let go. An item is of the types that results have.
+
+        `input` is an iterable of this side, of items of such types. The function gets an iterator over these as its
+        first argument, in front of `args`. They are taken by another thread of this process, as far ahead as the
+        function reads.
+
+        Deadlines of the tunnel and of contexts are for all of the stream; `options(item_timeout=…)` is for each item.
+        """
+        from chopsticks._stream import Stream, reading
+
+        operation = packed(callable, args, kwargs, self._state.protocol)
+        if input is not None:
+            operation = reading(operation, input)
+        source = _chopsticks.Stream([self._open()], operation, remaining(self._seconds), self._item_seconds)
+        return Stream(source, lambda _, value: value, self._stream_failed, lambda: settle(self._state))
+
+    def _stream_failed(self, _: int, error: BaseException) -> Any:
+        if isinstance(error, RemoteException) and error.is_lost:
+            self._state.is_stale = True
+        settle(self._state)
+        raise error
 
     def put(
         self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644
@@ -211,13 +245,14 @@ class BaseTunnel:
             core.run(CLOSE, remaining(self._seconds))
             finish(state, PATIENCE)
 
-    def options(self: Self, *, timeout: float | None = None) -> Self:
-        """The same tunnel, of which each operation may take `timeout` seconds.
+    def options(self: Self, *, timeout: float | None = None, item_timeout: float | None = None) -> Self:
+        """The same tunnel, of which each operation may take `timeout` seconds, and each item of a stream `item_timeout`.
 
         tunnel.options(timeout=5).call(time.time)
         """
         view = self._copy()
         view._seconds = None if timeout is None else checked(float(timeout))
+        view._item_seconds = None if item_timeout is None else checked(float(item_timeout))
         return view
 
     def via(self: Self, parent: BaseTunnel) -> Self:

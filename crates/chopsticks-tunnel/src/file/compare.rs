@@ -104,7 +104,11 @@ impl Tunnel {
     }
 
     /// Compares a folder. Returns `None` if it is to be sent without a comparison.
-    pub(super) async fn compare_folder(&self, put: &mut Put<'_>, root: &Path) -> Result<Option<Compared>, Error> {
+    pub(super) async fn compare_folder(
+        &self,
+        put: &mut Put<'_>,
+        root: &Path,
+    ) -> Result<Option<Compared>, Error> {
         let Some(remote) = put.remote.as_ref().filter(|_| put.compares != Compares::No) else {
             return Ok(None);
         };

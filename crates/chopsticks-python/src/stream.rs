@@ -1,0 +1,273 @@
+//! The items that functions yield, and those that functions read.
+
+use std::{
+    fmt, mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
+use bytes::Bytes;
+use chopsticks::{Error, Reply, transport::Format};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    stream::{BoxStream, SelectAll},
+};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    pybacked::PyBackedBytes,
+    types::{PyList, PyTuple},
+};
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
+
+use crate::{
+    core::{Core, Task, tell},
+    engine::{current, engine},
+    errors::{Trouble, Within},
+    operation::Operation,
+    reader,
+};
+
+/// What functions yield, on one host or many.
+#[pyclass(frozen, module = "chopsticks._chopsticks")]
+pub(crate) struct Stream {
+    hosts: Vec<String>,
+    within: Option<Within>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    items: AsyncMutex<Items>,
+    is_closed: AtomicBool,
+    /// Tells who waits for an item.
+    closed: Notify,
+}
+
+/// Pairs of the number of a host, and an item of its.
+type Items = SelectAll<BoxStream<'static, (usize, Result<Reply, Error>)>>;
+
+/// Some items that have come: the number of the host, and the item or what it has ended with.
+type Batch = Vec<(usize, Result<Reply, Error>)>;
+
+#[pymethods]
+impl Stream {
+    /// Prepares a call on some hosts. Nothing is sent before the first item is asked for.
+    #[new]
+    #[pyo3(signature = (cores, operation, timeout=None, item_timeout=None))]
+    fn new(
+        cores: Vec<Py<Core>>,
+        operation: &Operation,
+        timeout: Option<(f64, f64)>,
+        item_timeout: Option<f64>,
+    ) -> PyResult<Self> {
+        let within = Within::new(timeout)?;
+        let each = Within::new(item_timeout.map(|seconds| (seconds, seconds)))?;
+        let mut items = SelectAll::new();
+        let mut hosts = Vec::new();
+        for (number, core) in cores.iter().enumerate() {
+            let tunnel = core.get().tunnel()?;
+            let mut call = operation.to_call()?;
+            if let Some(within) = within {
+                call = call.timeout(within.left);
+            }
+            if let Some(each) = each {
+                call = call.item_timeout(each.left);
+            }
+            hosts.push(tunnel.host().to_string());
+            let replies = tunnel.stream_with::<()>(call).encoded();
+            items.push(replies.map(move |item| (number, item)).boxed());
+        }
+        let shared = Shared {
+            items: AsyncMutex::new(items),
+            is_closed: AtomicBool::new(false),
+            closed: Notify::new(),
+        };
+        Ok(Self { hosts, within, shared: Arc::new(shared) })
+    }
+
+    /// Waits for the next items, and returns those that are there: tuples of the number of a host, a value, and an exception. Returns nothing at the end.
+    #[pyo3(signature = (timeout=None))]
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<(f64, f64)>,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let within = Within::new(timeout)?;
+        let engine = engine(py)?;
+        let batch = match within {
+            None => engine.wait(py, self.shared.next())?,
+            Some(within) => {
+                let next = async { tokio::time::timeout(within.left, self.shared.next()).await };
+                match engine.wait(py, next)? {
+                    Ok(batch) => batch,
+                    Err(_) => {
+                        let host = self.hosts.join(", ");
+                        return Err(Trouble::Late { host, what: "call", within }.raised(py));
+                    }
+                }
+            }
+        };
+        batch.map(|batch| self.objects(py, batch)).transpose()
+    }
+
+    /// Has `done(what `next` returns, exception)` called, by another thread.
+    fn start_next(slf: Py<Self>, py: Python<'_>, done: Py<PyAny>) -> PyResult<Task> {
+        let shared = slf.get().shared.clone();
+        let run = engine(py)?.spawn(async move {
+            let batch = shared.next().await;
+            Python::try_attach(|py| {
+                let made = match batch {
+                    None => Ok(py.None().into_bound(py)),
+                    Some(batch) => slf.get().objects(py, batch).map(Bound::into_any),
+                };
+                tell(py, &done, made);
+            });
+        });
+        Ok(Task(run))
+    }
+
+    /// Ends it: generators over there are closed. Who waits for an item gets none.
+    fn close(&self) {
+        self.shared.close();
+    }
+}
+
+impl Stream {
+    fn objects<'py>(&self, py: Python<'py>, batch: Batch) -> PyResult<Bound<'py, PyList>> {
+        let objects = PyList::empty(py);
+        for (number, item) in batch {
+            let host = &self.hosts[number];
+            let none = py.None().into_bound(py);
+            let (value, error) = match item {
+                Ok(reply) => match reader::reply(py, host, &reply) {
+                    Ok(value) => (value, none),
+                    Err(error) => (none, error.into_value(py).into_bound(py).into_any()),
+                },
+                Err(error) => (none, Trouble::Error(error, self.within).exception(py)?),
+            };
+            let number = number.into_pyobject(py)?.into_any();
+            objects.append(PyTuple::new(py, [number, value, error])?)?;
+        }
+        Ok(objects)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl Shared {
+    async fn next(&self) -> Option<Batch> {
+        let mut items = self.items.lock().await;
+        let closed = self.closed.notified();
+        if self.is_closed.load(SeqCst) {
+            items.clear();
+            return None;
+        }
+        let first = tokio::select! {
+            biased;
+            () = closed => {
+                items.clear();
+                return None;
+            }
+            item = items.next() => item?,
+        };
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Some(Some(item)) = items.next().now_or_never()
+        {
+            batch.push(item);
+        }
+        Some(batch)
+    }
+
+    fn close(&self) {
+        let Some(engine) = current() else { return };
+        if self.is_closed.swap(true, SeqCst) {
+            return;
+        }
+        self.closed.notify_waiters();
+        // Whoever has it now clears it.
+        if let Ok(mut items) = self.items.try_lock() {
+            let _entered = engine.enter();
+            items.clear();
+        }
+        engine.nudge();
+    }
+}
+
+/// An item for a function, or why there are no more.
+type Fed = Result<(Format, Bytes), Failed>;
+
+/// What a function reads: a thread of Python puts items in, and the call takes them out.
+#[pyclass(frozen, module = "chopsticks._chopsticks")]
+pub(crate) struct Feed {
+    sender: Mutex<Option<mpsc::Sender<Fed>>>,
+    receiver: Mutex<Option<mpsc::Receiver<Fed>>>,
+}
+
+#[pymethods]
+impl Feed {
+    #[new]
+    fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        Self { sender: Mutex::new(Some(sender)), receiver: Mutex::new(Some(receiver)) }
+    }
+
+    /// Puts an item in, when there is room: in `marshal`, in pencode, or bytes. Returns whether there is anybody who reads.
+    fn put(&self, py: Python<'_>, format: u8, item: PyBackedBytes) -> PyResult<bool> {
+        let format = match format {
+            1 => Format::Pencode,
+            2 => Format::Marshal,
+            3 => Format::Bytes,
+            format => return Err(PyValueError::new_err(format!("no format {format}"))),
+        };
+        Ok(self.send(py, Ok((format, Bytes::from_owner(item)))))
+    }
+
+    /// Ends it with an error, which is raised where the function reads.
+    fn fail(&self, py: Python<'_>, text: String) {
+        self.send(py, Err(Failed(text)));
+        self.end();
+    }
+
+    /// Ends it.
+    fn end(&self) {
+        drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Feed {
+    fn send(&self, py: Python<'_>, item: Fed) -> bool {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        sender.is_some_and(|sender| py.detach(|| sender.blocking_send(item).is_ok()))
+    }
+
+    /// Returns the items, for the one call that reads them.
+    pub(crate) fn items(&self) -> PyResult<impl futures::Stream<Item = Fed> + Send + 'static> {
+        let receiver = mem::take(&mut *self.receiver.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut receiver = receiver.ok_or_else(|| PyValueError::new_err("the input has been read"))?;
+        Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)))
+    }
+}
+
+/// Why there are no more items.
+#[derive(Debug)]
+pub(crate) struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// How many items are turned into objects at once.
+const BATCH: usize = 256;
+/// How many items of an input wait here.
+const WAITING: usize = 16;
