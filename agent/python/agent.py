@@ -108,6 +108,8 @@ options = {}        # those of START
 modules = {}        # entries that the controller sent ahead: name -> (kind, file, source, submodules)
 listing = {}        # package -> names below it that the codebase has; '' holds the outermost names
 compiled = set()    # the parts that this namespace has
+fetched = {}        # those that were asked for: name -> text
+line = 0            # by what a child without a connection of its own asks us
 loading = allocate_lock()
 fetching = allocate_lock()
 
@@ -137,6 +139,7 @@ def part(name):
         if name not in compiled:
             if not text:
                 text.append(marshal.loads(ask(IMPORT, MARSHAL, marshal.dumps(u'.' + name, 2))[2])[3])
+                fetched[name] = text[0]
             exec(compile(text[0], 'chopsticks/%s.py' % name, 'exec'), globals())
             compiled.add(name)
     reopen(mine)
@@ -337,8 +340,12 @@ def name_process():
 
 def late(self, name):
     """What the part `data` gives to the class of `self`."""
-    if name[0] != '_' and os.getpid() == PID:
-        part('data')
+    if name[0] != '_':
+        try:
+            part('data')
+        except ImportError:
+            # Whoever looks for an attribute expects no such error.
+            pass
     return object.__getattribute__(self, name)
 
 
@@ -526,7 +533,11 @@ def failed(stage, request):
 def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
     global number, busy, serial
-    if over or os.getpid() != PID:
+    if os.getpid() != PID:
+        if line:
+            return borrow(operation, payload)
+        raise ImportError('no connection in this process: what it needs must be imported before it is forked')
+    if over:
         raise ImportError('no connection')
     slot = [allocate_lock()]
     slot[0].acquire()
@@ -636,11 +647,21 @@ class Late(type(sys)):
 def guarded(start, module='os'):
     """What stands in for a function that starts processes: a guard is there before the first of them."""
     def starting(*args, **kwargs):
-        if os.getpid() == PID and (over or not keep):
+        me = os.getpid()
+        if me == PID and (over or not keep):
             part('ending')
             protect()
+        # A fork (`subprocess` forks on 2.7), or an interpreter that `multiprocessing` starts.
+        name = sys._getframe(1).f_globals.get('__name__')
+        if name == 'multiprocessing.util' or not args and name != 'subprocess':
+            try:
+                part('children')
+                args = lent(*args)
+            except Exception:
+                # As at the end: the process starts as it is.
+                pass
         started = start(*args, **kwargs)
-        if os.getpid() != PID:
+        if os.getpid() != me:
             # Before Python 3.7 nobody else tells a child.
             forked()
         return started

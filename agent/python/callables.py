@@ -7,10 +7,25 @@ on_exit.append(sources.clear)
 
 
 class Loader(object):
-    """Gives tracebacks and `inspect` the lines of a module that was given as source."""
+    """Makes a module of a text, and gives tracebacks and `inspect` its lines."""
 
-    def __init__(self, source, file):
+    def __init__(self, source, file, values=(), expression=False):
         self.source, self.file = source, file
+        # For children that are interpreters of their own, where a module imports it.
+        self.text = source, file, values, expression
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        """Runs the text, and returns the code of the expression at its end."""
+        _, _, values, expression = self.text
+        module.__file__ = self.file
+        module.__package__ = ''
+        module.__dict__.update(values)
+        code, end = compiled_of(self.source, self.file, expression, self)
+        exec(code, module.__dict__)
+        return end
 
     def get_source(self, name=None):
         part('importer')
@@ -62,18 +77,13 @@ def make(source, values, file, wanted, expression):
         name = '%s-%d' % (label, len(sources))
         label += '-'
     module = type(sys)(name)
-    module.__file__ = file
-    module.__package__ = ''
-    module.__loader__ = Loader(source, file)
-    module.__dict__.update(values)
+    module.__loader__ = Loader(source, file, values, expression)
     sys.modules[name] = module
     try:
-        code, end = compiled_of(source, file, expression, module.__loader__)
-        exec(code, module.__dict__)
+        return module, module.__loader__.exec_module(module)
     except:  # noqa: E722 - an exception need not be a BaseException.
         sys.modules.pop(name, None)
         raise
-    return module, end
 
 
 def compiled_of(source, file, expression, loader):

@@ -20,6 +20,8 @@ pub enum Part {
     Callables,
     /// The end of cancelled calls.
     Cancelling,
+    /// Modules for processes that user code starts.
+    Children,
     /// What loaders provide besides modules.
     Data,
     /// Modules on the disk of the host.
@@ -52,7 +54,7 @@ pub enum Part {
 
 impl Part {
     /// Every part. Those that every connection sends come first, and the core before all others.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Core,
         Self::Overlap,
         Self::Ending,
@@ -60,6 +62,7 @@ impl Part {
         Self::Awaiting,
         Self::Callables,
         Self::Cancelling,
+        Self::Children,
         Self::Data,
         Self::Disk,
         Self::Distributions,
@@ -86,6 +89,7 @@ impl Part {
             Self::Awaiting => "awaiting",
             Self::Callables => "callables",
             Self::Cancelling => "cancelling",
+            Self::Children => "children",
             Self::Data => "data",
             Self::Disk => "disk",
             Self::Distributions => "distributions",

@@ -43,7 +43,7 @@ def formatted(): return in_child(traceback.format_exc)
 def shown():
     import inspect
     return in_child(lambda: inspect.getsource(bad))
-def missing():
+def methods():
     return in_child(lambda: repr(hasattr(__loader__, 'is_package')))
 def pool():
     m = multiprocessing
@@ -58,7 +58,7 @@ def pool():
 
 
 class Forks(Case):
-    """A process that user code has forked cannot ask for anything, and has what it needs."""
+    """A process that user code has forked has what it needs."""
 
     def test_tracebacks_have_the_lines_of_the_codebase(self):
         agent = self.agent({'mine': FORKS})
@@ -68,9 +68,9 @@ class Forks(Case):
         agent = self.agent({'mine': FORKS})
         self.assertEqual(agent.call('mine:shown'), "def bad(x):\n    raise ValueError('x is %r' % x)\n")
 
-    def test_what_the_loader_cannot_do_there_it_does_not_have(self):
+    def test_loaders_can_do_there_what_they_can(self):
         agent = self.agent({'mine': FORKS})
-        self.assertEqual(agent.call('mine:missing'), 'False')
+        self.assertEqual(agent.call('mine:methods'), 'True')
 
     def test_exception_in_a_pool_of_processes_is_raised_by_the_pool(self):
         agent = self.agent({'mine': FORKS})
