@@ -131,7 +131,28 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> 
 /// [`EncodeErrorKind::TooLong`] if text, bytes or a container has 2^31 bytes or members, and
 /// [`EncodeErrorKind::Message`] if the value's own `Serialize` fails.
 pub fn to_writer<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
-    ser::append(out, value)
+    ser::append(out, value, false)
+}
+
+/// Writes a value for a reader that reads it as the same type: a value that such a reader would
+/// take for another one is refused.
+///
+/// This concerns `Some(None)` and `Some(())`, which are written as `None` is.
+///
+/// ```
+/// use chopsticks_pencode::marshal;
+///
+/// assert!(marshal::to_vec_exact(&Some(None::<u8>)).is_err());
+/// assert!(marshal::to_vec_exact(&(None::<Option<u8>>, Some(Some(1)))).is_ok());
+/// ```
+///
+/// # Errors
+///
+/// As [`to_writer`], and [`EncodeErrorKind::LostSome`].
+pub fn to_vec_exact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Vec::new();
+    ser::append(&mut out, value, true)?;
+    Ok(out)
 }
 
 /// Refuses a buffer that is too long to be looked at.

@@ -125,6 +125,9 @@ pub enum EncodeErrorKind {
         /// The limit, [`MAX_INTEGER_DIGITS`](super::MAX_INTEGER_DIGITS).
         max_digits: usize,
     },
+    /// `Some` contains a value that is written as `None` is, and would be read as `None`.
+    #[error("`Some` of `None` or of `()` would arrive as `None`")]
+    LostSome,
     /// The value reports that it cannot be written.
     #[error("{0}")]
     Message(String),

@@ -19,9 +19,13 @@ mod compound;
 pub(super) use compound::{Dict, Sequence};
 
 /// Appends one value to `out`; on an error `out` is as it was.
-pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
+pub(super) fn append<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+    exact: bool,
+) -> Result<(), EncodeError> {
     let start = out.len();
-    let mut serializer = Serializer::new(mem::take(out));
+    let mut serializer = Serializer { exact, ..Serializer::new(mem::take(out)) };
     let result = value.serialize(&mut serializer);
     *out = serializer.out;
     result.map_err(|error| {
@@ -39,6 +43,8 @@ pub(super) struct Serializer {
     /// Containers that may still be opened within each other.
     depth: usize,
     marked: Option<Marked>,
+    /// Whether a value that would be read as another one is refused.
+    exact: bool,
 }
 
 /// What a newtype with a name of ours says of the value in it.
@@ -51,7 +57,7 @@ enum Marked {
 
 impl Serializer {
     pub(super) fn new(out: Vec<u8>) -> Self {
-        Self { out, depth: MAX_WRITE_DEPTH, marked: None }
+        Self { out, depth: MAX_WRITE_DEPTH, marked: None, exact: false }
     }
 
     pub(super) fn int(&mut self, value: i32) {
@@ -263,7 +269,14 @@ impl<'a> ser::Serializer for &'a mut Serializer {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        value.serialize(self)
+        let start = self.out.len();
+        value.serialize(&mut *self)?;
+        if self.exact && self.out.get(start..) == Some(&[tag::NONE]) {
+            // So that the error names this place, and not the next one.
+            self.out.truncate(start);
+            return Err(EncodeError::new(EncodeErrorKind::LostSome));
+        }
+        Ok(())
     }
 
     fn serialize_unit(self) -> Result<(), EncodeError> {

@@ -133,7 +133,7 @@ impl Writer {
 
     /// Writes any value.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
-        self.scalar(|serializer| ser::append(&mut serializer.out, value))
+        self.scalar(|serializer| ser::append(&mut serializer.out, value, false))
     }
 
     /// Writes a value that is already encoded. Its bytes are copied without being examined.
