@@ -31,6 +31,18 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-agent", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-protocol", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-transport", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-function-macros", below: &[], in_tests: &[] },
+    // Its agent is the other end of what a tunnel is this end of.
+    Layer {
+        name: "chopsticks-function",
+        below: &[
+            "chopsticks-pencode",
+            "chopsticks-protocol",
+            "chopsticks-transport",
+            "chopsticks-function-macros",
+        ],
+        in_tests: &[],
+    },
     Layer { name: "chopsticks-module", below: &["chopsticks-text"], in_tests: &[] },
     Layer { name: "chopsticks-importer", below: &["chopsticks-module"], in_tests: &[] },
     Layer { name: "chopsticks-driver", below: &[], in_tests: &[] },
@@ -44,6 +56,7 @@ const LAYERS: &[Layer] = &[
             "chopsticks-module",
             "chopsticks-driver",
             "chopsticks-files",
+            "chopsticks-function",
             "chopsticks-group",
             "chopsticks-text",
             "chopsticks-protocol",
@@ -63,6 +76,8 @@ const LAYERS: &[Layer] = &[
             "chopsticks-agent",
             "chopsticks-driver",
             "chopsticks-files",
+            "chopsticks-function",
+            "chopsticks-function-macros",
             "chopsticks-protocol",
             "chopsticks-tunnel",
         ],
@@ -99,6 +114,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("chopsticks-driver", &["bytes", "serde", "tokio-util", "futures"]),
     // Files are read and written by threads; no process is started, and no value is encoded.
     ("chopsticks-files", &["async-trait", "serde", "futures"]),
+    // Functions and their agent are linked into programs that are sent to hosts: no runtime, which would double them.
+    ("chopsticks-function", &["tokio", "tokio-util", "futures", "libc", "async-trait"]),
     // What a group does to its targets is the affair of whoever makes the operations.
     ("chopsticks-group", &["libc", "rustix", "bytes", "serde", "tokio-util", "async-trait"]),
     // Names and files become targets; nothing is started, and nothing is connected.

@@ -37,7 +37,8 @@ mod setup;
 mod ssh;
 mod sudo;
 
-/// Starts a Python interpreter somewhere, with pipes for its stdin, stdout and stderr.
+/// Starts an agent somewhere, with pipes for its stdin, stdout and stderr: a Python interpreter, or
+/// a program that needs none.
 ///
 /// Any program that runs a command and passes its three streams through unchanged can be used:
 /// `ssh`, `docker run -i`, `sudo`, `srun`. If an argument vector is enough, use [`Command`]. Most
@@ -128,22 +129,32 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link>;
 }
 
-/// The arguments of the interpreter, and the place where it is started.
+/// The command of an agent, and the place where it is started: the arguments of an interpreter, or a
+/// program with its arguments that needs no interpreter.
 #[derive(Clone, Debug)]
 pub struct AgentCommand {
     arguments: Vec<OsString>,
+    /// Whether the arguments begin with the program itself.
+    is_program: bool,
     launcher: Option<Arc<dyn Launcher>>,
 }
 
 impl AgentCommand {
     /// Creates a command that passes `arguments` to the interpreter, and is started here.
     pub fn new(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
-        Self { arguments: arguments.into_iter().map(Into::into).collect(), launcher: None }
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Self { arguments, is_program: false, launcher: None }
+    }
+
+    /// Creates a command that runs a program with arguments, whatever interpreter the driver names,
+    /// and is started here.
+    pub fn program(argv: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self { is_program: true, ..Self::new(argv) }
     }
 
     /// Creates a command for programs that run here and get none of the arguments.
     pub(crate) fn here() -> Self {
-        Self { arguments: Vec::new(), launcher: None }
+        Self { arguments: Vec::new(), is_program: false, launcher: None }
     }
 
     /// Returns the same command, started by `launcher`.
@@ -199,16 +210,21 @@ impl AgentCommand {
         }
     }
 
-    /// Returns the arguments of the interpreter.
+    /// Returns the arguments of the interpreter, or the program with its arguments if the agent needs
+    /// no interpreter.
     ///
-    /// They are plain ASCII without quotes, backslashes, `!` or newlines. In single quotes, any
-    /// shell passes them on unchanged.
+    /// They are plain ASCII without single quotes, backslashes, `!` or newlines. In single quotes,
+    /// any shell passes them on unchanged.
     pub fn arguments(&self) -> &[OsString] {
         &self.arguments
     }
 
-    /// Returns the argument vector that starts `interpreter` with these arguments.
+    /// Returns the argument vector that starts the agent: `interpreter` with these arguments, or a
+    /// program that needs no interpreter.
     pub fn argv(&self, interpreter: &Interpreter) -> Vec<OsString> {
+        if self.is_program {
+            return self.arguments.clone();
+        }
         interpreter.argv(&self.arguments)
     }
 

@@ -203,6 +203,34 @@ const LASTING: &[&str] = &[
 
 /// Ordered from the special to the general, since the first match counts.
 const START: &[Rule] = &[
+    // the first stage of an agent in Rust
+    Rule(
+        "machine-differs",
+        "the program was built for another kind of machine: run a controller that was built for this one",
+        &["chopsticks: the host is * the program for"],
+    ),
+    Rule(
+        "libc-too-old",
+        "the host's C library is older than the one that the program was built with: build it with `-C target-feature=+crt-static`, or for a musl target",
+        &["version `GLIBC_*' not found"],
+    ),
+    Rule(
+        "libc-missing",
+        "the host does not have the C library that the program was built with: build it with `-C target-feature=+crt-static`, or for a musl target",
+        &[
+            "/proc/self/fd/4: not found",
+            "/proc/self/fd/4: cannot execute: required file not found",
+            "/proc/self/fd/4: No such file",
+        ],
+    ),
+    Rule(
+        "no-place",
+        "every folder that was tried is full, read-only, or forbids programs (`noexec`): set `TMPDIR` on the host",
+        &[
+            "chopsticks: no folder that programs can be started from",
+            "chopsticks: the program cannot be stored",
+        ],
+    ),
     // ssh
     Rule(
         "host-key-changed",

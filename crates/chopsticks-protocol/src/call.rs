@@ -230,7 +230,7 @@ fn read_one<T: serde::de::DeserializeOwned>(parts: &mut Parts<'_>) -> Result<T, 
 
 /// The `FAIL` of a call.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "it is a dict of four on the wire")]
+#[expect(clippy::exhaustive_structs, reason = "it is a dict of four or five on the wire")]
 pub struct CallFailure {
     /// The kind of failure: one of [`KINDS`](Self::KINDS), or a kind that later agents use.
     pub kind: String,
@@ -240,13 +240,18 @@ pub struct CallFailure {
     pub message: String,
     /// The traceback as Python prints it; may be empty.
     pub traceback: String,
+    /// The error itself, encoded in `marshal`. Only agents in Rust send it, for a function that
+    /// returned an error of a type that can be encoded.
+    #[serde(default, with = "serde_bytes")]
+    pub value: Option<Vec<u8>>,
 }
 
 impl CallFailure {
     /// The kinds: the function raised an exception, the function does not exist, the arguments
     /// cannot be decoded, the result cannot be encoded, the result is over the limit, the call was
-    /// cancelled.
-    pub const KINDS: [&'static str; 6] = ["raised", "function", "argument", "result", "size", "cancelled"];
+    /// cancelled, the function panicked.
+    pub const KINDS: [&'static str; 7] =
+        ["raised", "function", "argument", "result", "size", "cancelled", "panicked"];
 
     /// Encodes the failure.
     ///
@@ -255,8 +260,12 @@ impl CallFailure {
     /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
-        writer.begin_dict(4).name("kind").text(&self.kind).name("type").text(&self.r#type);
+        let count = 4 + usize::from(self.value.is_some());
+        writer.begin_dict(count).name("kind").text(&self.kind).name("type").text(&self.r#type);
         writer.name("message").text(&self.message).name("traceback").text(&self.traceback);
+        if let Some(value) = &self.value {
+            writer.name("value").bytes(value);
+        }
         writer.finish()
     }
 

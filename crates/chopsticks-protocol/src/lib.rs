@@ -20,6 +20,7 @@
 //! * [`Start`] and [`Hello`] begin a connection.
 //! * [`Call`], [`Callee`], [`SourceText`], [`Arguments`], [`Keywords`] and [`CallFailure`] are for
 //!   calls.
+//! * [`Run`] calls a function of the program that the agent is.
 //! * [`Item`], [`ItemFormat`], [`ItemReader`] and [`ItemError`] are the values of a stream.
 //! * [`Modules`], [`Listing`], [`Entry`], [`EntryKind`], [`Import`], [`Imported`], [`Resource`],
 //!   [`Folder`] and [`ImportFailure`] are for imports.
@@ -35,6 +36,7 @@ mod item;
 mod module;
 pub mod operation;
 mod program;
+mod run;
 mod span;
 mod start;
 
@@ -44,4 +46,5 @@ pub use file::{Done, DoneFolder, Fetch, Put};
 pub use item::{FIRST_CREDIT, Item, ItemError, ItemFormat, ItemReader};
 pub use module::{Entry, EntryKind, Folder, Import, ImportFailure, Imported, Listing, Modules, Resource};
 pub use program::{EMPTY, Exit, Spawn};
+pub use run::{NameTooLong, Run};
 pub use start::{Hello, Start};

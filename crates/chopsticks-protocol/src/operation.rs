@@ -37,6 +37,8 @@ operations! {
     PIPE = 0x2b;
     /// Calls a function for each [`Item`](crate::Item) of a stream: [`Call`](crate::Call).
     MAP = 0x2c;
+    /// Runs a function of the agent's own program: [`Run`](crate::Run).
+    RUN = 0x2d;
 }
 
 #[cfg(test)]

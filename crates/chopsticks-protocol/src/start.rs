@@ -89,15 +89,16 @@ impl Start {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "an agent says each of them")]
 pub struct Hello {
-    /// The Python version: major, minor, micro.
-    pub python: (u8, u8, u8),
-    /// The path of the interpreter, as the interpreter reports it.
+    /// The Python version: major, minor, micro. An agent in Rust leaves it out.
+    #[serde(default)]
+    pub python: Option<(u8, u8, u8)>,
+    /// The path of the interpreter, as the interpreter reports it, or of the agent's program.
     pub executable: String,
     /// The process id on its host.
     pub pid: u32,
     /// The name that its host gives itself.
     pub hostname: String,
-    /// Python's `sys.platform`.
+    /// Python's `sys.platform`, or the name of the system that the agent was built for.
     pub platform: String,
 }
 
@@ -108,11 +109,13 @@ impl Hello {
     ///
     /// The error if a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        let (major, minor, micro) = self.python;
         let mut writer = Writer::new();
-        writer.begin_dict(5).name("python").begin_list(3);
-        for number in [major, minor, micro] {
-            writer.int(i64::from(number));
+        writer.begin_dict(4 + usize::from(self.python.is_some()));
+        if let Some((major, minor, micro)) = self.python {
+            writer.name("python").begin_list(3);
+            for number in [major, minor, micro] {
+                writer.int(i64::from(number));
+            }
         }
         writer.name("executable").text(&self.executable).name("pid").int(i64::from(self.pid));
         writer.name("hostname").text(&self.hostname).name("platform").text(&self.platform);

@@ -7,7 +7,7 @@ use chopsticks_pencode::marshal;
 use chopsticks_protocol::{
     Arguments, Call, CallFailure, Callee, Done, DoneFolder, Entry, EntryKind, Exit, Failure, Fetch, Folder,
     Hello, Import, ImportFailure, Imported, Item, ItemError, ItemFormat, ItemReader, Keywords, Listing,
-    Modules, Put, Resource, Source, SourceText, Spawn, Start,
+    Modules, Put, Resource, Run, Source, SourceText, Spawn, Start,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn hello(python in any::<(u8, u8, u8)>(), pid in any::<u32>(), texts in vec(text(), 3)) {
+    fn hello(python in option::of(any::<(u8, u8, u8)>()), pid in any::<u32>(), texts in vec(text(), 3)) {
         let [executable, hostname, platform] = texts.try_into().unwrap();
         let hello = Hello { python, executable, pid, hostname, platform };
         prop_assert_eq!(Hello::decode(&hello.encode().unwrap()).unwrap(), hello);
@@ -152,13 +152,24 @@ proptest! {
     }
 
     #[test]
-    fn failures(texts in vec(text(), 4), errno in any::<i32>(), path in bytes()) {
+    fn run(signature in any::<u64>(), name in text(), arguments in bytes()) {
+        let run = Run { signature, name, arguments: arguments.into() };
+        let bytes = Bytes::from(run.encode().unwrap().concat());
+        prop_assert_eq!(Run::decode(&bytes).unwrap(), run);
+        // A message that ends within its head is refused.
+        for len in 0..10 {
+            prop_assert!(Run::decode(&bytes.slice(..len)).is_err());
+        }
+    }
+
+    #[test]
+    fn failures(texts in vec(text(), 4), errno in any::<i32>(), path in bytes(), value in option::of(bytes())) {
         let failure = ImportFailure::new(texts[0].clone(), texts[1..].to_vec());
         prop_assert_eq!(ImportFailure::decode(&failure.encode().unwrap()).unwrap(), failure);
         let failure = Failure { errno, message: texts[0].clone(), path };
         prop_assert_eq!(Failure::decode(&failure.encode().unwrap()).unwrap(), failure);
         let [kind, r#type, message, traceback] = texts.try_into().unwrap();
-        let failure = CallFailure { kind, r#type, message, traceback };
+        let failure = CallFailure { kind, r#type, message, traceback, value };
         prop_assert_eq!(CallFailure::decode(&failure.encode().unwrap()).unwrap(), failure);
     }
 

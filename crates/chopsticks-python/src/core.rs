@@ -89,8 +89,8 @@ impl Core {
             let tunnel = self.tunnel()?;
             // The agent has said it long ago.
             let info = engine(py)?.wait(py, async move { tunnel.connect().await })?;
-            if let Ok(info) = info {
-                let _ = self.python.set((info.python.0, info.python.1));
+            if let Some((major, minor, _)) = info.ok().and_then(|info| info.python) {
+                let _ = self.python.set((major, minor));
             }
         }
         Ok(self.python.get().copied())

@@ -12,7 +12,7 @@ use std::{
 use chopsticks_driver::{AgentOptions, Encode};
 use chopsticks_transport::TransportConfig;
 
-use crate::{module::ModuleSource, serving::Common, stderr::Stderr};
+use crate::{agent::Agent, module::ModuleSource, serving::Common, stderr::Stderr};
 
 /// The deadlines, limits and helpers of a tunnel.
 ///
@@ -32,10 +32,25 @@ pub struct TunnelConfig {
     /// Shared by the tunnels of this configuration, which read modules together.
     pub(crate) common: Arc<Common>,
     pub(crate) options: AgentOptions,
+    pub(crate) agent: Agent,
     depth_limit: Option<u32>,
 }
 
 impl TunnelConfig {
+    /// Sets the kind of agent. Default: [`Agent::Python`].
+    ///
+    /// ```
+    /// use chopsticks_tunnel::{Agent, TunnelConfig};
+    ///
+    /// let config = TunnelConfig::default().agent(Agent::Native);
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn agent(mut self, agent: Agent) -> Self {
+        self.agent = agent;
+        self
+    }
+
     /// Sets how long the driver may take to start the interpreter. Default: 30 s.
     #[must_use]
     pub fn spawn_timeout(mut self, timeout: Duration) -> Self {
@@ -264,6 +279,7 @@ impl Default for TunnelConfig {
             modules: None,
             common: Arc::default(),
             options: AgentOptions::new(),
+            agent: Agent::default(),
             depth_limit: None,
         }
     }
@@ -281,6 +297,7 @@ impl fmt::Debug for TunnelConfig {
             .field("stderr", &self.stderr)
             .field("modules", &self.modules)
             .field("options", &self.options)
+            .field("agent", &self.agent)
             .field("depth_limit", &self.depth_limit_in_force())
             .finish()
     }

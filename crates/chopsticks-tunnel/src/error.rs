@@ -3,11 +3,13 @@
 use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use chopsticks_driver::{Hint, HostName, hint};
+use chopsticks_pencode::marshal;
 use chopsticks_text::{chain, harmless, harmless_line};
 use chopsticks_transport::TransportError;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::file::Side;
+use crate::{agent::Agent, file::Side};
 
 /// An error on a host.
 ///
@@ -191,6 +193,12 @@ pub enum ErrorKind {
         /// The limit.
         limit: usize,
     },
+    /// The agent of the tunnel does not do this: see [`TunnelConfig::agent`](crate::TunnelConfig::agent).
+    #[error("{}", wrong(*agent))]
+    WrongAgent {
+        /// The kind of agent that the tunnel has.
+        agent: Agent,
+    },
     /// The result contains a value that cannot be encoded.
     #[error("the result cannot be encoded: {}", harmless(message))]
     UnfitResult {
@@ -199,16 +207,21 @@ pub enum ErrorKind {
     },
 }
 
-/// An exception that a remote function raised, as data in the form in which Python prints it.
+/// An exception that a remote function raised, as data in the form in which Python prints it; or the
+/// error that a function in Rust returned, or its panic.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RemoteException {
-    /// The type of the exception, with its module unless it is built in.
+    /// The type of the exception, with its module unless it is built in. For a function in Rust, the
+    /// path of the error's type, or `panic`.
     pub type_name: String,
-    /// The text of the exception.
+    /// The text of the exception. That of a panic ends in its place in the source.
     pub message: String,
-    /// The traceback as Python formats it, with the file names and lines of the codebase.
+    /// The traceback as Python formats it, with the file names and lines of the codebase. For a
+    /// function in Rust, what `{:?}` shows of its error.
     pub traceback: String,
+    /// The error that a function in Rust returned, encoded.
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 impl Error {
@@ -305,6 +318,15 @@ impl Error {
             ErrorKind::Raised(exception) => Some(exception),
             _ => None,
         }
+    }
+
+    /// Returns the error that a function in Rust returned, as a value of its type.
+    ///
+    /// Returns `None` if this is no such error, if it is of another type, or if its type does not
+    /// implement both `Serialize` and `Display`: only the text of such errors arrives.
+    pub fn returned<E: DeserializeOwned>(&self) -> Option<E> {
+        let value = self.remote()?.value.as_ref()?;
+        marshal::from_slice(value).ok()
     }
 
     /// Returns whether a deadline passed.
@@ -451,6 +473,7 @@ impl ErrorKind {
             Self::TooLarge { .. } => "too-large",
             Self::TooManyAbandoned { .. } => "too-many-abandoned",
             Self::UnfitResult { .. } => "unfit-result",
+            Self::WrongAgent { .. } => "wrong-agent",
         }
     }
 }
@@ -482,6 +505,17 @@ impl fmt::Display for RemoteException {
 /// stderr, its stdout.
 fn why(error: &dyn StdError) -> String {
     harmless(&chain(error)).into_owned()
+}
+
+fn wrong(agent: Agent) -> &'static str {
+    match agent {
+        Agent::Native => {
+            "the agent of this tunnel is a copy of this program, which only runs functions in Rust"
+        }
+        Agent::Python => {
+            "the agent of this tunnel is in Python, and runs no functions in Rust: set `TunnelConfig::agent(Agent::Native)`"
+        }
+    }
 }
 
 struct Gone<'a>(&'a str, &'a Option<ExitStatus>, &'a str, &'a str);
@@ -536,6 +570,7 @@ mod tests {
             type_name: "KeyError".to_owned(),
             message: "'x'".to_owned(),
             traceback: "Traceback".to_owned(),
+            value: None,
         };
         let table = [
             (ErrorKind::Argument(io()), "argument", "the arguments cannot be sent: gone", true),
@@ -618,6 +653,12 @@ mod tests {
             ),
             (ErrorKind::TooLarge { message: "9 bytes".to_owned() }, "too-large", "9 bytes", false),
             (
+                ErrorKind::WrongAgent { agent: Agent::Native },
+                "wrong-agent",
+                "the agent of this tunnel is a copy of this program, which only runs functions in Rust",
+                false,
+            ),
+            (
                 ErrorKind::TooManyAbandoned { limit: 128 },
                 "too-many-abandoned",
                 "128 cancelled calls have not ended on this host, which is the limit",
@@ -656,6 +697,7 @@ mod tests {
             type_name: evil(),
             message: evil(),
             traceback: format!("Traceback{EVIL}\n  {EVIL}\n"),
+            value: None,
         };
         let failed = Arc::new(io::Error::other(evil()));
         let kinds = [
@@ -690,8 +732,12 @@ mod tests {
     fn error_of_a_call_names_the_function_and_debug_has_the_traceback() {
         let traceback =
             "Traceback (most recent call last):\n  File \"ops.py\", line 1\nKeyError: 'x'\n".to_owned();
-        let exception =
-            RemoteException { type_name: "KeyError".to_owned(), message: "'x'".to_owned(), traceback };
+        let exception = RemoteException {
+            type_name: "KeyError".to_owned(),
+            message: "'x'".to_owned(),
+            traceback,
+            value: None,
+        };
         let error = Error::new(&HostName::lossy("web1"), Phase::Call, ErrorKind::Raised(exception));
         let error = error.of_function("ops:restart");
         assert_eq!(error.to_string(), "web1: call of ops:restart: KeyError: 'x'");

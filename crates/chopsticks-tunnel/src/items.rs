@@ -431,7 +431,7 @@ impl Flow {
         if kind == Kind::Outcomes && call.input.is_none() {
             return Err(tunnel.error(Phase::Call, ErrorKind::Argument(Arc::new(NoInput))));
         }
-        let connection = tunnel.connection();
+        let connection = tunnel.python_connection()?;
         let (script, payload) = tunnel.composed(&connection, &call).await?;
         loop {
             let session = connection.session().await?;

@@ -134,6 +134,18 @@ impl Keeper {
                 _ = before.wait_for(|stage| matches!(stage, Stage::Ended(_))) => {}
             }
         }
+        let is_far = self.destination().is_some();
+        tokio::select! {
+            biased;
+            _ = self.stopped.recv() => return self.stopped_early(),
+            bootstrap = Bootstrap::new(self.config.agent, is_far) => match bootstrap {
+                Ok(bootstrap) => self.bootstrap = bootstrap,
+                Err(error) => {
+                    let kind = ErrorKind::Spawn { program: COPY.to_owned(), source: Arc::new(error) };
+                    return Ended { error: Error::new(&self.host, Phase::Spawn, kind), forced: false };
+                }
+            }
+        }
         // It has deadlines of its own, and however long it takes is not the driver's time.
         if let Some(parent) = self.parent.clone() {
             tokio::select! {
@@ -307,12 +319,12 @@ impl Keeper {
                 Ok(Ok(_)) => {
                     let text =
                         "the driver cannot go through another tunnel: it does not use `AgentCommand::spawn`";
-                    let (kind, hint) =
-                        not_spawned(io::Error::new(io::ErrorKind::Unsupported, text), self.parent.as_ref());
+                    let refused = io::Error::new(io::ErrorKind::Unsupported, text);
+                    let (kind, hint) = self.not_spawned(refused);
                     Err(error(kind).with_hint(hint))
                 }
                 Ok(Err(failure)) => {
-                    let (kind, hint) = not_spawned(failure, self.parent.as_ref());
+                    let (kind, hint) = self.not_spawned(failure);
                     Err(error(kind).with_hint(hint))
                 }
                 Err(_) => Err(error(ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })),
@@ -369,7 +381,7 @@ impl Keeper {
         let phase = if is_established { Phase::Call } else { Phase::Handshake };
         let cause = match cause {
             Cause::NotRun(error) => {
-                let (kind, hint) = not_spawned(error, self.parent.as_ref());
+                let (kind, hint) = self.not_spawned(error);
                 let phase = if matches!(kind, ErrorKind::Spawn { .. }) { Phase::Spawn } else { phase };
                 return Ended { error: Error::new(&self.host, phase, kind).with_hint(hint), forced };
             }
@@ -388,7 +400,8 @@ impl Keeper {
             _ if is_established => hint::of_loss(&stderr),
             _ => {
                 let symptoms = Symptoms::new(status, &stderr, &beginning);
-                self.route.driver.hint(&symptoms).or_else(|| hint::of_failed_start(&symptoms))
+                let hint = self.route.driver.hint(&symptoms).or_else(|| hint::of_failed_start(&symptoms));
+                hint.map(|hint| self.bootstrap.hint(hint))
             }
         };
         let kind = match cause {
@@ -404,6 +417,21 @@ impl Keeper {
             },
         };
         Ended { error: Error::new(&self.host, phase, kind).with_hint(hint), forced }
+    }
+
+    /// Returns the error of a program that could not be started, with a hint if the cause is known.
+    fn not_spawned(&self, error: io::Error) -> (ErrorKind, Option<Hint>) {
+        let error = match error.downcast::<Error>() {
+            Ok(error) => return (ErrorKind::Parent(Box::new(error)), None),
+            Err(error) => error,
+        };
+        let (program, source) = match error.downcast::<SpawnError>() {
+            Ok(error) => error.into_parts(),
+            Err(error) => (self.bootstrap.program().into_owned(), error),
+        };
+        let parent = self.parent.as_ref().map(|parent| parent.host().as_str());
+        let hint = hint::of_failed_spawn(&source, parent);
+        (ErrorKind::Spawn { program, source: Arc::new(source) }, hint)
     }
 
     fn stopped_early(&self) -> Ended {
@@ -456,20 +484,8 @@ async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: 
     true
 }
 
-/// Returns the error of a program that could not be started, with a hint if the cause is known.
-fn not_spawned(error: io::Error, parent: Option<&Tunnel>) -> (ErrorKind, Option<Hint>) {
-    let error = match error.downcast::<Error>() {
-        Ok(error) => return (ErrorKind::Parent(Box::new(error)), None),
-        Err(error) => error,
-    };
-    let (program, source) = match error.downcast::<SpawnError>() {
-        Ok(error) => error.into_parts(),
-        Err(error) => ("the interpreter".to_owned(), error),
-    };
-    let hint = hint::of_failed_spawn(&source, parent.map(|parent| parent.host().as_str()));
-    (ErrorKind::Spawn { program, source: Arc::new(source) }, hint)
-}
-
+/// The program that an agent in Rust is, in errors.
+const COPY: &str = "a copy of this program";
 /// How often a server may refuse a connection when no other connection of this process is under way
 /// to it. Then other clients keep it busy, or it blocks this host. With the waits in between, this
 /// takes about 12 seconds.

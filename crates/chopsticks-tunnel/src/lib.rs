@@ -1,7 +1,7 @@
-//! Tunnels: start a Python agent through a driver, and call functions in it.
+//! Tunnels: start an agent through a driver, and call functions in it.
 //!
 //! A [`Tunnel`] is one host. Its [`Driver`] starts a Python interpreter there, to which the tunnel
-//! sends the agent and calls. A tunnel connects when it is first used, and again after its
+//! sends the agent and calls; or, with [`Agent::Native`], a copy of this program. A tunnel connects when it is first used, and again after its
 //! connection was closed or lost.
 //!
 //! ```no_run
@@ -19,6 +19,7 @@
 //! # Layout
 //!
 //! * [`Tunnel`], [`Call`], [`Args`], [`Function`] and [`Reply`] are for calls.
+//! * [`Agent`] is the kind of agent, and [`Tunnel::invoke`] is for functions in Rust.
 //! * [`Items`] is a stream of the values that a generator yields, or of what comes of many items.
 //! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`] and [`Command`] start an interpreter, on
 //!   this host or another. [`Target`] names any of them in a text.
@@ -34,6 +35,7 @@
 //! The drivers and their types come from `chopsticks-driver`. This crate contains no groups and
 //! queues, and does not know where modules come from.
 
+mod agent;
 mod args;
 mod bootstrap;
 mod call;
@@ -42,6 +44,7 @@ mod connection;
 mod error;
 mod file;
 mod input;
+mod invoke;
 mod items;
 mod keeper;
 mod library;
@@ -58,6 +61,7 @@ mod stderr;
 mod target;
 mod tunnel;
 
+pub use agent::Agent;
 pub use args::Args;
 pub use chopsticks_driver::{
     AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, Docker, DockerEngine,

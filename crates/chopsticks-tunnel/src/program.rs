@@ -316,7 +316,7 @@ impl<'a> TunnelCommand<'a> {
     /// Dropping the future ends the program.
     pub async fn spawn(self) -> Result<Child<'a>, Error> {
         let Self { tunnel, command, stdin, stdout, stderr } = self;
-        let connection = tunnel.connection();
+        let connection = tunnel.python_connection()?;
         let name = command.program.to_string_lossy().into_owned();
         let link = relay::spawn(&connection, &command.to_std()).await;
         let link = link.map_err(|error| child::failure(tunnel.host(), &name, error))?;
@@ -328,7 +328,7 @@ impl<'a> TunnelCommand<'a> {
         let Self { tunnel, command, stdin, stdout, stderr } = self;
         let name = command.program.to_string_lossy().into_owned();
         let timeout = command.timeout.or(tunnel.call_timeout());
-        let connection = tunnel.connection();
+        let connection = tunnel.python_connection()?;
         let work = async {
             let link = relay::spawn(&connection, &command.to_std()).await;
             let link = link.map_err(|error| child::failure(tunnel.host(), &name, error))?;

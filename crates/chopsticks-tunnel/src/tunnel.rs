@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    agent::Agent,
     args::Args,
     call::{Call, Function, Reply, Script},
     config::TunnelConfig,
@@ -64,15 +65,16 @@ struct Shared {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct AgentInfo {
-    /// The Python version: major, minor, micro.
-    pub python: (u8, u8, u8),
-    /// The path of the interpreter, as the interpreter reports it.
+    /// The Python version: major, minor, micro. `None` if the agent is a program in Rust:
+    /// [`Agent::Native`](crate::Agent::Native).
+    pub python: Option<(u8, u8, u8)>,
+    /// The path of the interpreter, as the interpreter reports it, or of the agent's program.
     pub executable: String,
     /// The process id on its host.
     pub pid: u32,
     /// The name that its host gives itself.
     pub hostname: String,
-    /// Python's `sys.platform`.
+    /// Python's `sys.platform`, or the name of the system that the agent was built for.
     pub platform: String,
 }
 
@@ -151,7 +153,7 @@ impl Tunnel {
 
     /// Connects unless connected, and lets the agent prepare for programs meanwhile.
     pub(crate) async fn prepare(&self) -> Result<(), Error> {
-        let connection = self.connection();
+        let connection = self.python_connection()?;
         // Why there is none is told below.
         if let Ok(session) = connection.session().await {
             session.extend(Part::Relay).await;
@@ -296,7 +298,7 @@ impl Tunnel {
     }
 
     async fn answer(&self, call: &Call) -> Result<Reply, Error> {
-        let connection = self.connection();
+        let connection = self.python_connection()?;
         let (script, payload) = self.composed(&connection, call).await?;
         let answer = self.request(&connection, call, script, payload);
         match call.timeout.or(self.shared.config.call_timeout) {
@@ -421,6 +423,19 @@ impl Tunnel {
         self.error(Phase::Call, kind)
     }
 
+    /// Returns the connection for what only an agent in Python does.
+    pub(crate) fn python_connection(&self) -> Result<Arc<Connection>, Error> {
+        match self.shared.config.agent {
+            Agent::Python => Ok(self.connection()),
+            agent => Err(self.error(Phase::Call, ErrorKind::WrongAgent { agent })),
+        }
+    }
+
+    /// Returns the kind of agent that the tunnel starts.
+    pub(crate) fn agent_kind(&self) -> Agent {
+        self.shared.config.agent
+    }
+
     /// Returns the connection, or a new one if it has ended.
     pub(crate) fn connection(&self) -> Arc<Connection> {
         let mut current = self.current();
@@ -461,7 +476,7 @@ impl Tunnel {
 }
 
 /// Returns the meaning of a `FAIL` of the agent's transport.
-fn refused(payload: &[u8]) -> ErrorKind {
+pub(crate) fn refused(payload: &[u8]) -> ErrorKind {
     let reason = match payload {
         [3] => {
             return ErrorKind::TooLarge {
@@ -531,13 +546,13 @@ fn add_hint(failure: &mut CallFailure, hint: &str) {
     failure.message.push_str(hint);
 }
 
-fn kind(failure: CallFailure) -> ErrorKind {
-    let CallFailure { kind, r#type, message, traceback } = failure;
+pub(crate) fn kind(failure: CallFailure) -> ErrorKind {
+    let CallFailure { kind, r#type, message, traceback, value } = failure;
     match kind.as_str() {
         "function" => ErrorKind::NoFunction { message },
         "result" => ErrorKind::UnfitResult { message },
         "size" => ErrorKind::TooLarge { message },
-        _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback }),
+        _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback, value }),
     }
 }
 

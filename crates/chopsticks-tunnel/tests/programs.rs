@@ -329,7 +329,7 @@ async fn interpreter_is_looked_for_where_wrappers_do_not_run() {
     program(&scratch, "sh", "exec /bin/sh \"$@\"");
     let local = Local::new().python("auto").env("PATH", scratch.path());
     let agent = Tunnel::with_config(local, config()).connect().await.unwrap();
-    assert_eq!(agent.python, python3().version());
+    assert_eq!(agent.python, Some(python3().version()));
 }
 
 #[tokio::test]

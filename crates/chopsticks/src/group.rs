@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use chopsticks_function::Invocation;
 use chopsticks_group::Limits;
 use chopsticks_inventory::{Host, Selection};
 use chopsticks_tunnel::{
@@ -303,6 +304,26 @@ impl Group {
     /// [input](Call::input).
     pub fn stream_with<V: DeserializeOwned + Send + 'static>(&self, call: Call) -> GroupItems<V> {
         GroupItems { inner: self.inner.streams(move |member: Member| member.0.stream_with(call.clone())) }
+    }
+
+    /// Calls a function of this program on all hosts, which need an [`Agent::Native`](crate::Agent::Native): see
+    /// [`Tunnel::invoke`].
+    ///
+    /// The arguments are encoded once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the running calls, as with [`Tunnel::invoke`].
+    pub async fn invoke<T: Send + 'static>(&self, invocation: Invocation<T>) -> GroupResult<T> {
+        self.each_invoke(invocation).join().await
+    }
+
+    /// Calls a function of this program on all hosts, and returns each result as it arrives.
+    pub fn each_invoke<T: Send + 'static>(&self, invocation: Invocation<T>) -> Run<'static, T> {
+        self.each(move |tunnel| {
+            let invocation = invocation.clone();
+            async move { tunnel.invoke(invocation).await }
+        })
     }
 
     /// Runs a program on all hosts, and returns the status and the output of each: see

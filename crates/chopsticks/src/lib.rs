@@ -30,6 +30,9 @@
 //!   the result. [`Ignored`] is a result that is not needed.
 //! * [`Items`] is a stream of the values that a generator yields. [`Call::input`] gives a function a
 //!   stream to read.
+//! * [`function`](macro@function) lets a function in Rust be called on hosts, which need no Python
+//!   then. [`Tunnel::invoke`], [`Group::invoke`] and [`Queue::invoke`] run an [`Invocation`] of it.
+//!   [`init`], [`main`](macro@main) and [`tests!`] let the program become the [`Agent`].
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts, with an
 //!   interface like that of [`std::process`].
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
@@ -45,10 +48,14 @@
 //! * [`Error`] describes what went wrong, on which host, and in which phase.
 //! * [`Graph`] and [`Value`] represent results as a graph, with sharing and cycles.
 //! * [`text`] makes text from hosts safe to show on a terminal or in a log.
-//! * [`pencode`], [`protocol`], [`transport`], [`driver`], [`files`], [`module`], [`importer`],
-//!   [`inventory`], [`tunnel`], [`scheduling`] and [`agent`] contain each layer as a module.
+//! * [`pencode`], [`protocol`], [`transport`], [`driver`], [`files`], [`functions`], [`module`],
+//!   [`importer`], [`inventory`], [`tunnel`], [`scheduling`] and [`agent`] contain each layer as a
+//!   module.
 //!
 //! This crate puts the layers together and has no logic of its own.
+
+// For the macros, which name this crate as its users do.
+extern crate self as chopsticks;
 
 pub mod facts;
 mod group;
@@ -67,6 +74,12 @@ pub use chopsticks_agent as agent;
 pub use chopsticks_driver as driver;
 #[doc(inline)]
 pub use chopsticks_files as files;
+#[doc(inline)]
+pub use chopsticks_function as functions;
+pub use chopsticks_function::{Invocation, init, is_cancelled};
+pub use chopsticks_function_macros::{
+    facade_closure as closure, facade_function as function, facade_main as main,
+};
 #[doc(inline)]
 pub use chopsticks_group as scheduling;
 pub use chopsticks_group::{
@@ -93,11 +106,11 @@ pub use chopsticks_transport as transport;
 #[doc(inline)]
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
-    AgentCommand, AgentInfo, AgentOptions, Args, Call, Child, ChildStderr, ChildStdin, ChildStdout, Command,
-    ContainerInfo, Docker, DockerExec, Driver, Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint,
-    HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local, OsName, Phase, Podman, PodmanExec,
-    Progress, Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo, Symptoms,
-    Target, Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, Via,
+    Agent, AgentCommand, AgentInfo, AgentOptions, Args, Call, Child, ChildStderr, ChildStdin, ChildStdout,
+    Command, ContainerInfo, Docker, DockerExec, Driver, Encode, EncodedItems, Error, ErrorKind, Fetch,
+    Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local, OsName, Phase, Podman,
+    PodmanExec, Progress, Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo,
+    Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, Via,
 };
 
 pub use crate::{
@@ -108,9 +121,26 @@ pub use crate::{
     template::{SharedPath, host_paths},
 };
 
+/// Lets a program of tests become an agent. It stands once in each such program: see
+/// [`functions::tests`](chopsticks_function::tests!).
+///
+/// ```
+/// chopsticks::tests!();
+/// ```
+#[macro_export]
+macro_rules! tests {
+    () => {
+        $crate::functions::tests!();
+    };
+}
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust-functions.md")]
+struct RustFunctionsDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/codebases.md")]

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
+use chopsticks_function::Invocation;
 use chopsticks_group::{AsyncResult, Limits, Timeline};
 use chopsticks_tunnel::{
     AgentInfo, Args, Call, Error, Function, HostName, RemoteCommand, Reply, Transferred, Tunnel,
@@ -104,6 +105,20 @@ impl Queue {
         self.push(target, &label, move |tunnel| {
             let call = call.clone();
             async move { tunnel.call_with(call).await }
+        })
+    }
+
+    /// Adds a call of a function of this program: see [`Tunnel::invoke`]. Its arguments have been
+    /// encoded already.
+    pub fn invoke<R: Send + Sync + 'static, T: QueueTarget>(
+        &self,
+        target: T,
+        invocation: Invocation<R>,
+    ) -> AsyncResult<T::Output<R>> {
+        let label = invocation.name();
+        self.push(target, label, move |tunnel| {
+            let invocation = invocation.clone();
+            async move { tunnel.invoke(invocation).await }
         })
     }
 

@@ -507,7 +507,7 @@ async fn default_interpreter_is_used_by_those_that_name_none() {
     Local::set_default_python(&path);
     let tunnel = Tunnel::with_config(Local::new(), quiet());
     let agent = tunnel.connect().await.unwrap();
-    assert_eq!(agent.python, newest().version());
+    assert_eq!(agent.python, Some(newest().version()));
     tunnel.close().await.unwrap();
     let tunnel = Tunnel::with_config(Local::new().python("/nonexistent"), quiet());
     assert_eq!(tunnel.connect().await.unwrap_err().phase(), Phase::Spawn);

@@ -299,9 +299,12 @@ fn counted(count: u64, what: &str) -> String {
 
 fn described(pong: &Pong) -> String {
     let Pong { agent, connect_ms, latency_ms } = pong;
-    let (major, minor, micro) = agent.python;
+    let kind = match agent.python {
+        Some((major, minor, micro)) => format!("Python {major}.{minor}.{micro}"),
+        None => "an agent in Rust".to_owned(),
+    };
     let text = format!(
-        "Python {major}.{minor}.{micro}, {}, on {}: {latency_ms:.2} ms, connected in {connect_ms:.0} ms",
+        "{kind}, {}, on {}: {latency_ms:.2} ms, connected in {connect_ms:.0} ms",
         agent.executable, agent.hostname
     );
     harmless_line(&text).into_owned()

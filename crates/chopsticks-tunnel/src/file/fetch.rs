@@ -251,7 +251,7 @@ impl Tunnel {
         let wish = Wish { replace: fetch.overwrite && !is_temporary, owner: fetch.owner, has_mode };
         let mut sink = destination.open(wish).await.map_err(here)?;
 
-        let connection = self.connection();
+        let connection = self.python_connection()?;
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_reader();
         let mut request = session.handle.request_with(

@@ -130,7 +130,7 @@ impl Tunnel {
             return Err(self.local(&path, error));
         }
 
-        let connection = self.connection();
+        let connection = self.python_connection()?;
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_writer();
         let mut request = session.handle.request_with(
@@ -171,7 +171,7 @@ impl Tunnel {
             sync: fetch.sync.unwrap_or(false),
         };
 
-        let connection = self.connection();
+        let connection = self.python_connection()?;
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_reader();
         let mut request = session.handle.request_with(

@@ -318,7 +318,7 @@ impl Tunnel {
         let payload = put
             .payload(&Local { name, mode: feed.mode, modified: feed.modified }, false)
             .map_err(|error| self.error(Phase::Transfer, ErrorKind::Argument(Arc::new(error))))?;
-        let connection = self.connection();
+        let connection = self.python_connection()?;
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_writer();
         let mut request = session.handle.request_with(

@@ -22,7 +22,7 @@ async fn every_image_runs_the_agent() {
     for image in lab::images() {
         let tunnel = tunnel(Docker::new(canary("image")).image(&image).network("none").python("auto"));
         let agent = tunnel.connect().await.unwrap_or_else(|error| panic!("{image}: {}", error.report()));
-        let (major, minor, _) = agent.python;
+        let (major, minor, _) = agent.python.unwrap();
         assert!(image.contains(&format!(":{major}.{minor}")), "{image} has {:?}", agent.python);
         let sum = tunnel.call::<i64>("far:add", (1, 2)).await;
         assert_eq!(sum.unwrap_or_else(|error| panic!("{image}: {}", error.report())), 3);

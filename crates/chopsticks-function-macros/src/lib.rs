@@ -1,0 +1,107 @@
+//! The macros of `chopsticks-function`.
+//!
+//! Each macro exists twice: for programs that use `chopsticks`, and for libraries that use
+//! `chopsticks-function` alone. The two differ only in the crate that they name in what they write.
+//! Both crates export theirs under the same short name.
+//!
+//! # Layout
+//!
+//! * [`function`](macro@function) and [`facade_function`] let a function be called on hosts.
+//! * [`closure`] and [`facade_closure`] do the same for a closure.
+//! * [`main`](macro@main) and [`facade_main`] let the program become an agent.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::quote;
+use syn::Error;
+
+mod closure;
+mod entry;
+mod expand;
+mod kind;
+mod options;
+
+/// Lets a function be called on hosts.
+///
+/// The function stays as it is. Beside it there is a type of the same name with one function,
+/// `with`, which takes the same arguments and returns an `Invocation` of it. The compiler checks
+/// the arguments and the type of the result.
+///
+/// ```ignore
+/// #[chopsticks::function]
+/// fn count(dir: PathBuf, min: u64) -> io::Result<u64> { … }
+///
+/// let number: u64 = tunnel.invoke(count::with("/var/log".into(), 1000)).await?;
+/// ```
+///
+/// * Parameters and results are sent by serde: parameters and results need `Serialize` and
+///   `Deserialize`. A parameter may be a reference, such as `&str`, `&Path` or `&[T]`; it is sent as
+///   the owned type.
+/// * If the type of the result is called `Result`, its `Err` becomes the error of the call. An error
+///   that implements `Serialize` and `Display` can be taken from there as a value again
+///   (`Error::returned`). Of any other error the text arrives.
+/// * An `async fn` runs on a small executor of its own. Futures that need a runtime, such as those
+///   of tokio, do not run on it.
+/// * Generic functions, methods, and functions that are `const`, `unsafe` or `extern` are refused.
+///
+/// # Options
+///
+/// * `name = "…"`: the name of the function on the wire, in place of its module's path and its own
+///   name. It is needed if two functions of a program have the same name in the same module, such as
+///   functions within functions.
+/// * `crate = path`: the path of `chopsticks-function`, if it has another name in this crate.
+#[proc_macro_attribute]
+pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::function(options.into(), item.into(), quote!(::chopsticks_function)).into()
+}
+
+/// As [`function`](macro@function), for crates that use `chopsticks`, which exports it under that
+/// name.
+#[proc_macro_attribute]
+pub fn facade_function(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::function(options.into(), item.into(), quote!(::chopsticks::functions)).into()
+}
+
+/// Turns a closure that captures nothing into a function that returns an `Invocation` of it.
+///
+/// The types of the parameters and of the result have to be written out.
+///
+/// ```ignore
+/// let larger = chopsticks::closure!(|dir: PathBuf, min: u64| -> io::Result<usize> { … });
+/// let number = tunnel.invoke(larger("/var/log".into(), 1000)).await?;
+/// ```
+#[proc_macro]
+pub fn closure(input: TokenStream) -> TokenStream {
+    or_error(closure::expand(input.into(), &quote!(::chopsticks_function)))
+}
+
+/// As [`closure`], for crates that use `chopsticks`, which exports it under that name.
+#[proc_macro]
+pub fn facade_closure(input: TokenStream) -> TokenStream {
+    or_error(closure::expand(input.into(), &quote!(::chopsticks::functions)))
+}
+
+/// Lets the program become an agent: calls `init` at the beginning of `main`.
+///
+/// It stands above other attributes of `main`, so that nothing of the program runs on hosts before
+/// it, not even the start of a runtime:
+///
+/// ```ignore
+/// #[chopsticks::main]
+/// #[tokio::main]
+/// async fn main() { … }
+/// ```
+#[proc_macro_attribute]
+pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
+    or_error(entry::expand(options.into(), item.into(), &quote!(::chopsticks_function)))
+}
+
+/// As [`main`](macro@main), for crates that use `chopsticks`, which exports it under that name.
+#[proc_macro_attribute]
+pub fn facade_main(options: TokenStream, item: TokenStream) -> TokenStream {
+    or_error(entry::expand(options.into(), item.into(), &quote!(::chopsticks::functions)))
+}
+
+fn or_error(result: Result<Tokens, Error>) -> TokenStream {
+    result.unwrap_or_else(|error| error.to_compile_error()).into()
+}

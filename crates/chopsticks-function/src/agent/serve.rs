@@ -1,0 +1,292 @@
+//! The state of an agent: its end of the connection, and the calls that run.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    env,
+    fs::File,
+    io::{self, ErrorKind, IoSlice, PipeWriter, Write as _},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use chopsticks_protocol::{CallFailure, Hello, Run, Start, operation};
+use chopsticks_transport::{Connection, Event, Format, Message, Outbox, Outcome, RequestId, TransportConfig};
+
+use super::{end, fail, lead::Lead, panicked, pipes, say, session};
+use crate::{
+    answer::{Success, failure},
+    call::Call,
+    registry,
+};
+
+/// An agent, shared by its threads.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) token: String,
+    state: Mutex<State>,
+    /// Notified of work in the queue.
+    pub(crate) work: Condvar,
+    pub(crate) lead: Lead,
+    pub(crate) output: File,
+    guard: Mutex<Option<PipeWriter>>,
+}
+
+/// What is locked for a moment at a time.
+#[derive(Debug)]
+pub(crate) struct State {
+    connection: Connection,
+    outbox: Outbox,
+    /// Whether a thread is writing.
+    is_writing: bool,
+    /// What threads of the pool have to do.
+    pub(crate) queue: VecDeque<Job>,
+    /// How many threads of the pool wait.
+    pub(crate) idle: usize,
+    /// How many threads the pool has.
+    pub(crate) threads: usize,
+    calls: HashMap<RequestId, Arc<Call>>,
+}
+
+/// Something to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Runs a call.
+    Call { request: RequestId, message: Message, call: Arc<Call> },
+    /// Writes what there is to write.
+    Flush,
+}
+
+thread_local! {
+    /// The request of the call that runs on this thread, for panics that abort.
+    static CURRENT: std::cell::Cell<Option<RequestId>> = const { std::cell::Cell::new(None) };
+}
+
+impl Agent {
+    /// Takes the pipes, and prepares this process for calls.
+    pub(crate) fn start(token: String) -> io::Result<(Arc<Self>, pipes::Reader)> {
+        let (reader, output) = pipes::take()?;
+        session::lead();
+        // The controller is trusted with the memory of its host.
+        let config = TransportConfig::default()
+            .max_request_len(1 << 30)
+            .max_peer_requests(1 << 20)
+            .handshake_timeout(None);
+        let connection = Connection::agent(Instant::now(), config).map_err(io::Error::other)?;
+        let state = State {
+            connection,
+            outbox: Outbox::new(),
+            is_writing: false,
+            queue: VecDeque::new(),
+            idle: 0,
+            threads: 0,
+            calls: HashMap::new(),
+        };
+        let agent = Arc::new(Self {
+            token,
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            lead: Lead::default(),
+            output,
+            guard: Mutex::new(None),
+        });
+        let weak: Weak<Self> = Arc::downgrade(&agent);
+        panicked::hook(move |failure| {
+            if let (Some(agent), Some(request)) = (weak.upgrade(), CURRENT.get()) {
+                agent.reply(request, Err(failure));
+            }
+        });
+        Ok((agent, reader))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends this process, and everything that its functions have started.
+    pub(crate) fn end(&self) -> ! {
+        end::end(&self.token, &self.output)
+    }
+
+    /// Starts the guard if a function has a child process, unless it is there.
+    pub(crate) fn protect(&self) {
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() && end::has_children() {
+            match end::start_guard(&self.token) {
+                Ok(alive) => *guard = Some(alive),
+                // Without `/proc` there is no way to start it.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => say(&format_args!("cannot start the guard: {error}")),
+            }
+        }
+    }
+
+    /// Does a job on this thread.
+    pub(crate) fn perform(&self, job: Job) {
+        match job {
+            Job::Flush => self.flush(self.lock()),
+            Job::Call { request, message, call } => self.call(request, &message, &call),
+        }
+    }
+
+    fn call(&self, request: RequestId, message: &Message, call: &Arc<Call>) {
+        if call.is_cancelled() {
+            return self.reply(request, crate::answer::cancelled());
+        }
+        CURRENT.set(Some(request));
+        let answer = call.run(|| {
+            panicked::catch(|| {
+                let message = Run::decode(&message.payload);
+                let message = message.map_err(|error| failure("argument", "", error.to_string()))?;
+                registry::run(&message)
+            })
+        });
+        CURRENT.set(None);
+        self.protect();
+        self.reply(request, answer);
+    }
+
+    fn reply(&self, request: RequestId, answer: Result<Success, CallFailure>) {
+        let (outcome, format, payload) = match answer {
+            Ok(Success::Bytes(bytes)) => (Outcome::Reply, Format::Bytes, bytes),
+            Ok(Success::Value(value)) => (Outcome::Reply, Format::Marshal, value),
+            Err(failure) => (Outcome::Fail, Format::Marshal, encode(&failure)),
+        };
+        let mut state = self.lock();
+        state.calls.remove(&request);
+        if let Err(error) = state.connection.reply(request, outcome, format, payload.into()) {
+            let failure = encode(&failure("size", "", error.kind().to_string()));
+            // A connection that has failed needs no answer.
+            let _ = state.connection.reply(request, Outcome::Fail, Format::Marshal, failure.into());
+        }
+        self.flush(state);
+    }
+
+    /// Writes what there is to write, unless another thread is at it, which then writes this too.
+    fn flush<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        if state.is_writing {
+            return;
+        }
+        state.is_writing = true;
+        let mut outbox = mem::take(&mut state.outbox);
+        loop {
+            state.connection.transmit(&mut outbox, ENOUGH);
+            if outbox.is_empty() {
+                break;
+            }
+            drop(state);
+            if write_all(&self.output, &mut outbox).is_err() {
+                // The controller is gone; the end of its bytes says so too. Nobody writes from here on.
+                return;
+            }
+            state = self.lock();
+        }
+        state.is_writing = false;
+        state.outbox = outbox;
+    }
+}
+
+impl State {
+    /// Handles bytes of the controller. Returns whether the connection goes on.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> bool {
+        let result = self.connection.handle_input(Instant::now(), bytes);
+        while let Some(event) = self.connection.poll_event() {
+            self.handle(event);
+        }
+        if let Err(error) = &result {
+            say(error);
+        }
+        result.is_ok()
+    }
+
+    /// Returns whether there is something to write, and nobody at it.
+    pub(crate) fn must_write(&self) -> bool {
+        self.connection.has_output() && !self.is_writing
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Started(start) => self.begin(&start.options),
+            Event::Request { request, message } if message.operation.code() == operation::RUN => {
+                let call = Arc::new(Call::default());
+                self.calls.insert(request, call.clone());
+                self.queue.push_back(Job::Call { request, message, call });
+            }
+            Event::Request { request, .. } => {
+                let failure = encode(&failure("function", "", NO_PYTHON.to_owned()));
+                // A connection that has failed needs no answer.
+                let _ = self.connection.reply(request, Outcome::Fail, Format::Marshal, failure.into());
+            }
+            Event::Cancelled { request } => {
+                if let Some(call) = self.calls.get(&request) {
+                    call.cancel();
+                }
+            }
+            // Modules and parts of an agent in Python are of no use here, and nothing was asked of the controller.
+            _ => {}
+        }
+    }
+
+    /// Applies the options, and says hello.
+    fn begin(&mut self, options: &Bytes) {
+        let hello = Start::decode(options).map_err(io::Error::other).and_then(|options| {
+            apply(&options)?;
+            hello().encode().map_err(io::Error::other)
+        });
+        let said = hello.and_then(|hello| {
+            self.connection.send_hello(Format::Marshal, hello.into()).map_err(io::Error::other)
+        });
+        if let Err(error) = said {
+            fail(&error);
+        }
+    }
+}
+
+/// Applies the options that concern an agent in Rust.
+fn apply(options: &Start) -> io::Result<()> {
+    for (name, value) in &options.env {
+        // The process that started this one may have set it. Another thread may read variables at any time, so this process
+        // cannot change them.
+        if env::var_os(name).is_none_or(|set| set != value.as_str()) {
+            let text = format!("an agent in Rust cannot set variables of its environment, such as {name}");
+            return Err(io::Error::new(ErrorKind::Unsupported, text));
+        }
+    }
+    if let Some(folder) = &options.cwd {
+        env::set_current_dir(folder)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot enter {folder}: {error}")))?;
+    }
+    Ok(())
+}
+
+fn hello() -> Hello {
+    let executable = env::current_exe().unwrap_or_default().to_string_lossy().into_owned();
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let platform = env::consts::OS.to_owned();
+    Hello { python: None, executable, pid: std::process::id(), hostname, platform }
+}
+
+/// Writes everything in the outbox.
+fn write_all(mut output: &File, outbox: &mut Outbox) -> io::Result<()> {
+    while !outbox.is_empty() {
+        let mut slices = [IoSlice::new(&[]); 32];
+        let filled = outbox.slices(&mut slices);
+        match output.write_vectored(&slices[..filled]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => outbox.advance(count),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn encode(failure: &CallFailure) -> Vec<u8> {
+    // Only a text of 2 GiB cannot be encoded.
+    failure.encode().unwrap_or_default()
+}
+
+/// A few frames.
+const ENOUGH: usize = 256 << 10;
+const NO_PYTHON: &str = "this agent is a program in Rust: it runs functions of its own, and has no Python";

@@ -1,0 +1,63 @@
+//! The call that runs on this thread.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, Thread},
+};
+
+/// A call, from the time at which it arrives.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    is_cancelled: AtomicBool,
+    /// The thread on which it runs.
+    thread: OnceLock<Thread>,
+}
+
+thread_local! {
+    static RUNNING: RefCell<Option<Arc<Call>>> = const { RefCell::new(None) };
+}
+
+impl Call {
+    /// Runs `work` as this call on the current thread.
+    #[cfg(feature = "agent")]
+    pub(crate) fn run<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
+        let _ = self.thread.set(thread::current());
+        RUNNING.set(Some(self.clone()));
+        let result = work();
+        RUNNING.set(None);
+        result
+    }
+
+    #[cfg(feature = "agent")]
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::SeqCst)
+    }
+}
+
+/// Returns whether the call that runs on this thread was cancelled: nobody waits for its result any
+/// more.
+///
+/// Code in Rust cannot be interrupted, so a function that takes long should ask from time to time,
+/// and return then. This costs a few nanoseconds. Functions that are `async` need not ask: their
+/// future is dropped where it waits. On a thread that runs no call, such as one that a function has
+/// started, the answer is always `false`.
+pub fn is_cancelled() -> bool {
+    RUNNING.with_borrow(|call| call.as_ref().is_some_and(|call| call.is_cancelled()))
+}
+
+/// Returns whether a call runs on this thread.
+#[cfg(feature = "agent")]
+pub(crate) fn is_running() -> bool {
+    RUNNING.with_borrow(Option::is_some)
+}

@@ -1,0 +1,120 @@
+//! A function with its arguments.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use chopsticks_pencode::marshal::{self, DecodeError, EncodeError};
+use chopsticks_protocol::Run;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, Error as _},
+};
+
+/// A function of this program with its arguments, whose result is a `T`.
+///
+/// The `with` of a function creates it: see [`function`](macro@crate::function). The arguments are
+/// encoded at that moment. Arguments that cannot be encoded fail the call, and not this.
+///
+/// An invocation is cheap to clone, so that one can be sent to many hosts.
+pub struct Invocation<T> {
+    name: &'static str,
+    signature: u64,
+    arguments: Result<Bytes, EncodeError>,
+    timeout: Option<Duration>,
+    read: fn(Encoded<'_>) -> Result<T, DecodeError>,
+}
+
+/// The result of a function, as an agent sends it.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the protocol has a format for each")]
+pub enum Encoded<'a> {
+    /// The bytes themselves, of a function that returns a `Vec<u8>`.
+    Bytes(&'a [u8]),
+    /// Any other value, in `marshal`.
+    Value(&'a [u8]),
+}
+
+impl<T> Invocation<T> {
+    /// Returns the full name of the function: its module's path, `::` and its own name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Sets the deadline. When it passes, the call is cancelled on the host as if its future were
+    /// dropped.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Returns the deadline, if one was set.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Returns the message that runs the function. The arguments are shared, not copied.
+    ///
+    /// # Errors
+    ///
+    /// The error of an argument that cannot be sent.
+    pub fn message(&self) -> Result<Run, EncodeError> {
+        let arguments = self.arguments.clone()?;
+        Ok(Run { signature: self.signature, name: self.name.to_owned(), arguments })
+    }
+
+    /// Reads the result.
+    ///
+    /// # Errors
+    ///
+    /// The error if the agent has sent anything but a `T`.
+    pub fn read(&self, result: Encoded<'_>) -> Result<T, DecodeError> {
+        (self.read)(result)
+    }
+}
+
+impl<T> Clone for Invocation<T> {
+    fn clone(&self) -> Self {
+        Self { arguments: self.arguments.clone(), ..*self }
+    }
+}
+
+/// Shows the name, but not the arguments.
+impl<T> fmt::Debug for Invocation<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Invocation");
+        shown.field("name", &self.name).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// Returns an argument as it is. This is where the compiler reports one that cannot be sent.
+pub fn sent<T: Serialize + ?Sized>(argument: &T) -> &T {
+    argument
+}
+
+/// Creates an invocation. `arguments` is a tuple.
+pub fn invocation<T>(
+    name: &'static str,
+    signature: u64,
+    arguments: &impl Serialize,
+    read: fn(Encoded<'_>) -> Result<T, DecodeError>,
+) -> Invocation<T> {
+    let arguments = marshal::to_vec_exact(arguments).map(Bytes::from);
+    Invocation { name, signature, arguments, timeout: None, read }
+}
+
+/// Reads any value.
+pub fn read_value<T: DeserializeOwned>(result: Encoded<'_>) -> Result<T, DecodeError> {
+    match result {
+        Encoded::Value(value) => marshal::from_slice(value),
+        Encoded::Bytes(_) => Err(DecodeError::custom("bytes where another value is expected")),
+    }
+}
+
+/// Reads bytes.
+pub fn read_bytes(result: Encoded<'_>) -> Result<Vec<u8>, DecodeError> {
+    match result {
+        Encoded::Bytes(bytes) => Ok(bytes.to_vec()),
+        Encoded::Value(_) => Err(DecodeError::custom("another value where bytes are expected")),
+    }
+}

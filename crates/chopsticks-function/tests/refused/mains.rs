@@ -1,0 +1,6 @@
+//! A `main` without a runtime.
+
+#[chopsticks_function::main]
+async fn start() {}
+
+fn main() {}

@@ -1,0 +1,98 @@
+//! Calls of functions in Rust.
+
+use std::{pin::pin, sync::Arc};
+
+use bytes::Bytes;
+use chopsticks_function::{Encoded, Invocation};
+use chopsticks_protocol::{CallFailure, operation};
+use chopsticks_transport::{Format, Operation, Outcome};
+
+use crate::{
+    agent::Agent,
+    connection::Connection,
+    error::{Error, ErrorKind, Phase},
+    tunnel::{Tunnel, kind, refused},
+};
+
+impl Tunnel {
+    /// Calls a function of this program on the host and returns its result.
+    ///
+    /// The tunnel needs an [`Agent::Native`]: a copy of this program, which is sent to the host with
+    /// the first call. The program has to begin with `chopsticks_function::init`.
+    ///
+    /// Calls share one connection and may overlap, each on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Raised`] if the function returned an error or panicked;
+    /// [`Error::returned`] is the error as a value. [`ErrorKind::NoFunction`] if the program on the
+    /// host does not have the function. [`ErrorKind::WrongAgent`] if the tunnel has an agent in
+    /// Python. The other kinds are as they describe. After any of them the tunnel can be used again,
+    /// and connects again if necessary.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the call, and so does its deadline. Code in Rust cannot be
+    /// interrupted, so the function has to ask `is_cancelled`; the future of an `async` function is
+    /// dropped. If the function has not ended after
+    /// [`TunnelConfig::cancel_grace`](crate::TunnelConfig::cancel_grace), it is abandoned, and no other call
+    /// is affected. It ends with the connection at the latest.
+    pub async fn invoke<T>(&self, invocation: Invocation<T>) -> Result<T, Error> {
+        let result = self.invoked(&invocation).await;
+        result.map_err(|error| error.of_function(invocation.name()))
+    }
+
+    async fn invoked<T>(&self, invocation: &Invocation<T>) -> Result<T, Error> {
+        let failed = |kind| self.error(Phase::Call, kind);
+        match self.agent_kind() {
+            Agent::Native => {}
+            agent @ Agent::Python => return Err(failed(ErrorKind::WrongAgent { agent })),
+        }
+        let message = invocation.message().map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
+        let payload = message.encode().map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
+        let connection = self.connection();
+        // A runtime without timers would panic below.
+        connection.check_runtime()?;
+        let answer = pin!(self.answer_of_run(&connection, payload));
+        let (format, value) = match invocation.deadline().or(self.call_timeout()) {
+            None => answer.await?,
+            Some(after) => {
+                tokio::time::timeout(after, answer).await.unwrap_or_else(|_| Err(connection.late(after)))?
+            }
+        };
+        let result = match format {
+            Format::Bytes => invocation.read(Encoded::Bytes(&value)),
+            // Whatever the format says, this only reads `marshal`.
+            _ => invocation.read(Encoded::Value(&value)),
+        };
+        result.map_err(|error| failed(ErrorKind::Result(Arc::new(error))))
+    }
+
+    /// Returns the result of a function, encoded.
+    async fn answer_of_run(
+        &self,
+        connection: &Connection,
+        payload: Vec<Bytes>,
+    ) -> Result<(Format, Bytes), Error> {
+        let failed = |kind| self.error(Phase::Call, kind);
+        loop {
+            let session = connection.session().await?;
+            let run = Operation::application(operation::RUN);
+            match session.handle.request(run, Format::Bytes, payload.clone()).await {
+                Ok(reply) if reply.outcome == Outcome::Reply => return Ok((reply.format, reply.payload)),
+                // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
+                Ok(reply) if reply.format == Format::None => return Err(failed(refused(&reply.payload))),
+                Ok(reply) => {
+                    let failure = CallFailure::decode(&reply.payload);
+                    return Err(failed(
+                        failure.map_or_else(|error| ErrorKind::Result(Arc::new(error)), kind),
+                    ));
+                }
+                Err(error) => match connection.refusal(Phase::Call, &error) {
+                    Some(refusal) => return Err(refusal),
+                    None => connection.after(&session).await?,
+                },
+            }
+        }
+    }
+}
