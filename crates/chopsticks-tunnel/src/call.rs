@@ -115,8 +115,8 @@ impl Function {
     /// let restart = Function::script("ops/deploy.py", "restart");
     /// # let _ = restart;
     /// ```
-    pub fn script(path: impl Into<PathBuf>, name: impl Into<String>) -> Self {
-        Self(Kind::Script { path: path.into(), name: name.into(), values: Values::new() })
+    pub fn script(path: impl AsRef<Path>, name: impl Into<String>) -> Self {
+        Self(Kind::Script { path: path.as_ref().to_owned(), name: name.into(), values: Values::new() })
     }
 
     /// Sets a global name of the source text or script to a value. This has no effect on a function

@@ -84,7 +84,11 @@ impl Modules {
 
     /// Returns a text that helps a user who named a module that does not exist.
     pub(crate) fn hint(&self, name: &str) -> Option<String> {
-        self.codebase.as_ref().filter(|_| !is_ours(name))?.hint(name)
+        match &self.codebase {
+            _ if is_ours(name) => None,
+            Some(codebase) => codebase.hint(name),
+            None => Some(NO_CODEBASE.to_owned()),
+        }
     }
 }
 
@@ -140,6 +144,9 @@ fn entry(module: &LibraryModule) -> ModuleEntry {
     let kind = if below.is_empty() { ModuleEntryKind::Module } else { ModuleEntryKind::Package };
     ModuleEntry::new(module.name, kind, module.file, module.source).submodules(below)
 }
+
+/// The hint of a tunnel whose agent can import only what its host has.
+pub(crate) const NO_CODEBASE: &str = "this tunnel serves no codebase";
 
 const PACKAGE: &str = "chopsticks";
 /// The modules that need no tunnels.

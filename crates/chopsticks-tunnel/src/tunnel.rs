@@ -25,6 +25,7 @@ use crate::{
     connection::{Connection, Session, Stage},
     error::{Error, ErrorKind, Phase, RemoteException},
     input::Unfit,
+    library::NO_CODEBASE,
     room::{self, Room},
     route::Route,
     target::Target,
@@ -538,10 +539,12 @@ fn lacks_module(failure: &CallFailure) -> bool {
     failure.kind == "function" && matches!(failure.r#type.as_str(), "ImportError" | "ModuleNotFoundError")
 }
 
-/// Adds the advice of the codebase, which knows more similar names than the agent.
+/// Adds the advice of the codebase, which knows more similar names than the agent, or that there is none.
 fn add_hint(failure: &mut CallFailure, hint: &str) {
-    let end = failure.message.find(" (near: ").unwrap_or(failure.message.len());
-    failure.message.truncate(end);
+    if hint != NO_CODEBASE {
+        let end = failure.message.find(" (near: ").unwrap_or(failure.message.len());
+        failure.message.truncate(end);
+    }
     failure.message.push_str("; ");
     failure.message.push_str(hint);
 }

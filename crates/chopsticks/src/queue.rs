@@ -1,6 +1,11 @@
 //! Queues: a line of operations for each host.
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chopsticks_function::Invocation;
 use chopsticks_group::{AsyncResult, Limits, Timeline};
@@ -140,10 +145,10 @@ impl Queue {
     pub fn put<T: QueueTarget>(
         &self,
         target: T,
-        local: impl Into<PathBuf>,
-        remote: impl Into<PathBuf>,
+        local: impl AsRef<Path>,
+        remote: impl AsRef<Path>,
     ) -> AsyncResult<T::Output<Transferred>> {
-        let (local, remote) = (local.into(), remote.into());
+        let (local, remote) = (local.as_ref().to_owned(), remote.as_ref().to_owned());
         let label = format!("put {}", remote.display());
         self.push(target, &label, move |tunnel| {
             let (local, remote) = (local.clone(), remote.clone());
@@ -161,10 +166,10 @@ impl Queue {
     pub fn fetch<T: QueueTarget>(
         &self,
         target: T,
-        remote: impl Into<PathBuf>,
+        remote: impl AsRef<Path>,
         local: &str,
     ) -> Result<AsyncResult<T::Output<Transferred>>, SharedPath> {
-        let remote = remote.into();
+        let remote = remote.as_ref().to_owned();
         let hosts = target.hosts();
         let paths = template::host_paths(local, hosts.iter())?;
         let paths: Arc<HashMap<HostName, PathBuf>> = Arc::new(hosts.into_iter().zip(paths).collect());

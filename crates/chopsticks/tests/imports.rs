@@ -6,7 +6,7 @@ use std::{
 };
 
 use chopsticks::{
-    Codebase, Function, Local, Tunnel, TunnelConfig,
+    Codebase, Function, Local, Stderr, Tunnel, TunnelConfig,
     tunnel::{ModuleEntry, ModuleError, ModuleSource},
 };
 use chopsticks_support::{Interpreter, Scratch, interpreters};
@@ -118,6 +118,22 @@ async fn missing_module_is_told_with_those_like_it_and_where_it_was_looked_for()
     // The module is there, which is for the agent to know.
     let error = tunnel.call::<u32>("pkg.main:rnu", ()).await.unwrap_err();
     assert!(!error.to_string().contains("the codebase"), "{error}");
+    tunnel.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn missing_module_is_told_with_the_fact_that_there_is_no_codebase() {
+    let python = chopsticks_support::python3();
+    let config = TunnelConfig::default().stderr(Stderr::off());
+    let tunnel = Tunnel::with_config(Local::new().python(python.path()), config);
+    let error = tunnel.call::<u32>("mine:run", ()).await.unwrap_err().to_string();
+    assert!(error.contains("No module named 'mine'"), "{error}");
+    assert!(error.ends_with("; this tunnel serves no codebase"), "{error}");
+    // What is like it on the host stays, and what is there is no matter of the codebase.
+    let error = tunnel.call::<u32>("maths:sqrt", ()).await.unwrap_err().to_string();
+    assert!(error.contains("math") && error.ends_with("; this tunnel serves no codebase"), "{error}");
+    let error = tunnel.call::<u32>("math:root", ()).await.unwrap_err().to_string();
+    assert!(!error.contains("codebase"), "{error}");
     tunnel.close().await.unwrap();
 }
 

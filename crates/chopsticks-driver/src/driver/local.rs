@@ -1,6 +1,10 @@
 //! A subprocess of the controller.
 
-use std::{ffi::OsString, io, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use tokio::process::Command;
@@ -66,8 +70,8 @@ impl Local {
 
     /// Sets the working directory of the agent. Default: that of the controller.
     #[must_use]
-    pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.current_dir = Some(folder.into());
+    pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
+        self.current_dir = Some(folder.as_ref().to_owned());
         self
     }
 

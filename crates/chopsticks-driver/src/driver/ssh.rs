@@ -3,7 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::LazyLock,
     time::Duration,
 };
@@ -125,16 +125,16 @@ impl Ssh {
 
     /// Adds a file with a private key to the keys that are tried: ssh's `-i`.
     #[must_use]
-    pub fn identity_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.identity_files.push(file.into());
+    pub fn identity_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.identity_files.push(file.as_ref().to_owned());
         self
     }
 
     /// Sets the configuration file to read in place of the user's and the system's files: ssh's
     /// `-F`.
     #[must_use]
-    pub fn config_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.config_file = Some(file.into());
+    pub fn config_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.config_file = Some(file.as_ref().to_owned());
         self
     }
 

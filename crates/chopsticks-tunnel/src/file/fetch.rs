@@ -60,9 +60,9 @@ impl<'a> Fetch<'a> {
     /// The path must be a regular file that does not change while it is read. Files of size 0, such
     /// as those in `/proc`, are read to their end, because their content appears only when they are
     /// read.
-    pub fn new(remote: impl Into<PathBuf>) -> Self {
+    pub fn new(remote: impl AsRef<Path>) -> Self {
         Self {
-            remote: remote.into(),
+            remote: remote.as_ref().to_owned(),
             destination: Destination::Path(None),
             mode: None,
             keep_mode: false,
@@ -80,8 +80,8 @@ impl<'a> Fetch<'a> {
     /// Sets the local path. If it leads to a folder, the file goes into it under its name on the
     /// host. By default the file gets a new name in the folder for temporary files.
     #[must_use]
-    pub fn to(mut self, local: impl Into<PathBuf>) -> Self {
-        self.destination = Destination::Path(Some(local.into()));
+    pub fn to(mut self, local: impl AsRef<Path>) -> Self {
+        self.destination = Destination::Path(Some(local.as_ref().to_owned()));
         self
     }
 

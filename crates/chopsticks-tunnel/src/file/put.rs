@@ -66,8 +66,8 @@ impl<'a> Put<'a> {
     /// The path must be a regular file that does not change while it is read. Files of size 0, such
     /// as those in `/proc`, are read to their end, because their content appears only when they are
     /// read.
-    pub fn new(local: impl Into<PathBuf>) -> Self {
-        Self::of(Source::Path(local.into()))
+    pub fn new(local: impl AsRef<Path>) -> Self {
+        Self::of(Source::Path(local.as_ref().to_owned()))
     }
 
     /// Creates a transfer of bytes.
@@ -103,8 +103,8 @@ impl<'a> Put<'a> {
     /// under its local name. By default the file gets a new name in the host's folder for temporary
     /// files.
     #[must_use]
-    pub fn to(mut self, remote: impl Into<PathBuf>) -> Self {
-        self.remote = Some(remote.into());
+    pub fn to(mut self, remote: impl AsRef<Path>) -> Self {
+        self.remote = Some(remote.as_ref().to_owned());
         self
     }
 
