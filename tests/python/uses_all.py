@@ -6,6 +6,7 @@ from chopsticks import (  # noqa: F401
     Disconnected,
     Executor,
     Group,
+    Limits,
     Local,
     Podman,
     Queue,
@@ -15,6 +16,7 @@ from chopsticks import (  # noqa: F401
 )
 from chopsticks.aio import Tunnel  # noqa: F401
 from chopsticks.executor import Executor as Again  # noqa: F401
+from chopsticks.group import Limits as Those  # noqa: F401
 
 
 class Mine(aio.BaseTunnel):
@@ -24,7 +26,7 @@ class Mine(aio.BaseTunnel):
 def refused():
     """What those say that hosts cannot use."""
     found = []
-    for make in (lambda: Executor(['a']), lambda: timeout(5), lambda: aio.Local(), Mine):
+    for make in (lambda: Executor(['a']), lambda: timeout(5), lambda: Limits(), lambda: aio.Local(), Mine):
         try:
             make()
         except TypeError as e:

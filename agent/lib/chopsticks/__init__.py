@@ -4,7 +4,7 @@ import sys
 HOMES = {
     'tunnel': ('BaseTunnel', 'Command', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local',
                'Podman', 'RemoteException', 'SSHTunnel', 'SubprocessTunnel', 'Sudo', 'Timeout', 'Tunnel'),
-    'group': ('Group', 'GroupResult'),
+    'group': ('Group', 'GroupResult', 'Limits'),
     'queue': ('AsyncResult', 'NotCompleted', 'Queue')}
 
 

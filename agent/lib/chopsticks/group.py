@@ -2,10 +2,12 @@
 from collections import OrderedDict
 
 from chopsticks._agent import Wait, guarded, native, start_new_thread
+from chopsticks._controllers import absent
 from chopsticks._errors import ErrorResult, RemoteException, error_result
 from chopsticks.tunnel import BaseTunnel, Tunnel
 
-__all__ = ['ErrorResult', 'Group', 'GroupResult']
+__all__ = ['ErrorResult', 'Group', 'GroupResult', 'Limits']
+Limits = absent('Limits')
 
 
 class GroupResult(OrderedDict):

@@ -1,6 +1,9 @@
 //! A tunnel, and many at once.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use chopsticks::{Group, HostName, Route, Tunnel};
 use pyo3::{
@@ -15,6 +18,7 @@ use crate::{
     driver::Driver,
     engine::{self, engine},
     errors::{Trouble, Within},
+    limits::{Count, Limits},
     operation::{Operation, Outcome},
     stderr::Lines,
 };
@@ -151,32 +155,49 @@ pub(crate) fn tell<'py>(py: Python<'py>, done: &Py<PyAny>, made: PyResult<Bound<
 }
 
 /// Does an operation on many hosts at once, and returns pairs of a result and an exception, in their order.
+///
+/// Now and then `tick(count)` is called with how many are done.
 #[pyfunction]
-#[pyo3(signature = (cores, operation, timeout=None))]
+#[pyo3(signature = (cores, operation, timeout=None, limits=None, tick=None))]
 pub(crate) fn run_all<'py>(
     py: Python<'py>,
     cores: Vec<Py<Core>>,
     operation: &Operation,
     timeout: Option<(f64, f64)>,
+    limits: Option<&Limits>,
+    tick: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
     let within = Within::new(timeout)?;
-    let group = group_of(&cores, within)?;
-    let results = engine(py)?.wait(py, group.run(|tunnel| operation.clone().run(tunnel)))?;
+    let group = group_of(&cores, within, limits)?;
+    let count = Count::default();
+    let mut run = Box::pin(group.run(|tunnel| count.clone().counted(operation.clone().run(tunnel))));
+    let engine = engine(py)?;
+    let results = loop {
+        let Some(tick) = &tick else { break engine.wait(py, run)? };
+        match engine.wait(py, async { tokio::time::timeout(TICK, run.as_mut()).await })? {
+            Ok(results) => break results,
+            Err(_) => drop(tick.call1((count.get(),))?),
+        }
+    };
+    if let Some(tick) = tick {
+        tick.call1((cores.len(),))?;
+    }
     pairs(py, results.iter(), within)
 }
 
 /// Begins an operation on many hosts at once, and has `done(pairs, exception)` called when it is done, by another thread.
 #[pyfunction]
-#[pyo3(signature = (cores, operation, done, timeout=None))]
+#[pyo3(signature = (cores, operation, done, timeout=None, limits=None))]
 pub(crate) fn start_all(
     py: Python<'_>,
     cores: Vec<Py<Core>>,
     operation: &Operation,
     done: Py<PyAny>,
     timeout: Option<(f64, f64)>,
+    limits: Option<&Limits>,
 ) -> PyResult<Task> {
     let within = Within::new(timeout)?;
-    let (group, operation) = (group_of(&cores, within)?, operation.clone());
+    let (group, operation) = (group_of(&cores, within, limits)?, operation.clone());
     let run = engine(py)?.spawn(async move {
         let results = group.run(|tunnel| operation.clone().run(tunnel)).await;
         Python::try_attach(|py| tell(py, &done, pairs(py, results.iter(), within).map(Bound::into_any)));
@@ -185,10 +206,10 @@ pub(crate) fn start_all(
 }
 
 /// Returns the group of some tunnels, which have so long for what they do together.
-fn group_of(cores: &[Py<Core>], within: Option<Within>) -> PyResult<Group> {
+fn group_of(cores: &[Py<Core>], within: Option<Within>, limits: Option<&Limits>) -> PyResult<Group> {
     let tunnels = cores.iter().map(|core| core.get().tunnel()).collect::<PyResult<Vec<_>>>()?;
     let group = Group::new(tunnels).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(group.limits(chopsticks::Limits::default().timeout(within.map(|within| within.left))))
+    Ok(group.limits(Limits::of(limits).timeout(within.map(|within| within.left))))
 }
 
 /// Returns pairs of a result and an exception.
@@ -233,3 +254,6 @@ fn pair<'py>(
     };
     PyTuple::new(py, [value, exception])
 }
+
+/// How often the progress of a group is told.
+const TICK: Duration = Duration::from_millis(100);

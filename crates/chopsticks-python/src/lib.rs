@@ -12,6 +12,7 @@ mod core;
 mod driver;
 mod engine;
 mod errors;
+mod limits;
 mod operation;
 mod queue;
 mod reader;
@@ -27,7 +28,9 @@ mod _chopsticks {
         config::Config,
         core::{Core, Task, close_all, run_all, start_all},
         driver::Driver,
-        forget_engine, loads,
+        forget_engine,
+        limits::Limits,
+        loads,
         operation::Operation,
         pdecode,
         queue::Queue,

@@ -21,6 +21,7 @@ use crate::{
     core::{Core, Task, pairs, tell},
     engine::engine,
     errors::{Trouble, Within},
+    limits::Limits,
     operation::{Operation, Outcome},
 };
 
@@ -47,9 +48,11 @@ type Done<'py> = (u64, Bound<'py, PyList>);
 #[pymethods]
 impl Queue {
     #[new]
-    fn new() -> Self {
+    #[pyo3(signature = (limits=None))]
+    fn new(limits: Option<&Limits>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        Self { lines: Lines::new(), sender, events: Arc::new(AsyncMutex::new(events)), run: Mutex::new(None) }
+        let lines = Lines::with_limits(Limits::of(limits));
+        Self { lines, sender, events: Arc::new(AsyncMutex::new(events)), run: Mutex::new(None) }
     }
 
     /// Adds an operation on some hosts, to be told of by its number.
@@ -139,6 +142,12 @@ impl Queue {
             }
         }
         Ok(left)
+    }
+
+    /// Draws what each host has done, and when, as SVG; nothing if nothing has begun.
+    fn svg(&self) -> Option<String> {
+        let timeline = self.lines.timeline();
+        (!timeline.is_empty()).then(|| timeline.to_svg())
     }
 
     fn __len__(&self) -> usize {

@@ -15,7 +15,7 @@ from chopsticks._deadline import timeout as timeout
 
 if TYPE_CHECKING:
     from chopsticks.executor import Executor as Executor
-    from chopsticks.group import Group as Group, GroupResult as GroupResult
+    from chopsticks.group import Group as Group, GroupResult as GroupResult, Limits as Limits
     from chopsticks.queue import AsyncResult as AsyncResult, NotCompleted as NotCompleted, Queue as Queue
     from chopsticks.tunnel import (
         BaseTunnel as BaseTunnel,
@@ -55,7 +55,7 @@ HOMES = {
         'Tunnel',
     ),
     'executor': ('Executor',),
-    'group': ('Group', 'GroupResult'),
+    'group': ('Group', 'GroupResult', 'Limits'),
     'queue': ('AsyncResult', 'NotCompleted', 'Queue'),
 }
 

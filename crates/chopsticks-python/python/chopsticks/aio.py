@@ -19,6 +19,7 @@ from chopsticks import _chopsticks, _stderr, queue, tunnel
 from chopsticks._call import protocol_for
 from chopsticks._deadline import remaining
 from chopsticks._errors import RemoteException
+from chopsticks._limits import Limits, core_of
 from chopsticks._stream import Stream as SyncStream
 from chopsticks.group import Group as SyncGroup
 from chopsticks.group import GroupResult, common_protocol, settled
@@ -272,13 +273,16 @@ class Command(BaseTunnel):
 class Group:
     """A group of `chopsticks.group` for `asyncio`. Set operations are those of its attribute `group`."""
 
-    def __init__(self, hosts: SyncGroup | Iterable[BaseTunnel | tunnel.BaseTunnel | str]) -> None:
+    def __init__(
+        self, hosts: SyncGroup | Iterable[BaseTunnel | tunnel.BaseTunnel | str], *, limits: Limits | None = None
+    ) -> None:
         if isinstance(hosts, SyncGroup):
-            self.group = hosts
+            self.group = hosts if limits is None else SyncGroup(hosts, limits=limits)
         elif isinstance(hosts, (str, bytes)):
             raise TypeError('%r is one name: give a list of them' % (hosts,))
         else:
-            self.group = SyncGroup(host.tunnel if isinstance(host, BaseTunnel) else host for host in hosts)
+            tunnels = (host.tunnel if isinstance(host, BaseTunnel) else host for host in hosts)
+            self.group = SyncGroup(tunnels, limits=limits)
 
     async def connect(self) -> GroupResult:
         """Connects all that are not; returns a `GroupResult` of `None`."""
@@ -313,12 +317,13 @@ class Group:
         """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
         found = await self.call(predicate)
         found.raise_failures()
-        return Group([tunnel for tunnel in self.group if bool(found[tunnel.host]) != bool(exclude)])
+        return Group(self.group._of(tunnel for tunnel in self.group if bool(found[tunnel.host]) != bool(exclude)))
 
     async def _run(self, operation: _chopsticks.Operation, tunnels: list[tunnel.BaseTunnel] | None = None) -> GroupResult:
         tunnels = self.group.tunnels if tunnels is None else tunnels
         cores = [tunnel._open() for tunnel in tunnels]
-        pairs = await awaited(lambda done: _chopsticks.start_all(cores, operation, done, remaining()))
+        limits = core_of(self.group.limits)
+        pairs = await awaited(lambda done: _chopsticks.start_all(cores, operation, done, remaining(), limits))
         await settle(*[tunnel._state for tunnel in tunnels])
         results = GroupResult()
         for one, found in zip(tunnels, pairs):

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
 from chopsticks._errors import ErrorResult, RemoteException, error_result
+from chopsticks._limits import Limits as Limits
+from chopsticks._limits import bar, core_of
 from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel, packed, settle
 
 if TYPE_CHECKING:
     from chopsticks._stream import Stream
 
-__all__ = ['ErrorResult', 'Group', 'GroupResult']
+__all__ = ['ErrorResult', 'Group', 'GroupResult', 'Limits']
 V = TypeVar('V')
 #: What set operations take.
 Hosts = Union[BaseTunnel, 'Group']
@@ -63,9 +65,17 @@ class Group:
     """Tunnels, in order, each with a name of its own. Text stands for the tunnel that `Tunnel` opens to it.
 
     Groups are sets by the names of hosts: of two tunnels with one name the first stays.
+
+    `limits` are those of all that is done with the group, and `progress` shows a bar by `tqdm.auto` meanwhile, but for
+    `close`. Groups that are made of it by `filter` and set operations have them too.
+
+        Group(hosts, limits=Limits(max_running=10, max_failures='5%'), progress=True)
     """
 
-    def __init__(self, hosts: Iterable[BaseTunnel | str]) -> None:
+    def __init__(
+        self, hosts: Iterable[BaseTunnel | str], *, limits: Limits | None = None, progress: bool = False
+    ) -> None:
+        self.limits, self.progress = limits, progress
         if isinstance(hosts, (str, bytes)):
             raise TypeError('%r is one name: give a list of them' % (hosts,))
         self.tunnels: list[BaseTunnel] = []
@@ -128,7 +138,7 @@ class Group:
         """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
         found = self.call(predicate)
         found.raise_failures()
-        return Group(tunnel for tunnel in self.tunnels if bool(found[tunnel.host]) != bool(exclude))
+        return self._of(tunnel for tunnel in self.tunnels if bool(found[tunnel.host]) != bool(exclude))
 
     def paths(self, template: str | None) -> dict[str, str]:
         """Host -> where its file goes to; none for temporary files. No two hosts share a path."""
@@ -153,8 +163,11 @@ class Group:
         tunnels = self.tunnels if tunnels is None else tunnels
         cores = [tunnel._open() for tunnel in tunnels]
         results = GroupResult()
-        for tunnel, found in zip(tunnels, _chopsticks.run_all(cores, operation, remaining())):
-            results[tunnel.host] = settled(tunnel, *found)
+        with bar(self.progress and operation is not CLOSE, len(cores), 'host') as tell:
+            tick = None if tell is None else lambda done: tell(done, len(cores))
+            found = _chopsticks.run_all(cores, operation, remaining(), core_of(self.limits), tick)
+        for tunnel, outcome in zip(tunnels, found):
+            results[tunnel.host] = settled(tunnel, *outcome)
         return results
 
     def __enter__(self) -> Group:
@@ -180,17 +193,17 @@ class Group:
     def union(self, other: Hosts) -> Group:
         """The hosts of this group, and then those of the other that it has not."""
         other, names = group_of(other), self._names()
-        return Group(self.tunnels + [tunnel for tunnel in other.tunnels if tunnel.host not in names])
+        return self._of(self.tunnels + [tunnel for tunnel in other.tunnels if tunnel.host not in names])
 
     def intersection(self, other: Hosts) -> Group:
         """The hosts of this group that the other has as well."""
         names = group_of(other)._names()
-        return Group(tunnel for tunnel in self.tunnels if tunnel.host in names)
+        return self._of(tunnel for tunnel in self.tunnels if tunnel.host in names)
 
     def difference(self, other: Hosts) -> Group:
         """The hosts of this group that the other has not."""
         names = group_of(other)._names()
-        return Group(tunnel for tunnel in self.tunnels if tunnel.host not in names)
+        return self._of(tunnel for tunnel in self.tunnels if tunnel.host not in names)
 
     def symmetric_difference(self, other: Hosts) -> Group:
         """The hosts that only one of the two has."""
@@ -210,6 +223,10 @@ class Group:
 
     def __xor__(self, other: Hosts) -> Group:
         return self.symmetric_difference(other) if isinstance(other, (BaseTunnel, Group)) else NotImplemented
+
+    def _of(self, tunnels: Iterable[BaseTunnel]) -> Group:
+        """A group of others, with the limits of this one."""
+        return Group(tunnels, limits=self.limits, progress=self.progress)
 
     def _names(self) -> set[str]:
         return {tunnel.host for tunnel in self.tunnels}

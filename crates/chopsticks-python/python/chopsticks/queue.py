@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
+from chopsticks._limits import Limits, bar, core_of
 from chopsticks.group import Group, GroupResult, Hosts, common_protocol, group_of, settled
 from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, packed
 
@@ -61,8 +62,9 @@ Target = TypeVar('Target')
 class Lines(Generic[Target]):
     """The operations of a queue, before and after they are run."""
 
-    def __init__(self) -> None:
-        self._queue = _chopsticks.Queue()
+    def __init__(self, *, limits: Limits | None = None, progress: bool = False) -> None:
+        self._queue = _chopsticks.Queue(core_of(limits))
+        self._progress = progress
         self._count = 0
         self._tunnels: dict[str, BaseTunnel] = {}
         # What is not done: number -> target, its tunnels, result.
@@ -102,6 +104,14 @@ class Lines(Generic[Target]):
     def fetch_dir(self, target: Target, remote_path: PathLike, local_path: PathLike) -> AsyncResult:
         """Adds the copying of a folder from the target, as `fetch` does of a file."""
         return self._add(target, Operation.fetch_dir(remote_path, self._paths(target, local_path)))
+
+    def timeline(self) -> str | None:
+        """A picture of what each host has done, and when, as a document in SVG. `None` if nothing has begun."""
+        return self._queue.svg()
+
+    def _repr_html_(self) -> str | None:
+        """The picture, for notebooks."""
+        return self.timeline()
 
     def _hosts(self, target: Target) -> Hosts:
         """The tunnel or group that is meant."""
@@ -162,6 +172,9 @@ class Queue(Lines[Hosts]):
     """Each host works off its own line in order, and waits for no other. One that cannot be reached fails its line.
 
     Adding an operation starts nothing: `run` does. The target of an operation is a tunnel or a group.
+
+    `limits` are `max_connecting`, `max_running` and `host_timeout` of `chopsticks.group.Limits`. `progress` shows a bar
+    by `tqdm.auto` while it is run. In a notebook a queue is shown as its `timeline`.
     """
 
     def _hosts(self, target: Hosts) -> Hosts:
@@ -174,7 +187,8 @@ class Queue(Lines[Hosts]):
         cancelled, which is its result then, and what has not begun stays in the queue. Raises `RuntimeError` while it
         is being run already.
         """
-        with self._alone():
+        with self._alone(), bar(self._progress, len(self._waiting), 'operation') as tell:
+            first = self._count - len(self._waiting)
             try:
                 while self._waiting:
                     self._queue.start()
@@ -183,6 +197,8 @@ class Queue(Lines[Hosts]):
                         if done is None:
                             break
                         self._settle(*done)
+                        if tell is not None:
+                            tell(self._count - first - len(self._waiting), self._count - first)
             except BaseException:
                 self._abandon()
                 raise
