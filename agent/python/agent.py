@@ -95,6 +95,7 @@ masks = {}          # thread -> the signals that it blocks beside the one that w
 known = {}          # function name -> (module, attribute)
 handlers = {}       # operation -> what handles a message of it, and may return a call that is to run
 on_read = []        # functions of the reader that run before it looks for a message in `buf`
+on_leave = []       # functions that run when user code of a call has ended, or waits for the controller
 on_fork = []        # functions that run in a process that is forked from this one
 on_end = []         # functions that run when the agent ends, before what it started is ended
 on_exit = [known.clear]     # those that run on the main thread, before the interpreter ends
@@ -445,6 +446,8 @@ def leave(request):
     inside.discard(request)
     while strike.locked():
         sleep(TICK)
+    for function in on_leave:
+        function()
 
 
 def run(request, form, payload):

@@ -36,25 +36,35 @@ pub enum Part {
     Folders,
     /// Calls with streams of items.
     Items,
+    /// Waiting for `logging` to be imported.
+    Logs,
     /// Calls for many items.
     Mapping,
     /// Pickled calls.
     Pickled,
     /// The option `encode`.
     Plain,
+    /// What is written to `sys.stdout`.
+    Printing,
+    /// The records of `logging`.
+    Records,
     /// Programs with their pipes as streams.
     Relay,
+    /// The file in the place of `sys.stdout`, until it is used.
+    Stdout,
     /// Byte streams.
     Stream,
     /// The places where received files are written.
     Targets,
+    /// Messages with output.
+    Telling,
     /// pencode.
     Values,
 }
 
 impl Part {
     /// Every part. Those that every connection sends come first, and the core before all others.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::Core,
         Self::Overlap,
         Self::Ending,
@@ -70,12 +80,17 @@ impl Part {
         Self::Files,
         Self::Folders,
         Self::Items,
+        Self::Logs,
         Self::Mapping,
         Self::Pickled,
         Self::Plain,
+        Self::Printing,
+        Self::Records,
         Self::Relay,
+        Self::Stdout,
         Self::Stream,
         Self::Targets,
+        Self::Telling,
         Self::Values,
     ];
 
@@ -97,12 +112,17 @@ impl Part {
             Self::Files => "files",
             Self::Folders => "folders",
             Self::Items => "items",
+            Self::Logs => "logs",
             Self::Mapping => "mapping",
             Self::Pickled => "pickled",
             Self::Plain => "plain",
+            Self::Printing => "printing",
+            Self::Records => "records",
             Self::Relay => "relay",
+            Self::Stdout => "stdout",
             Self::Stream => "stream",
             Self::Targets => "targets",
+            Self::Telling => "telling",
             Self::Values => "values",
         }
     }
@@ -127,6 +147,7 @@ impl Part {
             Self::Files => &[Self::Stream, Self::Targets],
             Self::Folders => &[Self::Files],
             Self::Items | Self::Relay => &[Self::Stream],
+            Self::Printing | Self::Records => &[Self::Telling],
             Self::Mapping => &[Self::Items],
             _ => &[],
         }

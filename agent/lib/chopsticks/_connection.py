@@ -10,7 +10,7 @@ import zlib
 from chopsticks import _agent, _marshal, _serving
 from chopsticks._agent import agent, allocate_lock, inner, native, sleep, spawning, start_new_thread, text, time
 from chopsticks._constants import (
-    ANSWER_TIME, BYTES, CANCEL, CREDIT, DATA, END, FAIL, FRAME, GRACE, HELLO, IMPORT, MARSHAL, MAX_ABANDONED,
+    ANSWER_TIME, BYTES, CANCEL, CREDIT, DATA, END, EXTEND, FAIL, FRAME, GRACE, HELLO, IMPORT, MARSHAL, MAX_ABANDONED,
     MAX_CREDIT, MAX_FRAME, MAX_NOISE, MAX_PING, MAX_REQUEST, MAX_REQUESTS, MODULES, MORE, PENCODE, PING, PONG,
     REFUSAL_ENDS, REFUSALS, REPLY, RESET, RESOURCE, START, VERSION)
 from chopsticks._errors import Disconnected, RemoteException
@@ -105,7 +105,8 @@ class Connection(object):
         names = [text(name) for name in agent['listing'].get('', ())]
         roots = agent['modules'].get('', (2, None))[1]
         listing = marshal.dumps([(u'', 2, roots, None, names)], 2)
-        self.queue.append(packed()[1] + frame(0, START, 0, start) + frame(0, MODULES, MARSHAL, listing))
+        extension = frame(0, EXTEND, 0, agent['onward']) if 'onward' in agent else b''
+        self.queue.append(packed()[1] + frame(0, START, 0, start) + extension + frame(0, MODULES, MARSHAL, listing))
         start_new_thread(self.run, ())
 
     def spawn(self, argv, environment):
@@ -368,6 +369,8 @@ class Connection(object):
             if operation != HELLO or request:
                 raise Malformed('operation 0x%02x before HELLO' % operation)
             self.welcome(flags, payload)
+        elif operation in (0x2e, 0x2f) and 'onward' in agent:
+            self.pass_on(request, operation, flags, payload)
         elif operation in (REPLY, FAIL, IMPORT, RESOURCE):
             self.join(request, operation, flags, payload)
         elif flags & MORE:
@@ -450,6 +453,15 @@ class Connection(object):
         else:
             # One that waits must not be this one, which reads what others wait for.
             start_new_thread(self.look_up, (request, operation, question, name))
+
+    def pass_on(self, request, operation, flags, payload):
+        """Sends to the controller what was printed or logged there."""
+        agent['part']('telling')
+        if flags & MORE or request and not request & 1 or not agent['tell_onward'](
+                text(self.host), operation, self.value(flags & 15, payload)):
+            raise Malformed('output that is none')
+        if request:
+            self.send(request, REPLY, MARSHAL, NOTHING)
 
     def look_up(self, request, operation, question, name):
         self.answer(request, native(name) if operation == IMPORT else None, _serving.answer(operation, question))

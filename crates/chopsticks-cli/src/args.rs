@@ -10,8 +10,12 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::{Batch, Budget, Codebase, Encode, Limits, Links, Scope, Target, TunnelConfig};
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use chopsticks::{Batch, Budget, Codebase, Encode, Limits, Links, LogLevel, Scope, Target, TunnelConfig};
+use clap::{
+    CommandFactory as _, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
 
 use crate::{
     argument::{self, Argument, Keyword},
@@ -75,6 +79,9 @@ pub(crate) struct CallArgs {
 
     #[command(flatten)]
     pub(crate) code: CodeArgs,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownArgs,
 
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
@@ -185,11 +192,26 @@ pub(crate) struct MapArgs {
     pub(crate) code: CodeArgs,
 
     #[command(flatten)]
+    pub(crate) shown: ShownArgs,
+
+    #[command(flatten)]
     pub(crate) agent: AgentArgs,
 
     /// Report on stderr what happens to connections; given twice, report more.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// What is shown of functions besides their results.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct ShownArgs {
+    /// Show the records of Python's logging from this level on, as `[host] LEVEL logger: message`.
+    #[arg(long, value_name = "LEVEL", value_parser = log_level())]
+    pub(crate) log_level: Option<LogLevel>,
+
+    /// Show neither what functions print nor what targets write to stderr. An error still quotes the last lines.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// Print a completion script for a shell.
@@ -500,6 +522,11 @@ pub(crate) struct Variable {
 pub(crate) struct VariableKeyword {
     pub(crate) name: String,
     pub(crate) variable: String,
+}
+
+fn log_level() -> impl TypedValueParser<Value = LogLevel> {
+    PossibleValuesParser::new(LogLevel::ALL.map(LogLevel::name))
+        .try_map(|name| name.parse::<LogLevel>().map_err(|error| error.to_string()))
 }
 
 /// Performs the checks of a verb that concern several options. Ends the program with a usage error

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use chopsticks::{Error, HostName, Limits, Phase, Stderr, Target, Tunnel, TunnelConfig};
+use chopsticks::{Error, HostName, Limits, Logging, Phase, Stderr, Stdout, Target, Tunnel, TunnelConfig};
 use tokio::{
     runtime,
     task::{self, JoinError, JoinSet},
@@ -21,7 +21,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
     answer::Answer,
-    args::FleetArgs,
+    args::{FleetArgs, ShownArgs},
     bars::Bars,
     outcome::{Failure, Outcome},
     output::{Output, Show, Stream, Tally},
@@ -49,6 +49,7 @@ pub(crate) struct Fleet {
     /// Whether the exit status is that of the single target's program.
     passes_status_on: bool,
     verbose: u8,
+    shown: ShownArgs,
 }
 
 /// Writes the output of a job before its end.
@@ -82,7 +83,13 @@ impl Fleet {
             failed: args.group.failed,
             passes_status_on: false,
             verbose: args.verbose,
+            shown: ShownArgs::default(),
         }
+    }
+
+    /// Sets what is shown of functions besides their results.
+    pub(crate) fn showing(self, shown: ShownArgs) -> Self {
+        Self { shown, ..self }
     }
 
     /// Changes the configuration of all tunnels.
@@ -126,16 +133,8 @@ impl Fleet {
                 return ExitCode::FAILURE;
             }
         };
-        let stderr = {
-            let output = Arc::downgrade(&output);
-            Stderr::writer(joins_lines, move |host, text| {
-                if let Some(output) = output.upgrade() {
-                    // Nobody could be told that it cannot be written.
-                    let _ = lock(&output).text(None, &HostName::lossy(host), Stream::Stderr, text);
-                }
-            })
-        };
-        let tunnels = Target::tunnels(&self.targets, &self.config.stderr(stderr));
+        let config = self.shown.configure(self.config, &output, joins_lines);
+        let tunnels = Target::tunnels(&self.targets, &config);
         let code = runtime.block_on(async {
             let printer = Printer { output: output.clone(), index: None };
             let mut jobs = Jobs::begin(tunnels, self.limits, self.phase, printer, job);
@@ -147,6 +146,39 @@ impl Fleet {
         // A thread may still wait for a stdout that nobody reads.
         runtime.shutdown_background();
         ExitCode::from(code)
+    }
+}
+
+impl ShownArgs {
+    /// Has what targets write to stderr, print and log shown, as far as it is wanted.
+    pub(crate) fn configure(
+        &self,
+        config: TunnelConfig,
+        output: &Arc<Mutex<Output>>,
+        joins_lines: bool,
+    ) -> TunnelConfig {
+        let show = |stream| {
+            let output = Arc::downgrade(output);
+            move |host: &str, text: &[u8]| {
+                if let Some(output) = output.upgrade() {
+                    // Nobody could be told that it cannot be written.
+                    let _ = lock(&output).text(None, &HostName::lossy(host), stream, text);
+                }
+            }
+        };
+        let config = match self.quiet {
+            true => config.stderr(Stderr::off()).stdout(Stdout::off()),
+            false => config
+                .stderr(Stderr::writer(joins_lines, show(Stream::Stderr)))
+                .stdout(Stdout::writer(joins_lines, show(Stream::Printed))),
+        };
+        let Some(level) = self.log_level else { return config };
+        let show = show(Stream::Stderr);
+        config.logging(Logging::callback(level, move |record| {
+            // Those of an inner host have its name behind that of its target, as its stderr does.
+            let inner = record.hosts().iter().skip(1).map(|host| format!("[{host}] ")).collect::<String>();
+            show(&record.hosts()[0], format!("{inner}{record}\n").as_bytes());
+        }))
     }
 }
 

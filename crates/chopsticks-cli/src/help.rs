@@ -6,8 +6,8 @@ Output:
   Results go to stdout, in a line or block for each target as it finishes. Values
   are shown as Python would print them. Text of several lines is shown as it is.
   Errors and a summary go to stderr. The lines that targets write to their stderr
-  go there too, as `[host] line`. Colours are used on a terminal, unless NO_COLOR
-  is set.
+  go there too, as `[host] line`, and what functions print, as `[host stdout] line`.
+  Colours are used on a terminal, unless NO_COLOR is set.
 
 JSON:
   With --json, stdout has one object for each target, in one line, as it finishes,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chopsticks::{
-    Call, Error, Failure as Unfinished, Group, HostName, Pool, PoolOutcome, PoolRun, Reply, Stderr, Target,
+    Call, Error, Failure as Unfinished, Group, HostName, Pool, PoolOutcome, PoolRun, Reply, Target,
     TunnelConfig, text::harmless_line,
 };
 use futures::{Stream, StreamExt as _, poll};
@@ -21,7 +21,7 @@ use crate::{
     fleet::{CLOSED_STDOUT, FAILED, lock, log, resume},
     items::{self, Done, Form, Line, Place, Places},
     outcome::Failure,
-    output::{Output, Stream as OutputStream, write_item},
+    output::{Output, write_item},
     render,
     signals::{Signal, Signals},
 };
@@ -53,6 +53,7 @@ pub(crate) fn run(args: MapArgs) -> ExitCode {
         timeout,
         max_result,
         code,
+        shown,
         agent,
         verbose,
         ..
@@ -71,15 +72,6 @@ pub(crate) fn run(args: MapArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let stderr = {
-        let output = Arc::downgrade(&output);
-        Stderr::writer(joins_lines, move |host, text| {
-            if let Some(output) = output.upgrade() {
-                // Nobody could be told that it cannot be written.
-                let _ = lock(&output).text(None, &HostName::lossy(host), OutputStream::Stderr, text);
-            }
-        })
-    };
     let mut call = args.into_iter().fold(Call::new(function.function()), Call::arg);
     for keyword in kwargs {
         call = call.kwarg(keyword.name, keyword.value);
@@ -88,7 +80,8 @@ pub(crate) fn run(args: MapArgs) -> ExitCode {
         call = call.timeout(timeout);
     }
     let targets = agent.with_python(chosen.targets);
-    let config = agent.configure(TunnelConfig::default().max_result_len(max_result).stderr(stderr));
+    let config = agent.configure(TunnelConfig::default().max_result_len(max_result));
+    let config = shown.configure(config, &output, joins_lines);
     let tunnels = Target::tunnels(&targets, &code.configure(&function, config));
     let code = runtime.block_on(async move {
         let group = Group::new(tunnels).expect("the names of targets were checked");

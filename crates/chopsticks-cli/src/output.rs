@@ -66,6 +66,8 @@ pub(crate) struct Tally {
 /// The stream for lines of a target.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stream {
+    /// What functions print. It is marked and goes to stderr: stdout is for results.
+    Printed,
     Stderr,
     Stdout,
 }
@@ -214,7 +216,7 @@ impl Output {
     fn show(&mut self, host: &HostName, stream: Stream, text: &[u8]) -> io::Result<()> {
         let label = match &self.form {
             Form::Human(human) => human.label(host.as_str(), stream),
-            Form::Json => format!("[{host}]"),
+            Form::Json => format!("[{host}{}]", stream.mark()),
         };
         let mut text = self.screens.text(host, stream, &label, text);
         if self.bars.are_drawn() {
@@ -223,7 +225,7 @@ impl Output {
         }
         self.bars.suspended(|| match stream {
             Stream::Stdout => Text { stdout: text, ..Text::default() }.write(),
-            Stream::Stderr => {
+            Stream::Printed | Stream::Stderr => {
                 eprint(&text);
                 Ok(())
             }
@@ -296,6 +298,16 @@ impl Tally {
     /// Returns whether a target has failed, or was not started because of others.
     pub(crate) fn has_failures(self) -> bool {
         self.failed + self.not_started > 0
+    }
+}
+
+impl Stream {
+    /// Returns the text behind the name of a target.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Printed => " stdout",
+            Self::Stderr | Self::Stdout => "",
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The messages of the chopsticks protocol as types, for both directions: calls, items, imports,
-//! files and programs.
+//! files, programs and output.
 //!
-//! Each type is the payload of one message of `docs/wire.md`, sections 5 to 10, and can be encoded
+//! Each type is the payload of one message of `docs/wire.md`, sections 5 to 12, and can be encoded
 //! and decoded on either side. The crate does no I/O and runs nothing: it only converts between
 //! bytes and values.
 //!
@@ -27,6 +27,7 @@
 //! * [`Put`], [`Fetch`], [`Done`] and [`DoneFolder`] are for files. `chopsticks-files` implements
 //!   the stream with their content.
 //! * [`Spawn`] and [`Exit`] are for programs.
+//! * [`Printed`], [`Logged`] and [`Record`] are what code on a host prints and logs.
 //! * [`Failure`] is a failure of an agent on its host.
 
 mod call;
@@ -35,6 +36,7 @@ mod file;
 mod item;
 mod module;
 pub mod operation;
+mod output;
 mod program;
 mod run;
 mod span;
@@ -45,6 +47,7 @@ pub use failure::Failure;
 pub use file::{Done, DoneFolder, Fetch, Put};
 pub use item::{FIRST_CREDIT, Item, ItemError, ItemFormat, ItemReader};
 pub use module::{Entry, EntryKind, Folder, Import, ImportFailure, Imported, Listing, Modules, Resource};
+pub use output::{Logged, Printed, Record};
 pub use program::{EMPTY, Exit, Spawn};
 pub use run::{NameTooLong, Run};
 pub use start::{Hello, Start};

@@ -39,6 +39,10 @@ operations! {
     MAP = 0x2c;
     /// Runs a function of the agent's own program: [`Run`](crate::Run).
     RUN = 0x2d;
+    /// What code on the host has printed: [`Printed`](crate::Printed).
+    PRINT = 0x2e;
+    /// A record of Python's `logging`: [`Logged`](crate::Logged).
+    LOG = 0x2f;
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use chopsticks_pencode::marshal;
 use chopsticks_protocol::{
     Arguments, Call, CallFailure, Callee, Done, DoneFolder, Entry, EntryKind, Exit, Failure, Fetch, Folder,
     Hello, Import, ImportFailure, Imported, Item, ItemError, ItemFormat, ItemReader, Keywords, Listing,
-    Modules, Put, Resource, Run, Source, SourceText, Spawn, Start,
+    Logged, Modules, Printed, Put, Record, Resource, Run, Source, SourceText, Spawn, Start,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -133,6 +133,35 @@ proptest! {
         let listing = listing.map(|(names, roots)| Listing { names: names.into(), roots: roots.into() });
         let modules = Modules { listing, entries };
         prop_assert_eq!(Modules::decode(&modules.encode().unwrap()).unwrap(), modules);
+    }
+
+    #[test]
+    fn printed(hosts in vec(text(), 0..3), lost in 0..u64::from(u32::MAX), text in bytes()) {
+        let printed = Printed { hosts, lost, text };
+        prop_assert_eq!(Printed::decode(&printed.encode().unwrap()).unwrap(), printed);
+    }
+
+    #[test]
+    fn logged(
+        hosts in vec(text(), 0..3),
+        lost in 0..u64::from(u32::MAX),
+        record in option::of((vec(text(), 4), any::<i64>(), any::<i64>(), option::of(text()))),
+    ) {
+        let record = record.map(|(texts, level, line, traceback)| {
+            let [logger, name, file, message] = texts.try_into().unwrap();
+            Record { logger, level, name, file, line, message, traceback }
+        });
+        let logged = Logged { hosts, lost, record };
+        prop_assert_eq!(Logged::decode(&logged.encode().unwrap()).unwrap(), logged);
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read(bytes in vec(any::<u8>(), 0..64)) {
+        for read in [Printed::decode(&bytes).is_ok(), Logged::decode(&bytes).is_ok()] {
+            // Nothing else begins with a dict.
+            let is_dict = bytes.first().is_some_and(|tag| tag & 0x7f == 0x7b);
+            prop_assert!(!read || is_dict);
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::{
 use chopsticks_driver::{AgentOptions, Encode};
 use chopsticks_transport::TransportConfig;
 
-use crate::{agent::Agent, module::ModuleSource, serving::Common, stderr::Stderr};
+use crate::{
+    agent::Agent, logging::Logging, module::ModuleSource, serving::Common, stderr::Stderr, stdout::Stdout,
+};
 
 /// The deadlines, limits and helpers of a tunnel.
 ///
@@ -28,6 +30,8 @@ pub struct TunnelConfig {
     pub(crate) import_timeout: Duration,
     pub(crate) transport: TransportConfig,
     pub(crate) stderr: Stderr,
+    pub(crate) stdout: Stdout,
+    pub(crate) logging: Option<Logging>,
     pub(crate) modules: Option<Arc<dyn ModuleSource>>,
     /// Shared by the tunnels of this configuration, which read modules together.
     pub(crate) common: Arc<Common>,
@@ -156,6 +160,30 @@ impl TunnelConfig {
         self
     }
 
+    /// Sets where the text goes that code on the host writes to `sys.stdout`, for example by `print`.
+    /// Default: [`Stdout::with_stderr`], which is the console, like stderr.
+    #[must_use]
+    pub fn stdout(mut self, stdout: Stdout) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
+    /// Sets from which level on the records of Python's `logging` on the host arrive, and what is
+    /// done with them. A [`LogLevel`](crate::LogLevel) alone makes them `tracing` events:
+    /// [`Logging::tracing`]. Default: none; they go where the handlers of the code on the host write.
+    ///
+    /// ```
+    /// use chopsticks_tunnel::{LogLevel, TunnelConfig};
+    ///
+    /// let config = TunnelConfig::default().logging(LogLevel::Info);
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn logging(mut self, logging: impl Into<Logging>) -> Self {
+        self.logging = Some(logging.into());
+        self
+    }
+
     /// Sets the source of the modules that the agent imports. Default: no source; agents have only
     /// the modules of their own host.
     #[must_use]
@@ -276,6 +304,8 @@ impl Default for TunnelConfig {
             import_timeout: Duration::from_secs(30),
             transport: TransportConfig::default(),
             stderr: Stderr::console(),
+            stdout: Stdout::with_stderr(),
+            logging: None,
             modules: None,
             common: Arc::default(),
             options: AgentOptions::new(),
@@ -295,6 +325,8 @@ impl fmt::Debug for TunnelConfig {
             .field("import_timeout", &self.import_timeout)
             .field("transport", &self.transport)
             .field("stderr", &self.stderr)
+            .field("stdout", &self.stdout)
+            .field("logging", &self.logging)
             .field("modules", &self.modules)
             .field("options", &self.options)
             .field("agent", &self.agent)

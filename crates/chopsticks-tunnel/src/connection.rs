@@ -296,6 +296,11 @@ impl Session {
         }
     }
 
+    /// Waits until the output of the host that came before the latest reply has been passed on.
+    pub(crate) async fn settle(&self) {
+        self.serving.output.settle(&self.handle).await;
+    }
+
     /// Sends a part of the agent and those that it requires, unless the agent has them.
     pub(crate) async fn extend(&self, part: Part) {
         let mut sent = self.parts.lock().await;

@@ -508,6 +508,7 @@ impl Flow {
             Some(input) => tunnel.answer_with_input(&mut request, input).await?,
             None => (&mut request).await,
         };
+        session.settle().await;
         match (answer, ending) {
             (Ok(reply), Ending::Whole) if reply.outcome == Outcome::Reply => Ok(After::Nothing),
             (Ok(reply), Ending::Broken(error)) if reply.outcome == Outcome::Reply => {

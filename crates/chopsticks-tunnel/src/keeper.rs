@@ -8,8 +8,10 @@ use chopsticks_driver::{
     AgentCommand, CleanUp, Hint, HostName, Link, LinkParts, Process, SpawnError, Symptoms, hint,
     pacing::{self, Gate, Turn},
 };
-use chopsticks_protocol::Hello;
-use chopsticks_transport::{Handle, StartOptions, Transport, TransportError, TransportErrorKind};
+use chopsticks_protocol::{Hello, operation};
+use chopsticks_transport::{
+    Format, Handle, Operation, StartOptions, Transport, TransportError, TransportErrorKind,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{JoinError, JoinHandle},
@@ -17,10 +19,12 @@ use tokio::{
 };
 
 use crate::{
+    agent::Agent,
     bootstrap::Bootstrap,
     config::TunnelConfig,
     connection::{Ended, Session, Stage},
     error::{Error, ErrorKind, Phase},
+    output::MAX_WAITING,
     relay::FarSide,
     room,
     route::Route,
@@ -83,6 +87,8 @@ struct Running {
     io: JoinHandle<Result<(), TransportError>>,
     pump: JoinHandle<()>,
     answering: JoinHandle<()>,
+    /// Passes on what its code prints and logs.
+    passing: JoinHandle<()>,
     clean_up: Option<CleanUp>,
     /// Notifies the pump of stderr that the agent has answered.
     answered: Option<oneshot::Sender<()>>,
@@ -205,7 +211,7 @@ impl Keeper {
         let mut turn = turn;
         let mut status = None;
         let cause = self.live(&mut running, &mut turn, &mut status).await;
-        let Running { mut process, handle, io, pump, answering, clean_up, .. } = running;
+        let Running { mut process, handle, io, pump, mut answering, mut passing, clean_up, .. } = running;
         // Ends the pipes, if anything still holds them.
         io.abort();
         let patience = match cause {
@@ -220,7 +226,12 @@ impl Keeper {
         };
         let forced = reap(&mut process, &mut status, patience).await;
         stderr::drain(pump, &self.tail).await;
-        answering.abort();
+        // What the agent printed last may not have been taken yet. Both tasks end with the connection.
+        for task in [&mut answering, &mut passing] {
+            if timeout(OUTPUT_DRAIN, &mut *task).await.is_err() {
+                task.abort();
+            }
+        }
         if let Some(work) = clean_up
             && (forced || !status.is_some_and(|status| status.success()))
         {
@@ -257,6 +268,7 @@ impl Keeper {
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
         let mut hosts = self.parent.as_ref().map(Tunnel::hosts).unwrap_or_default();
         hosts.push(self.host.to_string());
+        let options_have_site = options.has_site_packages() || options.has_user_site();
         let options = start::options(&options, hosts, self.config.depth_limit_in_force())
             .encode()
             .map(Bytes::from)
@@ -270,10 +282,21 @@ impl Keeper {
             })?;
         let io = tokio::spawn(io);
         let serving = Arc::new(Serving::new(self.host.clone(), &self.config));
-        let answering = tokio::spawn(serving.clone().answer(incoming));
+        let output = serving.output.clone();
+        // An agent in Rust has no `sys.stdout`.
+        if self.config.agent == Agent::Python
+            && let Some(source) = output.extension(options_have_site)
+        {
+            // A lost connection is told by the request that follows.
+            let operation = Operation::application(operation::EXTEND);
+            let _ = handle.notice(operation, Format::None, source.into_bytes()).await;
+        }
+        let (told, telling) = mpsc::channel(MAX_WAITING);
+        let passing = tokio::spawn(output.pass_on(self.host.clone(), telling));
+        let answering = tokio::spawn(serving.clone().answer(incoming, told));
         self.stage.send_replace(Stage::Open(Arc::new(Session::new(handle.clone(), serving))));
         tracing::debug!(after = ?begun.elapsed(), "interpreter started");
-        Ok(Running { process, handle, io, pump, answering, clean_up, answered })
+        Ok(Running { process, handle, io, pump, answering, passing, clean_up, answered })
     }
 
     /// Returns which messages of a program are not shown before the agent answers, and a sender that
@@ -497,6 +520,8 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 const LOOKED_AT: usize = 16 << 10;
 /// How long to wait for the last output of a program that has ended.
 const DRAIN: Duration = Duration::from_millis(500);
+/// How long to wait for a console that does not accept what was printed.
+const OUTPUT_DRAIN: Duration = Duration::from_secs(5);
 /// How long a driver may take to clean up after its program.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time between two attempts to use a name that the engine has not released yet.

@@ -25,8 +25,8 @@
 //!   this host or another. [`Target`] names any of them in a text.
 //! * [`Route`] and [`Via`] start it from the far side of another tunnel.
 //! * [`Driver`], [`Link`] and [`AgentCommand`] are for drivers of your own.
-//! * [`TunnelConfig`] and [`Stderr`] set deadlines, limits, the destination of output, and the
-//!   [`ModuleSource`] of the modules that agents import.
+//! * [`TunnelConfig`] sets deadlines, limits and the [`ModuleSource`] of the modules that agents
+//!   import. [`Stderr`], [`Stdout`] and [`Logging`] say where output goes.
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts.
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
 //! * [`Error`], [`ErrorKind`], [`Phase`] and [`Hint`] describe what went wrong, on which host, and
@@ -48,8 +48,10 @@ mod invoke;
 mod items;
 mod keeper;
 mod library;
+mod logging;
 mod module;
 mod name;
+mod output;
 mod program;
 mod reader;
 mod relay;
@@ -58,6 +60,7 @@ mod route;
 mod serving;
 mod start;
 mod stderr;
+mod stdout;
 mod target;
 mod tunnel;
 
@@ -74,6 +77,7 @@ pub use config::TunnelConfig;
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use file::{Fetch, Progress, Put, Side, Transferred, TransferredFolder};
 pub use items::{EncodedItems, Items};
+pub use logging::{LogLevel, LogRecord, Logging, UnknownLogLevel};
 pub use module::{
     ModuleEntry, ModuleEntryKind, ModuleError, ModuleSource, Resource, ResourceEntry, ResourceKind,
 };
@@ -82,5 +86,6 @@ pub use program::{Child, ChildStderr, ChildStdin, ChildStdout, RemoteCommand, St
 pub use room::Room;
 pub use route::{Route, Via};
 pub use stderr::Stderr;
+pub use stdout::Stdout;
 pub use target::Target;
 pub use tunnel::{AgentInfo, Tunnel};

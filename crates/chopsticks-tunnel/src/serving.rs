@@ -15,7 +15,7 @@ use chopsticks_pencode::marshal::{self, EncodeError};
 use chopsticks_protocol::{self as protocol, Folder, Import, ImportFailure, Imported, operation};
 use chopsticks_transport::{Format, Handle, Incoming, IncomingMessage, IncomingRequest, Operation};
 use tokio::{
-    sync::{Mutex, Semaphore},
+    sync::{Mutex, Semaphore, mpsc},
     task::JoinSet,
 };
 
@@ -26,6 +26,7 @@ use crate::{
         self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Notices, Resource, ResourceEntry,
         ResourceKind,
     },
+    output::{Output, Told},
     reader,
 };
 
@@ -42,6 +43,7 @@ pub(crate) struct Serving {
     ahead: Ahead,
     /// How often the agent has requested something that does not exist.
     unknown: AtomicUsize,
+    pub(crate) output: Arc<Output>,
 }
 
 /// The state that the connections of one configuration share.
@@ -74,6 +76,7 @@ impl Serving {
             listed: Mutex::default(),
             ahead: Ahead::default(),
             unknown: AtomicUsize::new(0),
+            output: Arc::new(Output::new(config)),
         }
     }
 
@@ -128,23 +131,37 @@ impl Serving {
         self.blocking("names like it", move || Ok(source.hint(&name))).await.ok().flatten()
     }
 
-    /// Answers the agent's requests until its connection ends.
-    pub(crate) async fn answer(self: Arc<Self>, mut incoming: Incoming) {
+    /// Answers the agent's requests until its connection ends. Its output goes to `told`.
+    pub(crate) async fn answer(self: Arc<Self>, mut incoming: Incoming, told: mpsc::Sender<Told>) {
+        let _end = End(self.output.clone());
         let mut answering = JoinSet::new();
         loop {
             let message = tokio::select! {
                 message = incoming.next() => message,
                 Some(_) = answering.join_next() => continue,
             };
-            match message {
-                Some(IncomingMessage::Request(request)) => {
+            let (code, message) = match message {
+                Some(IncomingMessage::Request(request)) => (request.operation.code(), Ok(request)),
+                Some(IncomingMessage::Notice(notice)) => (notice.operation.code(), Err(notice.payload)),
+                None => return,
+            };
+            if !matches!(code, operation::PRINT | operation::LOG) {
+                self.output.take(false);
+                // An agent has nothing else to tell unasked.
+                if let Ok(request) = message {
                     let serving = self.clone();
                     answering.spawn(async move { serving.answer_one(request).await });
                 }
-                // An agent has nothing to tell unasked.
-                Some(IncomingMessage::Notice(_)) => {}
-                None => return,
+                continue;
             }
+            let message = match message {
+                Ok(IncomingRequest { payload, responder, .. }) => {
+                    Told { code, payload, responder: Some(responder) }
+                }
+                Err(payload) => Told { code, payload, responder: None },
+            };
+            // More than an agent that keeps to the protocol has under way is dropped.
+            self.output.take(told.try_send(message).is_ok());
         }
     }
 
@@ -248,6 +265,15 @@ impl Serving {
                 self.host, self.timeout
             ))),
         }
+    }
+}
+
+/// Lets nobody wait for arrivals that will not be taken.
+struct End(Arc<Output>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

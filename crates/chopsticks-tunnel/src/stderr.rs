@@ -37,6 +37,8 @@ enum Sink {
     Paced(Arc<Callback>, Arc<Room>),
     Text(Arc<Text>),
     Tracing,
+    /// As `Tracing`, for what was written to stdout.
+    TracingOfStdout,
 }
 
 struct Callback {
@@ -164,6 +166,27 @@ impl Stderr {
         Self(Sink::Text(Arc::new(Text::new("writer(..)", joins_lines, sink))))
     }
 
+    /// Returns where stdout goes that goes where stderr does, but is marked there if it can be.
+    pub(crate) fn for_stdout(&self) -> Self {
+        match &self.0 {
+            Sink::Text(text) if Arc::ptr_eq(text, &CONSOLE) => Self::console_of_stdout(),
+            Sink::Tracing => Self::tracing_of_stdout(),
+            _ => self.clone(),
+        }
+    }
+
+    pub(crate) fn console_of_stdout() -> Self {
+        Self(Sink::Text(CONSOLE_OF_STDOUT.clone()))
+    }
+
+    pub(crate) fn tracing_of_stdout() -> Self {
+        Self(Sink::TracingOfStdout)
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.0, Sink::Off)
+    }
+
     /// Passes a line on. Sinks that show unfinished lines receive their text elsewhere.
     fn line(&self, host: &HostName, line: &[u8]) {
         match &self.0 {
@@ -171,6 +194,10 @@ impl Stderr {
             Sink::Tracing => {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 tracing::info!(target: "chopsticks::stderr", host = %host, "{}", harmless_line(line));
+            }
+            Sink::TracingOfStdout => {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                tracing::info!(target: "chopsticks::stdout", host = %host, "{}", harmless_line(line));
             }
             Sink::Off | Sink::Text(_) => {}
         }
@@ -217,7 +244,7 @@ impl fmt::Debug for Stderr {
             Sink::Off => f.write_str("Stderr::off()"),
             Sink::Paced(..) => f.write_str("Stderr::paced(..)"),
             Sink::Text(text) => write!(f, "Stderr::{}", text.name),
-            Sink::Tracing => f.write_str("Stderr::tracing()"),
+            Sink::Tracing | Sink::TracingOfStdout => f.write_str("Stderr::tracing()"),
         }
     }
 }
@@ -279,8 +306,8 @@ pub(crate) async fn pump(
     tail: Tail,
     hush: Hush,
 ) {
-    let mut lines = Lines::new(host, sink, tail.clone(), hush);
-    let (mut pending, mut buffer) = (Vec::new(), vec![0; 8 << 10]);
+    let mut text = Passing::new(host, sink, tail.clone(), hush);
+    let mut buffer = vec![0; 8 << 10];
     loop {
         let count = tokio::select! {
             // What was said before an answer is read before that.
@@ -290,45 +317,75 @@ pub(crate) async fn pump(
                 // An error ends the stream as its end does: nobody could be told more.
                 _ => break,
             },
-            () = lines.due() => 0,
+            () = text.due() => 0,
         };
         tail.step();
-        if count == 0 {
-            match lines.held {
-                Some(_) => lines.let_go().await,
-                None => lines.writer.unfinished(&pending),
-            }
-        }
-        for piece in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
-            match piece.strip_suffix(b"\n") {
-                Some(line) if pending.is_empty() => lines.take(line),
-                Some(line) => {
-                    pending.extend_from_slice(line);
-                    lines.take(&pending);
-                    pending.clear();
-                }
-                None => pending.extend_from_slice(piece),
-            }
-        }
-        if pending.len() >= MAX_LINE_LEN {
-            lines.take(&pending);
-            pending.clear();
-        }
-        lines.wait_for(&pending);
-        lines.writer.flush(&lines.host).await;
-        lines.sink.room().await;
+        text.take(&buffer[..count]).await;
         tail.step();
         if count == buffer.len() && count < MAX_LINE_LEN {
             buffer.resize(MAX_LINE_LEN, 0);
         }
     }
     tail.step();
-    lines.let_go().await;
-    if !pending.is_empty() {
-        lines.take(&pending);
-    }
-    lines.writer.flush(&lines.host).await;
+    text.end().await;
     tail.step();
+}
+
+/// Text in any pieces, which is passed on as lines.
+pub(crate) struct Passing {
+    lines: Lines,
+    /// The beginning of a line.
+    pending: Vec<u8>,
+}
+
+impl Passing {
+    pub(crate) fn new(host: HostName, sink: Stderr, tail: Tail, hush: Hush) -> Self {
+        Self { lines: Lines::new(host, sink, tail, hush), pending: Vec::new() }
+    }
+
+    /// Waits until [`take`](Self::take) has something to do without more text.
+    pub(crate) async fn due(&mut self) {
+        self.lines.due().await;
+    }
+
+    /// Passes on what `text` completes. Without text, what is due.
+    pub(crate) async fn take(&mut self, text: &[u8]) {
+        let Self { lines, pending } = self;
+        if text.is_empty() {
+            match lines.held {
+                Some(_) => lines.let_go().await,
+                None => lines.writer.unfinished(pending),
+            }
+        }
+        for piece in text.split_inclusive(|&byte| byte == b'\n') {
+            match piece.strip_suffix(b"\n") {
+                Some(line) if pending.is_empty() => lines.take(line),
+                Some(line) => {
+                    pending.extend_from_slice(line);
+                    lines.take(pending);
+                    pending.clear();
+                }
+                None => pending.extend_from_slice(piece),
+            }
+        }
+        if pending.len() >= MAX_LINE_LEN {
+            lines.take(pending);
+            pending.clear();
+        }
+        lines.wait_for(pending);
+        lines.writer.flush(&lines.host).await;
+        lines.sink.room().await;
+    }
+
+    /// Passes on the rest.
+    pub(crate) async fn end(&mut self) {
+        self.lines.let_go().await;
+        if !self.pending.is_empty() {
+            self.lines.take(&self.pending);
+            self.pending.clear();
+        }
+        self.lines.writer.flush(&self.lines.host).await;
+    }
 }
 
 /// Whole lines on their way to their destination.
@@ -522,17 +579,25 @@ pub(crate) async fn drain(mut pump: JoinHandle<()>, tail: &Tail) {
 }
 
 /// The controller's own stderr.
-static CONSOLE: LazyLock<Arc<Text>> = LazyLock::new(|| {
-    let screen = Mutex::new(Screen::default());
+static CONSOLE: LazyLock<Arc<Text>> = LazyLock::new(|| console("console()", ""));
+
+/// The same, for the stdout of agents.
+static CONSOLE_OF_STDOUT: LazyLock<Arc<Text>> = LazyLock::new(|| console("console()", " stdout"));
+
+/// What is on the controller's stderr: lines of hosts and their streams.
+static SCREEN: LazyLock<Mutex<Screen<(String, &'static str)>>> = LazyLock::new(Mutex::default);
+
+/// Writes to the controller's stderr, with a mark behind the name of the host.
+fn console(name: &'static str, mark: &'static str) -> Arc<Text> {
     let joins_lines = !std::io::stderr().is_terminal();
-    Arc::new(Text::new("console()", joins_lines, move |host, text| {
+    Arc::new(Text::new(name, joins_lines, move |host, text| {
         let mut out = Vec::with_capacity(text.len() + 64);
-        let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
-        screen.push(&host.to_owned(), &format!("[{host}]"), text, &mut out);
+        let mut screen = SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
+        screen.push(&(host.to_owned(), mark), &format!("[{host}{mark}]"), text, &mut out);
         // A console that is gone is no reason to fail a call.
         let _ = std::io::stderr().write_all(&out);
     }))
-});
+}
 
 /// How long to wait for the end of a line before its beginning is shown: less than people notice,
 /// and more than a program needs to write a line in pieces.

@@ -377,6 +377,7 @@ impl Tunnel {
                     Err(error) => Err(error),
                 },
             };
+            session.settle().await;
             match answer {
                 Ok(reply) if reply.outcome == Outcome::Reply => {
                     let (host, function) = (self.host().clone(), call.function.label().into());

@@ -108,9 +108,10 @@ pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     Agent, AgentCommand, AgentInfo, AgentOptions, Args, Call, Child, ChildStderr, ChildStdin, ChildStdout,
     Command, ContainerInfo, Docker, DockerExec, Driver, Encode, EncodedItems, Error, ErrorKind, Fetch,
-    Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local, OsName, Phase, Podman,
-    PodmanExec, Progress, Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Sudo,
-    Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, Via,
+    Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local, LogLevel, LogRecord,
+    Logging, OsName, Phase, Podman, PodmanExec, Progress, Put, RemoteCommand, RemoteException, Reply, Route,
+    Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel,
+    TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
 };
 
 pub use crate::{

@@ -96,7 +96,7 @@ impl Held {
         for part in self.entries.remove(&index).unwrap_or_default().parts {
             match part {
                 Part::Text(_, Stream::Stdout, text) => stdout.extend(text),
-                Part::Text(_, Stream::Stderr, text) => stderr.extend(text),
+                Part::Text(_, Stream::Printed | Stream::Stderr, text) => stderr.extend(text),
                 Part::Outcome(_) => {}
             }
         }

@@ -57,10 +57,10 @@ impl Human {
     pub(super) fn label(&self, host: &str, stream: Stream) -> String {
         let paint = match stream {
             Stream::Stdout => self.stdout,
-            Stream::Stderr => self.stderr,
+            Stream::Printed | Stream::Stderr => self.stderr,
         };
         let mut label = String::new();
-        paint.push(&mut label, paint::HOST, &format!("[{host}]"));
+        paint.push(&mut label, paint::HOST, &format!("[{host}{}]", stream.mark()));
         label
     }
 

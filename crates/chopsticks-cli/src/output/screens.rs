@@ -42,8 +42,8 @@ impl Screens {
 
     fn screen(&mut self, stream: Stream) -> &mut Screen<Speaker> {
         match (stream, &mut self.stderr) {
-            (Stream::Stderr, Some(stderr)) => stderr,
-            (Stream::Stderr, None) | (Stream::Stdout, _) => &mut self.stdout,
+            (Stream::Printed | Stream::Stderr, Some(stderr)) => stderr,
+            (Stream::Printed | Stream::Stderr, None) | (Stream::Stdout, _) => &mut self.stdout,
         }
     }
 }

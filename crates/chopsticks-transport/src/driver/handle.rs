@@ -160,6 +160,14 @@ impl Handle {
         Bytes::copy_from_slice(self.shared.lock().connection.noise())
     }
 
+    /// Returns how many requests and notices of the peer have arrived so far, taken from
+    /// [`Incoming`](crate::Incoming) or not.
+    ///
+    /// After a reply has come, this counts all that the peer had sent before it.
+    pub fn arrived(&self) -> u64 {
+        self.shared.lock().arrived
+    }
+
     /// Sends a ping and returns how long the answer took.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) connection: Connection,
     pub(super) slots: RequestMap<Slot>,
     pub(super) arrivals: VecDeque<Arrival>,
+    /// How many have arrived so far.
+    pub(super) arrived: u64,
     /// `None` when arrivals are no longer taken.
     pub(super) incoming: Option<Option<Waker>>,
     pub(super) hello: Option<Hello>,
@@ -77,6 +79,7 @@ impl Shared {
             connection,
             slots: RequestMap::default(),
             arrivals: VecDeque::new(),
+            arrived: 0,
             incoming: Some(None),
             hello: None,
             start: None,
@@ -338,6 +341,7 @@ impl State {
                         wakers.extend(waker.take());
                         self.slots.insert(request, Slot { has_main: true, ..Slot::default() });
                         self.arrivals.push_back(Arrival::Request(request, message));
+                        self.arrived += 1;
                     }
                     None => self.connection.refuse(request, Refusal::Unanswered),
                 },
@@ -347,6 +351,7 @@ impl State {
                         self.untaken_notices += 1;
                         self.untaken_len += message.payload.len();
                         self.arrivals.push_back(Arrival::Notice(message));
+                        self.arrived += 1;
                     }
                 }
                 Event::Hello(hello) => {
