@@ -1,5 +1,6 @@
 //! Every driver but those of containers, on the hosts that `cargo xtask test-hosts` sets up.
 
+mod functions;
 mod links;
 mod many;
 mod outward;
