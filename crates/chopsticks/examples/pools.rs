@@ -6,13 +6,10 @@
 
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
-use std::{
-    env,
-    error::Error,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, env, error::Error};
 
-use chopsticks::{Codebase, Docker, Group, Queue, Target, Tunnel, TunnelConfig, Via};
+use chopsticks::{Codebase, Docker, Group, HostName, Pool, Target, Tunnel, TunnelConfig, Via};
+use futures::StreamExt as _;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -35,24 +32,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let group = Group::new(workers)?;
 
     // Whoever has done a task takes the next one.
-    let tasks = Arc::new(Mutex::new((1..=100).map(|n| n * 1000).collect::<Vec<u32>>()));
-    let queue = Queue::new();
-    let done = queue.push(&group, "primes", move |worker: Tunnel| {
-        let tasks = tasks.clone();
-        async move {
-            let mut count = 0;
-            loop {
-                let Some(limit) = tasks.lock().expect("nothing panics with it").pop() else {
-                    return Ok(count);
-                };
-                let found: u64 = worker.call("primes:count", (limit,)).await?;
-                println!("{}: {found} primes below {limit}", worker.host());
-                count += 1;
-            }
+    let limits = (1..=100).map(|n: u32| n * 1000);
+    let mut done = Pool::new(&group).map::<u64>("primes:count", limits);
+    let mut counts: BTreeMap<HostName, usize> = BTreeMap::new();
+    while let Some(task) = done.next().await {
+        let found = task.outcome?;
+        if let Some(worker) = task.host {
+            println!("{worker}: {found} primes below {}", (task.index + 1) * 1000);
+            *counts.entry(worker).or_default() += 1;
         }
-    });
-    queue.run().await;
-    for (worker, count) in done.value()?.as_ref().clone().raise_failures()? {
+    }
+    for (worker, count) in counts {
         println!("{worker}: {count} tasks");
     }
     group.close().await.raise_failures()?;
