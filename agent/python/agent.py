@@ -654,15 +654,15 @@ def guarded(start, module='os'):
         if me == PID and (over or not keep):
             part('ending')
             protect()
-        # A fork (`subprocess` forks on 2.7), or an interpreter that `multiprocessing` starts.
         name = sys._getframe(1).f_globals.get('__name__')
-        if name == 'multiprocessing.util' or not args and name != 'subprocess':
-            try:
+        try:
+            # A fork (`subprocess` forks on 2.7), or an interpreter that runs functions.
+            if not args and name != 'subprocess' or name.endswith(('multiprocessing.util', 'loky.backend.fork_exec')):
                 part('children')
                 args = lent(*args)
-            except Exception:
-                # As at the end: the process starts as it is.
-                pass
+        except Exception:
+            # As at the end: the process starts as it is.
+            pass
         started = start(*args, **kwargs)
         if os.getpid() != me:
             # Before Python 3.7 nobody else tells a child.

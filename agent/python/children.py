@@ -1,4 +1,4 @@
-"""Modules and data for processes that user code starts: forks, and interpreters that `multiprocessing` starts.
+"""Modules and data for processes of user code: forks, and interpreters of `multiprocessing` and `loky`.
 
 Only the agent has the connection, so a child asks the agent. What it asks by is a socket pair, the line. The agent
 makes it before the first such process, and all of them inherit the end `line`. For each question a child makes a
@@ -6,7 +6,7 @@ socket pair of its own and sends one end of it through the line. So nothing has 
 questions of threads and processes are independent of each other, and a child has nothing to renew after a fork. The
 agent answers each question on a thread of its own, since it may have to ask the controller.
 
-An interpreter that `multiprocessing` starts first runs `PREAMBLE`. It asks for the core and this part, whose finder
+An interpreter that these packages start first runs `PREAMBLE`. It asks for the core and this part, whose finder
 then finds what the agent's would.
 """
 part('importer')
@@ -119,10 +119,14 @@ def lent(*args):
         open_line()
     if not args or not line:
         return args
-    argv, passed = list(args[0]), set(args[3])
+    argv, passed = [os.fsdecode(word) for word in args[0]], set(args[3])
+    if '-c' not in argv:
+        # That of `loky` runs a module, which the codebase may have.
+        at = argv.index('-m')
+        argv[at:at + 2] = '-c', 'import runpy\nrunpy.run_module(%r, None, "__main__", True)' % argv[at + 1]
     at = argv.index('-c') + 1
-    # What clears up after all processes imports nothing of the user's.
-    if '_tracker import' not in argv[at]:
+    # What clears up after `multiprocessing` imports nothing of the codebase.
+    if 'from multiprocessing.' not in argv[at] or '_tracker import' not in argv[at]:
         argv[at] = PREAMBLE.format(line.fileno(), CORE, REPLY) + argv[at]
         passed.add(line.fileno())
     return (argv, args[1], args[2], tuple(sorted(passed))) + args[4:]

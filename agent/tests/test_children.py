@@ -303,6 +303,33 @@ class Children(Case):
             self.assertEqual(agent.close(), 0)
             self.assertEqual(os.listdir(base), [])
 
+    @unittest.skipIf(OLD, 'there are forks only')
+    def test_modules_that_loky_runs(self):
+        # As its versions from 3.5 on: a module of the codebase, in an interpreter that has `site`.
+        start = (b'import os, subprocess, sys\n'
+                 b'def start(words, fds):\n'
+                 b'  import _posixsubprocess\n'
+                 b'  there, here = os.pipe()\n'
+                 b'  words = [os.fsencode(word) for word in words]\n'
+                 b'  group = [-1] if sys.version_info >= (3, 11) else []\n'
+                 b'  ids = [None] * 3 if sys.version_info >= (3, 9) else []\n'
+                 b'  mask = [-1] if ids else []\n'
+                 b'  vfork = [subprocess._USE_VFORK] if (3, 11) <= sys.version_info < (3, 14) else []\n'
+                 b'  try: return _posixsubprocess.fork_exec(words, words[:1], True, tuple(sorted(fds)), None, None,\n'
+                 b'    -1, -1, -1, -1, -1, -1, there, here, False, False, *(group + ids + mask + [None] + vfork))\n'
+                 b'  finally:\n    os.close(there)\n    os.close(here)\n')
+        child = (b'import os, sys, late\nif __name__ == "__main__": os.write(int(sys.argv[1]), late.f().encode())\n')
+        body = ('import os, sys\nfrom loky.backend.fork_exec import start\n'
+                'def f():\n'
+                '  there, here = os.pipe()\n'
+                '  pid = start([sys.executable, "-m", "loky.backend.child", str(here)], [here])\n'
+                '  os.close(here)\n'
+                '  with os.fdopen(there) as file: out = file.read()\n'
+                '  return [out, os.waitpid(pid, 0)[1]]')
+        agent = self.far({'loky': b'', 'loky.backend': b'', 'loky.backend.fork_exec': start,
+                          'loky.backend.child': child})
+        self.assertEqual(agent.call(function(body)), ['late', 0])
+
     def test_import_of_another_thread_does_not_hold_up_a_fork(self):
         agent = self.far(slow=.05)
         self.assertEqual(agent.call('job:besides_an_import'), 'late')
