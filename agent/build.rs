@@ -13,7 +13,7 @@ mod part;
 use part::Part;
 
 /// The library's modules for functions that have no name: large, and rarely needed.
-const ON_DEMAND: [&str; 2] = ["_call", "_source"];
+const ON_DEMAND: [&str; 3] = ["_call", "_items", "_source"];
 
 /// The library's module that has the first stage.
 const FIRST_STAGE_MODULE: &str = "_first_stage";

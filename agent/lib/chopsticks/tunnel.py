@@ -50,6 +50,10 @@ class BaseTunnel(object):
         """Calls a function there and returns its result. An exception becomes a `RemoteException`."""
         return guarded(self._call, callable, args, kwargs)
 
+    def stream(self, callable, *args, **kwargs):
+        """Calls a function there and iterates over what it yields, as it comes."""
+        return __import__('chopsticks._items', fromlist='_').Items(self, callable, args, kwargs)
+
     def put(self, local_path, remote_path=None, mode=None):
         """Copies a file to the host: under a path, or as a new file in the folder for temporary files."""
         return guarded(self._put, local_path, remote_path, mode)
@@ -183,15 +187,19 @@ class BaseTunnel(object):
         if connection:
             connection.close()
 
-    def _call(self, wait, function, args, kwargs):
+    def _packed(self, function, args, kwargs):
+        """The payload of a call, and the modules that it needs."""
         self._refuse_forks()
         try:
             name, module = _calling.wire_name(function)
-            payload, needed = _calling.packed(name, args, kwargs), [module]
+            return _calling.packed(name, args, kwargs), [module]
         except TypeError:
             if not PICKLES:
                 raise
-            payload, needed = self._pickled(function, args, kwargs)
+            return self._pickled(function, args, kwargs)
+
+    def _call(self, wait, function, args, kwargs):
+        payload, needed = self._packed(function, args, kwargs)
 
         def work(connection):
             for module in needed:

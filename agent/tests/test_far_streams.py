@@ -1,0 +1,115 @@
+"""Streams from the far side: what a function behind a tunnel yields."""
+import os
+import unittest
+
+from harness import Case, eventually
+
+SOURCE = b'''
+import os, sys, time
+from chopsticks.tunnel import Disconnected, Local, RemoteException
+
+def count(n, fails=False):
+    for i in range(n): yield i
+    if fails: raise ValueError('no more')
+def plain(): return 5
+def large(n, size):
+    for i in range(n): yield bytearray([i % 251]) * size
+def endless(path):
+    try:
+        while 1: yield 'x' * 1000
+    finally:
+        with open(path, 'w') as f: f.write('closed')
+def dies(n):
+    for i in range(n): yield i
+    sys.stderr.write('')
+    time.sleep(.2)
+    os._exit(3)
+
+def takes(n):
+    with Local('i') as tun:
+        return list(tun.stream(count, n)), tun.call(os.getpid) > 0
+def fails():
+    got = []
+    with Local('i') as tun:
+        try:
+            for item in tun.stream(count, 3, fails=True): got.append(item)
+        except RemoteException as e: return got, str(e), tun.call(plain)
+def not_items():
+    with Local('i') as tun:
+        try: list(tun.stream(plain))
+        except RemoteException as e: return str(e), tun.call(plain)
+def much(n, size):
+    with Local('i') as tun:
+        total = 0
+        for i, item in enumerate(tun.stream(large, n, size)):
+            assert len(item) == size and bytearray(item)[0] == i % 251
+            total += len(item)
+        return total
+def breaks(path):
+    with Local('i') as tun:
+        for item in tun.stream(endless, path): break
+        end = time.time() + 30
+        while not os.path.exists(path) and time.time() < end: time.sleep(.01)
+        with tun.stream(count, 1000) as items: first = next(items)
+        return os.path.exists(path), first, list(items), tun.call(plain)
+def loses():
+    got = []
+    with Local('i') as tun:
+        try:
+            for item in tun.stream(dies, 3): got.append(item)
+        except Disconnected as e: return got, type(e).__name__, tun.call(plain)
+def both(n):
+    with Local('i') as tun:
+        tun.put(__file__ if os.path.exists(__file__) else '/etc/passwd', '/dev/null')
+        return list(zip(tun.stream(count, n), tun.stream(count, n)))
+def waits(path):
+    with Local('i') as tun:
+        for item in tun.stream(slow, path): pass
+def slow(path):
+    yield 1
+    with open(path, 'w') as f: f.write('begun')
+    while 1: time.sleep(.01)
+'''
+
+
+class FarStreams(Case):
+    def test_items_come_and_the_tunnel_stays(self):
+        agent = self.outer(SOURCE)
+        for n in (0, 1, 5000):
+            self.assertEqual(agent.call('mine:takes', n), (list(range(n)), True))
+
+    def test_exception_comes_behind_the_items(self):
+        got, text, after = self.outer(SOURCE).call('mine:fails')
+        self.assertEqual((got, after), ([0, 1, 2], 5))
+        self.assertTrue('ValueError: no more' in text, text)
+
+    def test_what_has_no_items_is_an_error(self):
+        text, after = self.outer(SOURCE).call('mine:not_items')
+        self.assertTrue('which has no items' in text, text)
+        self.assertEqual(after, 5)
+
+    def test_more_than_a_window(self):
+        self.assertEqual(self.outer(SOURCE).call('mine:much', 100, 1 << 16), 100 << 16)
+        self.assertEqual(self.outer(SOURCE).call('mine:much', 3, 3 << 20), 9 << 20)
+
+    def test_loop_that_breaks_off_closes_the_generator(self):
+        path = os.path.join(self.folder(), 'closed')
+        self.assertEqual(self.outer(SOURCE).call('mine:breaks', path), (True, 0, [], 5))
+
+    def test_lost_connection_comes_behind_the_items(self):
+        self.assertEqual(self.outer(SOURCE).call('mine:loses'), ([0, 1, 2], 'Disconnected', 5))
+
+    def test_streams_and_files_share_a_connection(self):
+        self.assertEqual(self.outer(SOURCE).call('mine:both', 300), [(n, n) for n in range(300)])
+
+    def test_cancel_of_a_call_that_waits_for_an_item(self):
+        agent, path = self.outer(SOURCE), os.path.join(self.folder(), 'begun')
+        request = agent.call_later('mine:waits', path)
+        self.assertTrue(eventually(lambda: os.path.exists(path)))
+        agent.cancel(request)
+        self.assertEqual(agent.failure(request)['kind'], 'cancelled')
+        self.assertEqual(agent.call('mine:plain'), 5)
+
+
+if __name__ == '__main__':
+    unittest.main()
