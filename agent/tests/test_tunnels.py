@@ -4,7 +4,7 @@ import os
 import sys
 import unittest
 
-from harness import OLD, Case, function, interpreters, text
+from harness import OLD, Case, eventually, function, interpreters, text
 
 # Where what has no name can be pickled.
 NEW = sys.version_info >= (3, 8)
@@ -390,7 +390,9 @@ class Drivers(Case):
         env = dict(os.environ, PATH=folder + ':' + os.environ['PATH'], SSH_ASKPASS='/bin/canary')
         return self.outer(self.MINE + b'\nimport os, sys\nTunnel.python2 = Tunnel.python3 = sys.executable\n'
                           b'def pids(*names):\n  found = [SSHTunnel(n).call(os.getpid) for n in names]\n'
-                          b'  return len(set(found)), os.environ["SSH_ASKPASS"]\n', env=env), notes
+                          b'  return len(set(found)), os.environ["SSH_ASKPASS"]\n'
+                          b'def write(): os.write(2, b"mine\\n")\n'
+                          b'def writes(name): SSHTunnel(name).call(write)\n', env=env), notes
 
     def test_options_of_newer_ssh_are_for_newer_ssh_which_is_asked_once(self):
         for version, is_new in (('OpenSSH_9.2p1 Debian-2+deb12u10', True), ('OpenSSH_8.7p1', True),
@@ -412,6 +414,20 @@ class Drivers(Case):
         self.assertEqual(agent.call('mine:pids', u'a')[0], 1)
         agent, notes = self.fake_ssh('(sleep 1000 &); echo OpenSSH_9.9 >&2')
         self.assertEqual(agent.call('mine:pids', u'a')[0], 1)
+
+    def test_messages_that_the_users_level_of_ssh_hides_are_not_shown(self):
+        for level, is_shown in ('ERROR', False), ('SILENT', False), ('INFO', True), ('', True):
+            agent, notes = self.fake_ssh(
+                'echo OpenSSH_9.9 >&2; exit; fi\nif [ "$1" = -G ]; then printf "user me\\nloglevel %s\\nport 22\\n"; '
+                'exit; fi\nif :; then echo banner >&2; fi\nif false; then :' % level)
+            agent.call('mine:writes', u'a')
+            self.assertTrue(eventually(lambda: b'[a] mine\n' in agent.errors), agent.errors)
+            self.assertEqual(agent.errors, [b'[a] banner\n'] * is_shown + [b'[a] mine\n'])
+            with open(notes) as f:
+                question, = [line for line in f if ' -G ' in line]
+            # What is in force, but for the level that is set for errors.
+            self.assertNotIn('LogLevel', question)
+            self.assertTrue(question.endswith(' -- a\n'), question)
 
     def test_ssh_is_kept_from_asking_by_a_program(self):
         agent, notes = self.fake_ssh('echo OpenSSH_9.2p1 >&2')

@@ -48,7 +48,8 @@ def is_ssh_8_7():
     with asking:
         if not known:
             try:
-                said = version_of_ssh()
+                # Such as `OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19`.
+                said = said_by(['ssh', '-V'], b'\n')
             except EnvironmentError:
                 # Starting it in earnest will tell what is wrong.
                 said = ''
@@ -60,18 +61,31 @@ def is_ssh_8_7():
         return known[0]
 
 
-def version_of_ssh():
-    """What `ssh -V` writes, such as `OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19`."""
+def is_quiet(argv, environment):
+    """Whether the user's own level hides what `ssh` says while it connects: that is for errors then."""
+    try:
+        level = argv.index('LogLevel=INFO')
+        words = ['ssh', '-G'] + argv[1:level - 1] + argv[level + 1:argv.index('--') + 2]
+        said = said_by(words, b'\nloglevel ', environment)
+    except (EnvironmentError, ValueError):
+        return False
+    # That is how it prints QUIET.
+    return said.partition('\nloglevel ')[2].split('\n')[0].strip() in ('SILENT', 'QUIET', 'FATAL', 'ERROR')
+
+
+def said_by(words, wanted, environment=None):
+    """What a program writes, up to the end of a line with what is `wanted`."""
     import select
     import subprocess
     with open(os.devnull, 'r+b') as null:
-        process = subprocess.Popen(['ssh', '-V'], stdin=null, stdout=null, stderr=subprocess.PIPE, close_fds=True)
+        process = subprocess.Popen(words, stdin=null, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   close_fds=True, env=environment)
     said, end, poll = b'', time() + VERSION_TIMEOUT, select.poll()
-    poll.register(process.stderr, select.POLLIN)
+    poll.register(process.stdout, select.POLLIN)
     try:
         # Not to its end: something that it has started may hold the pipe.
-        while b'\n' not in said and poll.poll(max(0, int((end - time()) * 1000))):
-            data = os.read(process.stderr.fileno(), 1024)
+        while wanted not in said[:said.rfind(b'\n') + 1] and poll.poll(max(0, int((end - time()) * 1000))):
+            data = os.read(process.stdout.fileno(), 1024)
             if not data:
                 break
             said += data
@@ -79,7 +93,7 @@ def version_of_ssh():
         if process.poll() is None:
             process.kill()
         process.wait()
-        process.stderr.close()
+        process.stdout.close()
     return native(said.decode('latin-1'))
 
 

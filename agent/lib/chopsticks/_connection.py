@@ -82,7 +82,7 @@ class Slot(object):
 class Connection(object):
     """Anybody may send: what the pipe takes at once is written at once, the rest by a thread. Another thread reads."""
 
-    def __init__(self, host, argv, options, timeout, clean_up=None, environment=None):
+    def __init__(self, host, argv, options, timeout, clean_up=None, environment=None, is_quiet=None):
         self.host, self.timeout, self.clean_up, self.argv = host, timeout, clean_up, argv
         self.lock = allocate_lock()         # guards the requests, what waits to be written, and how it ended
         self.writing = allocate_lock()
@@ -95,7 +95,7 @@ class Connection(object):
         self.error = self.hello = None
         self.closing = self.closed = self.done = False
         self.buf = bytearray()
-        self.lines = Lines(host)
+        self.lines = Lines(host, is_quiet and (lambda: is_quiet(argv, environment)))
         self.nonce = os.urandom(16)
         self.waits_for_hello = []
         self.program = os.path.basename(native(argv[0]))
@@ -324,7 +324,8 @@ class Connection(object):
                 continue
             if not ready and out not in left:
                 break
-            for fd, _ in ready:
+            # What came before the answer was most likely written before it.
+            for fd, _ in sorted(ready, key=lambda pair: pair[0] != err):
                 data = os.read(fd, 1 << 16)
                 if not data:
                     poll.unregister(fd)
@@ -350,6 +351,7 @@ class Connection(object):
                 return
             del self.buf[:at + len(self.nonce)]
             self.hello = ()
+            self.lines.answered()
         at = 0
         while len(self.buf) - at >= 10:
             size, request, operation, flags = HEADER.unpack(bytes(self.buf[at:at + 10]))

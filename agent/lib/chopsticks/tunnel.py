@@ -27,7 +27,7 @@ class BaseTunnel(object):
     # Seconds until an agent must have answered.
     handshake_timeout = HANDSHAKE_TIMEOUT
     # What to run when the program that led there did not end well, with its words.
-    clean_up = None
+    clean_up = is_quiet = None
     # Returns the environment of that program, if it is another than that of this process.
     environment = None
 
@@ -144,7 +144,7 @@ class BaseTunnel(object):
                 argv = self.argv(python_args())
                 connection = self._connection = Connection(
                     self.host, argv, words, self.handshake_timeout, self.clean_up,
-                    self.environment and self.environment())
+                    self.environment and self.environment(), self.is_quiet)
         return connection
 
     def _refuse_forks(self):
@@ -321,7 +321,7 @@ class Sudo(SubprocessTunnel):
 
 class SSHTunnel(SubprocessTunnel):
     """Another host, by this host's own `ssh` and the configuration of this user. It never prompts."""
-    environment = staticmethod(_command.ssh_environment)
+    environment, is_quiet = staticmethod(_command.ssh_environment), staticmethod(_command.is_quiet)
 
     def __init__(self, host, user=None, port=None, sudo=False, python=None):
         self.host, self.user, self.port, self.sudo, self.python = native(host), user, port, sudo, python
