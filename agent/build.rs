@@ -12,8 +12,11 @@ mod part;
 
 use part::Part;
 
+/// The least size of a piece of the core. What compiles it keeps most of the memory that it takes for the largest piece.
+const PIECE: usize = 3 << 10;
+
 /// The library's modules for functions that have no name: large, and rarely needed.
-const ON_DEMAND: [&str; 3] = ["_call", "_items", "_source"];
+const ON_DEMAND: [&str; 4] = ["_call", "_compare", "_items", "_source"];
 
 /// The library's module that has the first stage.
 const FIRST_STAGE_MODULE: &str = "_first_stage";
@@ -27,6 +30,7 @@ fn main() {
     let out = Path::new(&out);
     let mut table = String::from("[\n");
     let mut sent = Vec::new();
+    let mut pieces = 0;
     for part in Part::ALL {
         let name = part.name();
         let original =
@@ -42,13 +46,18 @@ fn main() {
             original.len(),
         )
         .expect("writing to a string cannot fail");
-        if part.is_packed() {
+        if part == Part::Core {
+            sent.extend(split(&text));
+            pieces = sent.len();
+        } else if part.is_packed() {
             sent.push(text);
         }
     }
     table.push(']');
     fs::write(out.join("parts.rs"), table).expect("OUT_DIR is writable");
 
+    let loader = fs::read_to_string("python/loader.py").expect("the file is part of the package");
+    sent.insert(0, strip(&loader).replace("PIECES", &pieces.to_string()));
     let mut packed = Vec::new();
     // It takes a second, and saves each connection a few bytes.
     let options =
@@ -106,6 +115,23 @@ fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
             None => {}
         }
     }
+}
+
+/// Splits a stripped text in front of definitions. The pieces have the lines that they have in the whole.
+fn split(text: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut begin = 0;
+    for (number, line) in text.lines().enumerate() {
+        let piece = pieces.last_mut().expect("there is one");
+        if piece.len() - begin >= PIECE && line.starts_with("def ") {
+            pieces.push("\n".repeat(number));
+            begin = number;
+        }
+        let piece = pieces.last_mut().expect("there is one");
+        piece.push_str(line);
+        piece.push('\n');
+    }
+    pieces
 }
 
 /// Removes comments, docstrings and most indentation; line numbers stay.

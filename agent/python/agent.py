@@ -9,7 +9,8 @@ One thread at a time is the reader: it alone reads frames, and it handles them. 
 while it is idle, and while it runs a short call. If a call lasts longer, `watch` takes over the reading
 until the main thread is free (see `overlap.py`).
 
-The loader (the first stage, or a test) provides `parts`: the sources of all files, this one first.
+Whoever runs this provides `parts`: first `loader.py`, which runs the pieces that come next, those of this file,
+then the other files. A test runs this file as it is, and provides none.
 
 Other files fill the tables that are declared here. None of them defines a name of this file again, and none asks
 whether another one is loaded.
@@ -18,7 +19,7 @@ import errno
 import marshal
 import os
 # User code may replace what `os` has, as gevent does.
-import posix
+import posix  # noqa: F401 - for the parts
 import sys
 from time import sleep, time
 try:
@@ -59,8 +60,6 @@ OLD = sys.version_info < (3,)
 SCALARS = frozenset((int, float, bool, bytes, type(u''), type(None)))
 PLAIN = SCALARS.union((list, tuple, dict, set, frozenset))
 HEADER = Struct('>LLBB')
-# A filter of warnings; in place of a pattern, for which `re` would be needed, stands what has its method.
-QUIET = 'ignore', type('', (), {'match': lambda self, text: 'multi-threaded' in text})(), DeprecationWarning, None, 0
 PID = os.getpid()
 MAIN = get_ident()
 
@@ -91,7 +90,6 @@ streams = {}        # request -> its streams
 stopping = {}       # cancelled call -> whether it is to stay until somebody has looked what it has started
 errands = []        # functions that the main thread is to run when SIGINT comes
 pending = {}        # our request -> [lock, operation, format, payload]
-masks = {}          # thread -> the signals that it blocks beside the one that waits while it forks
 known = {}          # function name -> (module, attribute)
 handlers = {}       # operation -> what handles a message of it, and may return a call that is to run
 on_read = []        # functions of the reader that run before it looks for a message in `buf`
@@ -104,10 +102,11 @@ spared = set()      # cancelled calls that have learnt of it by their streams: i
 # Of tunnels from here: threads that wait, processes at the other ends, and starts of such that are under way.
 wakers, inner, spawning = {}, {}, []
 limit = 1 << 30
+names = 0           # the option `encode` has a form for names that are no text
 nonce = ''
 options = {}        # those of START
 modules = {}        # entries that the controller sent ahead: name -> (kind, file, source, submodules)
-listing = {}        # package -> names below it that the codebase has; '' holds the outermost names
+listing = {}        # package -> names below it that the codebase has; the outermost ones have an empty package
 compiled = set()    # the parts that this namespace has
 fetched = {}        # those that were asked for: name -> text
 line = 0            # by what a child without a connection of its own asks us
@@ -128,20 +127,31 @@ def reopen(mine):
         raise KeyboardInterrupt
 
 
+def source_of(name):
+    """The text of a file that came along, or nothing."""
+    return b''.join(text for text in parts if text.startswith(('# %s\n' % name).encode()))
+
+
 def part(name):
     """Compiles the file `name` into this namespace, once; asks the controller for one that did not come along."""
     if name in compiled:
         return
+    if name == 'ending':
+        part('guard')
     # An interrupt at either end of the `with` would leave a lock closed, which later calls need.
     mine = shut()
-    text = [text for text in parts if text.startswith(('# %s\n' % name).encode())]
+    text = source_of(name)
     # Whoever reads answers needs no part that is asked for. For others one request is enough: the number is limited.
     with loading if text else fetching:
         if name not in compiled:
+            code = text
             if not text:
-                text.append(marshal.loads(ask(IMPORT, MARSHAL, marshal.dumps(u'.' + name, 2))[2])[3])
-                fetched[name] = text[0]
-            exec(compile(text[0], 'chopsticks/%s.py' % name, 'exec'), globals())
+                code = fetched[name] = marshal.loads(ask(IMPORT, MARSHAL, marshal.dumps(u'.' + name, 2))[2])[3]
+            if not text or name == 'importer':
+                # With a name for tracebacks. That makes the types of syntax trees, which takes as long as 4 KB of code:
+                # what calls without modules of the codebase need does without.
+                code = compile(code, 'chopsticks/%s.py' % name, 'exec')
+            exec(code, globals())
             compiled.add(name)
     reopen(mine)
 
@@ -189,21 +199,8 @@ def send(request, operation, form, payload):
             if pos >= len(buf) or taken or get_ident() != MAIN or size > 4096 or len(out) > 64:
                 flush()
         return
-    view = memoryview(payload)
-    for at in range(0, size, FRAME):
-        piece = view[at:at + FRAME]
-        last = at + FRAME >= size
-        with writing:
-            flush()
-            head = HEADER.pack(len(piece), request, operation, form if last else form | MORE)
-            done = 0
-            if hasattr(os, 'writev'):
-                try:
-                    done = os.writev(OUT, (head, piece))
-                except OSError as e:
-                    retry(e, (), (OUT,), ())
-            if done < len(head) + len(piece):
-                write((head + piece.tobytes())[done:])
+    part('rare')
+    send_long(request, operation, form, payload)
 
 
 def read(size=1 << 16):
@@ -228,14 +225,9 @@ def message():
             if have >= 10 + size:
                 pos = start + size
             elif have + 4096 < size:
-                # Most of a large frame is still to come: it is read to its end and joined once.
                 buf, pos = b'', 0
-                with writing:
-                    flush()
-                left = size - len(pieces[0])
-                while left:
-                    pieces.append(read(left))
-                    left -= len(pieces[-1])
+                part('rare')
+                read_long(pieces, size - len(pieces[0]))
             else:
                 pieces = ()
             if pieces:
@@ -249,7 +241,8 @@ def message():
             with writing:
                 flush()
         data = read()
-        buf = buf[pos:] + data if have else data
+        # A signal handler may have read as well, meanwhile.
+        buf = buf[pos:] + data if pos < len(buf) else data
         pos = 0
 
 
@@ -280,6 +273,7 @@ def next_call(slot=()):
             if request in calls:
                 cancelled.add(request)
                 stopping[request] = 1
+                part('rare')
                 start_new_thread(stop, (request,))
             elif [partial.pop(key) for key in list(partial) if key[0] == request]:
                 send(request, FAIL, 0, b'\2')
@@ -289,41 +283,18 @@ def next_call(slot=()):
             start(payload)
 
 
-def stop(request):
-    """Ends a cancelled call, on a thread of its own: who reads cannot wait for a part that is asked for."""
-    try:
-        part('cancelling')
-        end_call(request)
-    except ImportError:
-        # The agent ends, and with it the call.
-        pass
-    finally:
-        stopping.pop(request, 0)
-
-
 def start(payload):
     """Answers START with the nonce and HELLO."""
-    global limit, nonce, options
+    global limit, names, nonce, options
     version, token, limit = Struct('>H16sQ').unpack_from(payload)
     options = marshal.loads(payload[26:])
     nonce = ''.join('%02x' % b for b in bytearray(token))
-    # As bytes, which are the same in every locale. Without the folder there is nothing to do: the error ends the agent.
-    native = bytes if OLD else os.fsdecode
-    for key, value in options.get('env', {}).items():
-        os.environ[native(key.encode('utf-8'))] = native(value.encode('utf-8'))
-    if options.get('cwd'):
-        os.chdir(native(options['cwd'].encode('utf-8')))
+    names = u'names' in options.get('encode', ())
+    if names or any(map(options.get, ('cwd', 'env', 'path', 'search', 'site', 'user'))):
+        part('rare')
+        prepare_for(options)
     name_process()
     os.environ['CHOPSTICKS_AGENT'] = os.environ.get('CHOPSTICKS_AGENT', '') + ':' + nonce
-    sys.path.extend(options.get('path', ()))
-    if options.get('site') or options.get('user'):
-        import site
-        if options.get('site'):
-            site.main()
-        if options.get('user'):
-            site.addsitedir(site.getusersitepackages())
-    if options.get('search'):
-        sys.path[:0] = filter(None, os.environ.get('PYTHONPATH', '').split(':'))
     hello = Struct('>H').pack(VERSION) + marshal.dumps({
         u'python': list(sys.version_info[:3]), u'executable': to_text(sys.executable or ''), u'pid': PID,
         u'hostname': to_text(os.uname()[1]), u'platform': to_text(sys.platform)}, 2)
@@ -411,7 +382,7 @@ def encode(value, name='result'):
             return BYTES, value
         if kind in SCALARS:
             data = marshal.dumps(value, 4)
-            if not odd(data):
+            if not (names and odd(data)):
                 return MARSHAL, data
         elif kind in PLAIN:
             from gc import get_referents
@@ -425,19 +396,13 @@ def encode(value, name='result'):
                 if not kinds <= PLAIN:
                     break
                 if kinds <= SCALARS:
-                    if odd(data):
+                    if names and odd(data):
                         break
                     return MARSHAL, data
                 left -= len(level)
                 level = get_referents(*level)
     part('values')
     return PENCODE, pencode(value, name)
-
-
-def odd(data):
-    """Whether there may be text in `data` that the option `encode` has a form for, or that has this form."""
-    return u'names' in options.get('encode', ()) and any(
-        mark in data for mark in (b'\xed\xb2', b'\xed\xb3', b'\xee\xbe', b'\xee\xbf'))
 
 
 def leave(request):
@@ -464,7 +429,7 @@ def run(request, form, payload):
                 inside.add(request)
                 part('pickled')
                 function, args, kwargs = unpickled(*args)
-            elif type(args) is bytes or odd(payload):
+            elif type(args) is bytes or names and odd(payload):
                 part('values')
                 args, kwargs = arguments(args, kwargs)
             if not callable(function):
@@ -497,11 +462,12 @@ def run(request, form, payload):
         leave(request)
         operation, form, payload = failed('cancelled', request)
     function = value = args = kwargs = None
-    if request in streams:
-        streams[request].finish()
-    while stopping.get(request):
-        sleep(TICK)
-    streams.pop(request, 0)
+    if streams or stopping:
+        if request in streams:
+            streams[request].finish()
+        while stopping.get(request):
+            sleep(TICK)
+        streams.pop(request, 0)
     del calls[request]
     cancelled.discard(request)
     send(request, operation, form, payload)
@@ -535,46 +501,14 @@ def failed(stage, request):
 
 def ask(operation, form, payload):
     """Sends a request to the controller and waits for its answer: operation, format, payload."""
-    global number, busy, serial
     if os.getpid() != PID:
         if line:
             return borrow(operation, payload)
         raise ImportError('no connection in this process: what it needs must be imported before it is forked')
     if over:
         raise ImportError('no connection')
-    slot = [allocate_lock()]
-    slot[0].acquire()
-    # An interrupt in the middle of a frame would lose our place in the stream: it waits.
-    mine = shut()
-    main = get_ident() == MAIN
-    request = 0
-    while not request:
-        with lock:
-            # The controller allows 64 requests at a time. The main thread's may be what the others wait for.
-            if main or len(pending) < 60:
-                number += 2
-                request = number
-                pending[request] = slot
-                reading = main and not taken
-                if reading:
-                    job, busy = busy, 0
-        if not request:
-            sleep(TICK)
-    send(request, operation, form, payload)
-    while reading and len(slot) == 1:
-        m = next_call(slot)
-        if m:
-            part('overlap')
-            overlap(m)
-    if reading:
-        with lock:
-            busy = job
-            serial += 1
-            arm()
-    else:
-        slot[0].acquire()
-    reopen(mine)
-    return slot[1:]
+    part('rare')
+    return asked(operation, form, payload)
 
 
 def interrupted(_, frame):
@@ -631,43 +565,23 @@ def gone(*_):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     except ValueError:
         pass
-    part('ending')
+    part('leaving')
     end()
 
 
 class Late(type(sys)):
-    """Stands in for a module that starts processes, until it is imported."""
+    """Stands in for a module that starts processes, until it is used."""
 
     def __getattr__(self, name):
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        module = __import__(self.__name__)
-        module.fork_exec = guarded(module.fork_exec, self.__name__)
-        self.__dict__.update(vars(module))
-        return getattr(module, name)
+        part('rare')
+        return unveiled(self, name)
 
 
 def guarded(start, module='os'):
     """What stands in for a function that starts processes: a guard is there before the first of them."""
     def starting(*args, **kwargs):
-        me = os.getpid()
-        if me == PID and (over or not keep):
-            part('ending')
-            protect()
-        name = sys._getframe(1).f_globals.get('__name__')
-        try:
-            # A fork (`subprocess` forks on 2.7), or an interpreter that runs functions.
-            if not args and name != 'subprocess' or name.endswith(('multiprocessing.util', 'loky.backend.fork_exec')):
-                part('children')
-                args = lent(*args)
-        except Exception:
-            # As at the end: the process starts as it is.
-            pass
-        started = start(*args, **kwargs)
-        if os.getpid() != me:
-            # Before Python 3.7 nobody else tells a child.
-            forked()
-        return started
+        part('rare')
+        return start_guarded(start, args, kwargs)
     # By these it is pickled.
     starting.__module__ = module
     starting.__name__ = starting.__qualname__ = start.__name__
@@ -675,40 +589,13 @@ def guarded(start, module='os'):
 
 
 def forked():
+    """What a process that was forked from the agent has to do, and to forget."""
     global keep
     for function in on_fork:
         function()
     if keep:
         posix.close(keep)
         keep = 0
-
-
-def at_fork():
-    """A child of ours without a program of its own: the pipes and our signals are no affair of its."""
-    global IN
-    # A child of a child has files of its own there.
-    if IN:
-        posix.close(IN)
-        posix.close(OUT)
-        IN = 0
-        name_process()
-    forked()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    after_fork()
-
-
-def before_fork():
-    """A child forgets signals that come before it is whole: SIGTERM, which ends it, waits until it has no handler."""
-    # Python 3.12 warns where there are threads. Those of the agent are no affair of who forks.
-    filters = getattr(sys.modules.get('warnings'), 'filters', [QUIET])
-    if filters[:1] != [QUIET]:
-        filters[:] = [QUIET] + [f for f in filters if f != QUIET]
-    masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-
-
-def after_fork():
-    signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop(get_ident()))
 
 
 def main():
@@ -726,10 +613,8 @@ def main():
     else:
         import _imp as imp
         if sys.version_info < (3, 9) and sys.stderr:
-            # These keep lines to themselves until there are many.
-            sys.stderr = sys.__stderr__ = open(2, 'w', 1, sys.stderr.encoding, 'backslashreplace', closefd=False)
-        if hasattr(os, 'register_at_fork'):
-            os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=at_fork)
+            part('rare')
+            line_buffer_stderr()
     try:
         # The leader of a group, which kept a terminal's signals away until now, cannot lead a session: leave it.
         if os.getpgrp() == PID:
@@ -764,6 +649,3 @@ def main():
                 flush()
             gate.acquire()
 
-
-if parts:
-    main()

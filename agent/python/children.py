@@ -40,7 +40,7 @@ data += b''.join(iter(lambda: here.recv(65536), b''))
 if data[8:9] != bytes([{2}]): raise SystemExit('chopsticks: the agent of this process has ended')
 part, state, given = marshal.loads(data[10:])
 agent = dict(parts=[])
-exec(state['parts'][0], agent)
+for piece in state['core']: exec(piece, agent)
 agent.update(state)
 exec(part, agent)
 agent['settle'](line, part, *given)""", {{}})
@@ -202,7 +202,8 @@ def answer_to(operation, name, payload):
     """The answer to a child's question: operation, format, payload."""
     if operation == CORE:
         value = part_text('children'), {
-            'PID': PID, 'nonce': nonce, 'options': options, 'listing': listing, 'parts': parts, 'fetched': fetched,
+            'PID': PID, 'nonce': nonce, 'options': options, 'listing': listing, 'parts': parts, 'core': core,
+            'fetched': fetched,
         }, (modules.get(''), [path for path in own if type(path) is str])
     elif operation == TEXT:
         value = text_at(name)

@@ -2,6 +2,8 @@
 
 part('ending')
 disk = []           # the folder
+# Where there is a guard, that does it, when nothing of ours runs any more.
+on_end.append(lambda: keep or remove_files())
 on_it = allocate_lock()
 
 

@@ -1,34 +1,4 @@
-"""The end of processes, and of the agent.
-
-Before the agent starts its first process it makes a guard: a process that nobody has for a child, and that waits for
-the end of a pipe whose other end the agent alone holds. So it learns of the agent's end however that comes, and ends
-what is left. It shares our memory, but runs nothing of the user's.
-"""
-ended = allocate_lock()
-protecting = allocate_lock()
-leaving = 0         # the main thread is to end the interpreter
-polls = []          # `select.poll`, whatever others have put in its place
-# An agent of more memory has a guard that is a program of its own.
-LARGE = 1 << 27
-GUARD = """import os
-e = getattr(os, 'environb', os.environ)
-d = dict(parts=[])
-exec(e.pop(b'CHOPSTICKS_0'), d)
-exec(e.pop(b'CHOPSTICKS_1'), d)
-import select
-d.update(PID=%d, nonce=str(e.pop(b'CHOPSTICKS_2').decode())[::-1], polls=[select.poll])
-d['watch_over'](%d)"""
-
-
-def stat(pid):
-    """Parent, session and start (in clock ticks) of a process that lives, where there is /proc as on Linux."""
-    try:
-        with open('/proc/%s/stat' % pid, 'rb') as f:
-            fields = f.read().rpartition(b')')[2].split()
-        if fields[0] not in b'ZX':
-            return int(fields[1]), int(fields[3]), int(fields[19])
-    except (IOError, OSError, IndexError, ValueError):
-        pass
+"""The end of processes: which there are, which are an agent's, and how they are ended."""
 
 
 def processes():
@@ -73,14 +43,6 @@ def ask_ps():
     if posix.getpid() not in table:
         raise OSError(errno.ENOSYS, 'There are neither /proc nor ps')
     return table
-
-
-def content(pid, file):
-    try:
-        with open('/proc/%d/%s' % (pid, file), 'rb') as f:
-            return f.read()
-    except (IOError, OSError):
-        return b''
 
 
 def marked(pid):
@@ -149,134 +111,6 @@ def sweep(family, born):
     remove_files()
 
 
-def protect():
-    """Makes the guard, unless there is one. Once the end has begun no call starts anything any more."""
-    while over and calls:
-        sleep(8)
-    # An interrupt would leave the lock closed.
-    mine = shut()
-    with protecting:
-        if not keep:
-            make_guard()
-    reopen(mine)
-
-
-def make_guard():
-    """Makes the guard, if there is a process to be had for it."""
-    global keep
-    held = []
-    try:
-        held.extend(posix.pipe())
-        held.append(posix.dup(IN))
-        held.append(posix.dup(OUT))
-        if OLD:
-            import fcntl
-            for fd in held:
-                fcntl.fcntl(fd, fcntl.F_SETFD, 1)
-        import gc, select
-        # What gevent has put in its place waits in another way.
-        saved = getattr(sys.modules.get('gevent.monkey'), 'saved', {}).get('select', {})
-        polls[:] = filter(None, [saved.get('poll') or getattr(select, 'poll', None)])
-        born = (stat(PID) or (0, 0, 0))[2]
-        child = posix.fork()
-        if not child:
-            try:
-                if posix.fork():
-                    posix._exit(0)
-                gc.disable()
-                guard(born, (held[2], held[3], held[0]))
-            finally:
-                posix._exit(1)
-        try:
-            failed = posix.waitpid(child, 0)[1]
-        except OSError:
-            # Somebody waits for any child.
-            failed = 0
-        if not failed:
-            keep = held[1]
-    except Exception:
-        # There is nobody to be had for it: what is started is looked for at the end of the agent.
-        pass
-    for fd in held:
-        if fd != keep:
-            posix.close(fd)
-
-
-def guard(born, held):
-    """Makes this process, a fork of the agent's, the guard. Does not return."""
-    sys.settrace(None)
-    sys.setprofile(None)
-    for number in range(1, 32):
-        try:
-            signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
-        except (EnvironmentError, RuntimeError, ValueError):
-            pass
-    # In the session of the agent, whose number is nobody else's for so long, but not in its group.
-    posix.setpgid(0, 0)
-    posix.chdir('/')
-    # User code may have closed what comes first.
-    while posix.open(os.devnull, os.O_RDWR) < 3:
-        pass
-    for number, fd in enumerate([posix.dup(fd) for fd in held]):
-        posix.dup2(fd, number)
-    try:
-        fds = [int(fd) for fd in os.listdir('/proc/self/fd')]
-    except EnvironmentError:
-        fds = range(min(os.sysconf('SC_OPEN_MAX'), 1 << 16))
-    for fd in fds:
-        if fd > 2:
-            try:
-                posix.close(fd)
-            except OSError:
-                pass
-    pages = content(posix.getpid(), 'statm').split()
-    if born and pages and int(pages[1]) * os.sysconf('SC_PAGE_SIZE') > LARGE:
-        # What the agent changes in its memory from now on would be there twice. A program has none of that. The mark
-        # must not be in its environment, so that the cancel of a call does not end it.
-        try:
-            posix.execve(sys.executable, [sys.executable, '-s', '-S', '-E', '-c', GUARD % (PID, born)], dict(
-                os.environ, CHOPSTICKS_AGENT=os.environ.get('CHOPSTICKS_AGENT', '').replace(':' + nonce, ''),
-                CHOPSTICKS_0=parts[0], CHOPSTICKS_1=[text for text in parts if text.startswith(b'# ending')][0],
-                CHOPSTICKS_2=nonce[::-1]))
-        except (EnvironmentError, TypeError, ValueError):
-            pass
-    watch_over(born)
-
-
-def watch_over(born):
-    """The guard's life, with the agent's stdin and stdout, and its pipe in place of stderr."""
-    try:
-        with open('/proc/self/comm', 'wb') as f:
-            f.write(b'chop-guard')
-    except IOError:
-        pass
-    poll = patience = None
-    if polls:
-        poll = polls[0]()
-        poll.register(2, 1)
-        # Not for what there is to read: for the end alone.
-        poll.register(0, 0x2000 if sys.platform.startswith('linux') else 0)
-    text = b''
-    ready = {2: 1}
-    while ready:
-        # An agent whose controller is gone, or that has told what it started, ends within that time.
-        if poll:
-            ready = dict(poll.poll(patience))
-        if 0 in ready:
-            poll.unregister(0)
-            patience = 10000
-        if 2 in ready:
-            data = posix.read(2, 1 << 16)
-            if not data:
-                break
-            text += data
-            patience = 5000
-    posix.close(0)
-    numbers = [int(word) for word in text.split()]
-    sweep(dict(zip(numbers[::2], numbers[1::2])), born)
-    posix._exit(0)
-
-
 def hand_over():
     """Sees to it that somebody ends what this agent started: the guard, or else whoever runs this."""
     global keep
@@ -308,65 +142,9 @@ def hand_over():
     sweep(family, 0)
 
 
-def end():
-    """Ends everything that this agent started, and the agent. Does not return."""
-    global leaving
-    if not ended.acquire(0):
-        if leaving and get_ident() == MAIN:
-            leave_interpreter()
-        while 1:
-            sleep(8)
-    for function in on_end:
-        function()
-    if keep or bore():
-        hand_over()
-    else:
-        remove_files()
-    signal.alarm(3)
-    if not calls and serial:
-        leaving = 1
-        if get_ident() == MAIN:
-            leave_interpreter()
-        handler = signal.getsignal(signal.SIGINT)
-        errands.append(leave_interpreter)
-        if gate.locked():
-            gate.release()
-        if handler is interrupted or type(handler).__name__ == 'Interrupt':
-            if hasattr(signal, 'pthread_kill'):
-                signal.pthread_kill(MAIN, signal.SIGINT)
-            else:
-                posix.kill(PID, signal.SIGINT)
-        sleep(3)
-    try:
-        sys.stderr.flush()
-    except BaseException:
-        pass
-    posix._exit(0)
-
-
-def leave_interpreter():
-    """Ends it as after any program, on the main thread: threads are waited for, exit functions run, files closed."""
-    global armed
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(3)
-    armed = 0
-    main = getattr(sys.modules.get('threading'), '_main_thread', None)
-    if hasattr(main, '_set_tstate_lock') and not (main._tstate_lock and main._tstate_lock.locked()):
-        # Before Python 3.13 it took the thread that imported it first for the main one, and that has ended.
-        main._is_stopped = False
-        main._set_tstate_lock()
-    # What we hold of the user's would outlive the modules that it needs to end in order.
-    for function in on_exit:
-        function()
-    # What runs is about to be ended: it is no fault of the user's that nobody has waited for it.
-    getattr(sys.modules.get('warnings'), 'filters', []).insert(0, (
-        'ignore', type('', (), {'match': lambda self, text: 'is still running' in text})(), Warning, None, 0))
-    raise SystemExit
-
-
 def bases():
     """Where temporary files may be."""
-    return [base for base in (os.environ.get('TMPDIR'), '/tmp', '/var/tmp') if base]
+    return filter(None, (os.environ.get('TMPDIR'), '/tmp', '/var/tmp'))
 
 
 def remove_files():
@@ -380,17 +158,3 @@ def remove_files():
                         remove(os.path.join(folder, name))
                     except OSError:
                         pass
-
-
-def bore():
-    """Whether this process ever had a child: not one waited for (whose page faults count) and none to wait for."""
-    try:
-        posix.waitpid(-1, os.WNOHANG)
-        return True
-    except OSError:
-        pass
-    try:
-        with open('/proc/self/stat', 'rb') as f:
-            return f.read().rpartition(b')')[2].split()[8] != b'0' or signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
-    except (IOError, OSError):
-        return True

@@ -406,7 +406,7 @@ def value_of(form, data):
         value = pdecode(data)
     else:
         value = marshal.loads(data)
-    if odd(data) and u'given' not in options['encode']:
+    if names and odd(data) and u'given' not in options['encode']:
         part('plain')
         value = names_in(value)
     return value

@@ -10,10 +10,18 @@ pub enum Part {
     Core,
     /// Calls that overlap.
     Overlap,
-    /// The end of processes, and of the agent.
-    Ending,
+    /// What few connections need, and cannot ask for.
+    Rare,
     /// Modules that the codebase has.
     Importer,
+    /// The end of the agent.
+    Leaving,
+    /// The process that ends what an agent has started.
+    Guard,
+    /// The end of processes.
+    Ending,
+    /// The guard of an agent of much memory.
+    Apart,
     /// Calls of coroutine functions.
     Awaiting,
     /// Functions in forms other than `module:name`.
@@ -64,11 +72,15 @@ pub enum Part {
 
 impl Part {
     /// Every part. Those that every connection sends come first, and the core before all others.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::Core,
         Self::Overlap,
-        Self::Ending,
+        Self::Rare,
         Self::Importer,
+        Self::Leaving,
+        Self::Guard,
+        Self::Ending,
+        Self::Apart,
         Self::Awaiting,
         Self::Callables,
         Self::Cancelling,
@@ -99,8 +111,12 @@ impl Part {
         match self {
             Self::Core => "agent",
             Self::Overlap => "overlap",
-            Self::Ending => "ending",
+            Self::Rare => "rare",
             Self::Importer => "importer",
+            Self::Leaving => "leaving",
+            Self::Guard => "guard",
+            Self::Ending => "ending",
+            Self::Apart => "apart",
             Self::Awaiting => "awaiting",
             Self::Callables => "callables",
             Self::Cancelling => "cancelling",
@@ -134,7 +150,16 @@ impl Part {
 
     /// Returns whether every connection sends the part, packed, before anything else.
     pub const fn is_packed(self) -> bool {
-        matches!(self, Self::Core | Self::Overlap | Self::Ending | Self::Importer)
+        matches!(
+            self,
+            Self::Core
+                | Self::Overlap
+                | Self::Rare
+                | Self::Importer
+                | Self::Leaving
+                | Self::Guard
+                | Self::Ending
+        )
     }
 
     /// Returns the parts that must be in the agent before this one is compiled, the first one

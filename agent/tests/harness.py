@@ -13,7 +13,7 @@ import zlib
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PY, LIB = os.path.join(HERE, 'python'), os.path.join(HERE, 'lib', 'chopsticks')
-SENT = ('agent', 'overlap', 'ending', 'importer')
+SENT = ('agent', 'overlap', 'rare', 'importer', 'leaving', 'guard', 'ending')
 HEADER = struct.Struct('>LLBB')
 START, HELLO, REPLY, FAIL, CANCEL, PING, PONG = range(1, 8)
 CALL, MODULES, IMPORT, RESOURCE = range(0x20, 0x24)
@@ -138,7 +138,9 @@ def program():
     """The argument of `-c`, and the packed agent for it."""
     if not PROGRAM:
         deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-        packed = deflate.compress(b'\0'.join(source(n) for n in SENT)) + deflate.flush()
+        with open(os.path.join(PY, 'loader.py'), 'rb') as f:
+            loader = f.read().replace(b'PIECES', b'1')
+        packed = deflate.compress(b'\0'.join([loader] + [source(n) for n in SENT])) + deflate.flush()
         PROGRAM.extend((first_stage().replace('SIZE', str(len(packed))), packed))
     return PROGRAM
 

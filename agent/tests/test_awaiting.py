@@ -226,7 +226,9 @@ class Awaiting(Case):
         self.assertEqual((failure['kind'], failure['type'], failure['message']),
                          ('raised', 'ValueError', 'in a coroutine'))
         self.assertIn("in fail\n    raise ValueError('in a coroutine')", failure['traceback'])
-        self.assertNotIn('chopsticks', failure['traceback'])
+        # None of the agent's own lines; an interpreter may be in a folder of that name.
+        self.assertNotIn('"chopsticks', failure['traceback'])
+        self.assertNotIn('"<string>"', failure['traceback'])
         failure = agent.fails('job:leave')
         self.assertEqual((failure['type'], failure['message']), ('SystemExit', 'exit status 3'))
         self.assertEqual(agent.call('job:add', 1), 2)

@@ -83,7 +83,7 @@ class Targets(StreamCase):
             self.assertEqual(agent.call(read, name), name.encode())
 
     def test_umask_is_found_without_proc_and_left_as_it_was(self):
-        space = namespace('ending', 'stream', 'targets')
+        space = namespace('guard', 'ending', 'leaving', 'stream', 'targets')
         old = os.umask(0o037)
         try:
             self.assertEqual(space['umask'](), 0o037)

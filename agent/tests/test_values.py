@@ -8,7 +8,7 @@ import unittest
 
 from harness import BYTES, MARSHAL, OLD, PENCODE, Case, function, namespace
 
-SPACE = namespace('values', 'plain')
+SPACE = namespace('values', 'plain', 'rare')
 SPACE['compiled'].update(('values', 'plain'))
 HINT = ' (the option `encode` has a form for it)'
 TEXT = b'\xc3\xa9\xe2\x82\xac\xf0\x9f\x8d\x9c'.decode('utf-8')
@@ -226,7 +226,9 @@ class Encoded(unittest.TestCase):
 
     def setUp(self):
         SPACE['options']['encode'] = [u'objects', u'names']
+        SPACE['names'] = True
         self.addCleanup(SPACE['options'].clear)
+        self.addCleanup(SPACE.update, names=False)
 
     def form(self, value):
         form, data = SPACE['encode']([value])

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 ///
 /// Every connection sends them before anything else, together with the first call; with these, both
 /// fit into the 10 packets of 1460 bytes that TCP sends before the first acknowledgement.
-const BUDGET: usize = 9472;
+const BUDGET: usize = 9600;
 
 /// Most bytes that the first stage may have: it is an argument, shown by `ps` and copied by every shell
 /// and `sudo` on the way.
@@ -17,7 +17,7 @@ const FIRST_STAGE_BUDGET: usize = 512;
 /// Most bytes that the Python package may have which code on hosts imports, as it is sent to those that open tunnels.
 ///
 /// It is compiled there, at 5 KB in a millisecond: as long as two agents take to start.
-const LIBRARY_BUDGET: usize = 80 << 10;
+const LIBRARY_BUDGET: usize = 82 << 10;
 
 /// Prints the sizes, and fails above a budget.
 pub(crate) fn run() -> Result<(), Failure> {
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn budget_may_be_used_up_but_not_exceeded() {
         assert_eq!(check("it", BUDGET, BUDGET), Ok(()));
-        let message = "agent-size: it has 9473 bytes, 1 over the budget of 9472";
+        let message = "agent-size: it has 9601 bytes, 1 over the budget of 9600";
         assert_eq!(check("it", BUDGET + 1, BUDGET), Err(Failure::new(message)));
     }
 }

@@ -64,7 +64,7 @@ def is_ssh_8_7():
 def is_quiet(argv, environment):
     """Whether the user's own level hides what `ssh` says while it connects: that is for errors then."""
     try:
-        level = argv.index('LogLevel=INFO')
+        level = argv.index(SSH_LOG_LEVEL)
         words = ['ssh', '-G'] + argv[1:level - 1] + argv[level + 1:argv.index('--') + 2]
         said = said_by(words, b'\nloglevel ', environment)
     except (EnvironmentError, ValueError):

@@ -174,6 +174,9 @@ class Sender(pickle.Pickler):
         return variable(value) if type(value).__name__ == 'TypeVar' else NotImplemented
 
     def of_function(self, value):
+        if CachedType is FunctionType and value.__globals__ is lru_cache.__globals__ and hasattr(
+                value, 'cache_parameters'):
+            return self.of_cached(value)
         plan = plans.get(id(value.__code__))
         if plan is None:
             if value in PARTS:
@@ -325,10 +328,11 @@ def contents(cells, filled, building):
 fill_with = fill
 
 HANDLERS = {
+    # In this order: the two are one type on PyPy.
+    CachedType: Sender.of_cached,
     FunctionType: Sender.of_function,
     ModuleType: Sender.of_module,
     CellType: Sender.of_cell,
-    CachedType: Sender.of_cached,
     Large: Sender.of_large,
     # What `singledispatch` has.
     MappingProxyType: Sender.of_proxy,
