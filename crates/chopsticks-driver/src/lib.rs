@@ -20,6 +20,12 @@
 //!
 //! The crate knows nothing about the protocol that uses the pipes.
 
+#[cfg(not(unix))]
+compile_error!(
+    "chopsticks controls hosts from Unix systems only: it needs their processes, pipes and signals. \
+     `chopsticks-pencode`, `chopsticks-protocol`, `chopsticks-group` and `chopsticks-text` build elsewhere too"
+);
+
 mod driver;
 pub mod forked;
 pub mod hint;

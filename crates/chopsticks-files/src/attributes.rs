@@ -54,7 +54,23 @@ pub(crate) fn umask() -> u32 {
     let _guard = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
     let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
     rustix::process::umask(mask);
-    mask.bits()
+    bits_of(mask)
+}
+
+/// Returns the permission bits of a mode. The type of the system has 16 bits or 32.
+pub(crate) fn bits_of(mode: Mode) -> u32 {
+    fn wide(bits: impl Into<u32>) -> u32 {
+        bits.into()
+    }
+    wide(mode.bits())
+}
+
+/// Returns the mode with these permission bits. Others are ignored.
+pub(crate) fn mode_of(bits: u32) -> Mode {
+    fn narrow<T: TryFrom<u32> + Default>(bits: u32) -> T {
+        T::try_from(bits).unwrap_or_default()
+    }
+    Mode::from_raw_mode(narrow(bits & 0o7777))
 }
 
 static SETTING: Mutex<()> = Mutex::new(());

@@ -15,6 +15,9 @@
 //!
 //! The crate does not know which host the other end is on, nor how a transfer is requested.
 
+#[cfg(not(unix))]
+compile_error!("chopsticks-files writes files with the modes, owners and links of Unix systems");
+
 mod attributes;
 mod content;
 mod device;

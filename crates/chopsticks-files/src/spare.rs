@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        fd::OwnedFd,
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
 };
@@ -101,7 +101,7 @@ fn nameless(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
     #[cfg(target_os = "linux")]
     {
         let file = fs::openat(folder, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, PRIVATE)?;
-        fs::stat(in_proc(file.as_fd().as_raw_fd()))?;
+        fs::stat(in_proc(std::os::fd::AsRawFd::as_raw_fd(&file)))?;
         Ok(file)
     }
     #[cfg(not(target_os = "linux"))]

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use crate::{
-    attributes::copy_attributes,
+    attributes::{bits_of, copy_attributes, mode_of},
     device::Device,
     place::{self, Place, check_shared, follow, kind_name, open_folder},
     spare::{self, clear, fresh_name, in_proc, new_file},
@@ -249,9 +249,9 @@ impl Hidden {
         // Whoever may not set a user's ID loses it by writing, too.
         let kept = if geteuid().is_root() { 0o7777 } else { 0o1777 };
         let mode = attributes.mode.unwrap_or_else(|| {
-            self.there.map_or(attributes.default, |there| Mode::from_raw_mode(there.st_mode).bits() & kept)
+            self.there.map_or(attributes.default, |there| bits_of(Mode::from_raw_mode(there.st_mode)) & kept)
         });
-        let mode = Mode::from_raw_mode(mode & 0o7777);
+        let mode = mode_of(mode);
         if Mode::from_raw_mode(fs::fstat(&self.file)?.st_mode) == mode {
             return Ok(());
         }
@@ -271,7 +271,7 @@ impl Hidden {
             fs::fchown(&old, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
         }
         if let Some(mode) = attributes.mode {
-            fs::fchmod(&old, Mode::from_raw_mode(mode & 0o7777))?;
+            fs::fchmod(&old, mode_of(mode))?;
         }
         if let Some(modified) = attributes.modified {
             fs::futimens(&old, &timestamps(modified))?;

@@ -21,7 +21,7 @@ use sha1::{Digest as _, Sha1};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    attributes::umask,
+    attributes::{mode_of, umask},
     content::SHA1_LEN,
     entry::{self, Looks},
     input::Stopped,
@@ -194,7 +194,7 @@ impl Tree {
             }
             // The group's bit comes from the folder around it.
             let inherited = Mode::from_raw_mode(fs::fstat(&folder)?.st_mode) & Mode::SGID;
-            match fs::fchmod(&folder, Mode::from_raw_mode(looks.mode & !self.umask) | inherited) {
+            match fs::fchmod(&folder, mode_of(looks.mode & !self.umask) | inherited) {
                 Err(error) if is_unable(error) => {}
                 set => set?,
             }
