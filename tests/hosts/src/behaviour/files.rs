@@ -22,11 +22,11 @@ use crate::place::Place;
 /// Runs a test under the interpreter that the driver takes by itself, and under a Python 2.7.
 async fn under_both(place: Place, test: impl AsyncFn(&Subject)) {
     let subject = Subject::new(place, |_| ());
-    assert_eq!(subject.connect().await.python.unwrap().0, 3);
+    assert_eq!(subject.connect().await.python.map(|(major, ..)| major), Some(3));
     test(&subject).await;
     let (place, python) = subject.close().await.with_python2();
     let subject = Subject::new(place, |setup| setup.python = Some(python));
-    assert_eq!(subject.connect().await.python.unwrap().0, 2);
+    assert_eq!(subject.connect().await.python.map(|(major, ..)| major), Some(2));
     test(&subject).await;
     subject.close().await;
 }

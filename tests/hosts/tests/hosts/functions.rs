@@ -22,8 +22,8 @@ fn has(path: &Path) -> bool {
 fn leftovers() -> Vec<PathBuf> {
     let folders = ["/dev/shm", "/tmp", "/var/tmp", "/root", "/"].map(PathBuf::from);
     let files = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    let mark = std::env::var("CHOPSTICKS_AGENT").unwrap();
-    let (_, token) = mark.rsplit_once(':').unwrap();
+    let mark = std::env::var("CHOPSTICKS_AGENT").expect("the lab has it");
+    let (_, token) = mark.rsplit_once(':').expect("the lab has it");
     let ours = |path: &PathBuf| path.to_string_lossy().ends_with(&format!("/.chopsticks-{token}"));
     files.map(|file| file.path()).filter(ours).collect()
 }
@@ -34,12 +34,12 @@ fn config() -> TunnelConfig {
 
 /// An empty root with nothing but busybox, and the C library that it and this program need.
 fn bare(root: &Path, more: &[&str]) -> Command {
-    fs::create_dir_all(root.join("bin")).unwrap();
+    fs::create_dir_all(root.join("bin")).expect("the lab has it");
     for tool in ["sh", "rm", "chmod", "head", "gzip", "uname", "setsid", "sleep"] {
-        symlink("busybox", root.join("bin").join(tool)).unwrap();
+        symlink("busybox", root.join("bin").join(tool)).expect("the lab has it");
     }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-    let mut arguments = vec!["--bind", root.to_str().unwrap(), "/"];
+    fs::copy("/bin/busybox", root.join("bin/busybox")).expect("the lab has it");
+    let mut arguments = vec!["--bind", root.to_str().expect("the lab has it"), "/"];
     for folder in ["/lib", "/lib64", "/usr/lib"] {
         if Path::new(folder).exists() {
             arguments.extend(["--ro-bind", folder, folder]);
@@ -61,7 +61,7 @@ fn without_proc(path: &str) -> Command {
 }
 
 async fn refused(command: Command) -> Error {
-    Tunnel::with_config(command, config()).invoke(program::with()).await.unwrap_err()
+    Tunnel::with_config(command, config()).invoke(program::with()).await.expect_err("the host is unfit")
 }
 
 #[tokio::test]
