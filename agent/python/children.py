@@ -303,10 +303,10 @@ def borrow(operation, payload=b'', name=None):
             here.close()
             there.close()
         if len(data) >= 10:
-            size, _, operation, form = HEADER.unpack_from(data)
-            if operation and len(data) == 10 + size:
-                return [operation, form, data[10:]]
-            gone = data[10:].decode('utf-8') if not operation else gone
+            size, _, answered, form = HEADER.unpack_from(data)
+            if answered and len(data) == 10 + size:
+                return [answered, form, data[10:]]
+            gone = gone if answered else data[10:].decode('utf-8')
         why = gone
     except EnvironmentError as e:
         why = str(e)
@@ -318,7 +318,7 @@ def borrow(operation, payload=b'', name=None):
         raise (ImportError if operation == IMPORT else IOError)('%s cannot be fetched: %s' % (name, why))
     # A module that raises: what the finder itself raises 2.7 takes for a module that is not there.
     source = u'raise ImportError(%r%s)' % ('%s cannot be fetched: %s' % (name, why), '' if OLD else ', name=%r' % name)
-    return [REPLY, MARSHAL, marshal.dumps((name, 0, u'codebase', source.encode('utf-8'), ()), 2)]
+    return [REPLY, MARSHAL, marshal.dumps((name, 0, name + u' of the codebase', source.encode('utf-8'), ()), 2)]
 
 
 def unlock():

@@ -1,7 +1,6 @@
 """Processes that user code starts by a fork or by `multiprocessing`: they import what the agent can import."""
 import io
 import os
-import signal
 import sys
 import unittest
 import zipfile
@@ -249,6 +248,13 @@ class Children(Case):
             self.assertIn('nothing', failure['message'])
         self.assertFalse([name for name in agent.asked if 'nothing' in name])
 
+    def test_what_cannot_be_sent_is_refused_with_the_reason(self):
+        agent = self.far({'fast': b''})
+        agent.files = {'fast': ['fast.so']}
+        for method in METHODS:
+            failure = agent.fails('job:in_pool', method, 'fast:f')
+            self.assertEqual((failure['type'], failure['message']), ('ImportError', 'fast cannot be sent'), method)
+
     @unittest.skipIf(OLD, 'there an exception of a pool has no traceback of its process')
     def test_tracebacks_have_lines(self):
         agent = self.far()
@@ -351,13 +357,34 @@ class Children(Case):
             self.assertTrue('' == out or 'has closed the descriptor' in out, out)
 
     def test_child_that_outlives_its_agent_is_told_so(self):
+        for end in 'kill', 'input':
+            agent, path = self.far(), self.path()
+            held = agent.entry
+
+            def entry(name):
+                if name != 'late':
+                    return held(name)
+                # Now a child waits for it.
+                agent.process.kill() if end == 'kill' else agent.end_input()
+
+            agent.entry = entry
+            agent.call_later('job:stray', path, 'late:f')
+            pid, out = self.lines(path, 2)
+            self.assertIn('ImportError: late cannot be fetched: ', out)
+            self.assertTrue(end != 'kill' or 'the agent that this process descends from has ended' in out, out)
+            self.assertTrue(eventually(lambda: not alive(int(pid))))
+
+    def test_child_that_asks_while_its_agent_ends_is_told_so(self):
         agent, path = self.far(), self.path()
-        held = agent.entry
-        agent.entry = lambda name: held(name) if name != 'late' else os.kill(agent.process.pid, signal.SIGKILL)
-        agent.call_later('job:stray', path, 'late:f')
-        pid, out = self.lines(path, 2)
-        self.assertIn('ImportError: late cannot be fetched: the agent that this process descends from has ended', out)
-        self.assertTrue(eventually(lambda: not alive(int(pid))))
+        # The agent waits for its threads, but no longer reads.
+        body = ('import job, threading\ndef f(path):\n  threading.Thread(target=go, args=(path,)).start()\n'
+                'def go(path):\n  import time\n  while not over(): time.sleep(.01)\n'
+                '  with open(path, "w") as file: file.write(job.forked("late:f") + "\\n")\n'
+                'def over(): return job.__loader__.exec_module.__func__.__globals__["over"]\n')
+        agent.call(function(body), path)
+        agent.call(function('import os\ndef f(): os.waitpid(os.fork() or os._exit(0), 0)'))
+        agent.end_input()
+        self.assertIn('ImportError: late cannot be fetched: its agent ends', self.lines(path, 1)[0])
 
     def test_cancelled_call_takes_its_processes_with_it(self):
         for method in METHODS:
