@@ -236,9 +236,9 @@ def answer_to(operation, name, payload):
 
 def part_text(name):
     """The text of a part."""
-    for text in parts:
-        if text.startswith(('# %s\n' % name).encode()):
-            return text
+    text = source_of(name)
+    if text:
+        return text
     if name not in fetched:
         operation, _, payload = ask(IMPORT, MARSHAL, marshal.dumps(u'.' + to_text(name), 2))
         fetched[name] = marshal.loads(payload)[3]
