@@ -152,6 +152,6 @@ fn unknown(entry: &Entry) -> InvalidInventory {
 }
 
 /// The table of the program's settings.
-const DEFAULTS: &str = "defaults";
+pub(crate) const DEFAULTS: &str = "defaults";
 const KEYS: &str = "`address`, `connection`, `cwd`, `env`, `groups`, `hosts`, `identity`, `jump`, `port`, `python`, \
                     `sudo`, `target`, `user` or `vars`";

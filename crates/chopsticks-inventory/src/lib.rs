@@ -4,6 +4,7 @@
 //!   [`fold`] is its inverse. [`NodeSet`] is a set of names, with exclusion and intersection.
 //! * [`Inventory`] reads the hosts, groups, settings and variables of a file: `chopsticks.toml`, or
 //!   an inventory of Ansible as INI or YAML.
+//! * [`Defaults`] are the settings that `chopsticks.toml` has besides.
 //! * [`ssh_config_hosts`] lists the hosts of an `ssh_config`.
 //! * [`Selector`] combines all of these, and returns a [`Selection`] of [`Host`]s. Each has the text
 //!   of a target, and its variables.
@@ -27,6 +28,7 @@
 //! [`MAX_NAMES`], before any of them is made.
 
 mod ansible;
+mod defaults;
 mod document;
 mod fold;
 mod inventory;
@@ -40,6 +42,7 @@ mod ssh_config;
 mod variable;
 
 pub use crate::{
+    defaults::{Defaults, Setting},
     fold::{Run, fold, runs},
     inventory::{Format, Host, Inventory, UnknownVariable},
     origin::{InvalidInventory, Origin, Warning},

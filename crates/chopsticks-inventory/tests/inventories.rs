@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use chopsticks_inventory::{Format, Inventory, SelectError, Selection, Selector, Variable, ssh_config_hosts};
+use chopsticks_inventory::{
+    Defaults, Format, Inventory, SelectError, Selection, Selector, Variable, ssh_config_hosts,
+};
 use chopsticks_support::Scratch;
 
 const INI: &str = "\
@@ -338,4 +340,24 @@ fn hosts_of_ssh_config_are_listed() {
     fs::remove_file(&config).unwrap();
     let error = selector.select(["ssh-config:*"], name_of).unwrap_err().to_string();
     assert!(error.contains("cannot read "), "{error}");
+}
+
+#[test]
+fn settings_of_the_program_are_read_with_their_lines() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("chopsticks.toml");
+    scratch.write(
+        "chopsticks.toml",
+        "[defaults]\ntimeout = 30\nfold = true\nroot = ['a', 'b']\nenv = { A = 1 }\n",
+    );
+    let defaults = Defaults::read(&file).unwrap();
+    let found: Vec<_> = defaults.settings.iter().map(|it| (it.name.as_str(), it.values.join(" "))).collect();
+    let expected = [("timeout", "30"), ("fold", "true"), ("root", "a b"), ("env", "A=1")];
+    assert_eq!(found, expected.map(|(name, value)| (name, value.to_owned())));
+    assert_eq!((defaults.settings[1].origin.line(), defaults.has_hosts), (3, false));
+    scratch.write("chopsticks.toml", "[groups.a]\n[defaults]\ntimeout = [[1]]\n");
+    let error = Defaults::read(&file).unwrap_err().to_string();
+    assert!(error.ends_with("chopsticks.toml:3: `timeout` has an invalid value"), "{error}");
+    scratch.write("chopsticks.toml", "[groups.a]\n");
+    assert!(Defaults::read(&file).unwrap().has_hosts);
 }
