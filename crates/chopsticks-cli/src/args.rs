@@ -22,6 +22,7 @@ use crate::{
     function::FunctionName,
     help,
     input::is_stdin,
+    log::{self, Log},
     stdin::Wanted,
     target::{self, Chosen},
 };
@@ -485,6 +486,10 @@ pub(crate) struct AgentArgs {
     /// An environment variable on the targets. Can be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<Variable>,
+
+    /// Append a record of each operation on each target to a file, as JSON Lines.
+    #[arg(long, value_name = "FILE", value_parser = log::open)]
+    pub(crate) log: Option<Log>,
 }
 
 /// A program that runs containers.
@@ -650,6 +655,9 @@ impl AgentArgs {
         }
         if let Some(folder) = self.cwd {
             config = config.current_dir(folder);
+        }
+        if let Some(log) = self.log {
+            config = config.audit(log);
         }
         for variable in self.env {
             config = config.env(variable.name, variable.value);

@@ -16,6 +16,7 @@ mod help;
 mod hosts;
 mod input;
 mod items;
+mod log;
 mod map;
 mod outcome;
 mod output;

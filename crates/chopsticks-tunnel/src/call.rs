@@ -150,6 +150,22 @@ impl Function {
         }
     }
 
+    /// Returns the path of the script that the function is in, if it is.
+    pub(crate) fn script_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Kind::Script { path, .. } => Some(path),
+            Kind::Name(_) | Kind::Source { .. } => None,
+        }
+    }
+
+    /// Returns the text of the function, if it was given as one.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Source { text, .. } => Some(text),
+            Kind::Name(_) | Kind::Script { .. } => None,
+        }
+    }
+
     /// Returns the name of the function in errors.
     pub(crate) fn label(&self) -> &str {
         match &self.0 {
@@ -557,6 +573,17 @@ impl Call {
     }
 
     /// Returns what the call will import.
+    pub(crate) fn positional_count(&self) -> Option<usize> {
+        match &self.positional {
+            Positional::Values { count, .. } => usize::try_from(*count).ok(),
+            Positional::Encoded(_) | Positional::Graph(_) | Positional::Unfit(_) => None,
+        }
+    }
+
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = &str> {
+        self.kwargs.keys().map(String::as_str)
+    }
+
     pub(crate) fn need<'a>(&'a self, script: Option<&'a Script>) -> Need<'a> {
         match self.imports.as_deref() {
             Some("") => Need::Nothing,

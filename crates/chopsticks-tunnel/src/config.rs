@@ -13,7 +13,13 @@ use chopsticks_driver::{AgentOptions, Encode};
 use chopsticks_transport::TransportConfig;
 
 use crate::{
-    agent::Agent, logging::Logging, module::ModuleSource, serving::Common, stderr::Stderr, stdout::Stdout,
+    agent::Agent,
+    audit::{Audit, AuditSink},
+    logging::Logging,
+    module::ModuleSource,
+    serving::Common,
+    stderr::Stderr,
+    stdout::Stdout,
 };
 
 /// The deadlines, limits and helpers of a tunnel.
@@ -37,6 +43,7 @@ pub struct TunnelConfig {
     pub(crate) common: Arc<Common>,
     pub(crate) options: AgentOptions,
     pub(crate) agent: Agent,
+    pub(crate) audit: Audit,
     depth_limit: Option<u32>,
 }
 
@@ -205,6 +212,19 @@ impl TunnelConfig {
         self
     }
 
+    /// Sets where a [record](crate::AuditRecord) of each operation goes, when it has ended or was
+    /// cancelled: calls, streams, programs and transfers. By default there are no records.
+    ///
+    /// The comparison of [`Put::if_changed`](crate::Put::if_changed) is a part of its transfer, and
+    /// connecting is a part of what is done first. A program that was started by
+    /// [`TunnelCommand::spawn`](crate::TunnelCommand::spawn) has a record when
+    /// [`Child::wait`](crate::Child::wait) returns, or when the child is dropped.
+    #[must_use]
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Audit(Some(Arc::new(sink)));
+        self
+    }
+
     /// Sets the working directory of agents whose driver does not set one. If it does not exist,
     /// the connection fails.
     #[must_use]
@@ -310,6 +330,7 @@ impl Default for TunnelConfig {
             common: Arc::default(),
             options: AgentOptions::new(),
             agent: Agent::default(),
+            audit: Audit::default(),
             depth_limit: None,
         }
     }
@@ -330,6 +351,7 @@ impl fmt::Debug for TunnelConfig {
             .field("modules", &self.modules)
             .field("options", &self.options)
             .field("agent", &self.agent)
+            .field("audit", &self.audit)
             .field("depth_limit", &self.depth_limit_in_force())
             .finish()
     }

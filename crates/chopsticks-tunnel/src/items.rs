@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     args::Args,
+    audit::Entry,
     call::{Call, Function, Reply},
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
@@ -53,6 +54,8 @@ pub struct Items<T> {
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
     /// When the item has to be there that is waited for.
     item_deadline: Option<Pin<Box<Sleep>>>,
+    /// The record, until it is written.
+    entry: Option<Entry>,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -154,6 +157,10 @@ impl Tunnel {
 
 impl<T> Items<T> {
     fn new(tunnel: &Tunnel, call: Call, kind: Kind) -> Self {
+        let mut entry = tunnel.begin_entry("stream", call.function.label());
+        if let Some(entry) = &mut entry {
+            entry.note_call(&call);
+        }
         Self {
             tunnel: tunnel.clone(),
             function: call.function.label().into(),
@@ -164,7 +171,18 @@ impl<T> Items<T> {
             took: None,
             deadline: None,
             item_deadline: None,
+            entry,
             marker: PhantomData,
+        }
+    }
+
+    /// Records the end of the stream.
+    fn note(&mut self, next: Option<&Result<Reply, Error>>) {
+        let is_over = matches!(self.state, State::Ended);
+        match (next, self.entry.take()) {
+            (None, Some(mut entry)) => entry.succeed(None),
+            (Some(Err(error)), Some(mut entry)) if is_over => entry.fail(error),
+            (_, entry) => self.entry = entry,
         }
     }
 
@@ -286,9 +304,11 @@ impl<T> Items<T> {
 impl<T> Items<T> {
     /// Returns the same items, still encoded.
     pub fn encoded(self) -> EncodedItems {
-        let Self { tunnel, call, function, kind, state, count, took, deadline, item_deadline, .. } = self;
+        let Self { tunnel, call, function, kind, state, count, took, deadline, entry, item_deadline, .. } =
+            self;
         let marker = PhantomData;
         EncodedItems(Items {
+            entry,
             tunnel,
             call,
             function,
@@ -338,6 +358,7 @@ impl<T: DeserializeOwned> Stream for Items<T> {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let next = ready!(this.poll_reply(context));
+        this.note(next.as_ref());
         let before = this.count.saturating_sub(1);
         Poll::Ready(next.map(|reply| reply?.decode().map_err(|error: Error| error.of_items(before))))
     }
@@ -358,7 +379,10 @@ impl Stream for EncodedItems {
     type Item = Result<Reply, Error>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().0.poll_reply(context)
+        let this = &mut self.get_mut().0;
+        let next = ready!(this.poll_reply(context));
+        this.note(next.as_ref());
+        Poll::Ready(next)
     }
 }
 

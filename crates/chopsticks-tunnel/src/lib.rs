@@ -37,6 +37,7 @@
 
 mod agent;
 mod args;
+mod audit;
 mod bootstrap;
 mod call;
 mod config;
@@ -66,6 +67,7 @@ mod tunnel;
 
 pub use agent::Agent;
 pub use args::Args;
+pub use audit::{AuditController, AuditLog, AuditRecord, AuditSink};
 pub use chopsticks_driver::{
     AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, Docker, DockerEngine,
     DockerExec, Driver, Encode, Engine, Hint, HostName, Interpreter, InvalidHostName, InvalidTarget, Known,

@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{error::Error, relay, tunnel::Tunnel};
+use crate::{audit::Entry, error::Error, relay, tunnel::Tunnel};
 
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 use self::pump::{Sink, Source, Streams};
@@ -318,16 +318,28 @@ impl<'a> TunnelCommand<'a> {
         let Self { tunnel, command, stdin, stdout, stderr } = self;
         let connection = tunnel.python_connection()?;
         let name = command.program.to_string_lossy().into_owned();
+        let entry = entry(&tunnel, &command);
         let link = relay::spawn(&connection, &command.to_std()).await;
-        let link = link.map_err(|error| child::failure(tunnel.host(), &name, error))?;
+        let link = link.map_err(|error| child::failure(tunnel.host(), &name, error));
+        let link = match (link, entry) {
+            (Ok(link), entry) => (link, entry),
+            (Err(error), entry) => {
+                if let Some(mut entry) = entry {
+                    entry.fail(&error);
+                }
+                return Err(error);
+            }
+        };
+        let (link, entry) = link;
         let stdin = stdin.unwrap_or_else(|| command.input.map_or_else(Stdio::null, Stdio::bytes));
-        Ok(Child::new(tunnel.host().clone(), name, link, stdin, stdout, stderr))
+        Ok(Child::new(tunnel.host().clone(), name, link, stdin, stdout, stderr).recorded(entry))
     }
 
     async fn run(self, streams: &mut Streams, keep: bool) -> Result<ExitStatus, Error> {
         let Self { tunnel, command, stdin, stdout, stderr } = self;
         let name = command.program.to_string_lossy().into_owned();
         let timeout = command.timeout.or(tunnel.call_timeout());
+        let entry = entry(&tunnel, &command);
         let connection = tunnel.python_connection()?;
         let work = async {
             let link = relay::spawn(&connection, &command.to_std()).await;
@@ -354,8 +366,19 @@ impl<'a> TunnelCommand<'a> {
                 Err(_) => Err(connection.late(after)),
             },
         };
-        result.map_err(|error| error.of_function(&name))
+        let result = result.map_err(|error| error.of_function(&name));
+        if let Some(entry) = entry {
+            entry.end_program(&result);
+        }
+        result
     }
+}
+
+/// Begins the record of a program, if there are records.
+fn entry(tunnel: &Tunnel, command: &RemoteCommand) -> Option<Entry> {
+    let mut entry = tunnel.begin_entry("run", command.program.to_string_lossy())?;
+    entry.note_program(command.args.len());
+    Some(entry)
 }
 
 impl<'a> Stdio<'a> {

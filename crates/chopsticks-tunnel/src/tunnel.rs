@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     agent::Agent,
     args::Args,
+    audit::Entry,
     call::{Call, Function, Reply, Script},
     config::TunnelConfig,
     connection::{Connection, Session, Stage},
@@ -218,8 +219,26 @@ impl Tunnel {
     ///
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: Call) -> Result<Reply, Error> {
-        let reply = self.answer(&call).await;
+        let entry = match self.begin_entry("call", call.function.label()) {
+            Some(entry) => Some(entry.of_call(&call, self.shared.config.modules.as_ref()).await),
+            None => None,
+        };
+        let reply = self.call_unrecorded(&call).await;
+        if let Some(entry) = entry {
+            entry.end(&reply, |reply| Some(reply.encoded_len() as u64));
+        }
+        reply
+    }
+
+    /// Makes a call that belongs to another operation.
+    pub(crate) async fn call_unrecorded(&self, call: &Call) -> Result<Reply, Error> {
+        let reply = self.answer(call).await;
         reply.map_err(|error| error.of_function(call.function.label()))
+    }
+
+    /// Begins the record of an operation, if there are records.
+    pub(crate) fn begin_entry(&self, operation: &'static str, what: impl Into<String>) -> Option<Entry> {
+        self.shared.config.audit.begin(|| self.hosts(), operation, what)
     }
 
     /// Closes the connection, if there is one. Calls that are under way fail, and the agent ends

@@ -410,7 +410,7 @@ async fn nothing_is_left_of_a_hundred_failures() {
         let ssh = ssh(&scratch, "echo 'Host key verification failed.' >&2; exit 255");
         Tunnel::with_config(ssh, config()).connect().await.unwrap_err();
     }
-    assert_eq!(processes::with_argument(&mark), []);
+    assert_eq!(processes::with_argument(&mark), [0_u32; 0]);
     assert!(eventually(PATIENCE, || processes::open_descriptors() <= before + 2), "descriptors are left");
 }
 

@@ -45,6 +45,7 @@
 //! * [`Pool`] is for many items, each of which goes to a host that is free.
 //! * [`facts`] and [`helpers`] return facts about a host, and the output of programs that must not
 //!   fail.
+//! * [`AuditLog`] keeps a record of what was done on hosts.
 //! * [`Error`] describes what went wrong, on which host, and in which phase.
 //! * [`Graph`] and [`Value`] represent results as a graph, with sharing and cycles.
 //! * [`text`] makes text from hosts safe to show on a terminal or in a log.
@@ -106,12 +107,13 @@ pub use chopsticks_transport as transport;
 #[doc(inline)]
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
-    Agent, AgentCommand, AgentInfo, AgentOptions, Args, Call, Child, ChildStderr, ChildStdin, ChildStdout,
-    Command, ContainerInfo, Docker, DockerExec, Driver, Encode, EncodedItems, Error, ErrorKind, Fetch,
-    Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local, LogLevel, LogRecord,
-    Logging, OsName, Phase, Podman, PodmanExec, Progress, Put, RemoteCommand, RemoteException, Reply, Route,
-    Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel,
-    TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
+    Agent, AgentCommand, AgentInfo, AgentOptions, Args, AuditController, AuditLog, AuditRecord, AuditSink,
+    Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, ContainerInfo, Docker, DockerExec, Driver,
+    Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter,
+    InvalidTarget, Items, Link, Local, LogLevel, LogRecord, Logging, OsName, Phase, Podman, PodmanExec,
+    Progress, Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Stdout, Sudo,
+    Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, UnknownLogLevel,
+    Via,
 };
 
 pub use crate::{
@@ -178,6 +180,10 @@ struct FilesDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/streams.md")]
 struct StreamsDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/record.md")]
+struct RecordDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/inventory.md")]

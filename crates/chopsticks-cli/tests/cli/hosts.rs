@@ -144,3 +144,23 @@ fn failed_hosts_of_an_inventory_are_tried_again() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn what_was_done_is_appended_to_a_log() {
+    let bench = bench();
+    let log = bench.scratch.path().join("log");
+    for _ in 0..2 {
+        let ran = bench.run("mod:same secret --on @db --inventory hosts.ini --log ../log");
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    let text = fs::read_to_string(&log).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        records.iter().filter(|record| record["host"] == "db2" && record["outcome"] == "ok").count(),
+        2
+    );
+    assert_eq!((records.len(), text.contains("secret")), (4, false), "{text}");
+    assert_eq!(records[0]["what"], "mod:same");
+    let ran = bench.run("mod:same --on a=local --log /nonexistent/log");
+    assert!(ran.code == Some(2) && ran.stderr.contains("cannot be written"), "{ran:?}");
+}

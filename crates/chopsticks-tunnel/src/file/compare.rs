@@ -98,7 +98,7 @@ impl Tunnel {
             &put.owner,
             modified,
         ));
-        let (path, changed): (ByteBuf, bool) = self.call_with(call).await?.decode()?;
+        let (path, changed): (ByteBuf, bool) = self.call_unrecorded(&call).await?.decode()?;
         (compared.remote, compared.changed) = (path_of(path), changed);
         Ok(Some(compared))
     }
@@ -121,7 +121,7 @@ impl Tunnel {
             described,
             &put.owner,
         ));
-        let (path, changed): (ByteBuf, Vec<usize>) = self.call_with(call).await?.decode()?;
+        let (path, changed): (ByteBuf, Vec<usize>) = self.call_unrecorded(&call).await?.decode()?;
         let changed: HashSet<usize> = changed.into_iter().collect();
         let mut compared = Compared { remote: path_of(path), ..Compared::default() };
         for (position, Entry { path, content, .. }) in entries.into_iter().enumerate() {

@@ -234,7 +234,12 @@ impl Tunnel {
     /// Dropping the future cancels the transfer. The target is then as it was or, if all of its
     /// content had arrived, replaced.
     pub async fn fetch_with(&self, fetch: Fetch<'_>) -> Result<Transferred, Error> {
-        self.in_time(fetch.timeout, self.fetch_now(fetch)).await
+        let entry = self.begin_entry("fetch", fetch.remote.to_string_lossy());
+        let result = self.in_time(fetch.timeout, self.fetch_now(fetch)).await;
+        if let Some(entry) = entry {
+            entry.end_file(&result);
+        }
+        result
     }
 
     async fn fetch_now(&self, mut fetch: Fetch<'_>) -> Result<Transferred, Error> {

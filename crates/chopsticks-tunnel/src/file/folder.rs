@@ -67,7 +67,13 @@ impl Tunnel {
     ///
     /// Dropping the future cancels the transfer. Files that had arrived completely stay.
     pub async fn put_dir_with(&self, put: Put<'_>) -> Result<TransferredFolder, Error> {
-        self.in_time(put.timeout, self.put_dir_now(put)).await
+        let remote = put.remote.as_deref().unwrap_or(Path::new(""));
+        let entry = self.begin_entry("put-dir", remote.to_string_lossy());
+        let result = self.in_time(put.timeout, self.put_dir_now(put)).await;
+        if let Some(entry) = entry {
+            entry.end_folder(&result);
+        }
+        result
     }
 
     /// Reads a folder of the host with everything in it into a local folder.
@@ -104,7 +110,12 @@ impl Tunnel {
     ///
     /// Dropping the future cancels the transfer. Files that had arrived completely stay.
     pub async fn fetch_dir_with(&self, fetch: Fetch<'_>) -> Result<TransferredFolder, Error> {
-        self.in_time(fetch.timeout, self.fetch_dir_now(fetch)).await
+        let entry = self.begin_entry("fetch-dir", fetch.remote.to_string_lossy());
+        let result = self.in_time(fetch.timeout, self.fetch_dir_now(fetch)).await;
+        if let Some(entry) = entry {
+            entry.end_folder(&result);
+        }
+        result
     }
 
     async fn put_dir_now(&self, mut put: Put<'_>) -> Result<TransferredFolder, Error> {

@@ -298,7 +298,13 @@ impl Tunnel {
     /// Dropping the future cancels the transfer. The target is then as it was or, if all of its
     /// content had arrived, replaced.
     pub async fn put_with(&self, put: Put<'_>) -> Result<Transferred, Error> {
-        self.in_time(put.timeout, self.put_now(put)).await
+        let remote = put.remote.as_deref().unwrap_or(Path::new(""));
+        let entry = self.begin_entry("put", remote.to_string_lossy());
+        let result = self.in_time(put.timeout, self.put_now(put)).await;
+        if let Some(entry) = entry {
+            entry.end_file(&result);
+        }
+        result
     }
 
     async fn put_now(&self, mut put: Put<'_>) -> Result<Transferred, Error> {

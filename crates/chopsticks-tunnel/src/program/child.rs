@@ -21,6 +21,7 @@ use super::{
     pump::{self, Sink, Source, Streams},
 };
 use crate::{
+    audit::Entry,
     error::{Error, ErrorKind, Phase},
     file::Side,
 };
@@ -56,6 +57,8 @@ pub struct Child<'a> {
     /// Streams that are connected to readers and writers.
     pumps: Vec<Pump<'a>>,
     status: Option<ExitStatus>,
+    /// The record, until it is written.
+    entry: Option<Entry>,
 }
 
 type Pump<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
@@ -90,6 +93,7 @@ impl<'a> Child<'a> {
             ended,
             pumps: Vec::new(),
             status: None,
+            entry: None,
         };
         match stdin.0 {
             Kind::Piped => child.stdin = Some(ChildStdin(input)),
@@ -136,6 +140,11 @@ impl<'a> Child<'a> {
         child
     }
 
+    /// Sets the record of the program.
+    pub(super) fn recorded(self, entry: Option<Entry>) -> Self {
+        Self { entry, ..self }
+    }
+
     /// Returns the host on which the program runs.
     pub fn host(&self) -> &HostName {
         &self.host
@@ -169,7 +178,12 @@ impl<'a> Child<'a> {
             self.status = Some(loop {
                 tokio::select! {
                     biased;
-                    status = &mut waiting => break status?,
+                    status = &mut waiting => {
+                        if let Some(entry) = self.entry.take() {
+                            entry.end_program(&status);
+                        }
+                        break status?;
+                    }
                     served = serve(&mut self.pumps), if !self.pumps.is_empty() => served?,
                 }
             });

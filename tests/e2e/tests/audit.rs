@@ -1,0 +1,129 @@
+//! Records of what was done on hosts.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    sync::{Arc, Mutex},
+};
+
+use chopsticks::{AuditLog, AuditRecord, Call, Codebase, Function, Put, Tunnel};
+use chopsticks_e2e::{local, quiet};
+use chopsticks_support::{Scratch, python3};
+use futures::StreamExt as _;
+use serde_json::Value;
+
+type Records = Arc<Mutex<Vec<AuditRecord>>>;
+
+fn recorded(code: &Scratch) -> (Tunnel, Records) {
+    let records = Records::default();
+    let sink = records.clone();
+    let config = quiet()
+        .modules(Codebase::folder(code.path()))
+        .audit(move |record: &AuditRecord| sink.lock().expect("no test has failed").push(record.clone()));
+    (Tunnel::with_config(local(python3()).name("web3"), config), records)
+}
+
+fn last(records: &Records) -> AuditRecord {
+    records.lock().expect("no test has failed").pop().expect("there is a record")
+}
+
+#[tokio::test]
+async fn calls_have_records_without_their_values() {
+    let code = Scratch::new();
+    code.write("ops.py", "def restart(name, token=None):\n    return name\n");
+    let (tunnel, records) = recorded(&code);
+    let call = Call::new("ops:restart").args(("hunter2",)).kwarg("token", "secret");
+    tunnel.call_with(call).await.unwrap();
+    let record = last(&records);
+    assert_eq!((record.version, record.host.as_str(), record.operation), (1, "web3", "call"));
+    assert_eq!((record.what.as_str(), record.outcome, record.arguments), ("ops:restart", "ok", Some(1)));
+    assert_eq!((record.keywords.len(), record.keywords[0].as_str()), (1, "token"));
+    // sha1sum of the file.
+    assert_eq!(record.digest.as_deref(), Some("sha1:020c89536b43c280473cd5c19d94c683db5feeba"));
+    assert!(record.bytes.is_some() && record.duration_ms > 0.0 && record.time.ends_with('Z'));
+    let text = serde_json::to_string(&record).unwrap();
+    assert!(!text.contains("hunter2") && !text.contains("secret"), "{text}");
+
+    tunnel.call::<f64>("time:time", ()).await.unwrap();
+    assert_eq!(last(&records).digest, None);
+    let failing = Function::source("def f(): raise ValueError('no')", "f");
+    tunnel.call::<()>(failing, ()).await.unwrap_err();
+    let record = last(&records);
+    assert_eq!(
+        (record.outcome, record.error, record.phase.as_deref()),
+        ("failed", Some("raised"), Some("call"))
+    );
+    assert!(record.digest.is_some());
+
+    let stuck = Function::source("import time\ndef f(): time.sleep(1000)", "f");
+    let mut call = Box::pin(tunnel.call::<()>(stuck, ()));
+    assert!(futures::poll!(&mut call).is_pending());
+    drop(call);
+    assert_eq!(last(&records).outcome, "cancelled");
+    assert!(records.lock().unwrap().is_empty());
+    tunnel.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_programs_and_transfers_have_records() {
+    let code = Scratch::new();
+    let (tunnel, records) = recorded(&code);
+    let yielding = Function::source("def f():\n    yield 1\n    yield 2", "f");
+    let items: Vec<_> = tunnel.stream::<i64>(yielding, ()).collect().await;
+    assert_eq!(items.len(), 2);
+    let record = last(&records);
+    assert_eq!((record.operation, record.outcome), ("stream", "ok"));
+
+    assert!(!tunnel.command("sh").args(["-c", "exit 3"]).status().await.unwrap().success());
+    let record = last(&records);
+    assert_eq!((record.operation, record.what.as_str(), record.arguments), ("run", "sh", Some(2)));
+    assert_eq!((record.outcome, record.error, record.status), ("failed", Some("exit-status"), Some(3)));
+    let mut child = tunnel.command("true").spawn().await.unwrap();
+    assert!(child.wait().await.unwrap().success());
+    assert_eq!((last(&records).outcome, records.lock().unwrap().len()), ("ok", 0));
+    tunnel.command("/nonexistent").status().await.unwrap_err();
+    assert_eq!(last(&records).error, Some("program"));
+
+    let to = code.path().join("there");
+    let put = || Put::bytes("abc").to(&to).if_changed();
+    for changed in [true, false] {
+        tunnel.put_with(put()).await.unwrap();
+        let record = last(&records);
+        assert_eq!((record.operation, record.changed, record.bytes), ("put", Some(changed), Some(3)));
+        assert_eq!(record.digest.as_deref(), Some("sha1:a9993e364706816aba3e25717850c26c9cd0d89d"));
+        assert_eq!(record.what, to.to_str().unwrap());
+        // The comparison is a part of it.
+        assert!(records.lock().unwrap().is_empty());
+    }
+    tunnel.fetch(&to, code.path().join("back")).await.unwrap();
+    let record = last(&records);
+    assert_eq!((record.operation, record.outcome, record.changed), ("fetch", "ok", None));
+    tunnel.put_dir(code.path(), code.path().join("nonexistent/x")).await.unwrap_err();
+    assert_eq!((last(&records).outcome, records.lock().unwrap().len()), ("failed", 0));
+    tunnel.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn log_is_appended_in_whole_lines() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("log");
+    for _ in 0..2 {
+        let config = quiet().audit(AuditLog::append(&path).unwrap());
+        let tunnels =
+            ["a", "b", "c"].map(|name| Tunnel::with_config(local(python3()).name(name), config.clone()));
+        let calls = tunnels.iter().map(|tunnel| tunnel.call::<i64>("os:getpid", ()));
+        futures::future::try_join_all(calls).await.unwrap();
+        for tunnel in tunnels {
+            tunnel.close().await.unwrap();
+        }
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let mut hosts: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|record| record["host"].as_str().unwrap().to_owned())
+        .collect();
+    hosts.sort();
+    assert_eq!(hosts, ["a", "a", "b", "b", "c", "c"]);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
