@@ -22,6 +22,9 @@ const TESTS: &[&str] = &["tests/python", "tests/python-api"];
 /// What the tests need besides, pinned.
 const REQUIREMENTS: &str = "tests/python/requirements.txt";
 
+/// The archive of the original library, whose tests are run, pinned.
+const ORIGINAL_REQUIREMENTS: &str = "tests/python/requirements-original.txt";
+
 /// The tests of notebooks, which run under one interpreter.
 const NOTEBOOKS: &str = "tests/python/test_notebooks.py";
 
@@ -52,6 +55,7 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root().join("target"), PathBuf::from);
     let folder = workspace.root().join(target).join("python");
     let wheel = build(workspace, &folder.join("wheel"))?;
+    let original = fetch_original(workspace, &folder.join("original"))?;
     let agents = agents(all);
     let for_notebooks = newest_with_notebooks(&interpreters);
     let mut runs = Vec::new();
@@ -71,6 +75,7 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
                 pytest.args(["-k", &filter]);
             }
             pytest.env("CHOPSTICKS_TEST_AGENTS", &agents).env("PYTHONDONTWRITEBYTECODE", "1");
+            pytest.env("CHOPSTICKS_TEST_ORIGINAL", &original);
             pytest.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
             let label = format!("Python {interpreter}, {tests}");
             runs.push(Run { label, command: pytest, dialect: Dialect::Pytest, again: None });
@@ -143,6 +148,26 @@ fn build(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Obstacle> {
     let wheel =
         wheels.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
     wheel.ok_or_else(|| Obstacle::Broken("maturin built no wheel".to_owned()))
+}
+
+/// Fetches the source archive of the original library, unless it is there, and returns its path.
+fn fetch_original(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Obstacle> {
+    let archive = || {
+        let files = fs::read_dir(folder).ok()?;
+        files.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "gz"))
+    };
+    if let Some(archive) = archive() {
+        return Ok(archive);
+    }
+    let mut pip = workspace.program("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.args(["--no-binary=:all:", "--require-hashes", "--requirement", ORIGINAL_REQUIREMENTS, "--dest"]);
+    let fetched = command::run(pip.arg(folder)).ok().and_then(|()| archive());
+    fetched.ok_or_else(|| {
+        Obstacle::Missing(format!(
+            "what {ORIGINAL_REQUIREMENTS} names cannot be fetched: needs `python3 -m pip` and PyPI"
+        ))
+    })
 }
 
 /// Makes a virtual environment with the wheel and what the tests need, and returns its interpreter.
