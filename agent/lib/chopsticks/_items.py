@@ -153,7 +153,6 @@ class Items(object):
             return None
         form, size = HEAD.unpack(bytes(data[:HEAD.size]))
         if not 1 <= form <= 3 or size > self._connection.limit:
-            self._connection.lose('protocol error: an item of format %d with %d bytes' % (form, size), None)
             raise RemoteException('an item of format %d with %d bytes' % (form, size), self._tunnel.host)
         end = HEAD.size + size
         if len(data) < end:

@@ -3,6 +3,7 @@
 use chopsticks::{Call, Codebase, Command, Error, ErrorKind, Phase, Tunnel};
 use chopsticks_e2e::{PATIENCE, local, newest_and_oldest, quiet};
 use chopsticks_support::{Scratch, newest};
+use futures::TryStreamExt as _;
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
@@ -25,6 +26,9 @@ struct Case {
     send: Vec<Frame>,
     outcome: String,
     value: Option<String>,
+    /// Whether the first call is a YIELD, whose items are bytes.
+    #[serde(default)]
+    stream: bool,
 }
 
 impl Case {
@@ -79,7 +83,7 @@ os.write(1, noise + message()[2][2:18] + hello)
 calls = 0
 while 1:
     request, operation, _ = message()
-    if operation == 0x20:
+    if operation in (0x20, 0x29):
         calls += 1
         os.write(1, send if calls == 1 else header.pack(5, request, 3, 3) + b'again')
 ";
@@ -94,13 +98,13 @@ class Fake(SubprocessTunnel):
     def command(self, python):
         return [sys.executable, '-S', '-c'] + self.words + python
 
-def outcome(*words):
+def outcome(streams, *words):
     tun = Fake()
     tun.words = [str(word) for word in words]
-    def called():
+    def called(streams=False):
         try:
             tun.connect()
-            value = tun.call(os.getpid)
+            value = b','.join(tun.stream(os.getpid)) if streams else tun.call(os.getpid)
             return value if type(value) is str else value.decode('utf-8')
         except Disconnected as e:
             if 'protocol error: ' not in str(e):
@@ -109,7 +113,7 @@ def outcome(*words):
         except RemoteException:
             return 'failed'
     try:
-        found = called()
+        found = called(streams)
         if found in ('lost', 'handshake') or found.startswith('gone'):
             return found
         return '%s, then %s' % (found if found == 'failed' else 'value ' + found, called())
@@ -124,9 +128,17 @@ async fn called(tunnel: &Tunnel) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&reply.decode::<ByteBuf>()?).into_owned())
 }
 
+async fn streamed(tunnel: &Tunnel) -> Result<String, Error> {
+    tunnel.connect().await?;
+    let items: Vec<ByteBuf> = tunnel.stream("os:getpid", ()).try_collect().await?;
+    let texts: Vec<_> = items.iter().map(|item| String::from_utf8_lossy(item)).collect();
+    Ok(texts.join(","))
+}
+
 /// Returns what becomes of a call of a tunnel, and of a later one.
-async fn outcome_of(tunnel: &Tunnel) -> String {
-    let first = match called(tunnel).await {
+async fn outcome_of(tunnel: &Tunnel, streams: bool) -> String {
+    let first = if streams { streamed(tunnel).await } else { called(tunnel).await };
+    let first = match first {
         Ok(value) => format!("value {value}"),
         Err(error) => match error.kind() {
             ErrorKind::Protocol { .. } | ErrorKind::Result(_) if error.phase() == Phase::Handshake => {
@@ -147,7 +159,7 @@ async fn cases_of_an_agent_against_the_controller_in_rust() {
     for case in Case::all() {
         let program = Command::new(newest().path()).args(["-S", "-c", PLAYER]).args(case.script());
         let tunnel = Tunnel::with_config(program.python("python3").name("fake"), quiet());
-        let found = tokio::time::timeout(PATIENCE, outcome_of(&tunnel)).await;
+        let found = tokio::time::timeout(PATIENCE, outcome_of(&tunnel, case.stream)).await;
         table.add("Rust", &case.label(), &found.unwrap_or("no outcome".to_owned()), &case.wanted());
     }
     table.finish();
@@ -163,7 +175,7 @@ async fn cases_of_an_agent_against_the_python_package_on_hosts() {
         let tunnel = Tunnel::with_config(local(interpreter), config);
         for case in Case::all() {
             let [noise, hello, send] = case.script();
-            let call = tunnel.call::<String>("conform:outcome", (PLAYER, noise, hello, send));
+            let call = tunnel.call::<String>("conform:outcome", (case.stream, PLAYER, noise, hello, send));
             let found = match tokio::time::timeout(PATIENCE, call).await {
                 Ok(found) => found.unwrap_or_else(|error| error.to_string()),
                 Err(_) => "no outcome".to_owned(),
