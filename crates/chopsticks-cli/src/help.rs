@@ -204,3 +204,24 @@ Operators between targets apply from left to right: `,` adds, `!` removes, as in
 web[1-9]!web3, and `&` keeps what is in both.
 
 Settings follow a `?`: docker://postgres?name=db&python=auto";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Args;
+
+    #[test]
+    fn commands_beside_those_of_other_tools_are_well_formed() {
+        let document = include_str!("../../../docs/coming-from.md");
+        let commands = document.split('`').filter(|text| text.starts_with("chopsticks "));
+        let mut count = 0;
+        for command in commands {
+            let words = shlex::split(command).expect("quotes are closed");
+            let parsed = Args::try_parse_from(words);
+            assert!(parsed.is_ok(), "{command}: {parsed:?}");
+            count += 1;
+        }
+        assert!(count >= 30, "{count}");
+    }
+}
