@@ -50,6 +50,8 @@ const PLACE: &str = concat!(
 /// behind the program. The token is appended to the last argument of the program, so that the bytes
 /// are the same for all hosts.
 const LOAD: &str = concat!(
+    // Without `/proc` the file has its name still, which has to go if the program does not run.
+    r#"q(){ if [ "$f" ];then rm -f "$f";fi;};trap q 0;"#,
     r#"read -r m 2>/dev/null </proc/sys/kernel/arch||m=$(uname -m);"#,
     r#"read -r a n z x||exit 1;"#,
     r#"case $m in $a);;*)echo "chopsticks: the host is $m, the program for $a" >&2;exit 125;;esac;"#,

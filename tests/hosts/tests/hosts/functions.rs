@@ -54,10 +54,11 @@ fn bare(root: &Path, more: &[&str]) -> Command {
 }
 
 /// This host, but with an empty `/proc`.
-fn without_proc(path: &str) -> Command {
+fn without_proc(path: &str, folder: &Path) -> Command {
     let arguments =
         ["--dev-bind", "/", "/", "--tmpfs", "/proc", "--die-with-parent", "--setenv", "PATH", path];
-    Command::new("bwrap").args(arguments).args(["sh", "-c", "{}"]).name("without-proc")
+    let folder = ["--setenv", "XDG_RUNTIME_DIR", folder.to_str().expect("the lab has it")];
+    Command::new("bwrap").args(arguments).args(folder).args(["sh", "-c", "{}"]).name("without-proc")
 }
 
 async fn refused(command: Command) -> Error {
@@ -88,9 +89,11 @@ async fn host_with_nothing_but_busybox_runs_functions() {
 
 #[tokio::test]
 async fn host_without_proc_runs_functions_and_keeps_no_file() {
-    let tunnel = Tunnel::with_config(without_proc(&std::env::var("PATH").unwrap()), config());
+    let folder = tempfile::tempdir().unwrap();
+    let command = without_proc(&std::env::var("PATH").unwrap(), folder.path());
+    let tunnel = Tunnel::with_config(command, config());
     assert!(!tunnel.invoke(has::with(Path::new("/proc/self"))).await.unwrap());
-    assert_eq!(tunnel.invoke(leftovers::with()).await.unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the file of the program is left behind");
     tunnel.close().await.unwrap();
 }
 
@@ -150,10 +153,13 @@ async fn host_that_the_program_does_not_fit_is_refused_with_advice() {
     let uname = tools.path().join("uname");
     fs::write(&uname, "#!/bin/sh\necho pdp11\n").unwrap();
     fs::set_permissions(&uname, fs::metadata("/bin/sh").unwrap().permissions()).unwrap();
-    let command = without_proc(&format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let command = without_proc(&path, folder.path());
     let error = refused(command).await;
     assert!(error.to_string().contains("the host is pdp11, the program for"), "{error}");
     assert_eq!(error.hint().map(|hint| hint.cause()), Some("machine-differs"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the file of the program is left behind");
     // No shell at all.
     let error = refused(Command::new("env").args(["PATH=/nonexistent", "sh", "-c", "{}"]).name("none")).await;
     assert_eq!(error.hint().map(|hint| hint.cause()), Some("shell-missing"), "{error}");
