@@ -31,6 +31,7 @@ const MESSAGES: &[Message] = &[
         specified: "| option | value |",
         python: &[
             ("agent/python/agent.py", "options"),
+            ("agent/python/rare.py", "options"),
             ("agent/python/values.py", "options"),
             ("agent/lib/chopsticks/__init__.py", "options()"),
             ("agent/lib/chopsticks/_agent.py", "options"),
