@@ -22,7 +22,7 @@ use crate::{
     function::FunctionName,
     help,
     input::is_stdin,
-    log::{self, Log},
+    log,
     stdin::Wanted,
     target::{self, Chosen},
 };
@@ -488,8 +488,8 @@ pub(crate) struct AgentArgs {
     pub(crate) env: Vec<Variable>,
 
     /// Append a record of each operation on each target to a file, as JSON Lines.
-    #[arg(long, value_name = "FILE", value_parser = log::open)]
-    pub(crate) log: Option<Log>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// A program that runs containers.
@@ -657,7 +657,7 @@ impl AgentArgs {
             config = config.current_dir(folder);
         }
         if let Some(log) = self.log {
-            config = config.audit(log);
+            config = config.audit(log::open(&log));
         }
         for variable in self.env {
             config = config.env(variable.name, variable.value);

@@ -1,22 +1,16 @@
 //! The file of `--log`.
 
-use std::sync::Arc;
+use std::path::Path;
 
-use chopsticks::{AuditLog, AuditRecord, AuditSink};
+use chopsticks::AuditLog;
+use clap::{CommandFactory as _, error::ErrorKind};
 
-/// A file that gets the records of all targets.
-#[derive(Clone, Debug)]
-pub(crate) struct Log(Arc<AuditLog>);
+use crate::args::Args;
 
-/// Opens the file of an option.
-pub(crate) fn open(path: &str) -> Result<Log, String> {
-    AuditLog::append(path)
-        .map(|log| Log(Arc::new(log)))
-        .map_err(|error| format!("cannot be written: {error}"))
-}
-
-impl AuditSink for Log {
-    fn record(&self, record: &AuditRecord) {
-        self.0.record(record);
-    }
+/// Opens the file. Ends the program with a usage error if it cannot be written.
+pub(crate) fn open(path: &Path) -> AuditLog {
+    AuditLog::append(path).unwrap_or_else(|error| {
+        let message = format!("{} cannot be written: {error}", path.display());
+        Args::command().error(ErrorKind::ValueValidation, message).exit()
+    })
 }
