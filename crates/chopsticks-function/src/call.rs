@@ -6,7 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{self, Thread},
+    thread::Thread,
 };
 
 /// A call, from the time at which it arrives.
@@ -25,7 +25,7 @@ impl Call {
     /// Runs `work` as this call on the current thread.
     #[cfg(feature = "agent")]
     pub(crate) fn run<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
-        let _ = self.thread.set(thread::current());
+        let _ = self.thread.set(std::thread::current());
         RUNNING.set(Some(self.clone()));
         let result = work();
         RUNNING.set(None);

@@ -68,6 +68,9 @@
 //! The crate knows nothing about tunnels and processes on the controller's side, and has no
 //! asynchronous runtime.
 
+// A library of functions has the registry, and leaves the running to a program with the agent.
+#![cfg_attr(not(feature = "agent"), allow(dead_code, reason = "only the agent runs functions"))]
+
 extern crate self as chopsticks_function;
 
 #[cfg(feature = "agent")]

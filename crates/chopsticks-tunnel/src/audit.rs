@@ -8,18 +8,10 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::{Arc, LazyLock},
-    time::{Duration, Instant, SystemTime},
+    time::SystemTime,
 };
 
-use chopsticks_files::digest_bytes;
 use serde::Serialize;
-
-use crate::{
-    call::Call,
-    error::Error,
-    file::{Transferred, TransferredFolder},
-    module::ModuleSource,
-};
 
 /// Where the records of a tunnel go: see [`TunnelConfig::audit`](crate::TunnelConfig::audit).
 ///
@@ -81,6 +73,31 @@ pub struct AuditRecord {
     pub bytes: Option<u64>,
     /// Whether a transfer to the host wrote something.
     pub changed: Option<bool>,
+}
+
+impl AuditRecord {
+    /// Returns the record of an operation that begins now. Until it is over, it counts as cancelled.
+    pub(crate) fn begun(route: Vec<String>, operation: &'static str, what: String) -> Self {
+        Self {
+            version: VERSION,
+            time: timestamp(SystemTime::now()),
+            controller: CONTROLLER.clone(),
+            host: route.last().cloned().unwrap_or_default(),
+            route,
+            operation,
+            what,
+            digest: None,
+            arguments: None,
+            keywords: Vec::new(),
+            outcome: "cancelled",
+            error: None,
+            phase: None,
+            status: None,
+            duration_ms: 0.0,
+            bytes: None,
+            changed: None,
+        }
+    }
 }
 
 /// Who asked for an operation.
@@ -156,150 +173,6 @@ impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
     }
-}
-
-/// An operation that is under way. Dropping it records that it was cancelled.
-pub(crate) struct Entry {
-    sink: Arc<dyn AuditSink>,
-    record: AuditRecord,
-    began: Instant,
-    is_over: bool,
-}
-
-impl Audit {
-    /// Begins an operation. `hosts` are the names of the tunnels that lead there.
-    pub(crate) fn begin(
-        &self,
-        hosts: impl FnOnce() -> Vec<String>,
-        operation: &'static str,
-        what: impl Into<String>,
-    ) -> Option<Entry> {
-        let sink = self.0.clone()?;
-        let route = hosts();
-        let record = AuditRecord {
-            version: VERSION,
-            time: timestamp(SystemTime::now()),
-            controller: CONTROLLER.clone(),
-            host: route.last().cloned().unwrap_or_default(),
-            route,
-            operation,
-            what: what.into(),
-            digest: None,
-            arguments: None,
-            keywords: Vec::new(),
-            outcome: "cancelled",
-            error: None,
-            phase: None,
-            status: None,
-            duration_ms: 0.0,
-            bytes: None,
-            changed: None,
-        };
-        Some(Entry { sink, record, began: Instant::now(), is_over: false })
-    }
-}
-
-impl Entry {
-    /// Notes the arguments of a call, and the digest of its code. The function's module is read on
-    /// another thread.
-    pub(crate) async fn of_call(mut self, call: &Call, modules: Option<&Arc<dyn ModuleSource>>) -> Self {
-        self.note_call(call);
-        let text = match (call.function.script_path(), call.function.module(), modules) {
-            (Some(path), ..) => {
-                let path = path.to_owned();
-                tokio::task::spawn_blocking(move || fs::read(path).ok()).await
-            }
-            (None, Some(module), Some(modules)) => {
-                let (module, modules) = (module.to_owned(), modules.clone());
-                let read = move || Some(modules.module(&module).ok().flatten()?.source);
-                tokio::task::spawn_blocking(read).await
-            }
-            _ => return self,
-        };
-        self.record.digest = text.ok().flatten().map(|text| digest(&text));
-        self
-    }
-
-    /// Notes the arguments of a call.
-    pub(crate) fn note_call(&mut self, call: &Call) {
-        self.record.arguments = call.positional_count();
-        self.record.keywords = call.keywords().map(str::to_owned).collect();
-        self.record.digest = call.function.code().map(|text| digest(text.as_bytes()));
-    }
-
-    pub(crate) fn note_program(&mut self, arguments: usize) {
-        self.record.arguments = Some(arguments);
-    }
-
-    /// Records the end of an operation with a result of so many bytes.
-    pub(crate) fn end<T>(mut self, result: &Result<T, Error>, bytes: impl FnOnce(&T) -> Option<u64>) {
-        match result {
-            Ok(value) => self.succeed(bytes(value)),
-            Err(error) => self.fail(error),
-        }
-    }
-
-    pub(crate) fn end_file(mut self, result: &Result<Transferred, Error>) {
-        if let Ok(file) = result {
-            self.record.what = file.remote.to_string_lossy().into_owned();
-            self.record.digest = Some(format!("sha1:{}", file.sha1));
-            self.record.changed = self.record.operation.starts_with("put").then_some(file.changed);
-        }
-        self.end(result, |file| Some(file.size));
-    }
-
-    pub(crate) fn end_folder(mut self, result: &Result<TransferredFolder, Error>) {
-        if let Ok(folder) = result {
-            self.record.what = folder.remote.to_string_lossy().into_owned();
-            self.record.changed = self.record.operation.starts_with("put").then_some(folder.changed);
-        }
-        self.end(result, |folder| Some(folder.size));
-    }
-
-    pub(crate) fn end_program(mut self, result: &Result<std::process::ExitStatus, Error>) {
-        match result {
-            Ok(status) => {
-                self.record.status = status.code();
-                self.record.outcome = if status.success() { "ok" } else { "failed" };
-                self.record.error = (!status.success()).then_some("exit-status");
-                self.write();
-            }
-            Err(error) => self.fail(error),
-        }
-    }
-
-    pub(crate) fn succeed(&mut self, bytes: Option<u64>) {
-        (self.record.outcome, self.record.bytes) = ("ok", bytes);
-        self.write();
-    }
-
-    pub(crate) fn fail(&mut self, error: &Error) {
-        self.record.outcome = "failed";
-        self.record.error = Some(error.kind().name());
-        self.record.phase = Some(error.phase().to_string());
-        self.write();
-    }
-
-    fn write(&mut self) {
-        if !std::mem::replace(&mut self.is_over, true) {
-            self.record.duration_ms = milliseconds(self.began.elapsed());
-            self.sink.record(&self.record);
-        }
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.write();
-    }
-}
-
-fn milliseconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn digest(text: &[u8]) -> String {
-    format!("sha1:{}", digest_bytes(text).hex())
 }
 
 /// Returns a time as RFC 3339 has it, in UTC and with milliseconds.

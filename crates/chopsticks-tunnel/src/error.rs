@@ -9,7 +9,7 @@ use chopsticks_transport::TransportError;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::{agent::Agent, file::Side};
+use crate::{agent::Agent, side::Side};
 
 /// An error on a host.
 ///

@@ -6,7 +6,7 @@ mod folder;
 mod put;
 mod reply;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chopsticks_agent::Part;
 pub use chopsticks_files::Progress;
@@ -68,25 +68,6 @@ pub struct TransferredFolder {
     /// The paths, from the folder on, of what was not the same on the host, in the order of their
     /// names. Empty without [`Put::if_changed`].
     pub changes: Vec<PathBuf>,
-}
-
-/// A side of a tunnel.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a tunnel has two ends")]
-pub enum Side {
-    /// The controller's.
-    Local,
-    /// The host's.
-    Remote,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Local => "local",
-            Self::Remote => "remote",
-        })
-    }
 }
 
 impl Tunnel {

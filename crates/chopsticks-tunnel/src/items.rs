@@ -24,11 +24,11 @@ use tokio::{
 
 use crate::{
     args::Args,
-    audit::Entry,
     call::{Call, Function, Reply},
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
     input::Unfit,
+    recording::Entry,
     tunnel::Tunnel,
 };
 

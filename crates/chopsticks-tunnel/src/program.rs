@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{audit::Entry, error::Error, relay, tunnel::Tunnel};
+use crate::{error::Error, recording::Entry, relay, tunnel::Tunnel};
 
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 use self::pump::{Sink, Source, Streams};

@@ -20,13 +20,13 @@ use tokio::sync::{Notify, watch};
 use crate::{
     agent::Agent,
     args::Args,
-    audit::Entry,
     call::{Call, Function, Reply, Script},
     config::TunnelConfig,
     connection::{Connection, Session, Stage},
     error::{Error, ErrorKind, Phase, RemoteException},
     input::Unfit,
     library::NO_CODEBASE,
+    recording::Entry,
     room::{self, Room},
     route::Route,
     target::Target,
@@ -238,7 +238,7 @@ impl Tunnel {
 
     /// Begins the record of an operation, if there are records.
     pub(crate) fn begin_entry(&self, operation: &'static str, what: impl Into<String>) -> Option<Entry> {
-        self.shared.config.audit.begin(|| self.hosts(), operation, what)
+        Entry::begin(&self.shared.config.audit, || self.hosts(), operation, what)
     }
 
     /// Closes the connection, if there is one. Calls that are under way fail, and the agent ends

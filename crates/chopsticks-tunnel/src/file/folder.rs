@@ -21,10 +21,11 @@ use crate::{
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
     file::{
-        Fetch, Put, Side, TransferredFolder,
+        Fetch, Put, TransferredFolder,
         put::{ABORT_GRACE, Compares, Local, Pace},
         reply::{self, Answer as _},
     },
+    side::Side,
     tunnel::Tunnel,
 };
 

@@ -25,9 +25,10 @@ use tokio::{
 use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
-        FILE_MODE, Progress, Side, TEMPORARY_MODE, Transferred,
+        FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
         reply::{self, Answer as _},
     },
+    side::Side,
     tunnel::Tunnel,
 };
 

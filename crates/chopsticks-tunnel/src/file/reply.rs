@@ -8,7 +8,7 @@ use chopsticks_protocol::{Done, DoneFolder, Failure};
 use chopsticks_text::harmless;
 use chopsticks_transport::{Format, Outcome, Reply};
 
-use crate::{error::ErrorKind, file::Side};
+use crate::{error::ErrorKind, side::Side};
 
 /// The answer of an agent to a completed transfer.
 pub(super) trait Answer: Sized {

@@ -21,9 +21,9 @@ use super::{
     pump::{self, Sink, Source, Streams},
 };
 use crate::{
-    audit::Entry,
     error::{Error, ErrorKind, Phase},
-    file::Side,
+    recording::Entry,
+    side::Side,
 };
 
 /// A program that runs on a host. [`TunnelCommand::spawn`](super::TunnelCommand::spawn) creates it.

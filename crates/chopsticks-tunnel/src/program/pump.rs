@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::child;
-use crate::{error::Error, file::Side};
+use crate::{error::Error, side::Side};
 
 /// The output of a program.
 #[derive(Debug, Default)]
