@@ -85,7 +85,7 @@ async fn package_of_fifty_modules_travels_with_the_call() {
             let noted = Noted::new(&scratch);
             let tunnel = noted.tunnel(python);
             let sum: u32 = tunnel.call(function, ()).await.unwrap();
-            assert_eq!(sum, (0..50).sum(), "{function} {python}");
+            assert_eq!(sum, (0..50).sum::<u32>(), "{function} {python}");
             assert_eq!(noted.take_asked(), [""; 0], "{function} {python}");
             tunnel.close().await.unwrap();
         }
@@ -100,7 +100,7 @@ async fn what_a_source_text_imports_travels_with_the_call() {
         let tunnel = noted.tunnel(python);
         let text = "def run():\n    from pkg import m0\n    return m0.f(set())\n";
         let sum: u32 = tunnel.call(Function::source(text, "run"), ()).await.unwrap();
-        assert_eq!(sum, (0..50).sum(), "{python}");
+        assert_eq!(sum, (0..50).sum::<u32>(), "{python}");
         assert_eq!(noted.take_asked(), [""; 0], "{python}");
         tunnel.close().await.unwrap();
     }
@@ -144,7 +144,7 @@ async fn what_is_over_the_limits_is_asked_for() {
         let mut noted = Noted::new(&scratch);
         noted.inner = noted.inner.max_ahead_modules(20);
         let tunnel = noted.tunnel(python);
-        assert_eq!(tunnel.call::<u32>("pkg.main:run", ()).await.unwrap(), (0..50).sum(), "{python}");
+        assert_eq!(tunnel.call::<u32>("pkg.main:run", ()).await.unwrap(), (0..50).sum::<u32>(), "{python}");
         // The package, its main module, and 18 of the fifty have gone ahead.
         assert_eq!(noted.take_asked().len(), 32, "{python}");
         tunnel.close().await.unwrap();
@@ -157,7 +157,7 @@ async fn notice_that_the_transport_refuses_is_asked_for_in_parts() {
     let noted = Noted::new(&scratch);
     let config = TunnelConfig::default().modules(noted.clone()).max_message_len(8 << 10);
     let tunnel = Tunnel::with_config(Local::new().python(chopsticks_support::python3().path()), config);
-    assert_eq!(tunnel.call::<u32>("pkg.main:run", ()).await.unwrap(), (0..50).sum());
+    assert_eq!(tunnel.call::<u32>("pkg.main:run", ()).await.unwrap(), (0..50).sum::<u32>());
     assert_eq!(noted.take_asked().len(), 52);
     tunnel.close().await.unwrap();
 }
