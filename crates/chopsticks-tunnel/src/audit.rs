@@ -211,6 +211,8 @@ const VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

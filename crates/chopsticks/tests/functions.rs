@@ -340,7 +340,7 @@ async fn what_functions_have_started_ends_with_the_connection() {
     let starting = tokio::spawn(async move { other.invoke(starts).await });
     appears(&begun).await;
     tunnel.close().await.unwrap();
-    assert_eq!([with_argument(&orphan), with_argument(&children)], [vec![], vec![]]);
+    assert_eq!([with_argument(&orphan), with_argument(&children)], [Vec::<u32>::new(), Vec::new()]);
     assert!(matches!(starting.await.unwrap().unwrap_err().kind(), ErrorKind::Closed));
 }
 
