@@ -102,6 +102,11 @@ impl Fleet {
         Self { passes_status_on: true, ..self }
     }
 
+    /// Shows nothing but the output of the single target's program and what went wrong besides.
+    pub(crate) fn raw(self, is_raw: bool) -> Self {
+        Self { output: self.output.raw(is_raw), ..self }
+    }
+
     /// Makes this a fleet of transfers, and draws the progress of the targets, unless the output is
     /// for programs.
     pub(crate) fn transferring(self, bars: Bars) -> Self {
@@ -372,6 +377,11 @@ impl Printer {
     pub(crate) async fn text(&self, tunnel: &Tunnel, stream: Stream, text: Vec<u8>) -> Result<(), Stopped> {
         let (host, index) = (tunnel.host().clone(), self.index);
         self.with_output(move |output| output.text(index, &host, stream, &text)).await
+    }
+
+    /// Writes bytes of a program as they are. Waits while they are not read.
+    pub(crate) async fn pass(&self, stream: Stream, bytes: Vec<u8>) -> Result<(), Stopped> {
+        self.with_output(move |output| output.pass(stream, bytes)).await
     }
 
     /// Writes on a separate thread: signals and deadlines still work while stdout is not read.

@@ -44,6 +44,8 @@ pub(crate) struct Output {
     screens: Screens,
     /// What waits for the turn of its target, or for all.
     held: Held,
+    /// Whether the output of a program is all that is shown.
+    is_raw: bool,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl Output {
             bars: Bars::none(),
             screens: Screens::new(),
             held: Held::nothing(),
+            is_raw: false,
         }
     }
 
@@ -119,12 +122,18 @@ impl Output {
             bars: Bars::none(),
             screens: Screens::new(),
             held: Held::nothing(),
+            is_raw: false,
         }
     }
 
     /// Shows results in the order of the targets, if they are to be.
     pub(crate) fn ordered(self, is_ordered: bool) -> Self {
         if is_ordered { Self { held: Held::in_order(), ..self } } else { self }
+    }
+
+    /// Shows nothing but the output of a program and what went wrong besides, as `ssh` does.
+    pub(crate) fn raw(self, is_raw: bool) -> Self {
+        Self { is_raw, ..self }
     }
 
     /// Draws how many of so many targets are done, if nothing else is drawn.
@@ -158,6 +167,7 @@ impl Output {
     pub(crate) fn print(&mut self, outcome: Outcome) -> io::Result<()> {
         let (host, index, took) = (outcome.host.clone(), outcome.index, outcome.took);
         let name = host.clone();
+        let is_answer = outcome.result.is_ok();
         if let Some(is_changed) = outcome.result.as_ref().ok().and_then(Answer::change) {
             *self.tally.changed.get_or_insert(0) += usize::from(is_changed);
         }
@@ -173,6 +183,9 @@ impl Output {
             Some(_) => self.tally.failed += 1,
         }
         self.bars.count();
+        if self.is_raw && is_answer {
+            return Ok(());
+        }
         if self.held.is_all() {
             if let Form::Human(human) = &mut self.form {
                 let (stdout, stderr) = self.held.take(index);
@@ -206,6 +219,18 @@ impl Output {
         self.show(host, stream, text).map_err(|error| Stopped::Output(Arc::new(error)))
     }
 
+    /// Writes bytes of a program as they are. Blocks while the stream blocks.
+    pub(crate) fn pass(&mut self, stream: Stream, bytes: Vec<u8>) -> Result<(), Stopped> {
+        let written = self.bars.suspended(|| match stream {
+            Stream::Stdout => Text { stdout: bytes, ..Text::default() }.write(),
+            Stream::Printed | Stream::Stderr => {
+                eprint(&bytes);
+                Ok(())
+            }
+        });
+        written.map_err(|error| Stopped::Output(Arc::new(error)))
+    }
+
     fn write_part(&mut self, part: held::Part) -> io::Result<()> {
         match part {
             held::Part::Text(host, stream, text) => self.show(&host, stream, &text),
@@ -234,6 +259,10 @@ impl Output {
 
     /// Prints what had to wait for the last outcome, and for people also the summary.
     pub(crate) fn finish(&mut self, took: Duration) -> io::Result<()> {
+        if self.is_raw {
+            self.bars.clear();
+            return Ok(());
+        }
         let Form::Human(human) = &mut self.form else { return Ok(()) };
         let Text { stdout, mut stderr, .. } = human.rest();
         stderr.extend(self.summary.text(self.show, self.stderr).into_bytes());

@@ -32,9 +32,15 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     let is_single = targets.len() == 1;
     // In a file, lines of several targets come whole, as whoever looks for words in it expects. Those of very many could not be followed.
     let is_counted = targets.len() > FEW;
-    let joins = |is_terminal: bool| !is_single && (is_counted || !is_terminal);
-    let joins_lines = (joins(io::stdout().is_terminal()), joins(io::stderr().is_terminal()));
-    let fleet = Fleet::new(args.fleet, targets);
+    let is_raw = args.raw;
+    let form = |is_terminal: bool| match is_terminal {
+        // What a program writes may be meant to mislead a terminal.
+        false if is_raw => Form::Raw,
+        _ if !is_single && (is_counted || !is_terminal) => Form::WholeLines,
+        _ => Form::Lines,
+    };
+    let forms = (form(io::stdout().is_terminal()), form(io::stderr().is_terminal()));
+    let fleet = Fleet::new(args.fleet, targets).raw(is_raw);
     let fleet = if is_single { fleet.passing_status_on() } else { fleet };
     fleet.run(move |tunnel, printer| {
         let filled = words.iter().map(|word| match word.to_str().filter(|_| is_template) {
@@ -48,11 +54,22 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         };
         async move {
             match is_live {
-                true => show(&tunnel, command, &printer, joins_lines).await,
+                true => show(&tunnel, command, &printer, forms).await,
                 false => collect(command).await,
             }
         }
     })
+}
+
+/// How a stream of the program is shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    /// In lines with the name of the host, also when they have not ended.
+    Lines,
+    /// In lines with the name of the host, when they have ended.
+    WholeLines,
+    /// As it is.
+    Raw,
 }
 
 /// Prints the output of the program as it arrives. Text for streams that are written in whole lines
@@ -61,15 +78,15 @@ async fn show(
     tunnel: &Tunnel,
     command: TunnelCommand<'_>,
     printer: &Printer,
-    joins_lines: (bool, bool),
+    forms: (Form, Form),
 ) -> Result<Answer, Stopped> {
     let ((stdout, stdout_end), (stderr, stderr_end)) = (duplex(BUFFER_LEN), duplex(BUFFER_LEN));
     let command = command.stdout(Stdio::writer(stdout_end)).stderr(Stdio::writer(stderr_end));
     let running = async { Ok(command.status().await?) };
     let (status, (), ()) = tokio::try_join!(
         running,
-        print(tunnel, stdout, Stream::Stdout, printer, joins_lines.0),
-        print(tunnel, stderr, Stream::Stderr, printer, joins_lines.1),
+        print(tunnel, stdout, Stream::Stdout, printer, forms.0),
+        print(tunnel, stderr, Stream::Stderr, printer, forms.1),
     )?;
     Ok(Answer::Ran(Ran { status, stdout: Vec::new(), stderr: Vec::new() }))
 }
@@ -80,9 +97,16 @@ async fn print(
     mut output: impl AsyncRead + Unpin,
     stream: Stream,
     printer: &Printer,
-    joins_lines: bool,
+    form: Form,
 ) -> Result<(), Stopped> {
     let (mut lines, mut buffer) = (Lines::default(), vec![0; BUFFER_LEN]);
+    if form == Form::Raw {
+        // The stream is in memory, and has no errors.
+        while let Ok(len @ 1..) = output.read(&mut buffer).await {
+            printer.pass(stream, buffer[..len].to_vec()).await?;
+        }
+        return Ok(());
+    }
     // When the begin of a line is shown that has not ended.
     let mut due = None;
     loop {
@@ -103,7 +127,7 @@ async fn print(
                 lines.unfinished()
             }
         };
-        if joins_lines || !lines.has_unfinished() {
+        if form == Form::WholeLines || !lines.has_unfinished() {
             due = None;
         } else {
             due.get_or_insert_with(|| Instant::now() + PATIENCE);

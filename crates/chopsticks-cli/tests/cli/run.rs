@@ -43,6 +43,42 @@ fn control_characters_of_a_program_are_shown() {
     assert_eq!(ran.stdout, "[a] x\\x1b[2J\ty\n[a] é\n", "{ran:?}");
 }
 
+#[test]
+fn raw_output_is_that_of_the_program_byte_for_byte() {
+    let bench = Bench::new();
+    let line = r"printf 'a\0\377\033[2J\r\nend'; printf 'er\0r' >&2; cat; exit 7";
+    let mut command = command(&bench, &["--raw", "--on", "a=local"], line);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let all: Vec<u8> = (0..=255).collect();
+    child.stdin.take().unwrap().write_all(&all).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(output.stdout, [b"a\0\xff\x1b[2J\r\nend".as_slice(), &all].concat());
+    assert_eq!(output.stderr, b"er\0r");
+}
+
+#[test]
+fn raw_output_is_of_one_target_and_says_why_there_is_none() {
+    let bench = Bench::new();
+    let ran = run(&bench, &["--raw", "--on", "a=local,b=local"], "true");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("--raw takes one target, and there are 2"), "{ran:?}");
+    let ran = run(&bench, &["--raw", "--on", "a=exec:env /nowhere/python3"], "true");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(255), ""), "{ran:?}");
+    assert!(ran.stderr.contains("/nowhere/python"), "{ran:?}");
+}
+
+#[test]
+fn reader_of_raw_output_may_go_away() {
+    let bench = Bench::new();
+    let mut child = start(&bench, &["--raw", "--on", "a=local"], "yes");
+    let mut byte = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+    drop(child.stdout.take());
+    assert_eq!(finish(child).code, Some(141));
+}
+
 /// Reads until `text` has come, and returns all that has.
 fn read_until(stream: &mut impl Read, text: &str) -> String {
     let (mut seen, mut byte) = (Vec::new(), [0]);
