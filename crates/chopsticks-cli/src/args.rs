@@ -153,7 +153,7 @@ pub(crate) struct MapArgs {
     #[arg(long)]
     pub(crate) lines: bool,
 
-    /// How many items each target performs at a time, in threads of one Python.
+    /// How many items each target runs at a time, in threads of one Python.
     #[arg(short, long, value_name = "N", default_value = "1")]
     pub(crate) jobs: NonZeroUsize,
 
@@ -161,16 +161,17 @@ pub(crate) struct MapArgs {
     #[arg(long)]
     pub(crate) ordered: bool,
 
-    /// How many more targets try an item if its target is lost. An item may have been performed in part by then. With 0 no item is
-    /// performed twice, and none is sent ahead of its turn, which is slower.
+    /// How many more targets try an item if its target is lost. An item may have run in part by
+    /// then. With 0 no item runs twice, and no item is sent ahead, which is slower.
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) retries: u32,
 
-    /// How many items may fail before no others begin.
+    /// How many items may fail before no further item starts.
     #[arg(long, value_name = "N")]
     pub(crate) max_failures: Option<usize>,
 
-    /// Leave out the items that FILE has as done, and add those that get done. Items that fail are not added.
+    /// Leave out the items that are done according to FILE, and add those that are done in this
+    /// run. Items that fail are not added.
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
@@ -203,7 +204,7 @@ pub(crate) struct MapArgs {
     pub(crate) verbose: u8,
 }
 
-/// What is shown of functions besides their results.
+/// Which output of functions is shown, apart from their results.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ShownArgs {
     /// Show the records of Python's logging from this level on, as `[host] LEVEL logger: message`.
@@ -287,7 +288,7 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "OWNER")]
     pub(crate) owner: Option<String>,
 
-    /// Send only what differs on the targets, compared by size and SHA-1.
+    /// Send only files that differ on the targets, compared by size and SHA-1.
     #[arg(long)]
     pub(crate) if_changed: bool,
 

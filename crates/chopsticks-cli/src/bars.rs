@@ -63,7 +63,8 @@ impl Bars {
         Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true })
     }
 
-    /// A line that tells how many items are done, how fast, and how many have failed, if stderr is a terminal.
+    /// A line with the number of items that are done, how fast, and how many have failed, if stderr
+    /// is a terminal.
     pub(crate) fn items() -> Self {
         if !io::stderr().is_terminal() {
             return Self::none();

@@ -87,7 +87,7 @@ impl Fleet {
         }
     }
 
-    /// Sets what is shown of functions besides their results.
+    /// Sets which output of functions is shown, apart from their results.
     pub(crate) fn showing(self, shown: ShownArgs) -> Self {
         Self { shown, ..self }
     }
@@ -102,7 +102,7 @@ impl Fleet {
         Self { passes_status_on: true, ..self }
     }
 
-    /// Shows nothing but the output of the single target's program and what went wrong besides.
+    /// Shows only the output of the single target's program, and errors.
     pub(crate) fn raw(self, is_raw: bool) -> Self {
         Self { output: self.output.raw(is_raw), ..self }
     }
@@ -155,7 +155,7 @@ impl Fleet {
 }
 
 impl ShownArgs {
-    /// Has what targets write to stderr, print and log shown, as far as it is wanted.
+    /// Shows what targets write to stderr, print and log, as the options say.
     pub(crate) fn configure(
         &self,
         config: TunnelConfig,
@@ -166,7 +166,7 @@ impl ShownArgs {
             let output = Arc::downgrade(output);
             move |host: &str, text: &[u8]| {
                 if let Some(output) = output.upgrade() {
-                    // Nobody could be told that it cannot be written.
+                    // If it cannot be written, there is no place to report that.
                     let _ = lock(&output).text(None, &HostName::lossy(host), stream, text);
                 }
             }

@@ -190,7 +190,7 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// How many lines are read before somebody wants them.
+/// How many lines are read ahead.
 const READ_AHEAD: usize = 256;
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub(crate) fn run(args: MapArgs) -> ExitCode {
         };
         mapping.finish(run, &group).await
     });
-    // A thread may still wait for a stdin that nobody writes to, or a stdout that nobody reads.
+    // A thread may still wait for a stdin that gets no input, or a stdout that is not read.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
@@ -152,7 +152,7 @@ struct Mapping {
 /// Why a run has stopped.
 #[derive(Debug)]
 enum Stop {
-    /// The items that are done cannot be noted.
+    /// The items that are done cannot be recorded.
     Done(io::Error),
     Output(io::Error),
     Signal(Signal),
@@ -168,7 +168,7 @@ struct Batch {
 }
 
 impl Mapping {
-    /// Performs all items, or stops. Then closes the tunnels. Returns the exit status.
+    /// Runs all items, or stops. Then closes the tunnels. Returns the exit status.
     async fn finish(mut self, mut run: PoolRun<Reply>, group: &Group) -> u8 {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,
@@ -332,7 +332,7 @@ fn failure_of(failure: Unfinished<Error>) -> Failure {
     }
 }
 
-/// So many failures are shown on stderr, beside stdout.
+/// How many failures are shown on stderr, in addition to stdout.
 const FAILURES_SHOWN: u64 = 10;
-/// Outcomes are written together up to so many bytes.
+/// How many bytes of outcomes are written together.
 const BATCH_LEN: usize = 64 << 10;

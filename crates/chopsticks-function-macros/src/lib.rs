@@ -23,9 +23,9 @@ mod options;
 
 /// Lets a function be called on hosts.
 ///
-/// The function stays as it is. Beside it there is a type of the same name with one function,
-/// `with`, which takes the same arguments and returns an `Invocation` of it. The compiler checks
-/// the arguments and the type of the result.
+/// The function stays as it is. The macro adds a type of the same name with one function, `with`,
+/// which takes the same arguments and returns an `Invocation` of it. The compiler checks the
+/// arguments and the type of the result.
 ///
 /// ```ignore
 /// #[chopsticks::function]
@@ -34,14 +34,13 @@ mod options;
 /// let number: u64 = tunnel.invoke(count::with("/var/log".into(), 1000)).await?;
 /// ```
 ///
-/// * Parameters and results are sent by serde: parameters and results need `Serialize` and
-///   `Deserialize`. A parameter may be a reference, such as `&str`, `&Path` or `&[T]`; it is sent as
-///   the owned type.
-/// * If the type of the result is called `Result`, its `Err` becomes the error of the call. An error
-///   that implements `Serialize` and `Display` can be taken from there as a value again
-///   (`Error::returned`). Of any other error the text arrives.
-/// * An `async fn` runs on a small executor of its own. Futures that need a runtime, such as those
-///   of tokio, do not run on it.
+/// * Parameters and results are encoded by serde: their types need `Serialize` and `Deserialize`. A
+///   parameter may be a reference, such as `&str`, `&Path` or `&[T]`; it is sent as the owned type.
+/// * If the type of the result is called `Result`, its `Err` becomes the error of the call.
+///   `Error::returned` returns an error that implements `Serialize` and `Display` as a value. Of
+///   all other errors only the text arrives.
+/// * An `async fn` runs on a small built-in executor. Futures that need a runtime, such as those of
+///   tokio, do not run on it.
 /// * Generic functions, methods, and functions that are `const`, `unsafe` or `extern` are refused.
 ///
 /// # Options
@@ -83,8 +82,8 @@ pub fn facade_closure(input: TokenStream) -> TokenStream {
 
 /// Lets the program become an agent: calls `init` at the beginning of `main`.
 ///
-/// It stands above other attributes of `main`, so that nothing of the program runs on hosts before
-/// it, not even the start of a runtime:
+/// Write it above other attributes of `main`, so that nothing else of the program runs on hosts
+/// before it, not even the start of a runtime:
 ///
 /// ```ignore
 /// #[chopsticks::main]

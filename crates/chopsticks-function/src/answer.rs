@@ -1,4 +1,4 @@
-//! What a function is given, and what it returns, as bytes.
+//! The arguments and the result of a function as bytes.
 
 use std::{
     any::type_name,
@@ -67,8 +67,8 @@ impl<T, E> Fallible for Result<T, E> {
 /// An error that a function returned.
 ///
 /// Of several traits with a method `answer`, the compiler takes the one that needs the fewest
-/// references. So the most of what the type of the error can do is used, and nothing is demanded of
-/// it.
+/// references. So the code uses the best trait that the error's type implements, and requires none
+/// of them.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "the code that a macro writes creates it")]
 pub struct Returned<'a, E>(pub &'a E);

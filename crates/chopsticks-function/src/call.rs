@@ -45,13 +45,13 @@ impl Call {
     }
 }
 
-/// Returns whether the call that runs on this thread was cancelled: nobody waits for its result any
-/// more.
+/// Returns whether the call that runs on this thread was cancelled, so its result is no longer
+/// needed.
 ///
-/// Code in Rust cannot be interrupted, so a function that takes long should ask from time to time,
-/// and return then. This costs a few nanoseconds. Functions that are `async` need not ask: their
-/// future is dropped where it waits. On a thread that runs no call, such as one that a function has
-/// started, the answer is always `false`.
+/// Code in Rust cannot be interrupted, so a function that takes long should call this from time to
+/// time, and return if it was cancelled. This costs a few nanoseconds. `async` functions need not
+/// call it: their future is dropped where it waits. On a thread that runs no call, such as one that
+/// a function has started, this always returns `false`.
 pub fn is_cancelled() -> bool {
     RUNNING.with_borrow(|call| call.as_ref().is_some_and(|call| call.is_cancelled()))
 }

@@ -12,10 +12,10 @@ use serde::{
 
 /// A function of this program with its arguments, whose result is a `T`.
 ///
-/// The `with` of a function creates it: see [`function`](macro@crate::function). The arguments are
-/// encoded at that moment. Arguments that cannot be encoded fail the call, and not this.
+/// The `with` of a function creates it: see [`function`](macro@crate::function). It encodes the
+/// arguments. If they cannot be encoded, the call fails, and not `with`.
 ///
-/// An invocation is cheap to clone, so that one can be sent to many hosts.
+/// An invocation is cheap to clone, so one can be sent to many hosts.
 pub struct Invocation<T> {
     name: &'static str,
     signature: u64,

@@ -36,11 +36,12 @@
 //!
 //! # Features
 //!
-//! `agent`, which is on by default, is the agent. Without it a process never becomes one.
+//! `agent`, which is on by default, contains the agent. Without it a process never becomes an
+//! agent.
 //!
 //! # What the compiler refuses
 //!
-//! Arguments of other types, and values that serde does not know:
+//! Arguments of other types, and values that serde cannot encode:
 //!
 //! ```compile_fail
 //! # use chopsticks_function::function;
@@ -58,7 +59,7 @@
 //! fn read(file: std::fs::File) {}
 //! ```
 //!
-//! Functions that cannot run elsewhere, such as generic ones, are refused with a sentence.
+//! Functions that cannot run elsewhere, such as generic ones, are refused with a message.
 //!
 //! # Functions of other crates
 //!
@@ -105,12 +106,12 @@ pub mod __private {
     };
 }
 
-/// Lets a program of tests become an agent. It stands once in each such program, at the level of
-/// its root or of any module.
+/// Lets a test binary become an agent. Write it once in each test binary, in its root or in any
+/// module.
 ///
-/// The `main` of such a program is not ours, so that [`init`] cannot stand there. The macro defines
-/// a test named `chopsticks_agent` instead, which is ignored in ordinary runs. A copy of the program
-/// is started with this test alone.
+/// The test runner provides the `main` of a test binary, so [`init`] cannot be called there. The
+/// macro defines a test named `chopsticks_agent` instead, which is ignored in ordinary runs. A copy
+/// of the program is started with this test alone.
 ///
 /// ```
 /// chopsticks_function::tests!();

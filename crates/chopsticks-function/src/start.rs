@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::registry::test_agent;
 
-/// Turns this process into an agent if it was started as one, and does not return then. Otherwise
-/// this only notes that a copy of this program would become an agent.
+/// Turns this process into an agent if it was started as one. In this case it does not return.
+/// Otherwise it only records that a copy of this program would become an agent.
 ///
-/// Call it at the beginning of `main`, or let [`main`](macro@crate::main) do it. Everything that the
-/// program does before it, it does on every host too. Programs of tests use [`tests`](crate::tests!).
+/// Call it at the beginning of `main`, or let [`main`](macro@crate::main) do it. Everything that
+/// the program does before this call also runs on every host. Test binaries use
+/// [`tests`](crate::tests!).
 pub fn init() {
     #[cfg(feature = "agent")]
     {

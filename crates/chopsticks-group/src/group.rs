@@ -103,11 +103,12 @@ impl<T: Target> Group<T> {
         self.each(operation).join().await
     }
 
-    /// Opens a stream for each target, and returns the items of all of them as they come, with the names of their targets.
+    /// Opens a stream for each target, and returns the items of all streams as they arrive, with
+    /// the names of their targets.
     ///
     /// The targets connect first, within the limits; a target that cannot be connected has its failure as the only item. `open` is then called, and neither
-    /// deadlines nor budgets apply to the streams, which may be without an end. A stream is polled only when the returned one is, so it
-    /// stands still while nobody takes its items.
+    /// deadlines nor budgets apply to the streams, which may be endless. A stream is polled only
+    /// when the returned one is polled, so it pauses while its items are not taken.
     ///
     /// # Cancel safety
     ///

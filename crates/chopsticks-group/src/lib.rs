@@ -1,8 +1,8 @@
 //! Many hosts at once: groups, results by host, limits, queues without a barrier, and pools.
 //!
 //! A [`Target`] is anything with a name that can be connected. A [`Group`] runs one operation on all of its targets in parallel and returns
-//! the outcome of each, whatever happens to the others. A [`Queue`] gives each target a line of operations of its own, and a [`Pool`] spreads items
-//! over its targets.
+//! the outcome of each, whatever happens to the others. A [`Queue`] gives each target a line of
+//! operations of its own, and a [`Pool`] distributes items over its targets.
 //!
 //! ```
 //! use chopsticks_group::{Group, Target};
@@ -41,7 +41,8 @@
 //! * [`Group`], [`GroupResult`], [`Outcome`], [`Failure`], [`Streams`]: one operation on many targets.
 //! * [`Limits`], [`Batch`], [`Budget`]: how many targets run at once, in which batches, and when an operation stops.
 //! * [`Queue`], [`AsyncResult`], [`Timeline`]: a line of operations for each target.
-//! * [`Pool`], [`PoolRun`], [`PoolOutcome`]: many items, each of which goes to a target that is free.
+//! * [`Pool`], [`PoolRun`], [`PoolOutcome`]: many items, each of which goes to the next free
+//!   target.
 //!
 //! This crate knows no processes, connections or encodings: an operation is a future that the caller provides. Everything runs in the task that
 //! awaits it. There is no task and no thread for a target, and dropping the awaited future cancels everything.

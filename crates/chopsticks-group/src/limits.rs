@@ -70,7 +70,7 @@ pub struct InvalidLimit {
 }
 
 impl Limits {
-    /// Returns those that apply while targets connect for what has limits of its own.
+    /// Returns the limits for connecting, for operations that have limits of their own.
     pub(crate) fn for_connecting(&self) -> Self {
         Self {
             running: usize::MAX,

@@ -1,4 +1,4 @@
-//! Items that are spread over targets.
+//! Pools: many items, each of which goes to the next free target.
 
 use std::{
     collections::HashSet,
@@ -17,27 +17,27 @@ pub use self::run::PoolRun;
 
 mod run;
 
-/// Targets that work off items together: each item goes to the target that is free next.
+/// Targets that share the work on many items: each item goes to the next free target.
 ///
-/// A target has [`per_host`](Self::per_host) *slots*, each of which performs one item after the
-/// other. Items that take little time are sent ahead, as many as a slot can perform while one
-/// travels, so that it is never idle; items that take longer are given to whoever is free.
+/// A target has [`per_host`](Self::per_host) *slots*, each of which runs one item after the other.
+/// Short items are sent ahead, as many as a slot can run while one travels, so that the slot is
+/// never idle. Long items go to the next free slot.
 ///
 /// # Losses
 ///
-/// Items of a target that was lost go to other targets, and to the same one only if there is none.
-/// An item counts as tried by a target from the moment at which it was sent there, because nobody
-/// knows how far the target had got with it. After [`attempts`](Self::attempts) it has the error of
-/// the loss. An item that was tried before is given to an idle slot, and nothing is sent behind it:
-/// so one that ends its target takes no others along twice. A target that was lost is connected
-/// again, and is out of the pool if that fails, or if it is lost three times without having
-/// performed an item.
+/// Items of a lost target go to other targets. They go to the same target only if it is the only
+/// one. An item counts as tried by a target from the moment at which it was sent there, because it
+/// cannot be known how far the target had got with it. After [`attempts`](Self::attempts) the item
+/// fails with the error of the loss. An item that was tried before goes to an idle slot, and
+/// nothing is sent after it. So an item that ends its target affects others only once. A lost
+/// target is connected again. It leaves the pool if that fails, or if it is lost three times in a
+/// row without finishing an item.
 ///
 /// If no target is left, the remaining items have the outcome
 /// [`NotStarted::NoTargets`](crate::NotStarted::NoTargets).
 ///
-/// Clones are cheap and share the targets: [`add`](Self::add) and [`remove`](Self::remove) have an
-/// effect on all of them, and on what is running. Settings are those of one clone.
+/// Clones are cheap and share the targets: [`add`](Self::add) and [`remove`](Self::remove) affect
+/// all of them, and what is running. Each clone has its own settings.
 pub struct Pool<T: Target> {
     roster: Arc<Roster<T>>,
     limits: Limits,
@@ -58,7 +58,7 @@ pub struct PoolOutcome<N, V, E> {
     pub host: Option<N>,
     /// How many targets have tried it.
     pub attempts: u32,
-    /// The value, or the reason why there is none.
+    /// The value, or why there is none.
     pub outcome: Outcome<V, E>,
 }
 
@@ -68,8 +68,8 @@ pub struct PoolOutcome<N, V, E> {
 pub enum Step<V, E> {
     /// The first item is done. It took so long, without the way there and back.
     Done(Result<V, E>, Duration),
-    /// The slot has ended at its first item, for a reason that concerns that item. Those behind it
-    /// have not begun.
+    /// The slot has ended at its first item, for a reason that concerns that item. The items after
+    /// it have not started.
     Failed(E),
     /// The slot has ended because the target was lost.
     Lost(E),
@@ -82,7 +82,7 @@ pub struct Feed<I>(UnboundedReceiver<I>);
 /// The targets of a pool.
 struct Roster<T> {
     state: Mutex<Members<T>>,
-    /// The tasks to be told of changes.
+    /// The tasks to notify of changes.
     runs: Mutex<Vec<Weak<AtomicWaker>>>,
 }
 
@@ -95,7 +95,7 @@ struct Members<T> {
 
 impl<T: Target> Pool<T> {
     /// Creates a pool of the targets of a group. Of the group's limits, those for connecting apply:
-    /// how many connect at once, and how long each may take for that.
+    /// how many connect at once, and how long connecting may take.
     pub fn new(group: impl Into<Group<T>>) -> Self {
         let group = group.into();
         let limits = group.current_limits().for_connecting();
@@ -113,7 +113,7 @@ impl<T: Target> Pool<T> {
         }
     }
 
-    /// Sets how many items each target performs at a time. Default and least: 1.
+    /// Sets how many items each target runs at a time. Default and least: 1.
     #[must_use]
     pub fn per_host(mut self, items: usize) -> Self {
         self.per_host = items.max(1);
@@ -123,15 +123,15 @@ impl<T: Target> Pool<T> {
     /// Sets how many targets may try an item, one after the other, if targets are lost. Default: 3;
     /// least: 1.
     ///
-    /// With 1 no item is performed twice, not even in part. For that, no items are sent ahead.
+    /// With 1 no item runs twice, not even in part. Then no items are sent ahead.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// Sets how many items each slot is sent ahead at most. Default: 500. With 0, each waits here
-    /// until a slot is free.
+    /// Sets how many items are sent ahead to each slot at most. Default: 500. With 0, each item
+    /// waits on this side until a slot is free.
     ///
     /// Fewer are sent if they take longer, and never more than 1 MiB.
     #[must_use]
@@ -140,7 +140,7 @@ impl<T: Target> Pool<T> {
         self
     }
 
-    /// Sets how long an item may take, from when its slot gets to it. After that it is cancelled,
+    /// Sets how long an item may take, from when its slot starts it. After that it is cancelled,
     /// its outcome is [`Failure::Timeout`](crate::Failure::Timeout), and it is not tried again.
     /// Default: no limit.
     ///
@@ -151,16 +151,16 @@ impl<T: Target> Pool<T> {
         self
     }
 
-    /// Sets how many items may fail before no others begin. Those that have begun, and those that
-    /// were sent ahead, go on to their outcome; those of the input that were not read have none.
-    /// Default: no limit.
+    /// Sets how many items may fail before no further item starts. Items that have started, or were
+    /// sent ahead, still get outcomes. Items of the input that were not read do not. Default: no
+    /// limit.
     #[must_use]
     pub fn max_failures(mut self, failures: usize) -> Self {
         self.max_failures = Some(failures);
         self
     }
 
-    /// Adds targets. Those whose names are in the pool already are left out.
+    /// Adds targets. Targets whose names are already in the pool are left out.
     pub fn add(&self, group: impl Into<Group<T>>) {
         let group = group.into();
         {
@@ -177,8 +177,8 @@ impl<T: Target> Pool<T> {
         self.roster.wake();
     }
 
-    /// Removes a target, and returns whether it was there. It gets no further items. Those that
-    /// were sent there go on to their outcomes.
+    /// Removes a target, and returns whether it was there. It gets no further items, and finishes
+    /// those that were sent to it.
     pub fn remove(&self, name: &T::Name) -> bool {
         let is_removed = {
             let mut members = self.roster.members();
@@ -198,12 +198,12 @@ impl<T: Target> Pool<T> {
         self.roster.members().targets.iter().map(|(_, target)| target.name()).collect()
     }
 
-    /// Performs the items of a stream, and returns their outcomes as they come.
+    /// Runs the items of a stream, and returns their outcomes as they arrive.
     ///
-    /// An item of the stream is what is sent and its size in bytes, or an error, which becomes its
-    /// outcome. `open` opens a slot: it gets a target that is connected and the slot's items, and
-    /// returns a stream of what happens there, which ends after [`Step::Failed`] or [`Step::Lost`].
-    /// It is dropped when the slot is no longer needed, or has to be broken off.
+    /// An item of the stream is the value to send and its size in bytes, or an error, which becomes
+    /// the outcome of the item. `open` opens a slot: it gets a target that is connected and the
+    /// slot's items, and returns a stream of what happens there, which ends after [`Step::Failed`]
+    /// or [`Step::Lost`]. It is dropped when the slot is no longer needed, or has to be broken off.
     ///
     /// Nothing happens before the first poll.
     pub fn map<I, V, S>(
@@ -236,7 +236,7 @@ impl<T> Roster<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a task to be told of changes, for as long as the returned value is there.
+    /// Adds a task to notify of changes, for as long as the returned value lives.
     fn follow(&self) -> Arc<AtomicWaker> {
         let waker = Arc::new(AtomicWaker::new());
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,8 +15,8 @@ mod pace;
 /// The items that were read and whose outcomes have not been taken, and who has them.
 ///
 /// Hosts and slots are the numbers from 0. A host has the slots that [`ready`](Self::ready) gives
-/// it, each of which performs its items in the order in which they were given. `P` is an item as it
-/// is sent.
+/// it, each of which runs its items in the order in which they were given. `P` is an item as it is
+/// sent.
 #[derive(Debug)]
 pub(crate) struct Spread<P, V, E> {
     rules: Rules,
@@ -67,9 +67,9 @@ pub(crate) enum Order {
 pub(crate) struct Settled<V, E> {
     /// Its number, from 0.
     pub(crate) index: u64,
-    /// Who had it last, if anybody had it.
+    /// The host that had it last, if a host had it.
     pub(crate) host: Option<usize>,
-    /// How many times it was given to somebody who has performed it, or may have.
+    /// How many times it was given to a host that has run it, or may have.
     pub(crate) attempts: u32,
     pub(crate) outcome: Outcome<V, E>,
 }
@@ -79,7 +79,7 @@ pub(crate) struct Settled<V, E> {
 pub(crate) enum Want {
     /// [`give_again`](Spread::give_again) has an item.
     Again,
-    /// The next item of the input is wanted.
+    /// The next item of the input is needed.
     Input,
     Nothing,
 }
@@ -285,7 +285,7 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
         self.offer(slot);
     }
 
-    /// Records that a slot has ended, and that nobody knows what became of its items.
+    /// Records that a slot has ended, and that it is unknown how far it had got with its items.
     pub(crate) fn dropped(&mut self, slot: usize) {
         let host = self.slots[slot].host;
         while let Some(item) = self.pop_line(slot) {
@@ -337,7 +337,7 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
         is_idle && (self.is_read || self.is_stopped)
     }
 
-    /// Returns whether nobody performs an item, or may get one.
+    /// Returns whether no slot runs an item, or may get one.
     pub(crate) fn is_deserted(&self) -> bool {
         self.under_way == 0 && !self.hosts.iter().any(|host| host.is_in)
     }
@@ -347,7 +347,7 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
         (self.read, self.under_way + self.back.len())
     }
 
-    /// Returns the slot for an item that nobody has had.
+    /// Returns the slot for an item that was not tried yet.
     fn choose(&self) -> Option<usize> {
         let (len, slot) = *self.free.first()?;
         // While items wait that are given to idle slots alone, the others are to become idle.
@@ -399,7 +399,7 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
         self.free.remove(&(self.slots[slot].line.len(), slot));
     }
 
-    /// Takes back all items of a slot, each of which may have been performed, or not.
+    /// Takes back all items of a slot, each of which may have run, or not.
     fn doubt(&mut self, slot: usize, error: Option<&E>) {
         let host = self.slots[slot].host;
         while let Some(mut item) = self.pop_line(slot) {
@@ -448,7 +448,7 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
 const BYTES_AHEAD: usize = 1 << 20;
 /// How many outcomes may wait to be taken before no further item is read.
 const BUFFERED: usize = 1024;
-/// How many times in a row a host may be lost without having performed an item.
+/// How many times in a row a host may be lost without finishing an item.
 const STRIKES: u32 = 3;
 
 #[cfg(test)]

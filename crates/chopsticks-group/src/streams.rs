@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The items of one stream for each target of a [`Group`](crate::Group), with the names of their
-/// targets, as they come. Created by [`Group::streams`](crate::Group::streams).
+/// targets, as they arrive. Created by [`Group::streams`](crate::Group::streams).
 ///
 /// # Cancel safety
 ///

@@ -88,10 +88,10 @@ struct Group {
 }
 
 impl Inventory {
-    /// Reads an inventory. The format follows from the name: `.toml`, or `.yml`, `.yaml` and
-    /// `.json`; everything else is Ansible's INI.
+    /// Reads an inventory. The name decides the format: `.toml` is [`Format::Toml`], `.yml`,
+    /// `.yaml` and `.json` are [`Format::Yaml`], and everything else is [`Format::Ini`].
     ///
-    /// For Ansible's formats, the folders `group_vars` and `host_vars` beside the file are read as
+    /// For Ansible's formats, the folders `group_vars` and `host_vars` next to the file are read as
     /// well.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Inventory {
         &self.file
     }
 
-    /// Returns what has no effect.
+    /// Returns the warnings: parts of the file that have no effect.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

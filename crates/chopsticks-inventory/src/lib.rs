@@ -4,7 +4,7 @@
 //!   [`fold`] is its inverse. [`NodeSet`] is a set of names, with exclusion and intersection.
 //! * [`Inventory`] reads the hosts, groups, settings and variables of a file: `chopsticks.toml`, or
 //!   an inventory of Ansible as INI or YAML.
-//! * [`Defaults`] are the settings that `chopsticks.toml` has besides.
+//! * [`Defaults`] are the settings of the program in `chopsticks.toml`.
 //! * [`ssh_config_hosts`] lists the hosts of an `ssh_config`.
 //! * [`Selector`] combines all of these, and returns a [`Selection`] of [`Host`]s. Each has the text
 //!   of a target, and its variables.
@@ -23,9 +23,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The crate reads files. It starts no process, connects to nothing, and does not know what a target
-//! is, except for the settings that an inventory can make. The number of names is bounded by
-//! [`MAX_NAMES`], before any of them is made.
+//! The crate reads files, but it does not start processes or connect to hosts. It knows nothing
+//! about targets, except for the settings that an inventory can make. [`MAX_NAMES`] limits the
+//! number of names, and is checked before any name is created.
 
 mod ansible;
 mod defaults;

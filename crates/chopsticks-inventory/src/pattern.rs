@@ -102,9 +102,9 @@ impl InvalidNames {
 /// Returns all names that `text` stands for: the names for each combination of what is between its
 /// brackets, with the last bracket changing fastest.
 ///
-/// `[1-20]` are numbers, and `[01-20]` numbers with leading zeros. `[a-f]` are letters. `[1-9/2]`
-/// has a step. Commas separate several of these, and words: `[1-3,7,spare]`. Brackets that contain
-/// a colon belong to an IPv6 address and stand for themselves.
+/// `[1-20]` stands for numbers, `[01-20]` for numbers with leading zeros, and `[a-f]` for letters.
+/// `[1-9/2]` has a step. Commas separate several of these, and words: `[1-3,7,spare]`. Brackets
+/// that contain a colon belong to an IPv6 address and stand for themselves.
 ///
 /// ```
 /// let names = chopsticks_inventory::expand("web[1-3/2]-[a,b]")?;

@@ -25,8 +25,8 @@ use crate::{
 /// | `@FILE`, `@-` | the texts in a file, or on stdin, one in each line |
 /// | `ssh-config:PATTERN` | the hosts of the user's `ssh_config` with such a name: a glob |
 ///
-/// `,`, `!` and `&` between them are as in [`NodeSet`](crate::NodeSet). They have no meaning behind
-/// a `?`, where the settings of a target begin, and behind `exec:`.
+/// `,`, `!` and `&` between them are as in [`NodeSet`](crate::NodeSet). They have no meaning after
+/// a `?`, where the settings of a target begin, and after `exec:`.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     inventory: Option<Inventory>,

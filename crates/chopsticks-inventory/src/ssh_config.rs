@@ -23,13 +23,13 @@ pub struct SshConfigError {
 /// neither patterns nor negated.
 ///
 /// `Include` lines are followed, as ssh does it: relative to `~/.ssh`, with wildcards, and 16 levels
-/// deep at most. Blocks of `Match` name no hosts, so they are passed over with everything in them.
-/// What is set for the hosts is left to ssh.
+/// deep at most. `Match` blocks do not name hosts, so they are skipped with everything in them. ssh
+/// itself applies the settings of the hosts.
 ///
 /// # Errors
 ///
-/// [`SshConfigError`] if the file cannot be read. Included files that are absent are passed over, as
-/// ssh does it.
+/// [`SshConfigError`] if the file cannot be read. Included files that do not exist are skipped, as
+/// by ssh.
 pub fn ssh_config_hosts(path: impl AsRef<Path>) -> Result<NodeSet, SshConfigError> {
     let path = path.as_ref();
     let home = std::env::home_dir().unwrap_or_default();

@@ -156,7 +156,7 @@ pub(crate) fn tell<'py>(py: Python<'py>, done: &Py<PyAny>, made: PyResult<Bound<
 
 /// Does an operation on many hosts at once, and returns pairs of a result and an exception, in their order.
 ///
-/// Now and then `tick(count)` is called with how many are done.
+/// Now and then this calls `tick(count)` with the number of those that are done.
 #[pyfunction]
 #[pyo3(signature = (cores, operation, timeout=None, limits=None, tick=None))]
 pub(crate) fn run_all<'py>(
@@ -205,7 +205,7 @@ pub(crate) fn start_all(
     Ok(Task(run))
 }
 
-/// Returns the group of some tunnels, which have so long for what they do together.
+/// Returns the group of some tunnels, with a deadline for everything that they do together.
 fn group_of(cores: &[Py<Core>], within: Option<Within>, limits: Option<&Limits>) -> PyResult<Group> {
     let tunnels = cores.iter().map(|core| core.get().tunnel()).collect::<PyResult<Vec<_>>>()?;
     let group = Group::new(tunnels).map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -255,5 +255,5 @@ fn pair<'py>(
     PyTuple::new(py, [value, exception])
 }
 
-/// How often the progress of a group is told.
+/// How often the progress of a group is reported.
 const TICK: Duration = Duration::from_millis(100);

@@ -36,7 +36,7 @@ pub(crate) struct Engine {
     waits: AtomicU64,
     /// Tunnels that are being closed in the background.
     closes: AtomicUsize,
-    /// Tells of each that has been.
+    /// Notified of each that has been closed.
     closed: Notify,
     /// Tasks that nobody may be waiting for.
     tasks: AtomicUsize,
@@ -158,7 +158,7 @@ impl Engine {
         handle
     }
 
-    /// Lets what is dropped here know the runtime.
+    /// Lets values that are dropped here find the runtime.
     pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
@@ -167,7 +167,7 @@ impl Engine {
     pub(crate) fn close(&'static self, tunnel: Tunnel) {
         self.closes.fetch_add(1, SeqCst);
         self.spawn(async move {
-            // However it went: there is nobody who could be told.
+            // The result is ignored: there is no place to report it.
             let _ = tunnel.close().await;
             drop(tunnel);
             self.closes.fetch_sub(1, SeqCst);

@@ -1,7 +1,7 @@
 //! What agents can import: what can be imported here, as the import system of Python is now.
 //!
 //! The entries of `sys.path` are folders and archives, which the importer reads without Python. So are the places to which editable installs of setuptools
-//! lead. Only other finders of `sys.meta_path` are asked, by a callback, for what is in none of these.
+//! lead. For modules in none of these places, a callback asks the other finders on `sys.meta_path`.
 
 use std::{
     fs, io,
@@ -172,7 +172,7 @@ impl ModuleSource for Modules {
     }
 }
 
-/// Modules and packages at places that their names do not tell.
+/// Modules and packages at places that do not follow from their names.
 #[derive(Debug)]
 struct Placed {
     /// The path before those of the names, for places that end in their names.
@@ -297,5 +297,5 @@ impl Source for Placed {
     }
 }
 
-/// What a first call may take longer than without a look at what it imports.
+/// How much longer a first call may take because the importer looks for what it imports.
 const AHEAD: Duration = Duration::from_secs(1);

@@ -1,7 +1,8 @@
 //! The lines of stderr on their way to handlers in Python.
 //!
 //! A handler may block, and may use tunnels. So none is called by a thread that drives the runtime: lines wait in an inbox for each tunnel, and threads of
-//! Python take them, one thread at a time for each inbox. There is always a thread left that waits, so a handler that blocks holds up no other.
+//! Python take them, one thread at a time for each inbox. One more thread always waits, so a
+//! handler that blocks does not hold up others.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +18,7 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct Post {
     state: Mutex<State>,
-    /// Tells of a line, and of one that has been handled.
+    /// Notified of a line, and of one that has been handled.
     changed: Condvar,
 }
 
@@ -37,7 +38,7 @@ struct Inbox {
     /// `handler(host, line)`
     handler: Py<PyAny>,
     lines: Mutex<Waiting>,
-    /// Tells the runtime of room.
+    /// Notifies the runtime of room.
     taken: Notify,
 }
 
@@ -52,7 +53,7 @@ struct Waiting {
     taken: u64,
     /// Whether a thread takes them, or has one that it has not handled.
     is_served: bool,
-    /// The handler does not come back: what there is no room for is left out at once.
+    /// The handler does not return: lines for which there is no room are left out at once.
     is_stuck: bool,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Lines(Arc<Inbox>);
 
 #[pymethods]
 impl Lines {
-    /// Has the lines of a tunnel handled by `handler(host, line)`.
+    /// Passes the lines of a tunnel to `handler(host, line)`.
     #[new]
     fn new(py: Python<'_>, handler: Py<PyAny>) -> PyResult<Self> {
         let post = &crate::engine::engine(py)?.post;
@@ -128,10 +129,10 @@ pub(crate) fn next_line(py: Python<'_>, last: Option<&Lines>) -> PyResult<Option
     }))
 }
 
-/// The inbox, its handler, the host, the line, and whether nobody waits for the next.
+/// The inbox, its handler, the host, the line, and whether no thread waits for the next line.
 type Taken = (Lines, Py<PyAny>, String, String, bool);
 
-/// Has no more lines handled: the process ends.
+/// Stops the handling of lines, because the process ends.
 #[pyfunction]
 pub(crate) fn stop_lines() {
     if let Some(engine) = crate::engine::current() {
@@ -139,7 +140,7 @@ pub(crate) fn stop_lines() {
     }
 }
 
-/// Reports an exception that nobody can catch, by `sys.unraisablehook`.
+/// Reports an exception that cannot be caught, by `sys.unraisablehook`.
 #[pyfunction]
 pub(crate) fn write_unraisable(py: Python<'_>, exception: Bound<'_, PyAny>, object: Bound<'_, PyAny>) {
     PyErr::from_value(exception).write_unraisable(py, Some(&object));
@@ -274,9 +275,9 @@ fn cost(line: &str) -> usize {
     line.len() + 100
 }
 
-/// How many bytes of lines may wait in an inbox, what they cost besides included.
+/// How many bytes of lines may wait in an inbox, including the memory for each line itself.
 const ROOM: usize = 1 << 20;
-/// For how long a handler may be in one line, with others waiting, before there are left out.
+/// How long a handler may handle one line, while others wait, before lines are left out.
 const STUCK: Duration = Duration::from_secs(1);
 /// How many threads wait. With one more than is needed, a thread is not started and ended for each line.
 const ENOUGH: usize = 2;

@@ -41,19 +41,20 @@ pub(crate) struct Stream {
 struct Shared {
     items: AsyncMutex<Items>,
     is_closed: AtomicBool,
-    /// Tells who waits for an item.
+    /// Notifies the thread that waits for an item.
     closed: Notify,
 }
 
-/// Pairs of the number of a host, and an item of its.
+/// Pairs of the number of a host and one of its items.
 type Items = SelectAll<BoxStream<'static, (usize, Result<Reply, Error>)>>;
 
-/// Some items that have come: the number of the host, and the item or what it has ended with.
+/// Some items that have arrived: the number of the host, and the item or the error that ended the
+/// stream.
 type Batch = Vec<(usize, Result<Reply, Error>)>;
 
 #[pymethods]
 impl Stream {
-    /// Prepares a call on some hosts. Nothing is sent before the first item is asked for.
+    /// Prepares a call on some hosts. Nothing is sent before the first item is requested.
     #[new]
     #[pyo3(signature = (cores, operation, timeout=None, item_timeout=None))]
     fn new(
@@ -128,7 +129,7 @@ impl Stream {
         Ok(Task(run))
     }
 
-    /// Ends it: generators over there are closed. Who waits for an item gets none.
+    /// Ends it: generators on the hosts are closed. A thread that waits for an item gets none.
     fn close(&self) {
         self.shared.close();
     }
@@ -218,7 +219,8 @@ impl Feed {
         Self { sender: Mutex::new(Some(sender)), receiver: Mutex::new(Some(receiver)) }
     }
 
-    /// Puts an item in, when there is room: in `marshal`, in pencode, or bytes. Returns whether there is anybody who reads.
+    /// Puts an item in, when there is room: in `marshal`, in pencode, or bytes. Returns whether the
+    /// function still reads.
     fn put(&self, py: Python<'_>, format: u8, item: PyBackedBytes) -> PyResult<bool> {
         let format = match format {
             1 => Format::Pencode,

@@ -1,4 +1,4 @@
-//! Records of what was done on hosts.
+//! Records of operations on hosts.
 
 use std::{
     ffi::OsStr,
@@ -30,9 +30,9 @@ impl<F: Fn(&AuditRecord) + Send + Sync + 'static> AuditSink for F {
 
 /// One operation on one host.
 ///
-/// It serializes as an object with these fields. Fields can be added to version 1; a change of their
-/// meaning would be version 2. Arguments are counted and not shown, and neither is what a function
-/// returns or a program writes.
+/// It serializes as an object with these fields. New fields do not change the version; a change of
+/// the meaning of a field would. A record contains the number of arguments, but not their values,
+/// results or output.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct AuditRecord {
@@ -40,7 +40,7 @@ pub struct AuditRecord {
     pub version: u32,
     /// When the operation began, in UTC: `2026-11-30T08:15:00.123Z`.
     pub time: String,
-    /// Who asked for it.
+    /// The process that started it.
     pub controller: AuditController,
     /// The name of the tunnel.
     pub host: String,
@@ -51,11 +51,11 @@ pub struct AuditRecord {
     /// The function, the program, or the path on the host.
     pub what: String,
     /// The digest of the code that ran, as `sha1:` and hexadecimal digits: of the source text or
-    /// script of the function, or of its module as the codebase has it. Of a file, that of its
-    /// content. `None` if the code was the host's own, or if it is not known.
+    /// script of the function, or of its module as the codebase has it. For a file, the digest of
+    /// its content. `None` if the code was the host's own, or if it is not known.
     pub digest: Option<String>,
-    /// How many positional arguments there were, if that is known. A program's are those behind its
-    /// name.
+    /// How many positional arguments there were, if that is known. The arguments of a program are
+    /// counted without its name.
     pub arguments: Option<usize>,
     /// The names of keyword arguments.
     pub keywords: Vec<String>,
@@ -67,7 +67,7 @@ pub struct AuditRecord {
     pub phase: Option<String>,
     /// The status with which a program ended.
     pub status: Option<i32>,
-    /// How long the operation took, with the time to connect, in milliseconds.
+    /// How long the operation took, including the time to connect, in milliseconds.
     pub duration_ms: f64,
     /// The size of the result of a call, or of the content that was transferred.
     pub bytes: Option<u64>,
@@ -100,7 +100,7 @@ impl AuditRecord {
     }
 }
 
-/// Who asked for an operation.
+/// The process that started an operation.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct AuditController {
@@ -118,9 +118,9 @@ pub struct AuditController {
 
 /// A file to which records are appended, as one JSON object in each line.
 ///
-/// Each record is one write to a file that is open for appending, so the lines of several programs
-/// do not mix. Nothing is ever removed. A new file can be read by its owner only. If a record cannot
-/// be written, an event of [`tracing`] at the level `ERROR` says so.
+/// Each record is appended by one write, so the lines of several programs do not mix. Nothing is
+/// ever removed. Only its owner can read a new file. If a record cannot be written, a [`tracing`]
+/// event at level error reports why.
 ///
 /// ```no_run
 /// use chopsticks_tunnel::{AuditLog, TunnelConfig};

@@ -14,8 +14,8 @@ mod stage;
 
 /// The one place that knows what kind of agent a connection has.
 ///
-/// Whoever starts a connection passes the command to the driver, and sends the preamble in front of
-/// `START`. From then on, every agent speaks the same protocol.
+/// The keeper passes the command to the driver, and sends the preamble in front of `START`. From then
+/// on, every agent speaks the same protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Bootstrap {
     agent: Agent,

@@ -529,8 +529,8 @@ impl Call {
         self.with_input(Input::new(items.map(Input::encoded)))
     }
 
-    /// As [`encoded_input`](Self::encoded_input), with a stream that can fail, and with the format of
-    /// each item. A format that items do not have is an error in its place.
+    /// As [`encoded_input`](Self::encoded_input), with a stream that can fail, and with the format
+    /// of each item. An invalid format is an error in its place.
     #[must_use]
     pub fn try_encoded_input<S, E>(self, items: S) -> Self
     where

@@ -175,9 +175,9 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets from which level on the records of Python's `logging` on the host arrive, and what is
-    /// done with them. A [`LogLevel`](crate::LogLevel) alone makes them `tracing` events:
-    /// [`Logging::tracing`]. Default: none; they go where the handlers of the code on the host write.
+    /// Sets from which level on records of Python's `logging` on the host arrive, and where they
+    /// go. A [`LogLevel`](crate::LogLevel) alone makes them `tracing` events: [`Logging::tracing`].
+    /// By default none arrive: they go where the handlers of the code on the host write.
     ///
     /// ```
     /// use chopsticks_tunnel::{LogLevel, TunnelConfig};
@@ -216,7 +216,7 @@ impl TunnelConfig {
     /// cancelled: calls, streams, programs and transfers. By default there are no records.
     ///
     /// The comparison of [`Put::if_changed`](crate::Put::if_changed) is a part of its transfer, and
-    /// connecting is a part of what is done first. A program that was started by
+    /// connecting is a part of the first operation. A program that was started by
     /// [`TunnelCommand::spawn`](crate::TunnelCommand::spawn) has a record when
     /// [`Child::wait`](crate::Child::wait) returns, or when the child is dropped.
     #[must_use]

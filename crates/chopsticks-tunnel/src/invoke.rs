@@ -27,16 +27,16 @@ impl Tunnel {
     /// [`ErrorKind::Raised`] if the function returned an error or panicked;
     /// [`Error::returned`] is the error as a value. [`ErrorKind::NoFunction`] if the program on the
     /// host does not have the function. [`ErrorKind::WrongAgent`] if the tunnel has an agent in
-    /// Python. The other kinds are as they describe. After any of them the tunnel can be used again,
+    /// Python. The other kinds are as documented. After any of them the tunnel can be used again,
     /// and connects again if necessary.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future cancels the call, and so does its deadline. Code in Rust cannot be
-    /// interrupted, so the function has to ask `is_cancelled`; the future of an `async` function is
-    /// dropped. If the function has not ended after
-    /// [`TunnelConfig::cancel_grace`](crate::TunnelConfig::cancel_grace), it is abandoned, and no other call
-    /// is affected. It ends with the connection at the latest.
+    /// interrupted, so the function has to call `is_cancelled`. The future of an `async` function
+    /// is dropped. If the function has not ended after
+    /// [`TunnelConfig::cancel_grace`](crate::TunnelConfig::cancel_grace), it is abandoned, and no
+    /// other call is affected. It ends with the connection at the latest.
     pub async fn invoke<T>(&self, invocation: Invocation<T>) -> Result<T, Error> {
         let result = self.invoked(&invocation).await;
         result.map_err(|error| error.of_function(invocation.name()))

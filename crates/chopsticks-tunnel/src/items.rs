@@ -64,7 +64,7 @@ pub struct Items<T> {
 enum Kind {
     /// What a function yields.
     Yielded,
-    /// What comes of each item of the input.
+    /// The result for each item of the input.
     Outcomes,
 }
 
@@ -127,13 +127,15 @@ impl Tunnel {
         Items::new(self, call, Kind::Yielded)
     }
 
-    /// Calls the function of `call` for each item of its [input](Call::input), on one connection, and yields what comes of each, in the order of the
-    /// items.
+    /// Calls the function of `call` for each item of its [input](Call::input), on one connection,
+    /// and yields a result for each item, in order.
     ///
-    /// The function gets one item in front of the other arguments of the call. Items are sent ahead while it runs, so that no round trip lies between
-    /// them. An item for which the function fails is an error in its place, and the stream goes on behind it; after an error that ends the stream it
-    /// is [terminated](FusedStream::is_terminated). [`Items::took`] says how long the function took. A coroutine function is awaited for one item
-    /// after the other.
+    /// The function gets one item in front of the other arguments of the call. Items are sent ahead
+    /// while it runs, so the host does not wait for a round trip between them. An item for which
+    /// the function fails is an error in its place, and the stream continues after it. After an
+    /// error that ends the stream it is [terminated](FusedStream::is_terminated). [`Items::took`]
+    /// returns how long the function took. A coroutine function is awaited for one item after the
+    /// other.
     ///
     /// Deadlines are those of [`stream_with`](Self::stream_with). A call without an input fails with [`ErrorKind::Argument`].
     ///
@@ -186,7 +188,8 @@ impl<T> Items<T> {
         }
     }
 
-    /// Returns how long the function took for the item that came last, if they are those of [`Tunnel::map_with`].
+    /// Returns how long the function took for the last item that arrived, if [`Tunnel::map_with`]
+    /// created the stream.
     pub fn took(&self) -> Option<Duration> {
         self.took
     }

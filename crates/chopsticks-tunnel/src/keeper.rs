@@ -287,7 +287,7 @@ impl Keeper {
         if self.config.agent == Agent::Python
             && let Some(source) = output.extension(options_have_site)
         {
-            // A lost connection is told by the request that follows.
+            // A lost connection is reported by the request that follows.
             let operation = Operation::application(operation::EXTEND);
             let _ = handle.notice(operation, Format::None, source.into_bytes()).await;
         }

@@ -20,13 +20,13 @@
 //!
 //! * [`Tunnel`], [`Call`], [`Args`], [`Function`] and [`Reply`] are for calls.
 //! * [`Agent`] is the kind of agent, and [`Tunnel::invoke`] is for functions in Rust.
-//! * [`Items`] is a stream of the values that a generator yields, or of what comes of many items.
+//! * [`Items`] is a stream of the values that a generator yields, or of the results for many items.
 //! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`] and [`Command`] start an interpreter, on
 //!   this host or another. [`Target`] names any of them in a text.
 //! * [`Route`] and [`Via`] start it from the far side of another tunnel.
 //! * [`Driver`], [`Link`] and [`AgentCommand`] are for drivers of your own.
 //! * [`TunnelConfig`] sets deadlines, limits and the [`ModuleSource`] of the modules that agents
-//!   import. [`Stderr`], [`Stdout`] and [`Logging`] say where output goes.
+//!   import. [`Stderr`], [`Stdout`] and [`Logging`] decide where output goes.
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts.
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
 //! * [`Error`], [`ErrorKind`], [`Phase`] and [`Hint`] describe what went wrong, on which host, and

@@ -80,18 +80,18 @@ pub struct UnknownLogLevel {
     name: String,
 }
 
-/// Which records of Python's `logging` arrive from hosts, and what is done with them.
+/// Which records of Python's `logging` arrive from hosts, and where they go.
 ///
 /// A record arrives if its level is at least the one that is set here, and if its logger lets it
 /// pass. A logger without a level of its own lets it pass unless the code has set another level for
 /// the root logger than Python's default, `WARNING`.
 ///
-/// The code's own handlers work as if nothing else looked at the records. If there are none, what
-/// Python does then, writing the message to stderr, is left out.
+/// The code's own handlers work as usual. If there are none, Python's last resort, which writes the
+/// message to stderr, is left out.
 ///
-/// The records of a call have been passed on when its result arrives. If a host logs faster than
-/// the records are passed on, it waits for a moment, and then leaves records out. A `tracing` event
-/// of level warn says how many.
+/// The records of a call are passed on before its result. If a host logs faster than the records
+/// are passed on, it waits for a moment, and then leaves records out. A `tracing` event of level
+/// warn says how many.
 #[derive(Clone)]
 pub struct Logging {
     level: LogLevel,

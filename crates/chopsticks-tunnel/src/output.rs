@@ -1,4 +1,5 @@
-//! What code on a host prints and logs, on its way to its destinations: `docs/wire.md`, section 12.
+//! Text that code on a host prints, and records that it logs, on their way to their destinations:
+//! `docs/wire.md`, section 12.
 
 use std::{
     sync::{
@@ -25,7 +26,8 @@ use crate::{
     stderr::{Hush, Passing, Stderr, Tail},
 };
 
-/// The output of a connection's agent: which of it is wanted, and how far it has been passed on.
+/// The output of a connection's agent: which output is requested, and how far it has been passed
+/// on.
 #[derive(Debug)]
 pub(crate) struct Output {
     stdout: Stderr,
@@ -57,7 +59,7 @@ impl Output {
         }
     }
 
-    /// Returns the source that makes an agent send what is wanted, if anything is.
+    /// Returns the source that makes an agent send the requested output, if there is any.
     ///
     /// With the host's site-packages, something may import `logging` at once; then the agent is sent
     /// all that this needs.
@@ -157,7 +159,7 @@ impl Output {
     }
 }
 
-/// Lets nobody wait for a task that has ended.
+/// Ends all waiting when the task has ended.
 struct End(Arc<Output>);
 
 impl Drop for End {

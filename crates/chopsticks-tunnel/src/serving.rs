@@ -118,7 +118,7 @@ impl Serving {
             let list = move || Ok((source.top_level()?, source.roots()));
             let (names, roots) = self.blocking("its list of modules", list).await?;
             let listing = module::listing(&names, &roots).map_err(unfit)?;
-            // A lost connection is told by the request that follows.
+            // A lost connection is reported by the request that follows.
             let _ = handle.notice(Operation::application(operation::MODULES), Format::Marshal, listing).await;
             *listed = version;
         }
@@ -147,7 +147,7 @@ impl Serving {
             };
             if !matches!(code, operation::PRINT | operation::LOG) {
                 self.output.take(false);
-                // An agent has nothing else to tell unasked.
+                // An agent sends nothing else without a request.
                 if let Ok(request) = message {
                     let serving = self.clone();
                     answering.spawn(async move { serving.answer_one(request).await });
@@ -268,7 +268,7 @@ impl Serving {
     }
 }
 
-/// Lets nobody wait for arrivals that will not be taken.
+/// Ends all waiting for arrivals that will not be taken.
 struct End(Arc<Output>);
 
 impl Drop for End {

@@ -1,4 +1,4 @@
-//! The destination of what code on a host writes to `sys.stdout`.
+//! The destination of text that code on a host writes to `sys.stdout`.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use crate::stderr::Stderr;
 /// `print`.
 ///
 /// The agent's own stdout carries its messages, so the agent puts another file in the place of
-/// `sys.stdout`, which sends each line as a message. The lines of a call have been passed on when
-/// its result arrives. File descriptor 1, to which programs and C libraries write, is `/dev/null`.
+/// `sys.stdout`, which sends each line as a message. The lines of a call are passed on before its
+/// result. File descriptor 1, to which programs and C libraries write, is `/dev/null`.
 ///
-/// Lines may contain any bytes. Text that has not ended a line is sent when the code flushes, and at
-/// the end of its call. A host that prints faster than the lines are passed on waits for a moment,
-/// and then leaves lines out. A `tracing` event of level warn says how many.
+/// Lines may contain any bytes. An unfinished line is sent when the code flushes, and at the end of
+/// its call. A host that prints faster than the lines are passed on waits for a moment, and then
+/// leaves lines out. A `tracing` event of level warn says how many.
 #[derive(Clone)]
 pub struct Stdout(Option<Stderr>);
 
@@ -35,7 +35,7 @@ impl Stdout {
         Self(Some(Stderr::console_of_stdout()))
     }
 
-    /// Drops the text. The host does not even send it.
+    /// Drops the text. The host does not send it.
     pub fn off() -> Self {
         Self(Some(Stderr::off()))
     }
@@ -70,7 +70,7 @@ impl Stdout {
         Self(Some(Stderr::writer(joins_lines, sink)))
     }
 
-    /// Returns where it goes, beside a stderr.
+    /// Returns where it goes, next to a stderr.
     pub(crate) fn beside(&self, stderr: &Stderr) -> Stderr {
         self.0.clone().unwrap_or_else(|| stderr.for_stdout())
     }

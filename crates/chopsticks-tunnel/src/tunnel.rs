@@ -559,7 +559,8 @@ fn lacks_module(failure: &CallFailure) -> bool {
     failure.kind == "function" && matches!(failure.r#type.as_str(), "ImportError" | "ModuleNotFoundError")
 }
 
-/// Adds the advice of the codebase, which knows more similar names than the agent, or that there is none.
+/// Adds the advice of the codebase, which knows more similar names than the agent, or says that
+/// there is no codebase.
 fn add_hint(failure: &mut CallFailure, hint: &str) {
     if hint != NO_CODEBASE {
         let end = failure.message.find(" (near: ").unwrap_or(failure.message.len());

@@ -98,7 +98,8 @@ pub struct Run<'a, V> {
     inner: chopsticks_group::Run<'a, Member, V>,
 }
 
-/// The items of a function's results on the tunnels of a [`Group`]: a stream of host names and items, as they come. Created by [`Group::stream`].
+/// The items of a function's results on the tunnels of a [`Group`]: a stream of host names and
+/// items, as they arrive. Created by [`Group::stream`].
 ///
 /// # Cancel safety
 ///
@@ -267,11 +268,13 @@ impl Group {
         })
     }
 
-    /// Calls `function` on all hosts and returns the items of what it returns, with their hosts, as they come: see [`Tunnel::stream`].
+    /// Calls `function` on all hosts and returns the items of its results, with their hosts, as
+    /// they arrive: see [`Tunnel::stream`].
     ///
-    /// An error of a host comes in its place among the items of that host, and does not affect the others. Each host is at most one window ahead of what was
-    /// taken here, and then stands still: so while nobody takes, all of them do. A host that cannot be connected has that
-    /// failure as its only item. Of the group's limits, those for connecting apply.
+    /// An error of a host arrives in its place among the items of that host, and does not affect
+    /// the other hosts. Each host is at most one window ahead of the controller, and then pauses.
+    /// So if items are not taken, all hosts pause. A host that cannot be connected has that failure
+    /// as its only item. Of the group's limits, those for connecting apply.
     ///
     /// ```no_run
     /// # async fn example(group: chopsticks::Group) {

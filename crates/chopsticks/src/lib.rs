@@ -30,9 +30,9 @@
 //!   the result. [`Ignored`] is a result that is not needed.
 //! * [`Items`] is a stream of the values that a generator yields. [`Call::input`] gives a function a
 //!   stream to read.
-//! * [`function`](macro@function) lets a function in Rust be called on hosts, which need no Python
-//!   then. [`Tunnel::invoke`], [`Group::invoke`] and [`Queue::invoke`] run an [`Invocation`] of it.
-//!   [`init`], [`main`](macro@main) and [`tests!`] let the program become the [`Agent`].
+//! * [`function`](macro@function) makes a Rust function callable on hosts, even without Python
+//!   there. [`Tunnel::invoke`], [`Group::invoke`] and [`Queue::invoke`] run an [`Invocation`] of
+//!   it. [`init`], [`main`](macro@main) and [`tests!`] let the program become the [`Agent`].
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts, with an
 //!   interface like that of [`std::process`].
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
@@ -42,10 +42,10 @@
 //!   outcome for each.
 //! * [`select`], [`Selector`] and [`Inventory`] name many hosts: ranges such as `web[01-20]`, files of
 //!   groups and variables, inventories of Ansible.
-//! * [`Pool`] is for many items, each of which goes to a host that is free.
+//! * [`Pool`] distributes many items over hosts: each item goes to the next free host.
 //! * [`facts`] and [`helpers`] return facts about a host, and the output of programs that must not
 //!   fail.
-//! * [`AuditLog`] keeps a record of what was done on hosts.
+//! * [`AuditLog`] records the operations on hosts in a file.
 //! * [`Error`] describes what went wrong, on which host, and in which phase.
 //! * [`Graph`] and [`Value`] represent results as a graph, with sharing and cycles.
 //! * [`text`] makes text from hosts safe to show on a terminal or in a log.
@@ -124,7 +124,7 @@ pub use crate::{
     template::{SharedPath, host_paths},
 };
 
-/// Lets a program of tests become an agent. It stands once in each such program: see
+/// Lets a test binary become an agent. Write it once in each test binary: see
 /// [`functions::tests`](chopsticks_function::tests!).
 ///
 /// ```

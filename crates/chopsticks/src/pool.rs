@@ -1,4 +1,4 @@
-//! Pools: many items, each of which goes to a host that is free.
+//! Pools: many items, each of which goes to the next free host.
 
 use std::{
     fmt,
@@ -23,11 +23,11 @@ use thiserror::Error as ThisError;
 use crate::{group::Group, member::Member};
 
 /// The outcome of an item of a [`Pool`]: its number in the input, the host that had it, how many
-/// hosts have tried it, and its value or the reason why it has none.
+/// hosts have tried it, and its value or why there is none.
 pub type PoolOutcome<V> = chopsticks_group::PoolOutcome<HostName, V, Error>;
 
-/// Hosts that work off items together: a function is called once for each item, on the host that is
-/// free next.
+/// Hosts that share the work on many items: a function is called once for each item, on the next
+/// free host.
 ///
 /// ```no_run
 /// use chopsticks::{Group, Pool, TunnelConfig};
@@ -47,36 +47,34 @@ pub type PoolOutcome<V> = chopsticks_group::PoolOutcome<HostName, V, Error>;
 /// # }
 /// ```
 ///
-/// Outcomes come as items finish, or [in order](PoolRun::ordered). A failing item is an outcome,
-/// and stops nothing unless [`max_failures`](Self::max_failures) says so. The hosts connect when
-/// the outcomes are first polled, and stay connected.
+/// Outcomes arrive as items finish, or [in order](PoolRun::ordered). An item that fails does not
+/// affect the others, except by [`max_failures`](Self::max_failures). The hosts connect when the
+/// outcomes are first polled, and stay connected.
 ///
 /// # Losses
 ///
-/// Items of a host that was lost go to other hosts, and to the same one only if there is none.
-/// After [`attempts`](Self::attempts) an item has the error of the loss. So an item may be
-/// performed more than once, at least in part: see there. A lost host is connected again. It is out
-/// of the pool if that fails, or if it is lost three times without having performed an item. When
-/// no host is left, the remaining items have the outcome
-/// [`NotStarted::NoTargets`](crate::NotStarted::NoTargets).
+/// Items of a lost host go to other hosts. They go to the same host only if it is the only one.
+/// After [`attempts`](Self::attempts) an item fails with the error of the loss. So an item may run
+/// more than once, at least in part. A lost host is connected again. It leaves the pool if that
+/// fails, or if it is lost three times in a row without finishing an item. If no host is left, the
+/// remaining items have the outcome [`NotStarted::NoTargets`](crate::NotStarted::NoTargets).
 ///
-/// Clones are cheap and share the hosts: [`add`](Self::add) and [`remove`](Self::remove) have an
-/// effect on all of them, and on what is running. Settings are those of one clone.
+/// Clones are cheap and share the hosts: [`add`](Self::add) and [`remove`](Self::remove) affect all
+/// of them, and what is running. Each clone has its own settings.
 #[derive(Clone)]
 pub struct Pool {
     inner: chopsticks_group::Pool<Member>,
 }
 
-/// The outcomes of the items of a [`Pool`], each as it comes, or in order. Created by
-/// [`Pool::map`].
+/// The outcomes of the items of a [`Pool`], as they arrive, or in order. Created by [`Pool::map`].
 ///
-/// Every item that was read has exactly one outcome. The input is read only as fast as there are
-/// hosts for its items.
+/// Every item that was read has exactly one outcome. The input is read only as fast as the hosts
+/// take its items.
 ///
 /// # Cancel safety
 ///
-/// No outcome is lost when a future of a next outcome is dropped. Dropping the stream cancels all
-/// items that are under way, as dropping the future of a call does, and starts no others.
+/// No outcome is lost when the future of the next outcome is dropped. Dropping the stream cancels
+/// all items that are under way, as dropping the future of a call does, and starts no others.
 #[must_use = "nothing runs unless it is polled"]
 pub struct PoolRun<V> {
     inner: chopsticks_group::PoolRun<Member, Bytes, V>,
@@ -86,16 +84,16 @@ impl Pool {
     /// Creates a pool of the hosts of a group, or of one tunnel or driver. It connects nothing yet.
     ///
     /// Of the group's [limits](Group::limits), those for connecting apply: how many hosts connect
-    /// at once, and how long each may take for that.
+    /// at once, and how long connecting may take.
     pub fn new(group: impl Into<Group>) -> Self {
         Self { inner: chopsticks_group::Pool::new(group.into().inner().clone()) }
     }
 
-    /// Sets how many items each host performs at a time, each in a thread of its own. Default and
+    /// Sets how many items each host runs at a time, each on a thread of its own. Default and
     /// least: 1.
     ///
-    /// Python code in several threads of a host takes turns. Several items at a time are for
-    /// functions that wait, or that run programs. For others, let a group have several tunnels to a
+    /// Python code in several threads of a host takes turns. More than one item at a time helps
+    /// only functions that wait or run programs. For other functions, use several tunnels to a
     /// host.
     #[must_use]
     pub fn per_host(self, items: usize) -> Self {
@@ -105,28 +103,28 @@ impl Pool {
     /// Sets how many hosts may try an item, one after the other, if hosts are lost. Default: 3;
     /// least: 1.
     ///
-    /// An item counts as tried from the moment at which it was sent to a host, because nobody knows
-    /// how far a lost host had got with it. With 1 no item is performed twice, not even in part;
-    /// for that, no items are sent ahead, and each costs a round trip.
+    /// An item counts as tried from the moment at which it was sent to a host, because the
+    /// controller cannot know how far a lost host had got with it. With 1 no item runs twice, not
+    /// even in part. Then no items are sent ahead, so each costs a round trip.
     #[must_use]
     pub fn attempts(self, attempts: u32) -> Self {
         Self { inner: self.inner.attempts(attempts) }
     }
 
-    /// Sets how many items a host is sent ahead at most, for each of those that it performs at a
-    /// time. Default: 500.
+    /// Sets how many items are sent ahead at most, for each item that a host runs at a time.
+    /// Default: 500.
     ///
-    /// As many are sent ahead as the host can perform while one travels, so that it is never idle:
-    /// none if they take long. They are 1 MiB at most. With 0, each item waits here until a host is
-    /// free.
+    /// The pool sends as many items ahead as the host can run while one travels, so that the host
+    /// is never idle. It sends none if items take long, and never more than 1 MiB. With 0, each
+    /// item waits on the controller until a host is free.
     #[must_use]
     pub fn ahead(self, items: usize) -> Self {
         Self { inner: self.inner.ahead(items) }
     }
 
-    /// Sets how long an item may take, from when its host gets to it. After that it is cancelled
-    /// there as a call is, its outcome is [`Failure::Timeout`](crate::Failure::Timeout), and it is
-    /// not tried again. Default: no limit.
+    /// Sets how long an item may take, from when its host starts it. After that it is cancelled
+    /// like a call, its outcome is [`Failure::Timeout`](crate::Failure::Timeout), and it is not
+    /// tried again. Default: no limit.
     ///
     /// [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout) does not apply. Deadlines
     /// pass only while the outcomes are polled.
@@ -135,22 +133,22 @@ impl Pool {
         Self { inner: self.inner.item_timeout(timeout) }
     }
 
-    /// Sets how many items may fail before no others begin. Default: no limit.
+    /// Sets how many items may fail before no further item starts. Default: no limit.
     ///
-    /// Items that have begun, or were sent to a host, go on to their outcomes. Items of the input
-    /// that were not read have none.
+    /// Items that have started, or were sent to a host, still get outcomes. Items of the input that
+    /// were not read do not.
     #[must_use]
     pub fn max_failures(self, failures: usize) -> Self {
         Self { inner: self.inner.max_failures(failures) }
     }
 
-    /// Adds hosts, also to what is running. Those whose names are in the pool already are left out.
+    /// Adds hosts, also to what is running. Hosts whose names are already in the pool are left out.
     pub fn add(&self, group: impl Into<Group>) {
         self.inner.add(group.into().inner());
     }
 
-    /// Removes a host, and returns whether it was there. It gets no further items. Those that it
-    /// has go on to their outcomes, and its tunnel stays connected.
+    /// Removes a host, and returns whether it was there. It gets no further items. It finishes
+    /// those that it has, and its tunnel stays connected.
     pub fn remove(&self, host: &HostName) -> bool {
         self.inner.remove(host)
     }
@@ -164,7 +162,7 @@ impl Pool {
     /// Calls `function` with each item of an iterator as its argument.
     ///
     /// The iterator is advanced by the task that polls the outcomes, so it should not block. For
-    /// items that come later, use [`map_stream`](Self::map_stream).
+    /// items that arrive over time, use [`map_stream`](Self::map_stream).
     pub fn map<V: DeserializeOwned + Send + 'static>(
         &self,
         function: impl Into<Function>,
@@ -182,9 +180,9 @@ impl Pool {
         self.map_with(Call::new(function), items)
     }
 
-    /// Makes a call for each item of a stream, which stands in front of the arguments of the call.
+    /// Makes a call for each item of a stream, with the item in front of the call's arguments.
     ///
-    /// [`Call::timeout`] is the deadline of each item, in place of
+    /// [`Call::timeout`] is the deadline of each item, instead of
     /// [`item_timeout`](Self::item_timeout). An [input](Call::input) of the call has no effect: the
     /// items take its place.
     ///
@@ -237,7 +235,7 @@ impl Pool {
 }
 
 impl<V: Send + 'static> PoolRun<V> {
-    /// Gives the outcomes in the order of the items. To be called before the first poll.
+    /// Returns the outcomes in the order of the items. Call this before the first poll.
     ///
     /// At most 1,000 items are read beyond the one whose outcome is next: see
     /// [`ordered_within`](Self::ordered_within).
@@ -245,23 +243,23 @@ impl<V: Send + 'static> PoolRun<V> {
         Self { inner: self.inner.ordered() }
     }
 
-    /// Gives the outcomes in the order of the items, and reads so many items beyond the one whose
-    /// outcome is next; at least 1. To be called before the first poll.
+    /// Returns the outcomes in the order of the items, and reads at most `window` items beyond the
+    /// one whose outcome is next; at least 1. Call this before the first poll.
     ///
-    /// Their outcomes are kept in memory until it has come. Hosts are idle when all of these have
-    /// theirs.
+    /// The outcomes of these items are kept in memory until the next one arrives. When all of them
+    /// are done, the hosts are idle.
     pub fn ordered_within(self, window: usize) -> Self {
         Self { inner: self.inner.ordered_within(window) }
     }
 
-    /// Records a [`timeline`](Self::timeline), which takes some 100 bytes for each item. To be
-    /// called before the first poll.
+    /// Records a [`timeline`](Self::timeline), which takes about 100 bytes for each item. Call this
+    /// before the first poll.
     pub fn recorded(self) -> Self {
         Self { inner: self.inner.recorded() }
     }
 
     /// Returns what each host has done so far, and when, if it is [`recorded`](Self::recorded).
-    /// [`Timeline::to_svg`] draws it. Items go by their numbers.
+    /// [`Timeline::to_svg`] draws it. Items are labelled with their numbers.
     pub fn timeline(&self) -> Timeline<HostName> {
         self.inner.timeline()
     }

@@ -21,7 +21,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(crate) struct Lead {
     state: Mutex<State>,
-    /// Notified when a call begins and nobody watches.
+    /// Notified when a call begins and no thread watches.
     begun: Condvar,
 }
 
@@ -31,7 +31,7 @@ struct State {
     left: Option<Reader>,
     /// How many calls have begun on threads that read.
     calls: u64,
-    /// Whether a thread watches calls, or has been told to.
+    /// Whether a thread watches calls, or has been notified to do so.
     is_watched: bool,
 }
 

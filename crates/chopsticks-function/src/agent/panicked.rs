@@ -42,7 +42,7 @@ pub(crate) fn catch(work: impl FnOnce() -> Answer) -> Answer {
     })
 }
 
-/// The place is known, but not the way there: the debug information does not travel.
+/// The place is known, but there is no backtrace: the debug information is not sent.
 fn describe(panicked: &PanicHookInfo<'_>) -> CallFailure {
     let text = panicked.payload_as_str().unwrap_or("with a value that is not a text");
     let place = panicked.location().map(|place| format!(", at {place}")).unwrap_or_default();

@@ -33,7 +33,7 @@ pub(crate) struct Agent {
     guard: Mutex<Option<PipeWriter>>,
 }
 
-/// What is locked for a moment at a time.
+/// The state that is locked for a moment at a time.
 #[derive(Debug)]
 pub(crate) struct State {
     connection: Connection,
@@ -200,7 +200,7 @@ impl State {
         result.is_ok()
     }
 
-    /// Returns whether there is something to write, and nobody at it.
+    /// Returns whether there is something to write, and no thread is writing.
     pub(crate) fn must_write(&self) -> bool {
         self.connection.has_output() && !self.is_writing
     }

@@ -26,11 +26,10 @@ use crate::{
     timeline::{Record, Timeline},
 };
 
-/// The outcomes of the items of a [`Pool`], each as it comes, or in order. Created by
-/// [`Pool::map`].
+/// The outcomes of the items of a [`Pool`], as they arrive, or in order. Created by [`Pool::map`].
 ///
-/// Every item that was read has exactly one outcome. The input is read only as fast as there are
-/// slots for its items.
+/// Every item that was read has exactly one outcome. The input is read only as fast as the slots
+/// take its items.
 ///
 /// # Cancel safety
 ///
@@ -119,30 +118,30 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> PoolRun<T, I, V> {
     /// Gives the outcomes in the order of the items.
     ///
     /// At most 1,000 items are read beyond the one whose outcome is next: see
-    /// [`ordered_within`](Self::ordered_within). To be called before the first poll.
+    /// [`ordered_within`](Self::ordered_within). Call this before the first poll.
     pub fn ordered(self) -> Self {
         self.ordered_within(WINDOW)
     }
 
-    /// Gives the outcomes in the order of the items, and reads so many items beyond the one whose
-    /// outcome is next; at least 1.
+    /// Returns the outcomes in the order of the items, and reads at most `window` items beyond the
+    /// one whose outcome is next; at least 1.
     ///
-    /// Their outcomes are kept in memory until it has come. If it takes longer than all others
-    /// together, the slots are idle in the end. To be called before the first poll.
+    /// The outcomes of these items are kept in memory until the next one arrives. When all of them
+    /// are done, the slots are idle. Call this before the first poll.
     pub fn ordered_within(mut self, window: usize) -> Self {
         self.order = Order::AsTheyWereRead { window: window.max(1) };
         self
     }
 
-    /// Records a [`timeline`](Self::timeline), which takes some 100 bytes for each item. To be
-    /// called before the first poll.
+    /// Records a [`timeline`](Self::timeline), which takes about 100 bytes for each item. Call this
+    /// before the first poll.
     pub fn recorded(mut self) -> Self {
         self.record = Some(Record::default());
         self
     }
 
-    /// Returns what each target has done so far, and when. Operations are called by the numbers of
-    /// their items. It is empty unless it is [`recorded`](Self::recorded).
+    /// Returns what each target has done so far, and when. Operations are labelled with the numbers
+    /// of their items. The timeline is empty unless it is [`recorded`](Self::recorded).
     pub fn timeline(&self) -> Timeline<T::Name> {
         self.record.as_ref().map_or_else(|| Record::default().timeline(), Record::timeline)
     }

@@ -1,4 +1,5 @@
-//! The program that an agent in Rust is: a copy of this one, without what is not needed to run it.
+//! The program of an agent in Rust: a copy of this program, without the parts that are not needed
+//! to run it.
 
 use std::{
     env, fs,
@@ -39,8 +40,8 @@ fn compress(program: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Cuts an ELF program behind the last segment that is loaded. What follows, such as debug
-/// information, is most of a debug build. A file that is not such a program stays as it is.
+/// Cuts an ELF program after the last segment that is loaded. The rest, such as debug information,
+/// is most of a debug build. Any other file stays as it is.
 fn cut(mut program: Vec<u8>) -> Vec<u8> {
     let Some(end) = Elf::new(&program).and_then(|elf| elf.end_of_segments()) else { return program };
     let is_wide = program.get(CLASS) == Some(&WIDE);

@@ -21,7 +21,7 @@ use crate::{
     tunnel::Tunnel,
 };
 
-/// What a host says about a folder.
+/// What a host reports about a folder.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     remote: PathBuf,

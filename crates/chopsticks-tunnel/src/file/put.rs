@@ -147,14 +147,14 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// Sends only what differs on the host. By default everything is sent.
+    /// Sends only files that differ on the host. By default everything is sent.
     ///
-    /// The host compares the size and the SHA-1 of the content, and of a folder all files by one
-    /// request. Where [`mode`](Self::mode), [`owner`](Self::owner), [`modified`](Self::modified) or
-    /// [`keep_modified`](Self::keep_modified) are set, it compares these as well. Nothing is sent for
-    /// what is the same. [`Transferred::changed`] and [`TransferredFolder`](crate::TransferredFolder)
-    /// report what differed. What the host changes between the comparison and the transfer is
-    /// overwritten, or stays.
+    /// The host compares the size and the SHA-1 of the content. For a folder, one request compares
+    /// all files. Where [`mode`](Self::mode), [`owner`](Self::owner), [`modified`](Self::modified)
+    /// or [`keep_modified`](Self::keep_modified) are set, it compares these as well. Equal files
+    /// are not sent. [`Transferred::changed`] and [`TransferredFolder`](crate::TransferredFolder)
+    /// report what differed. If the host changes a file between the comparison and the transfer,
+    /// the change is overwritten or stays.
     ///
     /// The local content is read once more for its checksum. A [`reader`](Self::reader) cannot be
     /// compared.
