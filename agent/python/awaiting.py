@@ -240,7 +240,7 @@ def awaited(value, request):
 
 
 def quieten():
-    """At the end nobody cancels the loop's tasks, so nobody is to be told that they are not done."""
+    """At the end the loop's tasks are not cancelled, so it is not reported that they are not done."""
     if loops:
         loop = loops[0]
         tell = loop.call_exception_handler

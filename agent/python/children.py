@@ -133,7 +133,7 @@ def lent(*args):
 
 
 def open_line():
-    """Makes the line, unless there is one. Whoever closes all files of the agent has ended that in any case."""
+    """Makes the line, unless there is one. Code that closes all files of the agent has ended the agent anyway."""
     global desk, line, mark
     # An interrupt would leave the lock closed.
     mine = shut()
@@ -170,7 +170,7 @@ def attend(sock):
 
 
 def answer(asker):
-    """Answers one question. Who asked may be gone."""
+    """Answers one question. The process that asked may be gone."""
     try:
         question = receive_all(asker, LONGEST)
         name, _, payload = question[1:].partition(b'\0')
@@ -268,7 +268,7 @@ def is_text(name):
 
 
 def refuse_all():
-    """At the end: nobody answers any more."""
+    """At the end: questions are no longer answered."""
     for asker in list(answering):
         try:
             asker.shutdown(2)
@@ -322,7 +322,7 @@ def borrow(operation, payload=b'', name=None):
 
 
 def unlock():
-    """In a fork: what other threads held nobody lets go."""
+    """In a fork: locks that other threads held are never released."""
     global fetching, linking, loading, strike
     fetching, linking, loading, strike = [allocate_lock() for _ in range(4)]
     # No call of the agent's runs here.
@@ -378,7 +378,7 @@ def find_here(self, name, *rest):
         try:
             text = marshal.loads(borrow(TEXT, name=name)[2])
         except (EnvironmentError, ImportError):
-            # Those who ask for a module of the codebase are told more.
+            # The error for a module of the codebase says more.
             pass
     if not text:
         return found_in_codebase(self, name, *rest)

@@ -60,7 +60,7 @@ def spare_in(path):
 
 
 def move(source, target):
-    """Moves a file or folder to where another process or thread may have moved the same: nobody sees half of it."""
+    """Moves a file or folder to where another process or thread may move the same: it never appears half moved."""
     try:
         os.rename(source, target)
     except OSError:

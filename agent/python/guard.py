@@ -53,7 +53,7 @@ def protect():
 
 
 def make_guard():
-    """Makes the guard, if there is a process to be had for it."""
+    """Makes the guard, if a process can be started for it."""
     global keep
     held = []
     try:
@@ -86,7 +86,7 @@ def make_guard():
         if not failed:
             keep = held[1]
     except Exception:
-        # There is nobody to be had for it: what is started is looked for at the end of the agent.
+        # No process can be started for it: the agent looks for what it started at its end.
         pass
     for fd in held:
         if fd != keep:
@@ -141,7 +141,7 @@ def watch_over(born):
     text = b''
     ready = {2: 1}
     while ready:
-        # An agent whose controller is gone, or that has told what it started, ends within that time.
+        # An agent whose controller is gone, or that has reported what it started, ends within that time.
         if poll:
             ready = dict(poll.poll(patience))
         if 0 in ready:
@@ -163,7 +163,7 @@ def watch_over(born):
 
 
 def at_fork():
-    """A child of ours without a program of its own: the pipes and our signals are no affair of its."""
+    """A child of ours without a program of its own: the pipes and our signals do not concern it."""
     global IN
     # A child of a child has files of its own there.
     if IN:
@@ -179,7 +179,7 @@ def at_fork():
 
 def before_fork():
     """A child forgets signals that come before it is whole: SIGTERM, which ends it, waits until it has no handler."""
-    # Python 3.12 warns where there are threads. Those of the agent are no affair of who forks.
+    # Python 3.12 warns where there are threads. Those of the agent do not concern code that forks.
     filters = getattr(sys.modules.get('warnings'), 'filters', [QUIET])
     if filters[:1] != [QUIET]:
         filters[:] = [QUIET] + [f for f in filters if f != QUIET]

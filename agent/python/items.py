@@ -76,7 +76,7 @@ class Channel(object):
         return call
 
     def send_items(self, value):
-        """Sends the items of an iterable, one after the other, until it ends or nobody wants more."""
+        """Sends the items of an iterable, one after the other, until it ends or no more are needed."""
         request, output, items = self.request, self.output, items_of(value)
         try:
             for item in items:
@@ -178,7 +178,7 @@ class ItemsOut(Stream):
             gate.release()
 
     def put(self, item):
-        """Puts an item into the line; returns whether whoever yields has to wait now."""
+        """Puts an item into the line; returns whether the generator has to wait now."""
         if self.stopped:
             return True
         form, data = encode(item, 'item')

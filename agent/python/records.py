@@ -1,7 +1,7 @@
 """Sends the records of `logging`. Asked for when that is imported, or sent behind `logs`."""
 # More of a text is cut: characters of a message, and of a traceback, of which the end says more.
 LONG_MESSAGE, LONG_TRACEBACK = 1 << 14, 1 << 13
-# The level of the root, unless somebody has set it.
+# The level of the root, unless the code has set it.
 DEFAULT_LEVEL = 30
 OWN = '_chopsticks'
 
@@ -16,7 +16,7 @@ def watch_records(logging):
         Logger.__dict__[name] for name in ('isEnabledFor', 'makeRecord', 'callHandlers')]
 
     def is_wanted(logger, level):
-        """Whether a record would not be made but for us: nobody has set a level for it."""
+        """Whether a record is made only because of us: the code has set no level for it."""
         if level < log_level or logger.manager.disable >= level or getattr(logger, 'disabled', 0):
             return False
         while not logger.level and logger.parent:
@@ -50,7 +50,7 @@ def watch_records(logging):
     basic_config = logging.basicConfig
 
     def basicConfig(*args, **kwargs):
-        # Functions such as `logging.warning` call it for a record that else nobody would show.
+        # Functions such as `logging.warning` call it for a record that no handler would show.
         if args or kwargs or sys._getframe(1).f_globals is not vars(logging):
             basic_config(*args, **kwargs)
     basicConfig.__module__, basicConfig.__doc__ = 'logging', basic_config.__doc__

@@ -6,7 +6,7 @@ to every agent: `printing`, which does the work, is asked for when it is needed.
 
 
 class Unused(object):
-    """Stands in for `sys.stdout`; whoever keeps it may go on to use it."""
+    """Stands in for `sys.stdout`; code that keeps it can go on using it."""
     closed = False
     encoding = 'utf-8'
 

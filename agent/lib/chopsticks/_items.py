@@ -74,7 +74,7 @@ class Items(object):
         self.close()
 
     def __del__(self):
-        # Anywhere, also where somebody has the lock that a cancel needs.
+        # Anywhere, also where the lock that a cancel needs is held.
         slot = self._slot
         if slot and not self._done and not slot.answer:
             try:

@@ -25,7 +25,7 @@ def tell(data):
 
 
 class Lines(object):
-    """With `is_quiet`, what comes before the agent has answered is held, and then told unless that says so."""
+    """With `is_quiet`, what comes before the agent has answered is held, and then shown unless `is_quiet()`."""
 
     def __init__(self, host, is_quiet=None):
         self.is_quiet, self.lock = is_quiet, allocate_lock()
@@ -51,7 +51,7 @@ class Lines(object):
                     self.held.append(told)
 
     def answered(self):
-        """What comes from here on is told in any case."""
+        """What comes from here on is always shown."""
         is_quiet, self.is_quiet = self.is_quiet, None
         if is_quiet and self.held:
             # A program is asked, and what the agent sends is not to wait for that.

@@ -103,7 +103,7 @@ def reading(operation: _chopsticks.Operation, items: Iterable[Any]) -> _chopstic
 
 
 def put_all(feed: _chopsticks.Feed, items: Iterator[Any]) -> None:
-    """Puts items into a feed until there are no more, or nobody wants them."""
+    """Puts items into a feed until there are no more, or the function stops reading."""
     try:
         for item in items:
             if not feed.put(*encoded(item)):
