@@ -46,7 +46,7 @@ pub struct AuditRecord {
     pub host: String,
     /// The names of the tunnels that lead there, outermost first, with the host last.
     pub route: Vec<String>,
-    /// What was done: `call`, `stream`, `run`, `put`, `put-dir`, `fetch` or `fetch-dir`.
+    /// What was done: `call`, `invoke`, `stream`, `run`, `put`, `put-dir`, `fetch` or `fetch-dir`.
     pub operation: &'static str,
     /// The function, the program, or the path on the host.
     pub what: String,
@@ -73,6 +73,8 @@ pub struct AuditRecord {
     pub bytes: Option<u64>,
     /// Whether a transfer to the host wrote something.
     pub changed: Option<bool>,
+    /// How many items of a stream have come, with those that have failed.
+    pub items: Option<u64>,
 }
 
 impl AuditRecord {
@@ -96,6 +98,7 @@ impl AuditRecord {
             duration_ms: 0.0,
             bytes: None,
             changed: None,
+            items: None,
         }
     }
 }

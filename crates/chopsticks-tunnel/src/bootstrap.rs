@@ -94,4 +94,5 @@ impl Bootstrap {
 }
 
 const NOT_READY: &str = "a copy of this program would not become an agent: call `chopsticks::init()` at the \
-                         beginning of `main`, or put `#[chopsticks::main]` above it";
+                         beginning of `main`, or put `#[chopsticks::main]` above it; a program of tests needs \
+                         `chopsticks::tests!()`";

@@ -38,11 +38,17 @@ impl Tunnel {
     /// [`TunnelConfig::cancel_grace`](crate::TunnelConfig::cancel_grace), it is abandoned, and no
     /// other call is affected. It ends with the connection at the latest.
     pub async fn invoke<T>(&self, invocation: Invocation<T>) -> Result<T, Error> {
+        let entry = self.begin_entry("invoke", invocation.name());
         let result = self.invoked(&invocation).await;
-        result.map_err(|error| error.of_function(invocation.name()))
+        let result = result.map_err(|error| error.of_function(invocation.name()));
+        if let Some(entry) = entry {
+            entry.end(&result, |(_, len)| Some(*len));
+        }
+        result.map(|(value, _)| value)
     }
 
-    async fn invoked<T>(&self, invocation: &Invocation<T>) -> Result<T, Error> {
+    /// Returns the result of a function, and its length as it was sent.
+    async fn invoked<T>(&self, invocation: &Invocation<T>) -> Result<(T, u64), Error> {
         let failed = |kind| self.error(Phase::Call, kind);
         match self.agent_kind() {
             Agent::Native => {}
@@ -65,7 +71,8 @@ impl Tunnel {
             // Whatever the format says, this only reads `marshal`.
             _ => invocation.read(Encoded::Value(&value)),
         };
-        result.map_err(|error| failed(ErrorKind::Result(Arc::new(error))))
+        let result = result.map_err(|error| failed(ErrorKind::Result(Arc::new(error))))?;
+        Ok((result, value.len() as u64))
     }
 
     /// Returns the result of a function, encoded.

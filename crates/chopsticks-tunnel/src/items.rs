@@ -162,12 +162,21 @@ impl<T> Items<T> {
         let mut entry = tunnel.begin_entry("stream", call.function.label());
         if let Some(entry) = &mut entry {
             entry.note_call(&call);
+            entry.note_items(0);
         }
+        let digest = entry.as_ref().map(|entry| entry.digest_later(&call, tunnel.modules()));
+        let opening = Flow::open(tunnel.clone(), call.clone(), kind);
+        let opening = async {
+            if let Some(digest) = digest {
+                digest.await;
+            }
+            opening.await
+        };
         Self {
             tunnel: tunnel.clone(),
             function: call.function.label().into(),
             kind,
-            state: State::Opening(on_a_task(Flow::open(tunnel.clone(), call.clone(), kind))),
+            state: State::Opening(on_a_task(opening)),
             call,
             count: 0,
             took: None,
@@ -258,6 +267,9 @@ impl<T> Items<T> {
         };
         let payload = item.map(|item| item.payload).unwrap_or_default();
         self.count += 1;
+        if let Some(entry) = &mut self.entry {
+            entry.note_items(self.count);
+        }
         let format = match format {
             ItemFormat::Pencode => Format::Pencode,
             ItemFormat::Bytes => Format::Bytes,
@@ -375,6 +387,14 @@ impl EncodedItems {
     /// As [`Items::took`].
     pub fn took(&self) -> Option<Duration> {
         self.0.took
+    }
+
+    /// Ends a call that has done what it was to do, before its input has ended. It is cancelled as if
+    /// the stream were dropped, but its [record](crate::AuditRecord) says that it succeeded.
+    pub fn finish(mut self) {
+        if let Some(mut entry) = self.0.entry.take() {
+            entry.succeed(None);
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    sync::Arc,
+    future::Future,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Entry {
     record: AuditRecord,
     began: Instant,
     is_over: bool,
+    /// The digest of the code of a call, once it is known.
+    code: Arc<OnceLock<String>>,
 }
 
 impl Entry {
@@ -35,27 +38,39 @@ impl Entry {
         let sink = audit.0.clone()?;
         let route = hosts();
         let record = AuditRecord::begun(route, operation, what.into());
-        Some(Self { sink, record, began: Instant::now(), is_over: false })
+        Some(Self { sink, record, began: Instant::now(), is_over: false, code: Arc::default() })
     }
 
     /// Notes the arguments of a call, and the digest of its code. The function's module is read on
     /// another thread.
     pub(crate) async fn of_call(mut self, call: &Call, modules: Option<&Arc<dyn ModuleSource>>) -> Self {
         self.note_call(call);
-        let text = match (call.function.script_path(), call.function.module(), modules) {
-            (Some(path), ..) => {
-                let path = path.to_owned();
-                tokio::task::spawn_blocking(move || fs::read(path).ok()).await
-            }
-            (None, Some(module), Some(modules)) => {
-                let (module, modules) = (module.to_owned(), modules.clone());
-                let read = move || Some(modules.module(&module).ok().flatten()?.source);
-                tokio::task::spawn_blocking(read).await
-            }
-            _ => return self,
-        };
-        self.record.digest = text.ok().flatten().map(|text| digest(&text));
+        self.digest_later(call, modules).await;
         self
+    }
+
+    /// Returns a future that notes the digest of the code of a call, if it is read from a file. It can
+    /// be awaited elsewhere.
+    pub(crate) fn digest_later(
+        &self,
+        call: &Call,
+        modules: Option<&Arc<dyn ModuleSource>>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let path = call.function.script_path().map(ToOwned::to_owned);
+        let module = call.function.module().map(str::to_owned).zip(modules.cloned());
+        let noted = self.code.clone();
+        async move {
+            // Without a runtime there are no other threads. The operation fails then.
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+            let read = move || match (path, module) {
+                (Some(path), _) => fs::read(path).ok(),
+                (None, Some((module, modules))) => Some(modules.module(&module).ok().flatten()?.source),
+                (None, None) => None,
+            };
+            if let Ok(Some(text)) = runtime.spawn_blocking(read).await {
+                noted.get_or_init(|| digest(&text));
+            }
+        }
     }
 
     /// Notes the arguments of a call.
@@ -63,6 +78,11 @@ impl Entry {
         self.record.arguments = call.positional_count();
         self.record.keywords = call.keywords().map(str::to_owned).collect();
         self.record.digest = call.function.code().map(|text| digest(text.as_bytes()));
+    }
+
+    /// Notes that so many items have come.
+    pub(crate) fn note_items(&mut self, items: u64) {
+        self.record.items = Some(items);
     }
 
     pub(crate) fn note_program(&mut self, arguments: usize) {
@@ -121,6 +141,9 @@ impl Entry {
     fn write(&mut self) {
         if !std::mem::replace(&mut self.is_over, true) {
             self.record.duration_ms = milliseconds(self.began.elapsed());
+            if let Some(digest) = self.code.get() {
+                self.record.digest = Some(digest.clone());
+            }
             self.sink.record(&self.record);
         }
     }

@@ -26,6 +26,7 @@ use crate::{
     error::{Error, ErrorKind, Phase, RemoteException},
     input::Unfit,
     library::NO_CODEBASE,
+    module::ModuleSource,
     recording::Entry,
     room::{self, Room},
     route::Route,
@@ -220,7 +221,7 @@ impl Tunnel {
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: Call) -> Result<Reply, Error> {
         let entry = match self.begin_entry("call", call.function.label()) {
-            Some(entry) => Some(entry.of_call(&call, self.shared.config.modules.as_ref()).await),
+            Some(entry) => Some(entry.of_call(&call, self.modules()).await),
             None => None,
         };
         let reply = self.call_unrecorded(&call).await;
@@ -234,6 +235,11 @@ impl Tunnel {
     pub(crate) async fn call_unrecorded(&self, call: &Call) -> Result<Reply, Error> {
         let reply = self.answer(call).await;
         reply.map_err(|error| error.of_function(call.function.label()))
+    }
+
+    /// Returns where modules come from.
+    pub(crate) fn modules(&self) -> Option<&Arc<dyn ModuleSource>> {
+        self.shared.config.modules.as_ref()
     }
 
     /// Begins the record of an operation, if there are records.

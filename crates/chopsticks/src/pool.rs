@@ -3,6 +3,10 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -311,13 +315,35 @@ impl<V> fmt::Debug for PoolRun<V> {
 struct Slot<V> {
     /// `None` once it has ended.
     outcomes: Option<EncodedItems>,
+    /// How many items the call has taken.
+    taken: Arc<AtomicU64>,
+    /// How many of them have an outcome.
+    done: u64,
     decode: fn(Reply) -> Result<V, Error>,
 }
 
 impl<V> Slot<V> {
     fn open(tunnel: &Tunnel, call: Call, feed: Feed<Bytes>, decode: fn(Reply) -> Result<V, Error>) -> Self {
+        let taken = Arc::<AtomicU64>::default();
+        let counter = taken.clone();
+        let feed = feed.inspect(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
         let outcomes = tunnel.map_with::<Ignored>(call.encoded_input(feed)).encoded();
-        Self { outcomes: Some(outcomes), decode }
+        Self { outcomes: Some(outcomes), taken, done: 0, decode }
+    }
+}
+
+impl<V> Drop for Slot<V> {
+    /// The input has no end, so that this is how a slot ends that is no longer needed. It has succeeded
+    /// if no item is under way.
+    fn drop(&mut self) {
+        if let Some(outcomes) = self.outcomes.take()
+            && self.done > 0
+            && self.done == self.taken.load(Ordering::Relaxed)
+        {
+            outcomes.finish();
+        }
     }
 }
 
@@ -330,6 +356,7 @@ impl<V> Stream for Slot<V> {
         let result = ready!(outcomes.poll_next_unpin(context));
         Poll::Ready(Some(match result {
             Some(result) if !outcomes.is_terminated() => {
+                this.done += 1;
                 Step::Done(result.and_then(this.decode), outcomes.took().unwrap_or_default())
             }
             ended => {

@@ -11,10 +11,11 @@ use std::{
 
 use anyhow::Context as _;
 use chopsticks::{
-    Agent, Error, ErrorKind, Group, Local, Phase, Queue, Stderr, Tunnel, TunnelConfig, Via as _, closure,
-    function, is_cancelled,
+    Agent, AuditRecord, Error, ErrorKind, Group, Local, Phase, Pool, Queue, Stderr, Tunnel, TunnelConfig,
+    Via as _, closure, function, is_cancelled,
 };
 use chopsticks_support::{eventually, processes::with_argument};
+use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
 chopsticks::tests!();
@@ -297,6 +298,43 @@ async fn other_agents_tasks_are_refused_with_a_sentence() -> Result<(), Error> {
     let error = python.invoke(pid::with()).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WrongAgent { .. }), "{error}");
     Ok(())
+}
+
+#[tokio::test]
+async fn pool_of_such_agents_says_what_they_do() {
+    let outcomes: Vec<_> =
+        Pool::new(Group::new([tunnel()]).unwrap()).map::<u64>("os.path:getsize", ["/"; 2]).collect().await;
+    assert_eq!(outcomes.len(), 2);
+    for outcome in outcomes {
+        let failure = outcome.outcome.unwrap_err();
+        assert!(failure.to_string().contains("only runs functions in Rust"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn invocations_have_records_without_their_values() {
+    let (sink, records) = mpsc::channel();
+    let sink = move |record: &AuditRecord| sink.send(record.clone()).expect("the test goes on");
+    let tunnel = Tunnel::with_config(Local::new().name("web3"), config().audit(sink));
+    assert_eq!(tunnel.invoke(doubled::with(vec![7, 8])).await.unwrap(), [7, 8, 7, 8]);
+    let record = records.try_recv().unwrap();
+    assert_eq!((record.host.as_str(), record.operation), ("web3", "invoke"));
+    assert_eq!((record.what.as_str(), record.outcome), ("functions::doubled", "ok"));
+    assert_eq!((record.bytes, record.arguments, record.digest), (Some(4), None, None));
+
+    tunnel.invoke(parse::with("hunter2")).await.unwrap_err();
+    let record = records.try_recv().unwrap();
+    assert_eq!((record.outcome, record.error, record.bytes), ("failed", Some("raised"), None));
+    assert_eq!(record.phase.as_deref(), Some("call"));
+    assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
+
+    let mut call = Box::pin(tunnel.invoke(soon::with(1)));
+    assert!(futures::poll!(&mut call).is_pending());
+    drop(call);
+    let record = records.try_recv().unwrap();
+    assert_eq!((record.what.as_str(), record.outcome), ("functions::soon", "cancelled"));
+    assert!(records.try_recv().is_err());
+    tunnel.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use chopsticks::{AuditLog, AuditRecord, Call, Codebase, Function, Put, Tunnel};
+use chopsticks::{AuditLog, AuditRecord, Call, Codebase, Function, Group, Pool, Put, Tunnel};
 use chopsticks_e2e::{local, quiet};
 use chopsticks_support::{Scratch, python3};
 use futures::StreamExt as _;
@@ -67,12 +67,18 @@ async fn calls_have_records_without_their_values() {
 #[tokio::test]
 async fn streams_programs_and_transfers_have_records() {
     let code = Scratch::new();
+    code.write("ops.py", "def restart(name, token=None):\n    return name\n");
     let (tunnel, records) = recorded(&code);
     let yielding = Function::source("def f():\n    yield 1\n    yield 2", "f");
     let items: Vec<_> = tunnel.stream::<i64>(yielding, ()).collect().await;
     assert_eq!(items.len(), 2);
     let record = last(&records);
-    assert_eq!((record.operation, record.outcome), ("stream", "ok"));
+    assert_eq!((record.operation, record.outcome, record.items), ("stream", "ok", Some(2)));
+    let first = tunnel.stream::<String>("ops:restart", ("ab",)).next().await;
+    assert_eq!(first.unwrap().unwrap(), "a");
+    let record = last(&records);
+    assert_eq!((record.outcome, record.items), ("cancelled", Some(1)));
+    assert_eq!(record.digest.as_deref(), Some("sha1:020c89536b43c280473cd5c19d94c683db5feeba"));
 
     assert!(!tunnel.command("sh").args(["-c", "exit 3"]).status().await.unwrap().success());
     let record = last(&records);
@@ -100,6 +106,38 @@ async fn streams_programs_and_transfers_have_records() {
     assert_eq!((record.operation, record.outcome, record.changed), ("fetch", "ok", None));
     tunnel.put_dir(code.path(), code.path().join("nonexistent/x")).await.unwrap_err();
     assert_eq!((last(&records).outcome, records.lock().unwrap().len()), ("failed", 0));
+    tunnel.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn slots_of_pools_have_records() {
+    let code = Scratch::new();
+    code.write("ops.py", "def restart(name, token=None):\n    return name\n");
+    let (tunnel, records) = recorded(&code);
+    let pool = Pool::new(Group::new([tunnel.clone()]).unwrap());
+    let outcomes: Vec<_> = pool.clone().map::<String>("ops:restart", ["a", "b", "c"]).collect().await;
+    assert_eq!(outcomes.len(), 3);
+    let record = last(&records);
+    assert_eq!((record.operation, record.what.as_str()), ("stream", "ops:restart"));
+    assert_eq!((record.outcome, record.items), ("ok", Some(3)));
+    assert_eq!(record.digest.as_deref(), Some("sha1:020c89536b43c280473cd5c19d94c683db5feeba"));
+    assert!(records.lock().unwrap().is_empty());
+
+    // What fails concerns an item, and not the slot.
+    let outcomes: Vec<_> = pool.clone().map::<String>("ops:nothing", ["a"]).collect().await;
+    assert!(outcomes[0].outcome.is_err());
+    assert_eq!(last(&records).outcome, "failed");
+
+    let items = futures::stream::iter(["a"]).chain(futures::stream::pending());
+    let mut under_way = pool.per_host(2).map_stream::<String>("ops:restart", items);
+    assert!(under_way.next().await.is_some());
+    drop(under_way);
+    assert_eq!((last(&records).outcome, records.lock().unwrap().len()), ("ok", 0));
+    let mut under_way = Pool::new(Group::new([tunnel.clone()]).unwrap())
+        .map::<()>("time:sleep", [serde_json::json!(0), serde_json::json!(1000)]);
+    assert!(under_way.next().await.is_some());
+    drop(under_way);
+    assert_eq!((last(&records).outcome, records.lock().unwrap().len()), ("cancelled", 0));
     tunnel.close().await.unwrap();
 }
 
