@@ -52,10 +52,14 @@ if OLD:
             self.flush()
     printed = Printed()
 else:
-    from io import BufferedWriter, RawIOBase, TextIOWrapper
+    from io import BufferedIOBase, TextIOWrapper
 
-    class Printed(RawIOBase):
+    class Printed(BufferedIOBase):
+        """What is below the file of text: without a lock, which a forked process might find closed for ever."""
         name, mode = '<stdout>', 'wb'
+        raw = property(lambda self: self)
+        # What has not ended a line.
+        begun = []
 
         def writable(self):
             return True
@@ -64,11 +68,24 @@ else:
             return 1
 
         def write(self, data):
+            if self.closed:
+                raise ValueError('write to closed file')
             # The memory is the caller's.
-            data = bytes(data)
-            put(data)
+            data = memoryview(data).tobytes()
+            self.begun.append(data)
+            if b'\n' in data or len(data) > 8192 or len(self.begun) > 64:
+                self.flush()
             return len(data)
-    printed = TextIOWrapper(BufferedWriter(Printed()), 'utf-8', 'backslashreplace', '\n', True)
+
+        def flush(self):
+            text = []
+            try:
+                while 1:
+                    text.append(self.begun.pop(0))
+            except IndexError:
+                pass
+            put(b''.join(text))
+    printed = TextIOWrapper(Printed(), 'utf-8', 'backslashreplace', '\n', True)
 
 
 def flush_printed():

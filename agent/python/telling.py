@@ -15,7 +15,11 @@ told = [0, 0]       # messages and bytes since the last request
 unconfirmed = []    # requests that await their answer
 lost = []           # one for each message that was left out since the last one
 impatient = []          # something, if the last who waited did so in vain
-tellers = set()     # threads that are in `tell`
+tellers = set()     # threads that are in `tell_here`
+# Signals whose handlers user code sets, and handlers that raise nothing here.
+RAISING = [getattr(signal, name) for name in (
+    'SIGALRM', 'SIGUSR1', 'SIGUSR2', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGCHLD', 'SIGVTALRM', 'SIGPROF')]
+HARMLESS = signal.SIG_DFL, signal.SIG_IGN, None, interrupted, gone
 
 
 class Receipt(object):
@@ -29,14 +33,39 @@ class Receipt(object):
 
 
 def tell(operation, message):
-    """Sends a message, or leaves it out. Never raises, and never waits for long."""
+    """Sends a message, or leaves it out. Never waits for long, and raises nothing but what interrupts the user's code.
+
+    A handler of a signal that the user has set may raise anywhere on the main thread, and would leave a lock closed
+    here, or half a message on its way. So another thread sends it then.
+    """
+    if get_ident() == MAIN and [s for s in RAISING if signal.getsignal(s) not in HARMLESS]:
+        sent = allocate_lock()
+        sent.acquire()
+        try:
+            start_new_thread(tell_for_main, (operation, message, sent))
+        except Exception:
+            if sys.exc_info()[2].tb_next:
+                raise
+            lost.append(0)
+        else:
+            sent.acquire()
+    else:
+        tell_here(operation, message)
+
+
+def tell_for_main(operation, message, sent):
+    tell_here(operation, message)
+    sent.release()
+
+
+def tell_here(operation, message):
     me = get_ident()
     if me in tellers:
         # What this thread does here was interrupted, by a signal or by the end of some object.
         lost.append(0)
         return
-    tellers.add(me)
     mine = shut()
+    tellers.add(me)
     try:
         send_told(operation, message, time() + MOMENT)
     except Exception:
