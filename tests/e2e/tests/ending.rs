@@ -1,6 +1,7 @@
 //! What is left when a call, a connection or a controller ends: nothing.
 
 use std::{
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -54,6 +55,11 @@ def until(path):
     while not os.path.exists(path):
         time.sleep(0.05)
     return 5
+
+def stream(items, canary):
+    children(canary)
+    for item in items:
+        yield item
 
 def receive(_):
     os.read(os.pipe()[0], 1)
@@ -360,6 +366,29 @@ fn killed_controller_leaves_nothing() {
             controller.wait().unwrap();
             wait_until_gone(&canary);
         }
+    }
+}
+
+#[test]
+fn controller_killed_while_it_streams_leaves_nothing() {
+    for interpreter in interpreters() {
+        let scratch = scratch();
+        let canary = canary(&format!("stream-{:?}", interpreter.version()).replace(' ', ""));
+        let mut controller = Command::new(env!("CARGO_BIN_EXE_streamer"))
+            .arg(interpreter.path())
+            .arg(scratch.path())
+            .args(["ops:stream", &canary])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // From then on items are under way in both directions.
+        let mut line = String::new();
+        BufReader::new(controller.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "streaming\n");
+        assert!(!processes::with_argument(&canary).is_empty());
+        controller.kill().unwrap();
+        controller.wait().unwrap();
+        wait_until_gone(&canary);
     }
 }
 
