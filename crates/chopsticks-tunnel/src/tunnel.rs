@@ -88,7 +88,8 @@ impl Tunnel {
     }
 
     /// Creates a tunnel that uses a driver, here or from the far side of another tunnel: see
-    /// [`Route`]. It does not connect yet.
+    /// [`Route`]. It does not connect yet. [`Target::tunnel`](crate::Target::tunnel) creates one from
+    /// a text, such as `web1` or `docker://debian`.
     pub fn with_config(route: impl Into<Route>, config: TunnelConfig) -> Self {
         let route = route.into();
         Self {
