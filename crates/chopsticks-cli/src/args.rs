@@ -548,7 +548,7 @@ pub(crate) fn checked<T>(verb: &str, check: impl FnOnce() -> Result<T, String>) 
         command.build();
         // The subcommand's own usage is the one that helps.
         let subcommand = command.find_subcommand_mut(verb).expect("the verb is defined above");
-        subcommand.error(ErrorKind::ValueValidation, message).exit()
+        subcommand.error(ErrorKind::ValueValidation, help::shortened(&message)).exit()
     })
 }
 

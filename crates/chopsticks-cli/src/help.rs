@@ -1,4 +1,7 @@
-//! The texts that `--help` shows after the options. Lines have at most 78 columns, so that a usual terminal does not break them.
+//! The texts that `--help` shows after the options, and how errors of usage are shown. Lines have at
+//! most 78 columns, so that a usual terminal does not break them.
+
+use chopsticks::text::harmless;
 
 /// For `chopsticks call`.
 pub(crate) const CALL: &str = "\
@@ -204,6 +207,20 @@ Operators between targets apply from left to right: `,` adds, `!` removes, as in
 web[1-9]!web3, and `&` keeps what is in both.
 
 Settings follow a `?`: docker://postgres?name=db&python=auto";
+
+/// Returns the message of an error so that it can be shown: it may quote a file of any length, and
+/// of whatever origin. Of more than 4,096 characters the beginning and the end are left.
+pub(crate) fn shortened(message: &str) -> String {
+    const LONGEST: usize = 4096;
+    const MARK: &str = " … ";
+    let message = harmless(message);
+    if message.chars().nth(LONGEST).is_none() {
+        return message.into_owned();
+    }
+    let half = LONGEST / 2;
+    let end: Vec<char> = message.chars().rev().take(half - MARK.chars().count()).collect();
+    message.chars().take(half).chain(MARK.chars()).chain(end.into_iter().rev()).collect()
+}
 
 #[cfg(test)]
 mod tests {

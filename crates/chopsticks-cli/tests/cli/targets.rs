@@ -35,6 +35,22 @@ fn targets_come_from_files_and_stdin() {
 }
 
 #[test]
+fn errors_of_files_with_targets_are_short_and_control_no_terminal() {
+    let bench = Bench::new();
+    bench.scratch.write("root/wrong", "a=nfs://\u{202e}\u{9b}31m\x1b]0;t\x07\n");
+    let ran = bench.run("mod:same --on @wrong");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let shown = r"wrong:1: invalid names 'nfs://\u202e\u009b31m\x1b]0;t\x07': a bracket";
+    assert!(ran.stderr.contains(shown), "{ran:?}");
+
+    bench.scratch.write("root/long", format!("{}\n", "h".repeat(1_000_000)));
+    let ran = bench.run("mod:same --on @long");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.starts_with("error: long:1: invalid target 'hhh"), "{ran:?}");
+    assert!(ran.stderr.contains("expected 1 to 255 bytes") && ran.stderr.len() < 5000, "{ran:?}");
+}
+
+#[test]
 fn command_is_a_target() {
     let bench = Bench::new();
     let on = format!("job=exec:env A=1,2 {}", python3().path().display());
