@@ -131,6 +131,11 @@ class Pieces(list):
 class Sender(pickle.Pickler):
     """Pickles values, and collects the definitions that they need."""
 
+    if hasattr(sys, 'pypy_version_info') and pickle.Pickler.__new__ is not object.__new__:
+        def __new__(cls, *_given):
+            # That of PyPy 8 looks at the file already, which is the first of its arguments.
+            return super().__new__(cls, Pieces())
+
     def __init__(self, protocol, building=()):
         self.pieces, self.buffers, self.plans, self.modules = Pieces(), [], {}, {}
         self.sent, self.filled, self.building = {}, set(), building
