@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 const RULES: &str = "F811,F821,F822,F823";
 
 /// What Python 2 has besides, and what the loader of the agent defines.
-const BUILTINS: &str = r#"builtins = ["long", "unichr", "unicode", "parts"]"#;
+const BUILTINS: &str = r#"builtins = ["long", "unichr", "unicode", "parts", "core"]"#;
 
 /// The files of the agent, one after the other.
 struct Joined {
@@ -48,7 +48,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 impl Joined {
     fn read(workspace: &Workspace) -> Result<Self, Failure> {
         let mut order = Vec::new();
-        for part in Part::ALL.into_iter().flat_map(Part::with_requirements) {
+        // The file that asks for `printing` is there before it, and is not sent again for its sake.
+        let first = [Part::Core, Part::Stdout];
+        for part in first.into_iter().chain(Part::ALL.into_iter().flat_map(Part::with_requirements)) {
             if !order.contains(&part) {
                 order.push(part);
             }

@@ -7,7 +7,7 @@
 //! # Layout
 //!
 //! * [`function`](macro@function) and [`facade_function`] let a function be called on hosts.
-//! * [`closure`] and [`facade_closure`] do the same for a closure.
+//! * [`closure!`] and [`facade_closure`] do the same for a closure.
 //! * [`main`](macro@main) and [`facade_main`] let the program become an agent.
 
 use proc_macro::TokenStream;
@@ -27,7 +27,7 @@ mod options;
 /// which takes the same arguments and returns an `Invocation` of it. The compiler checks the
 /// arguments and the type of the result.
 ///
-/// ```ignore
+/// ```text
 /// #[chopsticks::function]
 /// fn count(dir: PathBuf, min: u64) -> io::Result<u64> { … }
 ///
@@ -65,7 +65,7 @@ pub fn facade_function(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The types of the parameters and of the result have to be written out.
 ///
-/// ```ignore
+/// ```text
 /// let larger = chopsticks::closure!(|dir: PathBuf, min: u64| -> io::Result<usize> { … });
 /// let number = tunnel.invoke(larger("/var/log".into(), 1000)).await?;
 /// ```
@@ -74,7 +74,7 @@ pub fn closure(input: TokenStream) -> TokenStream {
     or_error(closure::expand(input.into(), &quote!(::chopsticks_function)))
 }
 
-/// As [`closure`], for crates that use `chopsticks`, which exports it under that name.
+/// As [`closure!`], for crates that use `chopsticks`, which exports it under that name.
 #[proc_macro]
 pub fn facade_closure(input: TokenStream) -> TokenStream {
     or_error(closure::expand(input.into(), &quote!(::chopsticks::functions)))
@@ -85,7 +85,7 @@ pub fn facade_closure(input: TokenStream) -> TokenStream {
 /// Write it above other attributes of `main`, so that nothing else of the program runs on hosts
 /// before it, not even the start of a runtime:
 ///
-/// ```ignore
+/// ```text
 /// #[chopsticks::main]
 /// #[tokio::main]
 /// async fn main() { … }

@@ -1,7 +1,7 @@
 //! Names many hosts.
 //!
 //! * [`expand`] returns the names that a text with ranges, such as `web[01-20,35]`, stands for.
-//!   [`fold`] is its inverse. [`NodeSet`] is a set of names, with exclusion and intersection.
+//!   [`fold()`] is its inverse. [`NodeSet`] is a set of names, with exclusion and intersection.
 //! * [`Inventory`] reads the hosts, groups, settings and variables of a file: `chopsticks.toml`, or
 //!   an inventory of Ansible as INI or YAML.
 //! * [`Defaults`] are the settings of the program in `chopsticks.toml`.

@@ -76,7 +76,7 @@ pub enum InvalidNamesKind {
     /// A range ends before it begins.
     #[error("the range `{0}` ends before it begins")]
     Reversed(String),
-    /// The text stands for more names than [`MAX_NAMES`](crate::MAX_NAMES), or for names that take
+    /// The text stands for more names than [`MAX_NAMES`], or for names that take
     /// more than 64 MiB together.
     #[error("it stands for too many names; at most {} are accepted, and 64 MiB", MAX_NAMES)]
     TooMany,

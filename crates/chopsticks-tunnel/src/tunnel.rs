@@ -69,7 +69,7 @@ struct Shared {
 #[non_exhaustive]
 pub struct AgentInfo {
     /// The Python version: major, minor, micro. `None` if the agent is a program in Rust:
-    /// [`Agent::Native`](crate::Agent::Native).
+    /// [`Native`](crate::Agent::Native).
     pub python: Option<(u8, u8, u8)>,
     /// The path of the interpreter, as the interpreter reports it, or of the agent's program.
     pub executable: String,

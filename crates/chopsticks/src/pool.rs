@@ -127,7 +127,7 @@ impl Pool {
     }
 
     /// Sets how long an item may take, from when its host starts it. After that it is cancelled
-    /// like a call, its outcome is [`Failure::Timeout`](crate::Failure::Timeout), and it is not
+    /// like a call, its outcome is [`Failure::Timeout`], and it is not
     /// tried again. Default: no limit.
     ///
     /// [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout) does not apply. Deadlines

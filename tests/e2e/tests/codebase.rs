@@ -197,13 +197,17 @@ async fn python_of_the_documentation_runs() {
         .skip(1)
         .map(|rest| rest.split("```").next().expect("a split has a first part"))
         .collect();
-    let [state, data, resources, _daemon] = blocks[..] else { panic!("{} blocks of Python", blocks.len()) };
+    let [state, processes, data, resources, _daemon] = blocks[..] else {
+        panic!("{} blocks of Python", blocks.len())
+    };
     let more = Scratch::new();
     more.write("jobs/__init__.py", "");
     more.write("jobs/templates/mail.txt", "Dear");
     more.write("jobs/words.txt", "one");
     more.write("jobs/schema.sql", "create table jobs (name)");
     more.write("jobs/state.py", state);
+    more.write("jobs/render.py", "def page(name): return '<%s>' % name\n");
+    more.write("jobs/processes.py", processes);
     more.write("jobs/data.py", format!("{data}\ndef get(): return TEMPLATE\n"));
     let indented = resources.replace('\n', "\n    ");
     more.write("jobs/resources.py", format!("def get():\n    {indented}\n    return words\n"));
@@ -216,6 +220,11 @@ async fn python_of_the_documentation_runs() {
         for _ in 0..2 {
             let count: u32 = tunnel.call("jobs.state:count", (&database,)).await.expect("a table");
             assert_eq!(count, 0);
+        }
+        if interpreter.version() >= (3, 4, 0) {
+            let pages: Vec<String> =
+                tunnel.call("jobs.processes:pages", (["a", "b"],)).await.expect("the processes import");
+            assert_eq!(pages, ["<a>", "<b>"]);
         }
         assert_eq!(get::<String>(&tunnel, "jobs.data:get").await, "Dear");
         if interpreter.version() >= (3, 9, 0) {
