@@ -97,7 +97,7 @@ pub(crate) fn run(args: MapArgs) -> ExitCode {
             places,
             failed_input,
             done_before: done.as_ref().map_or(0, Done::len),
-            done,
+            done: done.map(|done| Arc::new(Mutex::new(done))),
             begun: Instant::now(),
             ok: 0,
             failed: 0,
@@ -140,7 +140,7 @@ struct Mapping {
     shows_host: bool,
     places: Places,
     failed_input: FailedInput,
-    done: Option<Done>,
+    done: Option<Arc<Mutex<Done>>>,
     done_before: usize,
     begun: Instant,
     ok: u64,
@@ -300,26 +300,28 @@ impl Mapping {
         }
     }
 
-    /// Writes outcomes, and then notes which items are done. On a separate thread: signals still work while stdout is not read.
+    /// Writes outcomes, and then notes which items are done. On a separate thread: signals still work
+    /// while stdout is not read, and what was written is noted even if a signal comes meanwhile.
     async fn write(&mut self, batch: Batch) -> Result<(), Stop> {
         let (output, bars, failed) = (self.output.clone(), self.bars.clone(), self.failed);
+        let noted = self.done.clone();
         let Batch { text, done, failures, count } = batch;
         let written = task::spawn_blocking(move || {
             for failure in failures {
                 lock(&output).tell_failure(&failure);
             }
             bars.add(count, failed);
-            bars.suspended(|| {
+            let written = bars.suspended(|| {
                 let mut stdout = io::stdout().lock();
                 stdout.write_all(&text)?;
                 stdout.flush()
-            })
+            });
+            written.map_err(Stop::Output)?;
+            let Some(file) = noted else { return Ok(()) };
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.add(&done).map_err(Stop::Done)
         });
-        written.await.unwrap_or_else(resume).map_err(Stop::Output)?;
-        match &mut self.done {
-            Some(file) => file.add(&done).map_err(Stop::Done),
-            None => Ok(()),
-        }
+        written.await.unwrap_or_else(resume)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
+    iter,
     process::{Command, Stdio},
 };
 
@@ -134,6 +135,40 @@ fn targets_that_are_lost_are_named() {
     assert_eq!((&lines[0]["attempts"], &lines[0]["error"]["kind"]), (&json!(3), &json!("disconnected")));
     let ran = map(&bench, "os:_exit --retries 0 --on x=local,y=local", "7\n");
     assert!(by_index(&ran)[0].get("attempts").is_none(), "{ran:?}");
+}
+
+#[test]
+fn what_an_interrupted_run_has_written_is_noted() {
+    let bench = Bench::new();
+    // More than a pipe holds: the first run has not ended when it is interrupted.
+    let text: String = (0..6000).map(|number| format!("{number}\n")).collect();
+    bench.scratch.write("root/items", text);
+    let done = bench.scratch.path().join("interrupted.jsonl");
+    let line = format!("math:sqrt --on a=local,b=local --input items --resume {}", done.display());
+    let (mut written, mut interrupted) = (Vec::new(), 0);
+    loop {
+        let mut child = command(&bench, &line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        stdout.read_line(&mut first).unwrap();
+        // While results are being written.
+        if interrupted < 5 {
+            signal(&child, Signal::INT);
+        }
+        written.extend(iter::once(first).chain(stdout.lines().map(Result::unwrap)));
+        match finish(child).code {
+            Some(130) => interrupted += 1,
+            code => break assert_eq!(code, Some(0)),
+        }
+    }
+    assert!(interrupted > 0);
+    let mut indices: Vec<u64> = written
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["index"].as_u64().unwrap())
+        .collect();
+    indices.sort_unstable();
+    assert!(indices.into_iter().eq(0..6000), "each is written once");
 }
 
 #[test]
