@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use chopsticks::{Group, Limits, Pool, Stderr, Tunnel, Via as _};
+use chopsticks::{Group, Limits, Local, Pool, Stderr, Tunnel, Via as _};
 use chopsticks_hosts::check::{config, tunnel};
 use chopsticks_hosts::lab::ssh;
 use chopsticks_hosts::watch::childless;
@@ -60,11 +60,11 @@ async fn group_of_hundreds_has_an_outcome_for_each_and_leaves_nothing() {
     assert!(processes::open_descriptors() <= before + 8, "{before}, now {}", processes::open_descriptors());
 }
 
-/// Some by ssh, one of which dies, and one through a bastion of its own.
+/// Some by ssh, one of which dies, and one through another tunnel.
 #[tokio::test(flavor = "multi_thread")]
 async fn pool_spreads_items_over_ssh_and_loses_none() {
     let tunnels: Vec<_> = (0..4).map(|n| tunnel(ssh("plain").name(format!("plain-{n}")))).collect();
-    let bastion = tunnel(ssh("plain").name("bastion"));
+    let bastion = tunnel(Local::new().name("bastion"));
     let inner = Tunnel::with_config(ssh("plain").name("inner").via(&bastion), config());
     let group = Group::new(tunnels.iter().cloned().chain([inner])).expect("the names differ");
     let infos = group.connect().await.raise_failures().unwrap_or_else(|failures| panic!("{failures}"));
