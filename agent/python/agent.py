@@ -9,7 +9,7 @@ One thread at a time is the reader: it alone reads frames, and it handles them. 
 while it is idle, and while it runs a short call. If a call lasts longer, `watch` takes over the reading
 until the main thread is free (see `overlap.py`).
 
-Whoever runs this provides `parts`: first `loader.py`, which runs the pieces that come next, those of this file,
+The first stage provides `parts`: first `loader.py`, which runs the pieces that come next, those of this file,
 then the other files. A test runs this file as it is, and provides none.
 
 Other files fill the tables that are declared here. None of them defines a name of this file again, and none asks
@@ -102,7 +102,7 @@ spared = set()      # cancelled calls that have learnt of it by their streams: i
 # Of tunnels from here: threads that wait, processes at the other ends, and starts of such that are under way.
 wakers, inner, spawning = {}, {}, []
 limit = 1 << 30
-names = 0           # the option `encode` has a form for names that are no text
+names = 0           # the option `encode` has a form for names that are not text
 nonce = ''
 options = {}        # those of START
 modules = {}        # entries that the controller sent ahead: name -> (kind, file, source, submodules)
@@ -316,7 +316,7 @@ def late(self, name):
         try:
             part('data')
         except ImportError:
-            # Whoever looks for an attribute expects no such error.
+            # Code that looks for an attribute expects an AttributeError.
             pass
     return object.__getattribute__(self, name)
 

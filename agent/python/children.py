@@ -21,7 +21,7 @@ texts_at = {}       # packages that exist only in the names of texts -> the name
 CORE = 0x40         # operations that only children use
 TEXT = 0x41
 FOLDER = 0x42
-# What a question may have: names, and where they are wanted.
+# The longest question: the name of a module, and the path in which it is looked for.
 LONGEST = 1 << 17
 # Those of modules that are being imported. Python 2.7 has one for all, which it lets go itself.
 import_locks = {} if OLD else __import__('_frozen_importlib')._module_locks
@@ -371,7 +371,7 @@ found_in_codebase = Finder.find_spec
 
 
 def find_here(self, name, *rest):
-    """As the agent's; also finds what texts of calls became there, of which the codebase knows nothing."""
+    """As the agent's; also finds the modules that the agent made of source texts, which the codebase does not have."""
     parent, _, leaf = name.rpartition('.')
     text = None
     if not parent or leaf in texts_at.get(parent, ()):

@@ -1,8 +1,8 @@
 """The guard, which ends what an agent has started however that ends; and what forks mean to an agent.
 
-Before the agent starts its first process it makes a guard: a process that nobody has for a child, and that waits for
-the end of a pipe whose other end the agent alone holds. So it learns of the agent's end however that comes, and ends
-what is left. It shares our memory, but runs nothing of the user's.
+Before the agent starts its first process it makes a guard: a process that is no child of the agent, and that waits for
+the end of a pipe whose other end only the agent holds. So the guard learns of the end of the agent in every case, and
+ends what is left. It shares our memory, but runs nothing of the user's.
 """
 # A filter of warnings; in place of a pattern, for which `re` would be needed, stands what has its method.
 QUIET = 'ignore', type('', (), {'match': lambda self, text: 'multi-threaded' in text})(), DeprecationWarning, None, 0
@@ -102,7 +102,7 @@ def guard(born, held):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
         except (EnvironmentError, RuntimeError, ValueError):
             pass
-    # In the session of the agent, whose number is nobody else's for so long, but not in its group.
+    # It stays in the session of the agent, so that no other session gets that number, but leaves its group.
     posix.setpgid(0, 0)
     posix.chdir('/')
     # User code may have closed what comes first.

@@ -1,4 +1,4 @@
-"""Runs the core a piece at a time: memory for the compiler, of which little goes back to the system, is used again."""
+"""Runs the core piece by piece, so that the compiler uses its memory again: it returns little of it to the system."""
 
 core = parts[1:PIECES + 1]
 for piece in core:

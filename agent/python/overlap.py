@@ -79,6 +79,6 @@ def settle_threads():
         # Before Python 3.13 it took the thread that imported it first for the main one, and that has ended.
         main._is_stopped = False
         main._set_tstate_lock()
-    # What runs is about to be ended: it is no fault of the user's that nobody has waited for it.
+    # What runs is about to be ended: the user's code is not to blame for not having waited for it.
     getattr(sys.modules.get('warnings'), 'filters', []).insert(0, (
         'ignore', type('', (), {'match': lambda self, text: 'is still running' in text})(), Warning, None, 0))

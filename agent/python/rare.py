@@ -110,7 +110,7 @@ def odd(data):
 def unveiled(late, name):
     """Imports the module that `late` stands in for, and returns what has that name there."""
     if name[:2] == '__':
-        # Whoever looks at all modules does not use them.
+        # Code that inspects all modules does not use them.
         raise AttributeError(name)
     module = late.__name__
     if sys.modules.get(module) is late:
@@ -139,7 +139,7 @@ def start_guarded(start, args, kwargs):
         pass
     result = start(*args, **kwargs)
     if os.getpid() != me:
-        # Before Python 3.7 nobody else tells a child.
+        # Before Python 3.7 there is no other hook in the child.
         forked()
     return result
 

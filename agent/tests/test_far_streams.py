@@ -19,10 +19,10 @@ def endless(path):
         while 1: yield 'x' * 1000
     finally:
         with open(path, 'w') as f: f.write('closed')
-def dies(n):
+def dies(n, path):
     for i in range(n): yield i
-    sys.stderr.write('')
-    time.sleep(.2)
+    end = time.time() + 30
+    while not os.path.exists(path) and time.time() < end: time.sleep(.01)
     os._exit(3)
 
 def takes(n):
@@ -52,11 +52,13 @@ def breaks(path):
         while not os.path.exists(path) and time.time() < end: time.sleep(.01)
         with tun.stream(count, 1000) as items: first = next(items)
         return os.path.exists(path), first, list(items), tun.call(plain)
-def loses():
+def loses(path):
     got = []
     with Local('i') as tun:
         try:
-            for item in tun.stream(dies, 3): got.append(item)
+            for item in tun.stream(dies, 3, path):
+                got.append(item)
+                if len(got) == 3: open(path, 'w').close()
         except Disconnected as e: return got, type(e).__name__, tun.call(plain)
 def both(n):
     with Local('i') as tun:
@@ -97,7 +99,8 @@ class FarStreams(Case):
         self.assertEqual(self.outer(SOURCE).call('mine:breaks', path), (True, 0, [], 5))
 
     def test_lost_connection_comes_behind_the_items(self):
-        self.assertEqual(self.outer(SOURCE).call('mine:loses'), ([0, 1, 2], 'Disconnected', 5))
+        path = os.path.join(self.folder(), 'taken')
+        self.assertEqual(self.outer(SOURCE).call('mine:loses', path), ([0, 1, 2], 'Disconnected', 5))
 
     def test_streams_and_files_share_a_connection(self):
         self.assertEqual(self.outer(SOURCE).call('mine:both', 300), [(n, n) for n in range(300)])

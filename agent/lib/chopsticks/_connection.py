@@ -461,7 +461,7 @@ class Connection(object):
         agent['part']('telling')
         if flags & MORE or request and not request & 1 or not agent['tell_onward'](
                 text(self.host), operation, self.value(flags & 15, payload)):
-            raise Malformed('output that is none')
+            raise Malformed('invalid output')
         if request:
             self.send(request, REPLY, MARSHAL, NOTHING)
 
