@@ -1,5 +1,7 @@
 //! Tests of the command line.
 
+use chopsticks::Target;
+
 use super::*;
 
 fn parse(line: &str) -> Result<CallArgs, clap::Error> {
