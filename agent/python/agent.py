@@ -374,7 +374,8 @@ def encode(value, name='result'):
 
     `marshal` also takes what only exposes a buffer (an array, a NumPy number) and would write its raw bytes: so the
     exact types are looked at first, a level at a time, in C. Shared parts make the levels grow past the bytes of the
-    dump; then, as for all that is not plain, pencode decides, and says what is wrong and where.
+    dump; then, as for all that is not plain, pencode decides, and says what is wrong and where. PyPy's `marshal` writes
+    shared parts once for each place, which takes memory without end where they are nested.
     """
     kind = type(value)
     if not OLD:
@@ -384,7 +385,7 @@ def encode(value, name='result'):
             data = marshal.dumps(value, 4)
             if not (names and odd(data)):
                 return MARSHAL, data
-        elif kind in PLAIN:
+        elif kind in PLAIN and 'PyPy' not in sys.version:
             from gc import get_referents
             try:
                 data = marshal.dumps(value, 4)
@@ -504,7 +505,7 @@ def ask(operation, form, payload):
     if os.getpid() != PID:
         if line:
             return borrow(operation, payload)
-        raise ImportError('no connection in this process: what it needs must be imported before it is forked')
+        raise ImportError('no connection in this process: import before the fork')
     if over:
         raise ImportError('no connection')
     part('rare')

@@ -7,6 +7,8 @@ import zipfile
 
 from harness import OLD, Case, alive, eventually, function, text
 
+SUFFIX = '.so' if OLD else __import__('importlib.machinery').machinery.EXTENSION_SUFFIXES[-1]
+
 METHODS = ('fork',) if OLD else ('fork', 'spawn', 'forkserver')
 
 JOB = b'''
@@ -250,7 +252,7 @@ class Children(Case):
 
     def test_what_cannot_be_sent_is_refused_with_the_reason(self):
         agent = self.far({'fast': b''})
-        agent.files = {'fast': ['fast.so']}
+        agent.files = {'fast': ['fast' + SUFFIX]}
         for method in METHODS:
             failure = agent.fails('job:in_pool', method, 'fast:f')
             self.assertEqual((failure['type'], failure['message']), ('ImportError', 'fast cannot be sent'), method)

@@ -6,7 +6,7 @@ import struct
 import sys
 import unittest
 
-from harness import BYTES, MARSHAL, OLD, PENCODE, Case, function, namespace
+from harness import BYTES, MARSHAL, OLD, PENCODE, PYPY, Case, function, namespace
 
 SPACE = namespace('values', 'plain', 'rare')
 SPACE['compiled'].update(('values', 'plain'))
@@ -174,13 +174,21 @@ class Chosen(unittest.TestCase):
     def encode(self, value):
         return SPACE['encode'](value)
 
-    @unittest.skipIf(OLD, 'answers in pencode')
+    @unittest.skipIf(OLD or PYPY, 'answers in pencode')
     def test_plain_values_leave_as_marshal(self):
         for value in (None, True, 1, 10 ** 300, 0.1, TEXT, [], (), {}, set(), [1, (2, {3: {4}}), frozenset([b'x'])],
                       {'k': [None, 1.5, {}]}):
             form, data = self.encode(value)
             self.assertEqual((form, marshal.loads(data)), (MARSHAL, value))
         self.assertEqual(self.encode(b'\0\xff'), (BYTES, b'\0\xff'))
+
+    @unittest.skipUnless(PYPY and not OLD, 'marshals all that is plain')
+    def test_pypy_answers_containers_in_pencode(self):
+        value = []
+        for _ in range(60):
+            value = [value, value]
+        form, data = self.encode(value)
+        self.assertTrue(form == PENCODE and len(data) < 2000, (form, len(data)))
 
     @unittest.skipUnless(OLD, 'answers in marshal')
     def test_old_pythons_answer_in_pencode(self):
