@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
+    defaults::{DefaultPythons, HasDefaultPython},
     hint::{Hint, Symptoms},
     host::HostName,
     interpreter::Interpreter,
@@ -137,13 +138,15 @@ pub struct AgentCommand {
     /// Whether the arguments begin with the program itself.
     is_program: bool,
     launcher: Option<Arc<dyn Launcher>>,
+    /// The interpreters of drivers that do not set their own.
+    pythons: Arc<DefaultPythons>,
 }
 
 impl AgentCommand {
     /// Creates a command that passes `arguments` to the interpreter, and is started here.
     pub fn new(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Self { arguments, is_program: false, launcher: None }
+        Self { arguments, is_program: false, launcher: None, pythons: Arc::default() }
     }
 
     /// Creates a command that runs a program with arguments, whatever interpreter the driver names,
@@ -154,13 +157,24 @@ impl AgentCommand {
 
     /// Creates a command for programs that run here and get none of the arguments.
     pub(crate) fn here() -> Self {
-        Self { arguments: Vec::new(), is_program: false, launcher: None }
+        Self::new([] as [OsString; 0])
     }
 
     /// Returns the same command, started by `launcher`.
     #[must_use]
     pub fn by(self, launcher: Arc<dyn Launcher>) -> Self {
         Self { launcher: Some(launcher), ..self }
+    }
+
+    /// Returns the same command, with other default interpreters.
+    #[must_use]
+    pub fn with_default_pythons(self, pythons: Arc<DefaultPythons>) -> Self {
+        Self { pythons, ..self }
+    }
+
+    /// Returns the interpreter of a driver of type `D`: its `own`, or else the default.
+    pub(crate) fn python<D: HasDefaultPython>(&self, own: Option<&Interpreter>) -> Interpreter {
+        own.cloned().unwrap_or_else(|| self.pythons.get::<D>())
     }
 
     /// Returns whether the agent is started here, and not from the far side of a tunnel.

@@ -1,11 +1,6 @@
 //! The Python to run.
 
-use std::{
-    ffi::OsString,
-    fmt,
-    path::Path,
-    sync::{PoisonError, RwLock},
-};
+use std::{ffi::OsString, fmt, path::Path};
 
 /// The Python interpreter that a driver starts.
 ///
@@ -74,28 +69,6 @@ impl<T: Into<OsString>> From<T> for Interpreter {
     fn from(path: T) -> Self {
         let path = path.into();
         if path == "auto" { Self::auto() } else { Self(Kind::Program(path)) }
-    }
-}
-
-/// The interpreter of all drivers of a type that do not set their own.
-#[derive(Debug)]
-pub(crate) struct DefaultInterpreter {
-    preset: &'static str,
-    set: RwLock<Option<Interpreter>>,
-}
-
-impl DefaultInterpreter {
-    pub(crate) const fn new(preset: &'static str) -> Self {
-        Self { preset, set: RwLock::new(None) }
-    }
-
-    pub(crate) fn set(&self, interpreter: Interpreter) {
-        *self.set.write().unwrap_or_else(PoisonError::into_inner) = Some(interpreter);
-    }
-
-    pub(crate) fn get(&self) -> Interpreter {
-        let set = self.set.read().unwrap_or_else(PoisonError::into_inner).clone();
-        set.unwrap_or_else(|| Interpreter::from(self.preset))
     }
 }
 

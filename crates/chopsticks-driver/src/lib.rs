@@ -12,8 +12,8 @@
 //! * [`Launcher`], [`Program`] and [`Known`] start programs on other hosts.
 //! * [`Process`], [`LinkParts`] and [`SpawnError`] describe the started program, its pipes and its
 //!   end.
-//! * [`Interpreter`], [`AgentOptions`] and [`HostName`] describe what is started, its options and
-//!   its name.
+//! * [`Interpreter`], [`DefaultPythons`], [`AgentOptions`] and [`HostName`] describe what is started,
+//!   its options and its name.
 //! * [`hint`] contains the known messages of the programs, and what to do about them.
 //! * [`forked`] is for controllers that fork.
 //! * [`pacing`] makes connections to busy servers take turns.
@@ -26,6 +26,7 @@ compile_error!(
      `chopsticks-pencode`, `chopsticks-protocol`, `chopsticks-group` and `chopsticks-text` build elsewhere too"
 );
 
+mod defaults;
 mod driver;
 pub mod forked;
 pub mod hint;
@@ -39,6 +40,7 @@ mod quiet;
 mod quote;
 mod target;
 
+pub use defaults::{DefaultPythons, HasDefaultPython};
 pub use driver::{
     AgentCommand, Attached, Command, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Driver,
     Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,

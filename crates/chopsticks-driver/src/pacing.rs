@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 pub struct Gate {
     state: Mutex<State>,
     changed: Notify,
+    /// The maximum of the limit.
+    max: f64,
 }
 
 #[derive(Debug)]
@@ -32,8 +34,14 @@ struct State {
     lowered: u64,
 }
 
-/// The gates of a process, by destination.
-type Gates = (u32, HashMap<String, Weak<Gate>>);
+/// The gates of all servers, which the tunnels that share this share.
+#[derive(Debug)]
+pub struct Gates {
+    /// The maximum of each limit.
+    max: f64,
+    /// By destination, and the process that they belong to.
+    gates: Mutex<(u32, HashMap<String, Weak<Gate>>)>,
+}
 
 /// The right to connect, until it is dropped.
 #[derive(Debug)]
@@ -42,29 +50,42 @@ pub struct Turn {
     lowered: u64,
 }
 
-impl Gate {
+impl Gates {
+    /// Creates gates that let at most `max` connections to a server begin at once. 0 counts as 1.
+    pub fn new(max: usize) -> Self {
+        Self { max: max.max(1) as f64, gates: Mutex::new((std::process::id(), HashMap::new())) }
+    }
+
     /// Returns the gate of a server, which all connections to it share.
-    pub fn of(destination: &str) -> Arc<Self> {
-        static GATES: Mutex<Option<Gates>> = Mutex::new(None);
-        let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = std::process::id();
+    pub fn of(&self, destination: &str) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody in a forked child ends the turns of its parent.
-        let gates = match &mut *gates {
-            Some((owner, gates)) if *owner == process => gates,
-            gates => &mut gates.insert((process, HashMap::new())).1,
-        };
+        let process = std::process::id();
+        if gates.0 != process {
+            *gates = (process, HashMap::new());
+        }
+        let gates = &mut gates.1;
         if let Some(gate) = gates.get(destination).and_then(Weak::upgrade) {
             return gate;
         }
         gates.retain(|_, gate| gate.strong_count() > 0);
-        let gate = Arc::new(Self::new());
+        let gate = Arc::new(Gate::new(self.max));
         gates.insert(destination.to_owned(), Arc::downgrade(&gate));
         gate
     }
+}
 
-    fn new() -> Self {
-        let state = State { limit: FIRST_LIMIT, threshold: MAX_LIMIT, inside: 0, lowered: 0 };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+/// At most [`MAX_CONNECTING`] at once.
+impl Default for Gates {
+    fn default() -> Self {
+        Self::new(MAX_CONNECTING)
+    }
+}
+
+impl Gate {
+    fn new(max: f64) -> Self {
+        let state = State { limit: FIRST_LIMIT.min(max), threshold: max, inside: 0, lowered: 0 };
+        Self { state: Mutex::new(state), changed: Notify::new(), max }
     }
 
     /// Waits for a turn.
@@ -103,7 +124,7 @@ impl Turn {
     pub fn came_through(self) {
         let mut state = self.gate.state();
         let step = if state.limit < state.threshold { 1.0 } else { 1.0 / state.limit };
-        state.limit = (state.limit + step).min(MAX_LIMIT);
+        state.limit = (state.limit + step).min(self.gate.max);
     }
 
     /// Ends the turn of a connection that the server dropped. Returns whether other connections
@@ -141,8 +162,9 @@ pub fn backoff(attempt: u32) -> Duration {
 
 /// OpenSSH servers begin to drop connections when 10 have not logged in, by default.
 const FIRST_LIMIT: f64 = 10.0;
+/// How many connections to a server begin at once at most, unless [`Gates::new`] sets another number.
 /// Beyond this, the controller's own processor is the limit.
-const MAX_LIMIT: f64 = 64.0;
+pub const MAX_CONNECTING: usize = 64;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(4);
 
@@ -152,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn limit_halves_once_for_all_that_were_dropped_together_and_grows_again() {
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(Gate::new(64.0));
         let mut turns = Vec::new();
         for _ in 0..10 {
             turns.push(gate.turn().await);
@@ -172,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_go_when_there_is_room() {
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(Gate::new(64.0));
         gate.state().limit = 1.0;
         let first = gate.turn().await;
         let waiting: Vec<_> = (0..3)
@@ -191,9 +213,25 @@ mod tests {
 
     #[tokio::test]
     async fn destination_has_one_gate_while_somebody_holds_it() {
-        let gate = Gate::of("one destination");
-        assert!(Arc::ptr_eq(&gate, &Gate::of("one destination")));
-        assert!(!Arc::ptr_eq(&gate, &Gate::of("another destination")));
+        let gates = Gates::default();
+        let gate = gates.of("one destination");
+        assert!(Arc::ptr_eq(&gate, &gates.of("one destination")));
+        assert!(!Arc::ptr_eq(&gate, &gates.of("another destination")));
+        assert!(!Arc::ptr_eq(&gate, &Gates::default().of("one destination")));
+    }
+
+    #[tokio::test]
+    async fn as_many_begin_at_once_as_is_set() {
+        for max in [0, 1, 3] {
+            let gate = Gates::new(max).of("server");
+            let mut turns = Vec::new();
+            for _ in 0..max.max(1) {
+                turns.push(gate.turn().await);
+            }
+            assert!(tokio::time::timeout(Duration::ZERO, gate.turn()).await.is_err(), "{max}");
+            turns.drain(..).for_each(Turn::came_through);
+            assert_eq!(gate.state().limit, max.max(1) as f64);
+        }
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
-/// This process, which stays the same.
+/// This process, which stays the same: a cache.
 static CONTROLLER: LazyLock<AuditController> = LazyLock::new(|| {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = host.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();

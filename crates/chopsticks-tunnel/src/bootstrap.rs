@@ -51,7 +51,7 @@ impl Bootstrap {
     /// Returns the bootstrap of a copy of this program.
     async fn native(is_far: bool) -> io::Result<Self> {
         let start = Start::of_this_program().ok_or_else(|| io::Error::other(NOT_READY))?;
-        // The same for all connections, which share the bytes.
+        // A cache: the program is the same for all connections, which share the bytes.
         static PREAMBLES: [OnceCell<Bytes>; 2] = [OnceCell::const_new(), OnceCell::const_new()];
         let read = || async {
             let read = move || program::preamble(start.arguments(), is_far);

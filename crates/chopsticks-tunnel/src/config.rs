@@ -1,13 +1,6 @@
 //! The configuration of a tunnel.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chopsticks_driver::{AgentOptions, Encode};
 use chopsticks_transport::TransportConfig;
@@ -15,6 +8,7 @@ use chopsticks_transport::TransportConfig;
 use crate::{
     agent::Agent,
     audit::{Audit, AuditSink},
+    context::Context,
     logging::Logging,
     module::ModuleSource,
     serving::Common,
@@ -44,6 +38,7 @@ pub struct TunnelConfig {
     pub(crate) options: AgentOptions,
     pub(crate) agent: Agent,
     pub(crate) audit: Audit,
+    pub(crate) context: Arc<Context>,
     depth_limit: Option<u32>,
 }
 
@@ -286,8 +281,7 @@ impl TunnelConfig {
     }
 
     /// Sets how deep the tunnels may be that code on the far side opens with the Python package
-    /// `chopsticks`. Default: 2, or the value of
-    /// [`set_default_depth_limit`](Self::set_default_depth_limit).
+    /// `chopsticks`. Default: 2, unless [`Context::depth_limit`] sets another limit.
     ///
     /// The controller's own tunnels are at depth 1, including those through another tunnel. A
     /// tunnel that code on an agent opens is one deeper than that agent. So with a limit of 1 or 0,
@@ -300,9 +294,12 @@ impl TunnelConfig {
         self
     }
 
-    /// Sets the depth limit of all tunnels of this program that do not set their own.
-    pub fn set_default_depth_limit(depth: u32) {
-        DEFAULT_DEPTH_LIMIT.store(depth, Ordering::Relaxed);
+    /// Sets what the tunnels of this configuration share with others: a [`Context`], or an `Arc` of
+    /// one that several configurations share. Default: [`Context::shared`].
+    #[must_use]
+    pub fn context(mut self, context: impl Into<Arc<Context>>) -> Self {
+        self.context = context.into();
+        self
     }
 
     pub(crate) fn without_options(self) -> Self {
@@ -310,7 +307,7 @@ impl TunnelConfig {
     }
 
     pub(crate) fn depth_limit_in_force(&self) -> u32 {
-        self.depth_limit.unwrap_or_else(|| DEFAULT_DEPTH_LIMIT.load(Ordering::Relaxed))
+        self.depth_limit.unwrap_or(self.context.depth_limit)
     }
 }
 
@@ -331,6 +328,7 @@ impl Default for TunnelConfig {
             options: AgentOptions::new(),
             agent: Agent::default(),
             audit: Audit::default(),
+            context: Context::shared(),
             depth_limit: None,
         }
     }
@@ -352,11 +350,8 @@ impl fmt::Debug for TunnelConfig {
             .field("options", &self.options)
             .field("agent", &self.agent)
             .field("audit", &self.audit)
+            .field("context", &self.context)
             .field("depth_limit", &self.depth_limit_in_force())
             .finish()
     }
 }
-
-/// Enough for an agent on a host that opens others there, and too low for a function that opens an
-/// agent in which it calls itself.
-static DEFAULT_DEPTH_LIMIT: AtomicU32 = AtomicU32::new(2);

@@ -6,7 +6,7 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use bytes::Bytes;
 use chopsticks_driver::{
     AgentCommand, CleanUp, Hint, HostName, Link, LinkParts, Process, SpawnError, Symptoms, hint,
-    pacing::{self, Gate, Turn},
+    pacing::{self, Turn},
 };
 use chopsticks_protocol::{Hello, operation};
 use chopsticks_transport::{
@@ -163,7 +163,7 @@ impl Keeper {
                 }
             }
         }
-        let gate = self.destination().map(|destination| Gate::of(&destination));
+        let gate = self.destination().map(|destination| self.config.context.gates.of(&destination));
         let (mut deadline, mut freed) = (None, None);
         let (mut attempts, mut alone) = (0, 0);
         loop {
@@ -262,7 +262,8 @@ impl Keeper {
             None if !self.may_linger => (stderr::Hush::default(), None),
             _ => self.hush(),
         };
-        let (host, sink, tail) = (self.host.clone(), self.config.stderr.clone(), self.tail.clone());
+        let sink = self.config.stderr.on(&self.config.context.console);
+        let (host, tail) = (self.host.clone(), self.tail.clone());
         let pump = tokio::spawn(stderr::pump(stderr, host, sink, tail, hush));
         let options = self.config.options.clone().overlaid(self.route.options());
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
@@ -323,7 +324,7 @@ impl Keeper {
 
     /// Returns the command that starts the agent, and the place where it is started.
     fn command(&self) -> AgentCommand {
-        let command = self.bootstrap.command();
+        let command = self.bootstrap.command().with_default_pythons(self.config.context.pythons.clone());
         match &self.parent {
             Some(parent) => command.by(Arc::new(FarSide::new(parent.clone()))),
             None => command,

@@ -26,7 +26,8 @@
 //! * [`Route`] and [`Via`] start it from the far side of another tunnel.
 //! * [`Driver`], [`Link`] and [`AgentCommand`] are for drivers of your own.
 //! * [`TunnelConfig`] sets deadlines, limits and the [`ModuleSource`] of the modules that agents
-//!   import. [`Stderr`], [`Stdout`] and [`Logging`] decide where output goes.
+//!   import. [`Stderr`], [`Stdout`] and [`Logging`] decide where output goes. [`Context`] holds
+//!   defaults and limits that several tunnels share.
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts.
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
 //! * [`Error`], [`ErrorKind`], [`Phase`] and [`Hint`] describe what went wrong, on which host, and
@@ -42,6 +43,7 @@ mod bootstrap;
 mod call;
 mod config;
 mod connection;
+mod context;
 mod error;
 mod file;
 mod input;
@@ -71,13 +73,15 @@ pub use agent::Agent;
 pub use args::Args;
 pub use audit::{AuditController, AuditLog, AuditRecord, AuditSink};
 pub use chopsticks_driver::{
-    AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, Docker, DockerEngine,
-    DockerExec, Driver, Encode, Engine, Hint, HostName, Interpreter, InvalidHostName, InvalidTarget, Known,
-    Launcher, Link, Local, Podman, PodmanEngine, PodmanExec, Program, Ssh, Sudo, Symptoms,
+    AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, DefaultPythons, Docker,
+    DockerEngine, DockerExec, Driver, Encode, Engine, HasDefaultPython, Hint, HostName, Interpreter,
+    InvalidHostName, InvalidTarget, Known, Launcher, Link, Local, Podman, PodmanEngine, PodmanExec, Program,
+    Ssh, Sudo, Symptoms,
 };
 
 pub use call::{Call, Function, Ignored, Reply};
 pub use config::TunnelConfig;
+pub use context::Context;
 pub use error::{Error, ErrorKind, Phase, RemoteException};
 pub use file::{Fetch, Progress, Put, Transferred, TransferredFolder};
 pub use items::{EncodedItems, Items};

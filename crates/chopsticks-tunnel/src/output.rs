@@ -51,7 +51,7 @@ pub(crate) struct Told {
 impl Output {
     pub(crate) fn new(config: &TunnelConfig) -> Self {
         Self {
-            stdout: config.stdout.beside(&config.stderr),
+            stdout: config.stdout.beside(&config.stderr).on(&config.context.console),
             logging: config.logging.clone(),
             taken: watch::Sender::new(0),
             queued: AtomicU64::new(0),

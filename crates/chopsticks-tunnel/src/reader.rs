@@ -107,6 +107,7 @@ fn threads() -> MutexGuard<'static, Vec<Idle>> {
 /// How long a thread waits for more work.
 const LINGER: Duration = Duration::from_secs(2);
 
+// A cache: which tunnel a thread has worked for makes no difference. Contexts limit how many work.
 static IDLE: Mutex<Vec<Idle>> = Mutex::new(Vec::new());
 
 #[cfg(test)]

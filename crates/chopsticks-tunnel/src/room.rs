@@ -133,6 +133,7 @@ const FRESH: Duration = Duration::from_secs(1);
 const MAX_RESERVE: usize = 64;
 const MOMENT: Duration = Duration::from_millis(20);
 
+// The limit of descriptors is the process's, and so is what counts towards it: no context has its own.
 static CHANGED: Notify = Notify::const_new();
 static LEDGER: Mutex<Ledger> = Mutex::new(Ledger { process: 0, promised: 0, counted: None, bound: 0 });
 

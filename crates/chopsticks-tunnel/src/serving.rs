@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     config::TunnelConfig,
+    context::Context,
     library::Modules,
     module::{
         self, Ahead, ModuleEntry, ModuleEntryKind, ModuleError, Notices, Resource, ResourceEntry,
@@ -38,6 +39,7 @@ pub(crate) struct Serving {
     source: Modules,
     timeout: Duration,
     common: Arc<Common>,
+    context: Arc<Context>,
     /// The version of the list of modules that the agent has.
     listed: Mutex<Option<u64>>,
     ahead: Ahead,
@@ -73,6 +75,7 @@ impl Serving {
             source: Modules::new(config.modules.clone()),
             timeout: config.import_timeout,
             common: config.common.clone(),
+            context: config.context.clone(),
             listed: Mutex::default(),
             ahead: Ahead::default(),
             unknown: AtomicUsize::new(0),
@@ -252,7 +255,7 @@ impl Serving {
         }
         let in_turn = async {
             let turn = self.common.turns.clone().acquire_owned().await;
-            let _shared = SHARED_TURNS.acquire().await;
+            let _shared = self.context.reading.acquire().await;
             // Work that hangs keeps its turn, for it keeps its thread.
             let failed = |what: String| ModuleError::new(format!("the module source failed: {what}"));
             let work = reader::run(turn, work).map_err(|error| failed(error.to_string()))?;
@@ -306,12 +309,8 @@ fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(SHORT)]
 }
 
-/// Reading modules is short work, which does not justify a thread for each of a thousand
-/// connections that begin together. There are more turns than those of one configuration, so that a
-/// source that hangs does not hold up others.
-static SHARED_TURNS: Semaphore = Semaphore::const_new(4 * TURNS);
 /// How many threads the tunnels of one configuration use to read modules.
-const TURNS: usize = 4;
+pub(crate) const TURNS: usize = 4;
 /// More than the misses of a program that looks for optional modules and files.
 const MANY_UNKNOWN: usize = 1000;
 /// The maximum length of a name in an error, in bytes.

@@ -3,11 +3,11 @@
 use std::{
     collections::VecDeque,
     fmt,
-    io::{IsTerminal as _, Write as _},
+    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -33,6 +33,10 @@ pub struct Stderr(Sink);
 #[derive(Clone)]
 enum Sink {
     Callback(Arc<Callback>),
+    /// The console of the context.
+    Console,
+    /// As `Console`, for what was written to stdout.
+    ConsoleOfStdout,
     Off,
     Paced(Arc<Callback>, Arc<Room>),
     Text(Arc<Text>),
@@ -59,11 +63,11 @@ struct Text {
     hosts: AtomicUsize,
     /// Whether lines of several hosts are written whole.
     joins_lines: bool,
-    name: &'static str,
 }
 
 impl Stderr {
-    /// Writes `[host] line` to the controller's own stderr. This is the default.
+    /// Writes `[host] line` to the controller's own stderr, or to the writer that
+    /// [`Context::console`](crate::Context::console) sets. This is the default.
     ///
     /// If a line has not ended for 100 ms, the part that has arrived is shown, such as a question
     /// or the progress of a task. If stderr is not a terminal, this is done only while a single
@@ -74,7 +78,7 @@ impl Stderr {
     /// a terminal misreads are shown as escapes such as `\x1b`, so that no host can imitate another
     /// or take over the terminal: see [`chopsticks_text`].
     pub fn console() -> Self {
-        Self(Sink::Text(CONSOLE.clone()))
+        Self(Sink::Console)
     }
 
     /// Drops the lines.
@@ -163,24 +167,33 @@ impl Stderr {
     /// # let _ = stderr;
     /// ```
     pub fn writer(joins_lines: bool, sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
-        Self(Sink::Text(Arc::new(Text::new("writer(..)", joins_lines, sink))))
+        Self(Sink::Text(Arc::new(Text::new(joins_lines, sink))))
     }
 
     /// Returns where stdout goes that goes where stderr does, but is marked there if it can be.
     pub(crate) fn for_stdout(&self) -> Self {
         match &self.0 {
-            Sink::Text(text) if Arc::ptr_eq(text, &CONSOLE) => Self::console_of_stdout(),
+            Sink::Console => Self::console_of_stdout(),
             Sink::Tracing => Self::tracing_of_stdout(),
             _ => self.clone(),
         }
     }
 
     pub(crate) fn console_of_stdout() -> Self {
-        Self(Sink::Text(CONSOLE_OF_STDOUT.clone()))
+        Self(Sink::ConsoleOfStdout)
     }
 
     pub(crate) fn tracing_of_stdout() -> Self {
         Self(Sink::TracingOfStdout)
+    }
+
+    /// Returns the same destination. If it is the console, it becomes that of a context.
+    pub(crate) fn on(&self, console: &Console) -> Self {
+        match &self.0 {
+            Sink::Console => Self(Sink::Text(console.stderr.clone())),
+            Sink::ConsoleOfStdout => Self(Sink::Text(console.stdout.clone())),
+            _ => self.clone(),
+        }
     }
 
     pub(crate) fn is_off(&self) -> bool {
@@ -199,7 +212,8 @@ impl Stderr {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 tracing::info!(target: "chopsticks::stdout", host = %host, "{}", harmless_line(line));
             }
-            Sink::Off | Sink::Text(_) => {}
+            // A console has become text.
+            Sink::Console | Sink::ConsoleOfStdout | Sink::Off | Sink::Text(_) => {}
         }
     }
 
@@ -227,13 +241,9 @@ impl Callback {
 }
 
 impl Text {
-    fn new(
-        name: &'static str,
-        joins_lines: bool,
-        sink: impl Fn(&str, &[u8]) + Send + Sync + 'static,
-    ) -> Self {
+    fn new(joins_lines: bool, sink: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> Self {
         let (callback, turn, hosts) = (Callback::new(sink), Arc::default(), AtomicUsize::new(0));
-        Self { callback, turn, hosts, joins_lines, name }
+        Self { callback, turn, hosts, joins_lines }
     }
 }
 
@@ -241,9 +251,10 @@ impl fmt::Debug for Stderr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Sink::Callback(_) => f.write_str("Stderr::callback(..)"),
+            Sink::Console | Sink::ConsoleOfStdout => f.write_str("Stderr::console()"),
             Sink::Off => f.write_str("Stderr::off()"),
             Sink::Paced(..) => f.write_str("Stderr::paced(..)"),
-            Sink::Text(text) => write!(f, "Stderr::{}", text.name),
+            Sink::Text(_) => f.write_str("Stderr::writer(..)"),
             Sink::Tracing | Sink::TracingOfStdout => f.write_str("Stderr::tracing()"),
         }
     }
@@ -578,25 +589,42 @@ pub(crate) async fn drain(mut pump: JoinHandle<()>, tail: &Tail) {
     pump.abort();
 }
 
-/// The controller's own stderr.
-static CONSOLE: LazyLock<Arc<Text>> = LazyLock::new(|| console("console()", ""));
+/// Where the output of all hosts of a context is shown, by default the controller's own stderr.
+pub(crate) struct Console {
+    stderr: Arc<Text>,
+    stdout: Arc<Text>,
+}
 
-/// The same, for the stdout of agents.
-static CONSOLE_OF_STDOUT: LazyLock<Arc<Text>> = LazyLock::new(|| console("console()", " stdout"));
+impl Console {
+    /// `joins_lines` says that lines of several hosts are written whole.
+    pub(crate) fn new(writer: impl Write + Send + 'static, joins_lines: bool) -> Self {
+        let shown = Arc::new(Mutex::new(Shown { screen: Screen::default(), writer }));
+        let text = |mark: &'static str| {
+            let shown = shown.clone();
+            let sink = move |host: &str, text: &[u8]| {
+                let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                shown.push(host, mark, text);
+            };
+            Arc::new(Text::new(joins_lines, sink))
+        };
+        Self { stderr: text(""), stdout: text(" stdout") }
+    }
+}
 
-/// What is on the controller's stderr: lines of hosts and their streams.
-static SCREEN: LazyLock<Mutex<Screen<(String, &'static str)>>> = LazyLock::new(Mutex::default);
+/// What is on a console: lines of hosts and their streams.
+struct Shown<W> {
+    screen: Screen<(String, &'static str)>,
+    writer: W,
+}
 
-/// Writes to the controller's stderr, with a mark behind the name of the host.
-fn console(name: &'static str, mark: &'static str) -> Arc<Text> {
-    let joins_lines = !std::io::stderr().is_terminal();
-    Arc::new(Text::new(name, joins_lines, move |host, text| {
+impl<W: Write> Shown<W> {
+    /// Writes text, with a mark behind the name of the host.
+    fn push(&mut self, host: &str, mark: &'static str, text: &[u8]) {
         let mut out = Vec::with_capacity(text.len() + 64);
-        let mut screen = SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
-        screen.push(&(host.to_owned(), mark), &format!("[{host}{mark}]"), text, &mut out);
+        self.screen.push(&(host.to_owned(), mark), &format!("[{host}{mark}]"), text, &mut out);
         // A console that is gone is no reason to fail a call.
-        let _ = std::io::stderr().write_all(&out);
-    }))
+        let _ = self.writer.write_all(&out).and_then(|()| self.writer.flush());
+    }
 }
 
 /// How long to wait for the end of a line before its beginning is shown: less than people notice,

@@ -28,7 +28,8 @@ impl Stdout {
         Self(None)
     }
 
-    /// Writes `[host stdout] line` to the controller's **stderr**, like [`Stderr::console`].
+    /// Writes `[host stdout] line` to the controller's **stderr**, or to the console of the
+    /// [`Context`](crate::Context), like [`Stderr::console`].
     ///
     /// The controller's stdout is for the results of the program.
     pub fn console() -> Self {

@@ -46,6 +46,7 @@
 //! * [`facts`] and [`helpers`] return facts about a host, and the output of programs that must not
 //!   fail.
 //! * [`AuditLog`] records the operations on hosts in a file.
+//! * [`TunnelConfig`] sets the deadlines and limits of tunnels, and [`Context`] what several share.
 //! * [`Error`] describes what went wrong, on which host, and in which phase.
 //! * [`Graph`] and [`Value`] represent results as a graph, with sharing and cycles.
 //! * [`text`] makes text from hosts safe to show on a terminal or in a log.
@@ -108,8 +109,8 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     Agent, AgentCommand, AgentInfo, AgentOptions, Args, AuditController, AuditLog, AuditRecord, AuditSink,
-    Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, ContainerInfo, Docker, DockerExec, Driver,
-    Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter,
+    Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, ContainerInfo, Context, Docker, DockerExec,
+    Driver, Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter,
     InvalidTarget, Items, Link, Local, LogLevel, LogRecord, Logging, OsName, Phase, Podman, PodmanExec,
     Progress, Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Stdout, Sudo,
     Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, UnknownLogLevel,

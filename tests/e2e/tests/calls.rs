@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::{Call, ErrorKind, Function, Local, Phase, Stderr, Tunnel, transport::Format};
+use chopsticks::{Call, Context, ErrorKind, Function, Local, Phase, Stderr, Tunnel, transport::Format};
 use chopsticks_e2e::{
     PATIENCE, canary, local, newest_and_oldest, quiet, script, tunnel, tunnel_with_code, wait_for,
     wait_until_none,
@@ -504,12 +504,12 @@ async fn cycles_of_connections_leave_nothing_behind() {
 async fn default_interpreter_is_used_by_those_that_name_none() {
     let folder = Scratch::new();
     let path = script(&folder, "chosen", &format!("exec {} \"$@\"", newest().path().display()));
-    Local::set_default_python(&path);
-    let tunnel = Tunnel::with_config(Local::new(), quiet());
+    let config = quiet().context(Context::new().default_python::<Local>(&path));
+    let tunnel = Tunnel::with_config(Local::new(), config.clone());
     let agent = tunnel.connect().await.unwrap();
     assert_eq!(agent.python, Some(newest().version()));
     tunnel.close().await.unwrap();
-    let tunnel = Tunnel::with_config(Local::new().python("/nonexistent"), quiet());
+    let tunnel = Tunnel::with_config(Local::new().python("/nonexistent"), config);
     assert_eq!(tunnel.connect().await.unwrap_err().phase(), Phase::Spawn);
 }
 

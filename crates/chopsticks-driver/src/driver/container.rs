@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
+    defaults::sealed::Sealed,
     driver::{
         AgentCommand, Driver,
         setup::{Setup, setup_methods},
     },
     host::HostName,
-    interpreter::Interpreter,
     options::AgentOptions,
     process::Link,
     quiet::Quiet,
@@ -120,12 +120,6 @@ impl<E: Engine> Container<E> {
     }
 
     setup_methods!();
-
-    /// Sets the interpreter of all containers of this engine that do not set their own. Without
-    /// this, it is `python3` on the `PATH` of the container.
-    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
-        E::set_default_python(interpreter.into());
-    }
 
     /// Sets the name of the container. With `None`, the engine chooses it. The name of the tunnel
     /// does not change.
@@ -233,9 +227,15 @@ impl<E: Engine> Container<E> {
         }
         arguments.extend(self.args.iter().cloned());
         arguments.push(self.image.clone().into());
-        arguments.extend(agent.argv(&self.setup.interpreter.clone().unwrap_or_else(E::default_python)));
+        arguments.extend(agent.argv(&agent.python::<Self>(self.setup.interpreter.as_ref())));
         arguments
     }
+}
+
+impl<E: Engine> Sealed for Container<E> {
+    const KIND: &str = E::PROGRAM;
+    // In the official images it is in `/usr/local/bin`.
+    const PRESET: &str = "python3";
 }
 
 #[async_trait]

@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
+    defaults::sealed::Sealed,
     driver::{AgentCommand, Driver},
     host::HostName,
-    interpreter::{DefaultInterpreter, Interpreter},
+    interpreter::Interpreter,
     options::AgentOptions,
     process::{Link, missing_folder},
     quiet::Quiet,
@@ -37,8 +38,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Creates a driver named `localhost`. The interpreter is `/usr/bin/python3`, unless
-    /// [`set_default_python`](Self::set_default_python) has set another one.
+    /// Creates a driver named `localhost`. The default interpreter is `/usr/bin/python3`.
     pub fn new() -> Self {
         Self {
             name: HostName::lossy("localhost"),
@@ -61,11 +61,6 @@ impl Local {
     pub fn python(mut self, interpreter: impl Into<Interpreter>) -> Self {
         self.interpreter = Some(interpreter.into());
         self
-    }
-
-    /// Sets the interpreter of all `Local` drivers of this program that do not set their own.
-    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
-        DEFAULT.set(interpreter.into());
     }
 
     /// Sets the working directory of the agent. Default: that of the controller.
@@ -148,8 +143,7 @@ impl Driver for Local {
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
-        let interpreter = self.interpreter.clone().unwrap_or_else(|| DEFAULT.get());
-        let argv = agent.argv(&interpreter);
+        let argv = agent.argv(&agent.python::<Self>(self.interpreter.as_ref()));
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
         // On the far side of a tunnel the agent itself goes there.
@@ -163,4 +157,6 @@ impl Driver for Local {
     }
 }
 
-static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");
+impl Sealed for Local {
+    const KIND: &str = "local";
+}

@@ -1,10 +1,6 @@
 //! The common settings of all drivers: the name, the interpreter, the options of the agent.
 
-use crate::{
-    host::HostName,
-    interpreter::{DefaultInterpreter, Interpreter},
-    options::AgentOptions,
-};
+use crate::{host::HostName, interpreter::Interpreter, options::AgentOptions};
 
 /// The settings that every driver has.
 #[derive(Clone, Debug)]
@@ -17,10 +13,6 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new(name: &str) -> Self {
         Self { name: HostName::lossy(name), interpreter: None, options: AgentOptions::new() }
-    }
-
-    pub(crate) fn interpreter(&self, default: &DefaultInterpreter) -> Interpreter {
-        self.interpreter.clone().unwrap_or_else(|| default.get())
     }
 }
 

@@ -12,13 +12,13 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
+    defaults::sealed::Sealed,
     driver::{
         AgentCommand, Driver,
         setup::{Setup, setup_methods},
         sudo,
     },
     host::HostName,
-    interpreter::{DefaultInterpreter, Interpreter},
     launcher::Known,
     options::AgentOptions,
     process::Link,
@@ -82,12 +82,6 @@ impl Ssh {
     }
 
     setup_methods!();
-
-    /// Sets the interpreter of all `Ssh` drivers of this program that do not set their own. Without
-    /// this, it is `/usr/bin/python3`.
-    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
-        DEFAULT.set(interpreter.into());
-    }
 
     /// Sets the user to log in as. Default: the user in `ssh_config`, or else the local user.
     #[must_use]
@@ -230,7 +224,7 @@ impl Ssh {
     }
 
     fn remote_command(&self, agent: &AgentCommand) -> io::Result<OsString> {
-        let interpreter = self.setup.interpreter(&DEFAULT);
+        let interpreter = agent.python::<Self>(self.setup.interpreter.as_ref());
         match &self.sudo {
             None => agent.shell_line(&[], &interpreter),
             Some(user) => {
@@ -286,6 +280,7 @@ impl Driver for Ssh {
 /// Returns whether the `ssh` is OpenSSH 8.7 or later. This is determined once for each program,
 /// here and on the far side of each connection.
 async fn supports_session_options(program: &OsStr, agent: &AgentCommand) -> io::Result<bool> {
+    // Of the programs of this host, which are the same for all who ask.
     static HERE: LazyLock<Known> = LazyLock::new(Known::default);
     let there = agent.known().await?;
     let known = there.as_deref().unwrap_or(&*HERE);
@@ -345,7 +340,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_COUNT: u32 = 3;
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");
+impl Sealed for Ssh {
+    const KIND: &str = "ssh";
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
+    defaults::sealed::Sealed,
     driver::{
         AgentCommand, Driver,
         setup::{Setup, setup_methods},
     },
     host::HostName,
-    interpreter::{DefaultInterpreter, Interpreter},
     options::AgentOptions,
     process::Link,
 };
@@ -44,12 +44,6 @@ impl Sudo {
 
     setup_methods!();
 
-    /// Sets the interpreter of all `Sudo` drivers of this program that do not set their own.
-    /// Without this, it is `/usr/bin/python3`.
-    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
-        DEFAULT.set(interpreter.into());
-    }
-
     /// Sets the program to run in place of `sudo`. It has to accept the same arguments.
     #[must_use]
     pub fn program(mut self, program: impl Into<OsString>) -> Self {
@@ -76,7 +70,9 @@ impl Driver for Sudo {
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let mut command = Command::new(&self.program);
-        command.args(arguments(&self.user)).args(agent.argv(&self.setup.interpreter(&DEFAULT)));
+        command
+            .args(arguments(&self.user))
+            .args(agent.argv(&agent.python::<Self>(self.setup.interpreter.as_ref())));
         agent.spawn(command).await
     }
 }
@@ -91,4 +87,6 @@ pub(super) fn arguments(user: &str) -> [&str; 5] {
 /// sudo is never given a password. What it runs gets the home folder of the user, who follows.
 const OPTIONS: [&str; 3] = ["--non-interactive", "--set-home", "-u"];
 
-static DEFAULT: DefaultInterpreter = DefaultInterpreter::new("/usr/bin/python3");
+impl Sealed for Sudo {
+    const KIND: &str = "sudo";
+}

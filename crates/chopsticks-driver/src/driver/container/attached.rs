@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
+    defaults::sealed::Sealed,
     driver::{
         AgentCommand, Driver,
         container::Engine,
         setup::{Setup, setup_methods},
     },
     host::HostName,
-    interpreter::Interpreter,
     options::AgentOptions,
     process::Link,
     quiet::Quiet,
@@ -49,12 +49,6 @@ impl<E: Engine> Attached<E> {
     }
 
     setup_methods!();
-
-    /// Sets the interpreter of all containers of this engine, new or running, that do not set their
-    /// own.
-    pub fn set_default_python(interpreter: impl Into<Interpreter>) {
-        E::set_default_python(interpreter.into());
-    }
 
     /// Sets the user in the container: a name, a number, or `user:group`. Default: the container's
     /// user.
@@ -94,9 +88,15 @@ impl<E: Engine> Attached<E> {
         }
         arguments.extend(self.args.iter().cloned());
         arguments.push(self.container.clone().into());
-        arguments.extend(agent.argv(&self.setup.interpreter.clone().unwrap_or_else(E::default_python)));
+        arguments.extend(agent.argv(&agent.python::<Self>(self.setup.interpreter.as_ref())));
         arguments
     }
+}
+
+impl<E: Engine> Sealed for Attached<E> {
+    const KIND: &str = E::PROGRAM;
+    // In the official images it is in `/usr/local/bin`.
+    const PRESET: &str = "python3";
 }
 
 #[async_trait]

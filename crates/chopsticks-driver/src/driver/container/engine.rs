@@ -20,45 +20,21 @@ impl Engine for DockerEngine {}
 impl Engine for PodmanEngine {}
 
 mod sealed {
-    use crate::interpreter::{DefaultInterpreter, Interpreter};
-
     #[expect(unnameable_types, reason = "nobody else is to implement it")]
     pub trait Sealed {
         const PROGRAM: &str;
         /// The arguments that end and remove the containers that follow them.
         const REMOVE: &[&str];
-        fn default_python() -> Interpreter;
-        fn set_default_python(interpreter: Interpreter);
     }
 
     impl Sealed for super::DockerEngine {
         const PROGRAM: &str = "docker";
         const REMOVE: &[&str] = &["rm", "--force"];
-
-        fn default_python() -> Interpreter {
-            DOCKER_PYTHON.get()
-        }
-
-        fn set_default_python(interpreter: Interpreter) {
-            DOCKER_PYTHON.set(interpreter);
-        }
     }
 
     impl Sealed for super::PodmanEngine {
         const PROGRAM: &str = "podman";
         // It waits 10 s for the container to end by itself unless told not to.
         const REMOVE: &[&str] = &["rm", "--force", "--time", "0"];
-
-        fn default_python() -> Interpreter {
-            PODMAN_PYTHON.get()
-        }
-
-        fn set_default_python(interpreter: Interpreter) {
-            PODMAN_PYTHON.set(interpreter);
-        }
     }
-
-    // In the official images it is in `/usr/local/bin`.
-    static DOCKER_PYTHON: DefaultInterpreter = DefaultInterpreter::new("python3");
-    static PODMAN_PYTHON: DefaultInterpreter = DefaultInterpreter::new("python3");
 }
