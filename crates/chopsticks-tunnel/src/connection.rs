@@ -19,13 +19,15 @@ use crate::{
     config::TunnelConfig,
     error::{Error, ErrorKind, Phase},
     keeper::Keeper,
+    lease::Leased,
     route::Route,
     serving::{Need, Serving},
     stderr::Tail,
     tunnel::{AgentInfo, Tunnel, WeakTunnel},
 };
 
-/// A connection, from the point of view of its users. When the last one drops it, it is closed.
+/// A connection, from the point of view of its users, who hold a [`Lease`](crate::lease::Lease) of
+/// it. When the last one drops it, it is closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
     host: HostName,
@@ -71,11 +73,7 @@ pub(crate) struct Ended {
 impl Connection {
     /// Begins to connect. From here on, a separate task owns the connection. `before` is the
     /// previous connection of the tunnel.
-    pub(crate) fn open(
-        route: Route,
-        config: TunnelConfig,
-        before: Option<watch::Receiver<Stage>>,
-    ) -> Arc<Self> {
+    pub(crate) fn open(route: Route, config: TunnelConfig, before: Option<watch::Receiver<Stage>>) -> Leased {
         let (stage, watch) = watch::channel(Stage::Opening);
         let (stop, stopped) = mpsc::channel(1);
         let host = route.host();
@@ -113,7 +111,7 @@ impl Connection {
             },
             Err(error) => drop(stage.send_replace(failed(error.to_string()))),
         }
-        Arc::new(connection)
+        Leased::new(Arc::new(connection))
     }
 
     /// Returns whether the agent no longer accepts requests. Its process may still be ending.
@@ -239,7 +237,7 @@ impl Connection {
     pub(crate) fn late(&self, after: Duration) -> Error {
         if matches!(&*self.stage.borrow(), Stage::Opening)
             && let Some(parent) = self.parent.upgrade()
-            && let Some(connection) = parent.current().clone()
+            && let Some(connection) = parent.lease()
             && !connection.is_established()
         {
             let kind = ErrorKind::Parent(Box::new(connection.late(after)));

@@ -97,7 +97,7 @@ impl Tunnel {
         match timeout(after, transfer).await {
             Ok(result) => result.map_err(Error::of_transfer),
             Err(_) => {
-                let connection = self.current().clone();
+                let connection = self.lease();
                 let late = connection.map(|connection| connection.late(after));
                 Err(late.filter(|late| late.phase() != Phase::Call).unwrap_or_else(|| {
                     let kind = ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() };

@@ -25,9 +25,10 @@ use tokio::{
 use crate::{
     args::Args,
     call::{Call, Function, Reply},
-    connection::{Connection, Session},
+    connection::Session,
     error::{Error, ErrorKind, Phase},
     input::Unfit,
+    lease::Lease,
     recording::Entry,
     tunnel::Tunnel,
 };
@@ -77,7 +78,7 @@ enum State {
 
 /// A call whose result is coming.
 struct Flow {
-    connection: Arc<Connection>,
+    connection: Lease,
     session: Arc<Session>,
     request: Request,
     reader: StreamReader,

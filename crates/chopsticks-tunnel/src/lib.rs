@@ -50,6 +50,7 @@ mod input;
 mod invoke;
 mod items;
 mod keeper;
+mod lease;
 mod library;
 mod logging;
 mod module;

@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::{
     connection::{Connection, Session},
+    lease::Lease,
     tunnel::Tunnel,
 };
 
@@ -33,7 +34,7 @@ pub(crate) struct FarSide {
     parent: Tunnel,
     /// Everything that belongs to one agent is started over one connection. If it has ended, all of
     /// this has ended too.
-    connection: OnceLock<Arc<Connection>>,
+    connection: OnceLock<Lease>,
 }
 
 impl FarSide {
@@ -41,7 +42,7 @@ impl FarSide {
         Self { parent, connection: OnceLock::new() }
     }
 
-    fn connection(&self) -> &Arc<Connection> {
+    fn connection(&self) -> &Lease {
         self.connection.get_or_init(|| self.parent.connection())
     }
 }
@@ -66,7 +67,7 @@ impl Launcher for FarSide {
 struct Relayed {
     program: String,
     /// Keeps the connection to the agent alive.
-    connection: Arc<Connection>,
+    connection: Lease,
     session: Arc<Session>,
     state: State,
 }
@@ -83,7 +84,7 @@ enum State {
 
 /// Starts a program. Its streams can be used at once. If it cannot be started, waiting for it
 /// returns the reason.
-pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Link> {
+pub(crate) async fn spawn(connection: &Lease, command: &std::process::Command) -> io::Result<Link> {
     let session = connected(connection).await?;
     session.extend(Part::Relay).await;
     let options = || RequestOptions::new().order(Order::AfterNotices);
@@ -113,7 +114,7 @@ pub(crate) async fn spawn(connection: &Arc<Connection>, command: &std::process::
 }
 
 /// Runs a program to its end, with an empty stdin.
-async fn output(connection: &Arc<Connection>, command: &std::process::Command) -> io::Result<Output> {
+async fn output(connection: &Lease, command: &std::process::Command) -> io::Result<Output> {
     let LinkParts { stdin, stdout, stderr, mut process, .. } = spawn(connection, command).await?.into_parts();
     drop(stdin);
     let read = async |stream: Box<dyn AsyncRead + Send + Unpin>| {

@@ -25,6 +25,7 @@ use crate::{
     connection::{Connection, Session, Stage},
     error::{Error, ErrorKind, Phase, RemoteException},
     input::Unfit,
+    lease::{Lease, Leased},
     library::NO_CODEBASE,
     module::ModuleSource,
     recording::Entry,
@@ -57,7 +58,7 @@ struct Shared {
     host: HostName,
     route: Route,
     config: TunnelConfig,
-    current: Mutex<Option<Arc<Connection>>>,
+    current: Mutex<Option<Leased>>,
     /// Notified of each new connection.
     opened: Notify,
     /// The progress of the last connection.
@@ -175,8 +176,7 @@ impl Tunnel {
         loop {
             let mut opened = pin!(self.shared.opened.notified());
             opened.as_mut().enable();
-            let connection = self.current().clone();
-            if let Some(connection) = connection.filter(|connection| !connection.has_ended()) {
+            if let Some(connection) = self.lease().filter(|connection| !connection.has_ended()) {
                 // Whoever uses the connection is told of its failure.
                 let _ = connection.agent().await;
                 return;
@@ -314,10 +314,9 @@ impl Tunnel {
     /// The tunnel connects again when it is next used.
     pub fn give_way(&self) -> bool {
         let mut current = self.current();
-        // Whoever uses it holds it, and while this is locked nobody else can begin to. Without a holder it closes.
-        let is_idle = current
-            .as_ref()
-            .is_some_and(|connection| Arc::strong_count(connection) == 1 && !connection.has_ended());
+        // While this is locked, no use can begin. Without its owner it closes.
+        let is_idle =
+            current.as_ref().is_some_and(|connection| connection.is_idle() && !connection.has_ended());
         if is_idle {
             *current = None;
         }
@@ -452,7 +451,7 @@ impl Tunnel {
     }
 
     /// Returns the connection for what only an agent in Python does.
-    pub(crate) fn python_connection(&self) -> Result<Arc<Connection>, Error> {
+    pub(crate) fn python_connection(&self) -> Result<Lease, Error> {
         match self.shared.config.agent {
             Agent::Python => Ok(self.connection()),
             agent => Err(self.error(Phase::Call, ErrorKind::WrongAgent { agent })),
@@ -464,23 +463,28 @@ impl Tunnel {
         self.shared.config.agent
     }
 
-    /// Returns the connection, or a new one if it has ended.
-    pub(crate) fn connection(&self) -> Arc<Connection> {
+    /// Returns a lease of the connection, or of a new one if it has ended.
+    pub(crate) fn connection(&self) -> Lease {
         let mut current = self.current();
         match &*current {
-            Some(connection) if !connection.has_ended() => connection.clone(),
+            Some(connection) if !connection.has_ended() => connection.lease(),
             _ => {
                 let mut last = self.last();
                 let Shared { route, config, .. } = &*self.shared;
                 let connection = Connection::open(route.clone(), config.clone(), last.take());
                 *last = Some(connection.stage());
                 self.shared.opened.notify_waiters();
-                current.insert(connection).clone()
+                current.insert(connection).lease()
             }
         }
     }
 
-    pub(crate) fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connection>>> {
+    /// Returns a lease of the connection, if there is one. It may have ended.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        self.current().as_ref().map(Leased::lease)
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Leased>> {
         self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
