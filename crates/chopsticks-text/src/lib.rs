@@ -70,17 +70,28 @@ pub fn harmless_line<T: AsRef<[u8]> + ?Sized>(text: &T) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut texts = vec![error.to_string()];
     let mut source = error.source();
     while let Some(error) = source {
-        let reason = error.to_string();
-        if !text.ends_with(&reason) {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
+        texts.push(error.to_string());
         source = error.source();
     }
-    text
+    // From the innermost on, what each of them says with its sources.
+    let mut chains = vec![String::new(); texts.len()];
+    for at in (0..texts.len()).rev() {
+        let mut text = texts[at].clone();
+        for (reason, chain) in texts.iter().zip(&chains).skip(at + 1) {
+            if text.ends_with(chain.as_str()) {
+                break;
+            }
+            if !text.ends_with(reason.as_str()) {
+                text.push_str(": ");
+                text.push_str(reason);
+            }
+        }
+        chains[at] = text;
+    }
+    chains.swap_remove(0)
 }
 
 /// Returns whether a terminal or a log viewer may interpret a character, hide it, or show the
@@ -176,6 +187,36 @@ mod tests {
         assert_eq!(harmless(b"\x9b31m\xff\xc3"), "\\x9b31m\\xff\\xc3");
         assert_eq!(harmless(b"\xed\xa0\x80"), "\\xed\\xa0\\x80");
         assert_eq!(harmless(b"\xc2\x9b"), "\\u009b");
+    }
+
+    #[derive(Debug)]
+    struct Told(&'static str, Option<Box<Told>>);
+
+    impl std::fmt::Display for Told {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Told {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_ref().map(|source| &**source as &(dyn Error + 'static))
+        }
+    }
+
+    #[test]
+    fn chain_repeats_nothing_that_an_error_has_quoted() {
+        let told = |texts: &[&'static str]| {
+            let innermost_first = texts.iter().rev();
+            let error = innermost_first.fold(None, |source, text| Some(Box::new(Told(text, source))));
+            chain(&*error.unwrap())
+        };
+        assert_eq!(told(&["a"]), "a");
+        assert_eq!(told(&["a", "b", "c"]), "a: b: c");
+        // A source alone, or with its own sources.
+        assert_eq!(told(&["a: b", "b", "c"]), "a: b: c");
+        assert_eq!(told(&["a: b: c", "b", "c"]), "a: b: c");
+        assert_eq!(told(&["a: b: c", "a", "b: c", "c"]), "a: b: c");
     }
 
     #[test]
