@@ -46,6 +46,7 @@ pub struct Pool<T: Target> {
     ahead: usize,
     item_timeout: Option<Duration>,
     max_failures: Option<usize>,
+    max_buffered: usize,
 }
 
 /// The outcome of an item of a pool.
@@ -66,8 +67,15 @@ pub struct PoolOutcome<N, V, E> {
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the pool has to handle each")]
 pub enum Step<V, E> {
-    /// The first item is done. It took so long, without the way there and back.
-    Done(Result<V, E>, Duration),
+    /// The first item is done.
+    Done {
+        /// What came of it.
+        result: Result<V, E>,
+        /// How long it took, without the way there and back.
+        took: Duration,
+        /// The size of the result, in bytes of memory, as far as it is known.
+        len: usize,
+    },
     /// The slot has ended at its first item, for a reason that concerns that item. The items after
     /// it have not started.
     Failed(E),
@@ -110,6 +118,7 @@ impl<T: Target> Pool<T> {
             ahead: AHEAD,
             item_timeout: None,
             max_failures: None,
+            max_buffered: BUFFERED,
         }
     }
 
@@ -157,6 +166,17 @@ impl<T: Target> Pool<T> {
     #[must_use]
     pub fn max_failures(mut self, failures: usize) -> Self {
         self.max_failures = Some(failures);
+        self
+    }
+
+    /// Sets how many bytes of outcomes may wait to be taken before no further item starts. Default:
+    /// 64 MiB.
+    ///
+    /// The results of the items that have started then come in addition: one for each slot, and
+    /// those of short items that were sent ahead, if these are expected to fit.
+    #[must_use]
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.max_buffered = bytes.max(1);
         self
     }
 
@@ -227,6 +247,7 @@ impl<T: Target> Pool<T> {
             ahead: if self.attempts == 1 { 0 } else { self.ahead },
             order: crate::spread::Order::AsTheyFinish,
             failures: self.max_failures,
+            buffered: self.max_buffered,
         }
     }
 }
@@ -283,3 +304,5 @@ impl<I> fmt::Debug for Feed<I> {
 
 /// So many items of a microsecond take less time than the machine needs to let others run.
 const AHEAD: usize = 500;
+/// As much as a few results of the largest size that is common.
+const BUFFERED: usize = 64 << 20;

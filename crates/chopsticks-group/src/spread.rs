@@ -36,6 +36,10 @@ pub(crate) struct Spread<P, V, E> {
     failures: usize,
     is_stopped: bool,
     settled: BTreeMap<u64, Settled<V, E>>,
+    /// The sum of the sizes in `settled`.
+    buffered: usize,
+    /// The size of a result, on average.
+    result_len: Option<f64>,
     /// The key in `settled` of the next one, if they are taken in order, or else of the last one.
     turn: u64,
 }
@@ -50,6 +54,8 @@ pub(crate) struct Rules {
     pub(crate) order: Order,
     /// How many items may fail before no more are read.
     pub(crate) failures: Option<usize>,
+    /// How many bytes of outcomes may wait to be taken before no further item is given.
+    pub(crate) buffered: usize,
 }
 
 /// The order in which outcomes are taken.
@@ -72,6 +78,8 @@ pub(crate) struct Settled<V, E> {
     /// How many times it was given to a host that has run it, or may have.
     pub(crate) attempts: u32,
     pub(crate) outcome: Outcome<V, E>,
+    /// Its size in bytes.
+    len: usize,
 }
 
 /// What is to be done next.
@@ -136,6 +144,8 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
             failures: 0,
             is_stopped: false,
             settled: BTreeMap::new(),
+            buffered: 0,
+            result_len: None,
             turn: 0,
         }
     }
@@ -204,10 +214,11 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
                 return Want::Again;
             }
         }
-        let is_room = match self.rules.order {
-            Order::AsTheyFinish => self.settled.len() < BUFFERED,
-            Order::AsTheyWereRead { window } => self.read < self.turn.saturating_add(window as u64),
-        };
+        let is_room = self.buffered < self.rules.buffered
+            && match self.rules.order {
+                Order::AsTheyFinish => self.settled.len() < BUFFERED,
+                Order::AsTheyWereRead { window } => self.read < self.turn.saturating_add(window as u64),
+            };
         if self.is_read || self.is_stopped || !is_room {
             return Want::Nothing;
         }
@@ -253,12 +264,13 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
         self.is_read = true;
     }
 
-    /// Records the outcome of the first item of a slot: how long it took there, and between
-    /// sending and outcome, if the slot had nothing else.
+    /// Records the outcome of the first item of a slot: its size in bytes, how long it took there,
+    /// and between sending and outcome, if the slot had nothing else.
     pub(crate) fn done(
         &mut self,
         slot: usize,
         result: Result<V, E>,
+        len: usize,
         took: Duration,
         alone: Option<Duration>,
     ) {
@@ -266,7 +278,10 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
         let host = self.slots[slot].host;
         self.hosts[host].strikes = 0;
         if let Some(item) = self.pop_line(slot) {
-            self.settle(item.index, Some(host), item.attempts + 1, result.map_err(Failure::Operation));
+            let len_before = *self.result_len.get_or_insert(len as f64);
+            self.result_len = Some(len_before + (len as f64 - len_before) * GAIN);
+            let outcome = result.map_err(Failure::Operation);
+            self.settle_with(item.index, Some(host), item.attempts + 1, outcome, len);
         }
         self.offer(slot);
     }
@@ -321,14 +336,16 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
 
     /// Returns the next outcome that may be taken.
     pub(crate) fn pop(&mut self) -> Option<Settled<V, E>> {
-        match self.rules.order {
-            Order::AsTheyFinish => self.settled.pop_first().map(|(_, settled)| settled),
+        let settled = match self.rules.order {
+            Order::AsTheyFinish => self.settled.pop_first()?.1,
             Order::AsTheyWereRead { .. } => {
                 let settled = self.settled.remove(&self.turn)?;
                 self.turn += 1;
-                Some(settled)
+                settled
             }
-        }
+        };
+        self.buffered -= settled.len;
+        Some(settled)
     }
 
     /// Returns whether every item has an outcome that was taken, and no other will be read.
@@ -351,7 +368,14 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
     fn choose(&self) -> Option<usize> {
         let (len, slot) = *self.free.first()?;
         // While items wait that are given to idle slots alone, the others are to become idle.
-        (self.suspects == 0 || len == 0).then_some(slot)
+        let may_wait = || self.suspects == 0 && self.is_room_ahead();
+        (len == 0 || may_wait()).then_some(slot)
+    }
+
+    /// Returns whether there will be room for the results of all items that are under way.
+    fn is_room_ahead(&self) -> bool {
+        let expected = self.under_way as f64 * self.result_len.unwrap_or_default();
+        self.buffered as f64 + expected < self.rules.buffered as f64
     }
 
     /// Returns an item that can be given once more, and its slot.
@@ -429,6 +453,17 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
     }
 
     fn settle(&mut self, index: u64, host: Option<usize>, attempts: u32, outcome: Outcome<V, E>) {
+        self.settle_with(index, host, attempts, outcome, 0);
+    }
+
+    fn settle_with(
+        &mut self,
+        index: u64,
+        host: Option<usize>,
+        attempts: u32,
+        outcome: Outcome<V, E>,
+        len: usize,
+    ) {
         if outcome.is_err() {
             self.failures += 1;
             self.is_stopped |= self.rules.failures.is_some_and(|limit| self.failures > limit);
@@ -440,7 +475,8 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
             }
             Order::AsTheyWereRead { .. } => index,
         };
-        self.settled.insert(key, Settled { index, host, attempts, outcome });
+        self.buffered += len;
+        self.settled.insert(key, Settled { index, host, attempts, outcome, len });
     }
 }
 
@@ -448,6 +484,8 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
 const BYTES_AHEAD: usize = 1 << 20;
 /// How many outcomes may wait to be taken before no further item is read.
 const BUFFERED: usize = 1024;
+/// The weight of a new result in the average size.
+const GAIN: f64 = 0.2;
 /// How many times in a row a host may be lost without finishing an item.
 const STRIKES: u32 = 3;
 

@@ -1,6 +1,7 @@
 //! Pools: many items, each of which goes to the next free host.
 
 use std::{
+    convert::Infallible,
     fmt,
     pin::Pin,
     sync::{
@@ -14,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use chopsticks_group::{Failure, Feed, Step, Timeline};
 use chopsticks_pencode::marshal;
+use chopsticks_transport::Format;
 use chopsticks_tunnel::{
     Call, EncodedItems, Error, ErrorKind, Function, HostName, Ignored, Phase, Reply, Tunnel,
 };
@@ -81,7 +83,7 @@ pub struct Pool {
 /// all items that are under way, as dropping the future of a call does, and starts no others.
 #[must_use = "nothing runs unless it is polled"]
 pub struct PoolRun<V> {
-    inner: chopsticks_group::PoolRun<Member, Bytes, V>,
+    inner: chopsticks_group::PoolRun<Member, Encoded, V>,
 }
 
 impl Pool {
@@ -146,6 +148,17 @@ impl Pool {
         Self { inner: self.inner.max_failures(failures) }
     }
 
+    /// Sets how many bytes of results may wait on the controller before no further item starts.
+    /// Default: 64 MiB.
+    ///
+    /// Results wait if they are not polled, and, in order, for the result of an earlier item. The
+    /// results of items that have started then come in addition. Sizes are those of the encoded
+    /// results.
+    #[must_use]
+    pub fn max_buffered(self, bytes: usize) -> Self {
+        Self { inner: self.inner.max_buffered(bytes) }
+    }
+
     /// Adds hosts, also to what is running. Hosts whose names are already in the pool are left out.
     pub fn add(&self, group: impl Into<Group>) {
         self.inner.add(group.into().inner());
@@ -203,7 +216,7 @@ impl Pool {
         call: Call,
         items: impl Stream<Item: Serialize> + Send + 'static,
     ) -> PoolRun<V> {
-        self.run(call, items, |reply| reply.decode())
+        self.run(call, items.map(encoded), |reply| reply.decode())
     }
 
     /// As [`map_with`](Self::map_with), with results that are still encoded.
@@ -212,25 +225,34 @@ impl Pool {
         call: Call,
         items: impl Stream<Item: Serialize> + Send + 'static,
     ) -> PoolRun<Reply> {
-        self.run(call, items, Ok)
+        self.run(call, items.map(encoded), Ok)
+    }
+
+    /// As [`map_encoded`](Self::map_encoded), with items that are encoded already, and the format of
+    /// each, as those of [`Call::try_encoded_input`]. An error is the outcome of its item.
+    pub fn try_map_encoded<E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        call: Call,
+        items: impl Stream<Item = Result<(Format, Bytes), E>> + Send + 'static,
+    ) -> PoolRun<Reply> {
+        self.run(call, items.map(|item| item.map_err(|error| Error::other(Unfit(Arc::new(error))))), Ok)
     }
 
     fn run<V: Send + 'static>(
         &self,
         call: Call,
-        items: impl Stream<Item: Serialize> + Send + 'static,
+        items: impl Stream<Item = Result<Encoded, Error>> + Send + 'static,
         decode: fn(Reply) -> Result<V, Error>,
     ) -> PoolRun<V> {
         let pool = match call.deadline() {
             Some(deadline) => self.inner.clone().item_timeout(deadline),
             None => self.inner.clone(),
         };
-        let items = items.map(|item| match marshal::to_vec(&item) {
-            Ok(encoded) => {
-                let len = encoded.len();
-                Ok((Bytes::from(encoded), len))
-            }
-            Err(error) => Err(Error::other(Unfit(error))),
+        let items = items.map(|item| {
+            item.map(|item| {
+                let len = item.1.len();
+                (item, len)
+            })
         });
         let call = call.without_deadlines();
         let open = move |member: Member, feed| Slot::open(&member.0, call.clone(), feed, decode);
@@ -250,8 +272,8 @@ impl<V: Send + 'static> PoolRun<V> {
     /// Returns the outcomes in the order of the items, and reads at most `window` items beyond the
     /// one whose outcome is next; at least 1. Call this before the first poll.
     ///
-    /// The outcomes of these items are kept in memory until the next one arrives. When all of them
-    /// are done, the hosts are idle.
+    /// The outcomes of these items are kept in memory until the next one arrives, up to
+    /// [`Pool::max_buffered`]. When all of them are done, the hosts are idle.
     pub fn ordered_within(self, window: usize) -> Self {
         Self { inner: self.inner.ordered_within(window) }
     }
@@ -323,13 +345,14 @@ struct Slot<V> {
 }
 
 impl<V> Slot<V> {
-    fn open(tunnel: &Tunnel, call: Call, feed: Feed<Bytes>, decode: fn(Reply) -> Result<V, Error>) -> Self {
+    fn open(tunnel: &Tunnel, call: Call, feed: Feed<Encoded>, decode: fn(Reply) -> Result<V, Error>) -> Self {
         let taken = Arc::<AtomicU64>::default();
         let counter = taken.clone();
-        let feed = feed.inspect(move |_| {
+        let feed = feed.map(move |item| {
             counter.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(item)
         });
-        let outcomes = tunnel.map_with::<Ignored>(call.encoded_input(feed)).encoded();
+        let outcomes = tunnel.map_with::<Ignored>(call.try_encoded_input(feed)).encoded();
         Self { outcomes: Some(outcomes), taken, done: 0, decode }
     }
 }
@@ -357,7 +380,12 @@ impl<V> Stream for Slot<V> {
         Poll::Ready(Some(match result {
             Some(result) if !outcomes.is_terminated() => {
                 this.done += 1;
-                Step::Done(result.and_then(this.decode), outcomes.took().unwrap_or_default())
+                let took = outcomes.took().unwrap_or_default();
+                let len = match &result {
+                    Ok(reply) => reply.encoded_len(),
+                    Err(error) => error.remote().map_or(0, |e| e.message.len() + e.traceback.len()),
+                };
+                Step::Done { result: result.and_then(this.decode), took, len }
             }
             ended => {
                 this.outcomes = None;
@@ -372,6 +400,16 @@ impl<V> Stream for Slot<V> {
     }
 }
 
+/// An item as it is sent.
+type Encoded = (Format, Bytes);
+
+fn encoded(item: impl Serialize) -> Result<Encoded, Error> {
+    match marshal::to_vec(&item) {
+        Ok(item) => Ok((Format::Marshal, item.into())),
+        Err(error) => Err(Error::other(Unfit(Arc::new(error)))),
+    }
+}
+
 /// Returns whether an error is one of the host, and not of what it was asked to do.
 fn is_loss(error: &Error) -> bool {
     let of_host = |kind: &ErrorKind| {
@@ -381,8 +419,8 @@ fn is_loss(error: &Error) -> bool {
 }
 
 #[derive(Debug, ThisError)]
-#[error("an item cannot be sent")]
-struct Unfit(#[source] marshal::EncodeError);
+#[error("the item cannot be sent")]
+struct Unfit(#[source] Arc<dyn std::error::Error + Send + Sync>);
 
 #[derive(Debug, ThisError)]
 #[error("the agent has ended a call that gets items")]

@@ -76,3 +76,10 @@ pub fn script(folder: &Scratch, name: &str, text: &str) -> PathBuf {
     fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("a file of ours can be made executable");
     path
 }
+
+/// Returns how many bytes of memory this process has.
+pub fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}

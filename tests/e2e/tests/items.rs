@@ -10,7 +10,7 @@ use std::{
 
 use chopsticks::{Call, ErrorKind, Function, Items};
 use chopsticks_e2e::{
-    PATIENCE, canary, newest_and_oldest, tunnel, tunnel_with_code, wait_for, wait_until_none,
+    PATIENCE, canary, newest_and_oldest, resident, tunnel, tunnel_with_code, wait_for, wait_until_none,
 };
 use chopsticks_support::{Scratch, eventually, newest};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -344,6 +344,31 @@ async fn slow_reader_costs_a_window_here_and_there() {
 }
 
 #[tokio::test]
+async fn pipeline_takes_bounded_memory_at_both_ends() {
+    let code = logs();
+    let tunnel = tunnel_with_code(newest(), &code);
+    let before = tunnel.call::<u64>("logs:memory", ()).await.unwrap();
+    let here = resident();
+    // 200 MB there and back.
+    let blocks = stream::repeat_with(|| ByteBuf::from(vec![7; 64 << 10])).take(3200);
+    let call = Call::new("logs:double").kwarg("by", 1).input(blocks);
+    let mut items = tunnel.stream_with::<ByteBuf>(call);
+    let mut most = (0, 0);
+    let mut count = 0;
+    while let Some(item) = items.next().await {
+        assert_eq!(item.unwrap().len(), 64 << 10);
+        count += 1;
+        if count % 800 == 0 {
+            let there = tunnel.call::<u64>("logs:memory", ()).await.unwrap();
+            most = (most.0.max(resident()), most.1.max(there));
+        }
+    }
+    assert_eq!(count, 3200);
+    assert!(most.0 < here + (40 << 20), "{} and then {} here", here, most.0);
+    assert!(most.1 < before + (40 << 20), "{} and then {} there", before, most.1);
+}
+
+#[tokio::test]
 async fn thousands_of_streams_leave_nothing_behind() {
     let code = logs();
     let tunnel = tunnel_with_code(newest(), &code);
@@ -473,11 +498,4 @@ proptest! {
 enum Either {
     Number(u64),
     Text(String),
-}
-
-/// Bytes of memory that this process has.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }

@@ -14,9 +14,10 @@ use chopsticks::{
     Call, Codebase, ErrorKind, Failure, Group, Local, NotStarted, Pool, PoolOutcome, PoolRun, Tunnel,
     TunnelConfig, Via,
 };
-use chopsticks_e2e::{PATIENCE, canary, local, quiet, wait_for, wait_until_none};
+use chopsticks_e2e::{PATIENCE, canary, local, quiet, resident, wait_for, wait_until_none};
 use chopsticks_support::{Scratch, interpreters, newest};
 use futures::{StreamExt as _, stream};
+use serde_bytes::ByteBuf;
 
 const WORK: &str = r#"import os
 import subprocess
@@ -84,6 +85,12 @@ def together(n, folder, count):
     while len(os.listdir(folder)) < count:
         time.sleep(.002)
     return n
+
+
+def block(path):
+    """Returns a mebibyte once there is a file."""
+    wait(path)
+    return b'x' * (1 << 20)
 
 
 def leave(n):
@@ -206,7 +213,7 @@ async fn argument_that_cannot_be_sent_is_the_failure_of_its_item() {
     let done = all(Pool::new(agents(1, &code)).map::<u64>("work:square", (0..4).map(Unfit)).ordered()).await;
     assert_eq!(values(&done), [(0, 0), (1, 1), (3, 9)].into());
     let failure = done[2].outcome.as_ref().unwrap_err();
-    assert!(failure.to_string().contains("an item cannot be sent"), "{failure}");
+    assert_eq!(failure.to_string().matches("the item cannot be sent").count(), 1, "{failure}");
     assert_eq!((done[2].attempts, &done[2].host), (0, &None));
 }
 
@@ -250,6 +257,30 @@ async fn outcomes_come_in_order_within_a_window() {
     assert_eq!(next.await.unwrap().index, 0);
     let rest: Vec<_> = run.map(|done| done.index).collect().await;
     assert_eq!(rest, (1..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn results_behind_a_slow_item_take_bounded_memory() {
+    let code = code();
+    let marker = code.path().join("marker");
+    let paths = [marker.clone()].into_iter().chain(std::iter::repeat_n("/".into(), 400));
+    let pool = Pool::new(agents(3, &code)).max_buffered(16 << 20);
+    let mut run = pool.map::<ByteBuf>("work:block", paths).ordered_within(1_000_000);
+    let before = resident();
+    // Until nobody gets an item any more, but for the first.
+    while run.items_read() < 10 || run.items_under_way() > 1 {
+        assert!(tokio::time::timeout(Duration::from_millis(2), run.next()).await.is_err());
+    }
+    assert!((17..30).contains(&run.items_read()), "{}", run.items_read());
+    assert!(resident() < before + (64 << 20), "{before}, and then {}", resident());
+    fs::write(&marker, "").unwrap();
+    let mut count = 0;
+    while let Some(done) = run.next().await {
+        assert_eq!((done.index, done.outcome.unwrap().len()), (count, 1 << 20));
+        count += 1;
+    }
+    assert_eq!(count, 401);
+    assert!(resident() < before + (80 << 20), "{before}, and then {}", resident());
 }
 
 #[tokio::test]

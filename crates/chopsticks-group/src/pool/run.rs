@@ -126,8 +126,8 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> PoolRun<T, I, V> {
     /// Returns the outcomes in the order of the items, and reads at most `window` items beyond the
     /// one whose outcome is next; at least 1.
     ///
-    /// The outcomes of these items are kept in memory until the next one arrives. When all of them
-    /// are done, the slots are idle. Call this before the first poll.
+    /// The outcomes of these items are kept in memory until the next one arrives, up to
+    /// [`Pool::max_buffered`]. When all of them are done, the slots are idle. Call this before the first poll.
     pub fn ordered_within(mut self, window: usize) -> Self {
         self.order = Order::AsTheyWereRead { window: window.max(1) };
         self
@@ -284,12 +284,12 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> State<T, I, V> {
         }
         let now = Instant::now();
         match step {
-            Some(Step::Done(result, took)) => {
+            Some(Step::Done { result, took, len }) => {
                 self.note(record, slot, took, result.is_ok());
                 let state = &mut self.slots[slot];
                 let alone = std::mem::take(&mut state.is_alone).then(|| now - state.since);
                 state.since = now;
-                self.spread.done(slot, result, took, alone);
+                self.spread.done(slot, result, len, took, alone);
             }
             Some(Step::Failed(error)) => {
                 self.note(record, slot, now - self.slots[slot].since, false);
@@ -442,7 +442,7 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> Stream for PoolRun
         }
         let Some(state) = &mut this.state else { return Poll::Pending };
         match settled {
-            Some(Settled { index, host, attempts, outcome }) => {
+            Some(Settled { index, host, attempts, outcome, .. }) => {
                 this.taken += 1;
                 let host = host.map(|host| state.hosts[host].name.clone());
                 Poll::Ready(Some(PoolOutcome { index, host, attempts, outcome }))

@@ -9,7 +9,7 @@ use super::*;
 type Pool = Spread<u64, u64, &'static str>;
 
 fn rules(per_host: usize, order: Order) -> Rules {
-    Rules { per_host, attempts: 3, ahead: 3, order, failures: None }
+    Rules { per_host, attempts: 3, ahead: 3, order, failures: None, buffered: usize::MAX }
 }
 
 fn pool(hosts: usize, rules: Rules) -> Pool {
@@ -41,7 +41,7 @@ fn give(pool: &mut Pool, left: &mut u64) -> Vec<(usize, u64)> {
 const MS: Duration = Duration::from_millis(1);
 
 fn done(pool: &mut Pool, slot: usize) {
-    pool.done(slot, Ok(7), MS, Some(2 * MS));
+    pool.done(slot, Ok(7), 0, MS, Some(2 * MS));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn slow_items_are_not_sent_ahead() {
     let mut left = 100;
     for n in 0..4 {
         assert_eq!(give(&mut pool, &mut left), [(0, n)]);
-        pool.done(0, Ok(7), Duration::from_secs(60), Some(Duration::from_millis(60_100)));
+        pool.done(0, Ok(7), 0, Duration::from_secs(60), Some(Duration::from_millis(60_100)));
     }
     // Nor large ones, however fast they are.
     let mut pool = self::pool(1, rules(1, Order::AsTheyFinish));
@@ -155,10 +155,10 @@ fn failure_over_the_limit_stops_what_has_not_begun() {
     let mut pool = pool(2, Rules { failures: Some(1), ..rules(1, Order::AsTheyFinish) });
     let mut left = 100;
     give(&mut pool, &mut left);
-    pool.done(0, Err("bad"), MS, None);
+    pool.done(0, Err("bad"), 0, MS, None);
     assert_eq!(give(&mut pool, &mut left), [(0, 2)]);
     pool.lost(1, "gone");
-    pool.done(0, Err("bad"), MS, None);
+    pool.done(0, Err("bad"), 0, MS, None);
     assert_eq!(give(&mut pool, &mut left), []);
     let outcomes: BTreeMap<_, _> = std::iter::from_fn(|| pool.pop()).map(|s| (s.index, s.outcome)).collect();
     assert_eq!(outcomes.len(), 3);
@@ -184,6 +184,55 @@ fn deadline_concerns_the_first_item_of_a_slot_alone() {
     let late = Failure::Timeout { after: MS, stage: Stage::Running };
     for settled in outcomes {
         assert_eq!(settled.outcome, if settled.index == 2 { Err(late.clone()) } else { Ok(7) });
+    }
+}
+
+/// A first item that takes long, and what is behind it.
+#[test]
+fn outcomes_that_wait_for_their_turn_are_bounded_in_bytes() {
+    let order = Order::AsTheyWereRead { window: 1_000_000 };
+    let mut pool = pool(4, Rules { ahead: 500, buffered: 64 << 20, ..rules(1, order) });
+    let mut left = 1024;
+    // The size of a result is not known from the first on.
+    give(&mut pool, &mut left);
+    for _ in 0..2000 {
+        for slot in 1..4 {
+            if pool.len_of(slot) > 0 {
+                pool.done(slot, Ok(7), 1 << 20, Duration::from_micros(1), Some(MS));
+            }
+        }
+        give(&mut pool, &mut left);
+    }
+    assert!(pool.pop().is_none());
+    assert!((64 << 20..=67 << 20).contains(&pool.buffered), "{}", pool.buffered);
+    assert_eq!((pool.want(), pool.len_of(0)), (Want::Nothing, 1));
+    // Nothing is lost by that.
+    let mut count = 0;
+    while !pool.is_over() {
+        for slot in 0..4 {
+            if pool.len_of(slot) > 0 {
+                pool.done(slot, Ok(7), 1 << 20, Duration::from_micros(1), Some(MS));
+            }
+        }
+        count += std::iter::from_fn(|| pool.pop()).count();
+        give(&mut pool, &mut left);
+    }
+    assert_eq!((count, pool.buffered), (1024, 0));
+}
+
+/// However large its result is, each slot has an item.
+#[test]
+fn results_larger_than_all_that_may_wait_idle_no_slot() {
+    let mut pool = pool(3, Rules { buffered: 10, ..rules(1, Order::AsTheyFinish) });
+    let mut left = 9;
+    while left > 0 {
+        give(&mut pool, &mut left);
+        for slot in 0..3 {
+            assert_eq!(pool.len_of(slot), 1);
+            pool.done(slot, Ok(7), 1 << 30, MS, Some(2 * MS));
+        }
+        assert_eq!(pool.want(), Want::Nothing);
+        while pool.pop().is_some() {}
     }
 }
 
@@ -231,11 +280,12 @@ proptest! {
         per_host in 1_usize..3,
         attempts in 1_u32..4,
         window in proptest::option::of(1_usize..20),
+        buffered in prop_oneof![Just(1_usize), Just(25), Just(usize::MAX)],
         total in 0_u64..60,
     ) {
         let order = window.map_or(Order::AsTheyFinish, |window| Order::AsTheyWereRead { window });
         let ahead = if attempts == 1 { 0 } else { 5 };
-        let mut pool = Pool::new(Rules { per_host, attempts, ahead, order, failures: None });
+        let mut pool = Pool::new(Rules { per_host, attempts, ahead, order, failures: None, buffered });
         (0..hosts).for_each(|_| { pool.add(); });
         let (mut left, mut added, mut seen) = (total, hosts, Seen::default());
         // At the end every host that is left performs what there is.
@@ -251,6 +301,8 @@ proptest! {
             if let Some(window) = window {
                 prop_assert!(pool.read - pool.turn <= window as u64);
             }
+            // What waits, and one result of each slot.
+            prop_assert!(pool.buffered <= buffered.saturating_add(10 * slots + 10 * (ahead + 1)));
             let index_at = |pool: &Pool, slot: usize| pool.slots[slot].line.front().map(|item| item.index);
             let mut count = |index: u64| *seen.performed.entry(index).or_default() += 1;
             match event {
@@ -260,7 +312,7 @@ proptest! {
                 Some(Event::Done(slot)) if slots > 0 => {
                     if let Some(index) = index_at(&pool, slot % slots) {
                         count(index);
-                        done(&mut pool, slot % slots);
+                        pool.done(slot % slots, Ok(7), 10, MS, Some(2 * MS));
                     }
                 }
                 Some(Event::Failed(slot)) if slots > 0 => {

@@ -15,7 +15,7 @@ fn slot(host: Host, items: Feed<u64>) -> impl Stream<Item = Step<u64, Trouble>> 
         let took = Duration::from_secs(if host.name == "slow" { 3 * item } else { item });
         host.log.event(format!("{} begins {item}", host.name));
         sleep(took).await;
-        Some((Step::Done(Ok(item), took), (host, items)))
+        Some((Step::Done { result: Ok(item), took, len: 8 }, (host, items)))
     })
 }
 
