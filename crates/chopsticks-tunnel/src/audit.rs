@@ -75,6 +75,8 @@ pub struct AuditRecord {
     pub changed: Option<bool>,
     /// How many items of a stream have come, with those that have failed.
     pub items: Option<u64>,
+    /// How many of these have failed, if the function was called once for each item, as in a pool.
+    pub failed_items: Option<u64>,
 }
 
 impl AuditRecord {
@@ -99,6 +101,7 @@ impl AuditRecord {
             bytes: None,
             changed: None,
             items: None,
+            failed_items: None,
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct Items<T> {
     kind: Kind,
     state: State,
     count: u64,
+    /// How many of them are failures.
+    failed: u64,
     took: Option<Duration>,
     /// When all of it has to be over.
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
@@ -164,6 +166,9 @@ impl<T> Items<T> {
         if let Some(entry) = &mut entry {
             entry.note_call(&call);
             entry.note_items(0);
+            if kind == Kind::Outcomes {
+                entry.note_failed_items(0);
+            }
         }
         let digest = entry.as_ref().map(|entry| entry.digest_later(&call, tunnel.modules()));
         let opening = Flow::open(tunnel.clone(), call.clone(), kind);
@@ -180,6 +185,7 @@ impl<T> Items<T> {
             state: State::Opening(on_a_task(opening)),
             call,
             count: 0,
+            failed: 0,
             took: None,
             deadline: None,
             item_deadline: None,
@@ -276,6 +282,10 @@ impl<T> Items<T> {
             ItemFormat::Bytes => Format::Bytes,
             ItemFormat::Marshal | ItemFormat::Failure => Format::Marshal,
             ItemFormat::Raised => {
+                self.failed += 1;
+                if let Some(entry) = &mut self.entry {
+                    entry.note_failed_items(self.failed);
+                }
                 return Err(self.tunnel.item_failure(&payload).of_function(&self.function));
             }
         };
@@ -320,8 +330,8 @@ impl<T> Items<T> {
 impl<T> Items<T> {
     /// Returns the same items, still encoded.
     pub fn encoded(self) -> EncodedItems {
-        let Self { tunnel, call, function, kind, state, count, took, deadline, entry, item_deadline, .. } =
-            self;
+        let Self { tunnel, call, function, kind, state, count, failed, .. } = self;
+        let Self { took, deadline, entry, item_deadline, .. } = self;
         let marker = PhantomData;
         EncodedItems(Items {
             entry,
@@ -331,6 +341,7 @@ impl<T> Items<T> {
             kind,
             state,
             count,
+            failed,
             took,
             deadline,
             item_deadline,

@@ -85,6 +85,11 @@ impl Entry {
         self.record.items = Some(items);
     }
 
+    /// Notes that so many of the items that have come are failures.
+    pub(crate) fn note_failed_items(&mut self, items: u64) {
+        self.record.failed_items = Some(items);
+    }
+
     pub(crate) fn note_program(&mut self, arguments: usize) {
         self.record.arguments = Some(arguments);
     }

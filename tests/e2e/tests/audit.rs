@@ -10,7 +10,7 @@ use chopsticks::{AuditLog, AuditRecord, Call, Codebase, Function, Group, Pool, P
 use chopsticks_e2e::{local, quiet};
 use chopsticks_support::{Scratch, python3};
 use futures::StreamExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 type Records = Arc<Mutex<Vec<AuditRecord>>>;
 
@@ -119,7 +119,7 @@ async fn slots_of_pools_have_records() {
     assert_eq!(outcomes.len(), 3);
     let record = last(&records);
     assert_eq!((record.operation, record.what.as_str()), ("stream", "ops:restart"));
-    assert_eq!((record.outcome, record.items), ("ok", Some(3)));
+    assert_eq!((record.outcome, record.items, record.failed_items), ("ok", Some(3), Some(0)));
     assert_eq!(record.digest.as_deref(), Some("sha1:020c89536b43c280473cd5c19d94c683db5feeba"));
     assert!(records.lock().unwrap().is_empty());
 
@@ -128,13 +128,19 @@ async fn slots_of_pools_have_records() {
     assert!(outcomes[0].outcome.is_err());
     assert_eq!(last(&records).outcome, "failed");
 
+    let items = [json!("a"), json!(["b"]), json!(7), json!("c")];
+    let outcomes: Vec<_> = pool.clone().map::<usize>("builtins:len", items).collect().await;
+    assert_eq!(outcomes.iter().filter(|done| done.outcome.is_err()).count(), 1);
+    let record = last(&records);
+    assert_eq!((record.outcome, record.items, record.failed_items), ("ok", Some(4), Some(1)));
+
     let items = futures::stream::iter(["a"]).chain(futures::stream::pending());
     let mut under_way = pool.per_host(2).map_stream::<String>("ops:restart", items);
     assert!(under_way.next().await.is_some());
     drop(under_way);
     assert_eq!((last(&records).outcome, records.lock().unwrap().len()), ("ok", 0));
-    let mut under_way = Pool::new(Group::new([tunnel.clone()]).unwrap())
-        .map::<()>("time:sleep", [serde_json::json!(0), serde_json::json!(1000)]);
+    let mut under_way =
+        Pool::new(Group::new([tunnel.clone()]).unwrap()).map::<()>("time:sleep", [json!(0), json!(1000)]);
     assert!(under_way.next().await.is_some());
     drop(under_way);
     assert_eq!((last(&records).outcome, records.lock().unwrap().len()), ("cancelled", 0));
