@@ -1,9 +1,13 @@
 //! What an agent sends, against every controller.
 
-use chopsticks::{Call, Codebase, Command, Error, ErrorKind, Phase, Tunnel};
+use std::sync::{Arc, Mutex};
+
+use chopsticks::{
+    Call, Codebase, Command, Error, ErrorKind, LogLevel, Logging, Phase, Stdout, Tunnel, TunnelConfig,
+};
 use chopsticks_e2e::{PATIENCE, local, newest_and_oldest, quiet};
 use chopsticks_support::{Scratch, newest};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream::FusedStream as _};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
@@ -29,6 +33,12 @@ struct Case {
     /// Whether the first call is a YIELD, whose items are bytes.
     #[serde(default)]
     stream: bool,
+    /// Whether it is a MAP, for two items.
+    #[serde(default)]
+    map: bool,
+    /// The text that the agent prints, and the records that it logs.
+    printed: Option<String>,
+    logged: Option<String>,
 }
 
 impl Case {
@@ -47,6 +57,12 @@ impl Case {
         let hello = framed(0, 2, 2, &unhex(&hello));
         let send: Vec<u8> = self.send.iter().flat_map(Frame::bytes).collect();
         [hex(self.noise.as_bytes()), hex(&hello), hex(&send)]
+    }
+
+    /// What is passed on before the result.
+    fn told(&self, label: &str) -> String {
+        let printed = self.printed.iter().map(|text| format!("; printed {label}{text}"));
+        printed.chain(self.logged.iter().map(|text| format!("; logged {text}"))).collect()
     }
 
     fn wanted(&self) -> String {
@@ -83,7 +99,7 @@ os.write(1, noise + message()[2][2:18] + hello)
 calls = 0
 while 1:
     request, operation, _ = message()
-    if operation in (0x20, 0x29):
+    if operation in (0x20, 0x29, 0x2c):
         calls += 1
         os.write(1, send if calls == 1 else header.pack(5, request, 3, 3) + b'again')
 ";
@@ -121,6 +137,28 @@ def outcome(streams, *words):
         tun.close()
 ";
 
+/// What was passed on.
+#[derive(Default)]
+struct Told(Arc<Mutex<String>>);
+
+impl Told {
+    fn config(&self) -> TunnelConfig {
+        let (printed, logged) = (self.0.clone(), self.0.clone());
+        quiet()
+            .stdout(Stdout::callback(move |_, line| {
+                let text = String::from_utf8_lossy(line);
+                printed.lock().unwrap().push_str(&format!("; printed {}", text.trim_end()));
+            }))
+            .logging(Logging::callback(LogLevel::Info, move |record| {
+                logged.lock().unwrap().push_str(&format!("; logged {record}"));
+            }))
+    }
+
+    fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
 async fn called(tunnel: &Tunnel) -> Result<String, Error> {
     // A call alone does not read what HELLO says.
     tunnel.connect().await?;
@@ -135,9 +173,29 @@ async fn streamed(tunnel: &Tunnel) -> Result<String, Error> {
     Ok(texts.join(","))
 }
 
+/// The outcomes of two items.
+async fn mapped(tunnel: &Tunnel) -> Result<String, Error> {
+    tunnel.connect().await?;
+    let mut outcomes =
+        tunnel.map_with::<ByteBuf>(Call::new("os:getpid").input(futures::stream::iter([1, 2])));
+    let mut texts = Vec::new();
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            Ok(value) => texts.push(String::from_utf8_lossy(&value).into_owned()),
+            Err(error) if outcomes.is_terminated() => return Err(error),
+            Err(_) => texts.push("failed".to_owned()),
+        }
+    }
+    Ok(texts.join(","))
+}
+
 /// Returns what becomes of a call of a tunnel, and of a later one.
-async fn outcome_of(tunnel: &Tunnel, streams: bool) -> String {
-    let first = if streams { streamed(tunnel).await } else { called(tunnel).await };
+async fn outcome_of(tunnel: &Tunnel, case: &Case) -> String {
+    let first = match case {
+        Case { map: true, .. } => mapped(tunnel).await,
+        Case { stream: true, .. } => streamed(tunnel).await,
+        _ => called(tunnel).await,
+    };
     let first = match first {
         Ok(value) => format!("value {value}"),
         Err(error) => match error.kind() {
@@ -158,9 +216,11 @@ async fn cases_of_an_agent_against_the_controller_in_rust() {
     let mut table = Table::default();
     for case in Case::all() {
         let program = Command::new(newest().path()).args(["-S", "-c", PLAYER]).args(case.script());
-        let tunnel = Tunnel::with_config(program.python("python3").name("fake"), quiet());
-        let found = tokio::time::timeout(PATIENCE, outcome_of(&tunnel, case.stream)).await;
-        table.add("Rust", &case.label(), &found.unwrap_or("no outcome".to_owned()), &case.wanted());
+        let told = Told::default();
+        let tunnel = Tunnel::with_config(program.python("python3").name("fake"), told.config());
+        let found = tokio::time::timeout(PATIENCE, outcome_of(&tunnel, &case)).await;
+        let found = format!("{}{}", found.unwrap_or("no outcome".to_owned()), told.take());
+        table.add("Rust", &case.label(), &found, &format!("{}{}", case.wanted(), case.told("")));
     }
     table.finish();
 }
@@ -171,16 +231,21 @@ async fn cases_of_an_agent_against_the_python_package_on_hosts() {
     scratch.write("conform.py", FAR);
     let mut table = Table::default();
     for interpreter in newest_and_oldest() {
-        let config = quiet().modules(Codebase::folder(scratch.path()));
+        let told = Told::default();
+        let config = told.config().modules(Codebase::folder(scratch.path()));
         let tunnel = Tunnel::with_config(local(interpreter), config);
-        for case in Case::all() {
+        // The package makes no MAP.
+        for case in Case::all().into_iter().filter(|case| !case.map) {
             let [noise, hello, send] = case.script();
             let call = tunnel.call::<String>("conform:outcome", (case.stream, PLAYER, noise, hello, send));
             let found = match tokio::time::timeout(PATIENCE, call).await {
                 Ok(found) => found.unwrap_or_else(|error| error.to_string()),
                 Err(_) => "no outcome".to_owned(),
             };
-            table.add(&format!("package on {interpreter}"), &case.label(), &found, &case.wanted());
+            let found = format!("{found}{}", told.take());
+            // The agent passes it on, with the name of the host.
+            let wanted = format!("{}{}", case.wanted(), case.told("[fake] "));
+            table.add(&format!("package on {interpreter}"), &case.label(), &found, &wanted);
         }
     }
     table.finish();

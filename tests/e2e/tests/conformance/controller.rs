@@ -28,6 +28,21 @@ struct Case {
     section: u8,
     send: Vec<Frame>,
     expect: Vec<Expected>,
+    /// The items that request 2 yields.
+    #[serde(default)]
+    items: Vec<Item>,
+    /// Those of a MAP.
+    #[serde(default)]
+    outcomes: Vec<Item>,
+}
+
+/// A value, or a failure.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    value: Option<Argument>,
+    #[serde(default)]
+    contains: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,7 +67,14 @@ struct Message {
 }
 
 const NONCE: &[u8; 16] = b"0123456789abcdef";
+const REPLY: u8 = 3;
 const PONG: u8 = 7;
+const DATA: u8 = 8;
+const END: u8 = 9;
+const CREDIT: u8 = 0x0a;
+const RESET: u8 = 0x0b;
+/// YIELD, FEED, PIPE and MAP.
+const STREAMING: std::ops::RangeInclusive<u8> = 0x29..=0x2c;
 const IMPORT: u8 = 0x22;
 
 impl Case {
@@ -93,6 +115,10 @@ impl Case {
         if read(16)? != NONCE {
             return Err("no nonce".to_owned());
         }
+        let has_streams =
+            self.send.iter().any(|frame| frame.operation.is_some_and(|code| STREAMING.contains(&code)));
+        let has_items = !self.items.is_empty() || !self.outcomes.is_empty();
+        let (mut data, mut has_ended) = (Vec::new(), false);
         let mut left: Vec<&Expected> = self.expect.iter().collect();
         let mut has_answered = false;
         while !left.is_empty() || !has_answered {
@@ -104,16 +130,49 @@ impl Case {
                 // HELLO.
                 (2, 0) if message.payload.starts_with(b"\0\x01") => {}
                 (IMPORT, request) => write(&framed(request, 3, 2, &part(&message.payload)?))?,
+                (DATA, 2) if has_items && !has_ended => data.extend(message.payload),
+                (END, 2) if has_streams && message.payload.is_empty() => has_ended = true,
+                (CREDIT | RESET, 2) if has_streams => {}
                 (PONG, 0) if message.payload == b"ping" => has_answered = true,
                 _ => {
+                    // The stream ends before its answer.
+                    let is_early = has_items && message.operation == REPLY && !has_ended;
                     let matching = left.iter().position(|expected| expected.is(&message));
                     let unexpected = || message.to_string();
-                    left.remove(matching.ok_or_else(unexpected)?);
+                    left.remove(matching.filter(|_| !is_early).ok_or_else(unexpected)?);
                 }
             }
         }
-        Ok(())
+        match (&self.items[..], &self.outcomes[..]) {
+            ([], []) => Ok(()),
+            (items, []) => compare(&data, items, 0),
+            // The time that each has taken.
+            (_, outcomes) => compare(&data, outcomes, 4),
+        }
     }
+}
+
+/// Compares the bytes of a stream with the items that it should have, each behind so many bytes.
+fn compare(mut data: &[u8], expected: &[Item], skipped: usize) -> Result<(), String> {
+    for item in expected {
+        let (head, rest) = data.split_at_checked(5).ok_or("there are too few items")?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let (value, rest) = rest.split_at_checked(length).ok_or("an item that is cut off")?;
+        let payload = value.get(skipped..).ok_or("an outcome without its time")?.to_vec();
+        let message = Message { request: 2, operation: DATA, format: head[0], payload };
+        let is_right = match &item.value {
+            Some(value) => message.has(value),
+            None => {
+                let shown = String::from_utf8_lossy(&message.payload);
+                message.format == 4 && item.contains.iter().all(|part| shown.contains(part))
+            }
+        };
+        if !is_right {
+            return Err(format!("an item of format {}: {}", message.format, hex(&message.payload)));
+        }
+        data = rest;
+    }
+    if data.is_empty() { Ok(()) } else { Err("there are more items".to_owned()) }
 }
 
 impl fmt::Display for Message {
@@ -124,6 +183,13 @@ impl fmt::Display for Message {
 }
 
 impl Message {
+    fn has(&self, value: &Argument) -> bool {
+        match value {
+            Argument::Integer(number) => self.value::<i32>().as_ref() == Some(number),
+            Argument::Text(text) => self.value::<String>().as_ref() == Some(text),
+        }
+    }
+
     fn value<T: DeserializeOwned>(&self) -> Option<T> {
         match self.format {
             1 => pencode::from_slice(&self.payload).ok(),
@@ -154,11 +220,7 @@ impl Expected {
             (Some(text), _) => Some(text.clone().into_bytes()),
             (None, digits) => digits.as_deref().map(unhex),
         };
-        let is_value = match &self.value {
-            None => true,
-            Some(Argument::Integer(number)) => message.value::<i32>().as_ref() == Some(number),
-            Some(Argument::Text(text)) => message.value::<String>().as_ref() == Some(text),
-        };
+        let is_value = self.value.as_ref().is_none_or(|value| message.has(value));
         let shown = String::from_utf8_lossy(&message.payload);
         (message.request, message.operation) == (self.request, self.operation)
             && is_value

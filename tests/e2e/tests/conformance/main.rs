@@ -12,6 +12,7 @@
 
 use std::fmt::Write as _;
 
+use chopsticks::agent::Part;
 use serde::Deserialize;
 
 mod agent;
@@ -31,9 +32,14 @@ struct Frame {
     hex: Option<String>,
     raw: Option<String>,
     call: Option<NamedCall>,
+    /// The names of parts of the agent, which EXTEND brings.
+    extend: Option<Vec<String>>,
+    /// What stands behind them.
+    #[serde(default)]
+    settings: String,
 }
 
-/// A call, which is written as CALL in `marshal`.
+/// A call, which is written as CALL in `marshal`; with another operation, as that has the same payload.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NamedCall {
@@ -57,8 +63,15 @@ impl Frame {
         if let Some(raw) = &self.raw {
             return unhex(raw);
         }
+        if let Some(names) = &self.extend {
+            let part = |name: &String| Part::named(name).expect("there is such a part").source().to_owned();
+            let mut text = names.iter().map(part).collect::<Vec<_>>().join("\n");
+            text.push('\n');
+            text.push_str(&self.settings);
+            return framed(0, 0x26, 0, text.as_bytes());
+        }
         let (operation, flags, payload) = match &self.call {
-            Some(call) => (0x20, 2, call.payload()),
+            Some(call) => (self.operation.unwrap_or(0x20), 2, call.payload()),
             None => {
                 let payload = match (&self.hex, &self.text) {
                     (Some(hex), _) => unhex(hex),
