@@ -8,9 +8,10 @@ leaves at once while the controller keeps up, and many leave together when it do
 YIELD = 0x29
 FEED = 0x2a
 PIPE = 0x2b
-# What the controller may be sent before it gives any credit, and what waits in a line before whoever yields has to.
+# What the controller may be sent before it gives any credit, and what waits in a line before whoever yields has to:
+# several items of 64 KiB, since two threads take turns at each line.
 FIRST_CREDIT = 1 << 16
-LINE = 1 << 16
+LINE = 1 << 18
 # An item's format (0: the stream has failed, the item says why) and size.
 head_of_item = Struct('>BL')
 NOTHING = object()

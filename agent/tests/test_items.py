@@ -12,7 +12,7 @@ from streaming import CREDIT, DATA, END, RESET, StreamCase, Streaming
 
 YIELD, FEED, PIPE = 0x29, 0x2a, 0x2b
 HEAD = struct.Struct('>BL')
-FIRST_CREDIT = 1 << 16
+FIRST_CREDIT, LINE = 1 << 16, 1 << 18
 pdecode = namespace('values')['pdecode']
 ASYNC = sys.version_info >= (3, 6)
 
@@ -149,7 +149,7 @@ class Yielding(ItemsCase):
             return len(self.file()) == before > 0
         self.assertTrue(eventually(still))
         # The credit, what waits in the line, what the thread that sends has taken from there, and an item each.
-        most = (FIRST_CREDIT + 2 * (1 << 16)) // 1000 + 4
+        most = (FIRST_CREDIT + 2 * LINE) // 1000 + 4
         self.assertTrue(len(self.file()) <= most, (len(self.file()), most))
         self.assertEqual(sum(map(len, agent.of(request, DATA))), FIRST_CREDIT)
         agent.give(request, 1 << 20)
@@ -531,7 +531,7 @@ class Awaiting(ItemsCase):
         self.assertEqual(agent.call(quick), 5)
         agent.cancel(request)
         self.assert_ended(agent, request)
-        self.assertTrue(int(self.file()) < 300, self.file())
+        self.assertTrue(int(self.file()) < (FIRST_CREDIT + 2 * LINE) // 1000 + 4, self.file())
         self.assert_idle(agent)
 
     def test_waits_are_cancelled_and_cleaned_up(self):
