@@ -1,5 +1,6 @@
 """Generators that the tests of streams call on hosts."""
 
+import os
 import subprocess
 import sys
 import time
@@ -68,3 +69,55 @@ def odd():
 def large(count, size):
     for number in range(count):
         yield bytearray([number % 256]) * size
+
+
+def sleeps(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def waits_a_moment(item):
+    time.sleep(0.002)
+    return item
+
+
+def first_is_slow(item):
+    if item == 0:
+        time.sleep(0.2)
+    return item
+
+
+def large_behind_a_slow_one(item):
+    if item == 0:
+        time.sleep(0.5)
+    return b'x' * (1 << 20)
+
+
+def kills_once(item, mark):
+    """Ends its host at one item, once."""
+    if item == 20:
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except OSError:
+            return item
+        os.kill(os.getpid(), 9)
+    return item
+
+
+def starts_child(path):
+    if path:
+        process = subprocess.Popen(['sleep', '1000'])
+        with open(path, 'w') as f:
+            f.write(str(process.pid))
+        process.wait()
+
+
+here = []
+
+
+def meets_another(item):
+    """Returns once three calls have come."""
+    here.append(item)
+    while len(here) < 3:
+        time.sleep(0.001)
+    return 3

@@ -84,5 +84,5 @@ def test_stubs_say_what_is_there(module):
 
 def test_modules_that_import_all_of_it_can_be_imported_on_hosts(any_tun):
     said = any_tun.call(uses_all.refused)
-    assert len(said) == 5 and all('is for controllers' in text for text in said)
+    assert len(said) == 6 and all('is for controllers' in text for text in said)
     assert any_tun.call(uses_all.command, any_tun.python) == 7

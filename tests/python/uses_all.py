@@ -9,6 +9,7 @@ from chopsticks import (  # noqa: F401
     Limits,
     Local,
     Podman,
+    Pool,
     Queue,
     Timeout,
     aio,
@@ -17,6 +18,7 @@ from chopsticks import (  # noqa: F401
 from chopsticks.aio import Tunnel  # noqa: F401
 from chopsticks.executor import Executor as Again  # noqa: F401
 from chopsticks.group import Limits as Those  # noqa: F401
+from chopsticks.pool import PoolRun  # noqa: F401
 
 
 class Mine(aio.BaseTunnel):
@@ -26,7 +28,7 @@ class Mine(aio.BaseTunnel):
 def refused():
     """What those say that hosts cannot use."""
     found = []
-    for make in (lambda: Executor(['a']), lambda: timeout(5), lambda: Limits(), lambda: aio.Local(), Mine):
+    for make in (lambda: Executor(['a']), lambda: timeout(5), lambda: Limits(), lambda: aio.Local(), Mine, lambda: Pool(['a'])):
         try:
             make()
         except TypeError as e:

@@ -25,7 +25,7 @@ class Package(type(sys)):
             if name in names:
                 __import__('chopsticks.' + home)
                 return getattr(sys.modules['chopsticks.' + home], name)
-        if name in ('Executor', 'timeout'):
+        if name in ('Executor', 'Pool', 'PoolOutcome', 'PoolRun', 'timeout'):
             from chopsticks._controllers import absent
             setattr(self, name, absent(name))
             return self.__dict__[name]

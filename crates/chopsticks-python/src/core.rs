@@ -206,7 +206,11 @@ pub(crate) fn start_all(
 }
 
 /// Returns the group of some tunnels, with a deadline for everything that they do together.
-fn group_of(cores: &[Py<Core>], within: Option<Within>, limits: Option<&Limits>) -> PyResult<Group> {
+pub(crate) fn group_of(
+    cores: &[Py<Core>],
+    within: Option<Within>,
+    limits: Option<&Limits>,
+) -> PyResult<Group> {
     let tunnels = cores.iter().map(|core| core.get().tunnel()).collect::<PyResult<Vec<_>>>()?;
     let group = Group::new(tunnels).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(group.limits(Limits::of(limits).timeout(within.map(|within| within.left))))

@@ -14,11 +14,13 @@ mod engine;
 mod errors;
 mod limits;
 mod operation;
+mod pool;
 mod queue;
 mod reader;
 mod search;
 mod stderr;
 mod stream;
+mod taking;
 
 /// The module.
 #[pymodule(gil_used = true)]
@@ -33,6 +35,7 @@ mod _chopsticks {
         loads,
         operation::Operation,
         pdecode,
+        pool::PoolRun,
         queue::Queue,
         resume_engine,
         search::Search,

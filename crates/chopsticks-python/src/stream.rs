@@ -2,16 +2,13 @@
 
 use std::{
     fmt, mem,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use chopsticks::{Error, Reply, transport::Format};
 use futures::{
-    FutureExt as _, StreamExt as _,
+    StreamExt as _,
     stream::{BoxStream, SelectAll},
 };
 use pyo3::{
@@ -20,14 +17,15 @@ use pyo3::{
     pybacked::PyBackedBytes,
     types::{PyList, PyTuple},
 };
-use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     core::{Core, Task, tell},
-    engine::{current, engine},
+    engine::engine,
     errors::{Trouble, Within},
     operation::Operation,
     reader,
+    taking::Taken,
 };
 
 /// What functions yield, on one host or many.
@@ -35,14 +33,7 @@ use crate::{
 pub(crate) struct Stream {
     hosts: Vec<String>,
     within: Option<Within>,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    items: AsyncMutex<Items>,
-    is_closed: AtomicBool,
-    /// Notifies the thread that waits for an item.
-    closed: Notify,
+    taken: Arc<Taken<Items>>,
 }
 
 /// Pairs of the number of a host and one of its items.
@@ -80,12 +71,7 @@ impl Stream {
             let replies = tunnel.stream_with::<()>(call).encoded();
             items.push(replies.map(move |item| (number, item)).boxed());
         }
-        let shared = Shared {
-            items: AsyncMutex::new(items),
-            is_closed: AtomicBool::new(false),
-            closed: Notify::new(),
-        };
-        Ok(Self { hosts, within, shared: Arc::new(shared) })
+        Ok(Self { hosts, within, taken: Arc::new(Taken::new(items)) })
     }
 
     /// Waits for the next items, and returns those that are there: tuples of the number of a host, a value, and an exception. Returns nothing at the end.
@@ -95,29 +81,15 @@ impl Stream {
         py: Python<'py>,
         timeout: Option<(f64, f64)>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let within = Within::new(timeout)?;
-        let engine = engine(py)?;
-        let batch = match within {
-            None => engine.wait(py, self.shared.next())?,
-            Some(within) => {
-                let next = async { tokio::time::timeout(within.left, self.shared.next()).await };
-                match engine.wait(py, next)? {
-                    Ok(batch) => batch,
-                    Err(_) => {
-                        let host = self.hosts.join(", ");
-                        return Err(Trouble::Late { host, what: "call", within }.raised(py));
-                    }
-                }
-            }
-        };
+        let batch = self.taken.wait(py, Within::new(timeout)?, || self.hosts.join(", "))?;
         batch.map(|batch| self.objects(py, batch)).transpose()
     }
 
     /// Has `done(what `next` returns, exception)` called, by another thread.
     fn start_next(slf: Py<Self>, py: Python<'_>, done: Py<PyAny>) -> PyResult<Task> {
-        let shared = slf.get().shared.clone();
+        let taken = slf.get().taken.clone();
         let run = engine(py)?.spawn(async move {
-            let batch = shared.next().await;
+            let batch = taken.next().await;
             Python::try_attach(|py| {
                 let made = match batch {
                     None => Ok(py.None().into_bound(py)),
@@ -131,7 +103,7 @@ impl Stream {
 
     /// Ends it: generators on the hosts are closed. A thread that waits for an item gets none.
     fn close(&self) {
-        self.shared.close();
+        self.taken.close();
     }
 }
 
@@ -157,47 +129,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.shared.close();
-    }
-}
-
-impl Shared {
-    async fn next(&self) -> Option<Batch> {
-        let mut items = self.items.lock().await;
-        let closed = self.closed.notified();
-        if self.is_closed.load(SeqCst) {
-            items.clear();
-            return None;
-        }
-        let first = tokio::select! {
-            biased;
-            () = closed => {
-                items.clear();
-                return None;
-            }
-            item = items.next() => item?,
-        };
-        let mut batch = vec![first];
-        while batch.len() < BATCH
-            && let Some(Some(item)) = items.next().now_or_never()
-        {
-            batch.push(item);
-        }
-        Some(batch)
-    }
-
-    fn close(&self) {
-        let Some(engine) = current() else { return };
-        if self.is_closed.swap(true, SeqCst) {
-            return;
-        }
-        self.closed.notify_waiters();
-        // Whoever has it now clears it.
-        if let Ok(mut items) = self.items.try_lock() {
-            let _entered = engine.enter();
-            items.clear();
-        }
-        engine.nudge();
+        self.taken.close();
     }
 }
 
@@ -231,6 +163,11 @@ impl Feed {
         Ok(self.send(py, Ok((format, Bytes::from_owner(item)))))
     }
 
+    /// Puts in an item that cannot be sent, and why, in a pool. Returns whether others are still wanted.
+    fn refuse(&self, py: Python<'_>, text: String) -> bool {
+        self.send(py, Err(Failed(text)))
+    }
+
     /// Ends it with an error, which is raised where the function reads.
     fn fail(&self, py: Python<'_>, text: String) {
         self.send(py, Err(Failed(text)));
@@ -246,7 +183,11 @@ impl Feed {
 impl Feed {
     fn send(&self, py: Python<'_>, item: Fed) -> bool {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        sender.is_some_and(|sender| py.detach(|| sender.blocking_send(item).is_ok()))
+        sender.is_some_and(|sender| match sender.try_send(item) {
+            Ok(()) => true,
+            Err(TrySendError::Full(item)) => py.detach(|| sender.blocking_send(item).is_ok()),
+            Err(TrySendError::Closed(_)) => false,
+        })
     }
 
     /// Returns the items, for the one call that reads them.
@@ -269,7 +210,5 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// How many items are turned into objects at once.
-const BATCH: usize = 256;
 /// How many items of an input wait here.
 const WAITING: usize = 16;

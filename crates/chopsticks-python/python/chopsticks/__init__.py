@@ -16,6 +16,7 @@ from chopsticks._deadline import timeout as timeout
 if TYPE_CHECKING:
     from chopsticks.executor import Executor as Executor
     from chopsticks.group import Group as Group, GroupResult as GroupResult, Limits as Limits
+    from chopsticks.pool import Pool as Pool, PoolOutcome as PoolOutcome, PoolRun as PoolRun
     from chopsticks.queue import AsyncResult as AsyncResult, NotCompleted as NotCompleted, Queue as Queue
     from chopsticks.tunnel import (
         BaseTunnel as BaseTunnel,
@@ -56,6 +57,7 @@ HOMES = {
     ),
     'executor': ('Executor',),
     'group': ('Group', 'GroupResult', 'Limits'),
+    'pool': ('Pool', 'PoolOutcome', 'PoolRun'),
     'queue': ('AsyncResult', 'NotCompleted', 'Queue'),
 }
 

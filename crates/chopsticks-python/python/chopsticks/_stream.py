@@ -14,38 +14,41 @@ from chopsticks._deadline import remaining
 from chopsticks.pencode import pencode
 
 T = TypeVar('T')
+Self = TypeVar('Self', bound='Taking[Any]')
 #: Of items: the formats of the wire.
 PENCODE, MARSHAL, BYTES = 1, 2, 3
 #: What the end of a host's items is made of: the number of the host, and its exception if there is one.
 Ended = Callable[[int, BaseException], Any]
 
 
-class Stream(Generic[T]):
-    """The items of what a function returns, as they come: those of a generator, or of any other iterable.
+class Taking(Generic[T]):
+    """An iterator over what arrives in batches. `close`, the end of a `with`, and the end of the last reference to this
+    end what makes it."""
 
-    It is an iterator. Nothing is sent before the first item is asked for. The generator stands still while nobody
-    takes its items. `close`, the end of a `with`, and the end of the last reference to this end the generator over
-    there, as its own `close` does.
-    """
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._ready: deque[Any] = deque()
+        self._came: deque[list[Any]] = deque()
 
-    __module__ = 'chopsticks.tunnel'
+    def _begin(self) -> None:
+        """Is called before an item is taken."""
 
-    def __init__(
-        self,
-        source: _chopsticks.Stream,
-        made: Callable[[int, Any], T],
-        failed: Ended,
-        ended: Callable[[], object] = lambda: None,
-    ) -> None:
-        self._source, self._made, self._failed, self._ended = source, made, failed, ended
-        self._ready: deque[tuple[int, Any, BaseException | None]] = deque()
-        self._came: deque[list[tuple[int, Any, BaseException | None]]] = deque()
+    def _finish(self) -> None:
+        """Is called at the end, by who may wait."""
+
+    def _check(self) -> None:
+        """Is called at the end; what it raises takes the place of the end."""
+
+    def _taken(self) -> T:
+        """Returns the next item of those that are ready."""
+        raise NotImplementedError
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        """Waits for the next item. Raises what the function has raised, after the items before it."""
+        """Waits for the next item. Raises what ends the items, after those before it."""
+        self._begin()
         while not self._ready:
             try:
                 batch = self._source.next(remaining())
@@ -54,17 +57,11 @@ class Stream(Generic[T]):
                 self.close()
                 raise
             if batch is None:
-                self._ended()
+                self._finish()
+                self._check()
                 raise StopIteration
             self._ready.extend(batch)
         return self._taken()
-
-    def _taken(self) -> T:
-        number, value, error = self._ready.popleft()
-        if error is None:
-            return self._made(number, value)
-        found: T = self._failed(number, error)
-        return found
 
     def _kept(self, done: Callable[[Any, BaseException | None], object]) -> Callable[[Any, BaseException | None], None]:
         """As `done`, but what has come is kept: who awaits it may be cancelled meanwhile."""
@@ -81,16 +78,47 @@ class Stream(Generic[T]):
             self._ready.extend(self._came.popleft())
 
     def close(self) -> None:
-        """Ends the stream. Its generator over there is closed, and what it has started is ended."""
+        """Ends it: what is under way is cancelled, and what has arrived is dropped."""
         self._ready.clear()
         self._came.clear()
         self._source.close()
 
-    def __enter__(self) -> Stream[T]:
+    def __enter__(self: Self) -> Self:
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+class Stream(Taking[T]):
+    """The items of what a function returns, as they come: those of a generator, or of any other iterable.
+
+    It is an iterator. Nothing is sent before the first item is asked for. The generator stands still while nobody
+    takes its items. `close`, the end of a `with`, and the end of the last reference to this end the generator over
+    there, as its own `close` does. What the function raises comes after the items before it.
+    """
+
+    __module__ = 'chopsticks.tunnel'
+
+    def __init__(
+        self,
+        source: _chopsticks.Stream,
+        made: Callable[[int, Any], T],
+        failed: Ended,
+        ended: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(source)
+        self._made, self._failed, self._ended = made, failed, ended
+
+    def _finish(self) -> None:
+        self._ended()
+
+    def _taken(self) -> T:
+        number, value, error = self._ready.popleft()
+        if error is None:
+            return self._made(number, value)
+        found: T = self._failed(number, error)
+        return found
 
 
 def reading(operation: _chopsticks.Operation, items: Iterable[Any]) -> _chopsticks.Operation:

@@ -1,4 +1,4 @@
-"""Tunnels, groups and queues for `asyncio`: those of the other modules, with methods to be awaited.
+"""Tunnels, groups, pools and queues for `asyncio`: those of the other modules, with methods to be awaited.
 
     from chopsticks import aio
 
@@ -18,11 +18,14 @@ from typing import Any, Generic, TypeVar, Union
 from chopsticks import _chopsticks, _stderr, queue, tunnel
 from chopsticks._call import protocol_for
 from chopsticks._deadline import remaining
-from chopsticks._errors import RemoteException
+from chopsticks._errors import ErrorResult, RemoteException
 from chopsticks._limits import Limits, core_of
-from chopsticks._stream import Stream as SyncStream
+from chopsticks._stream import Taking
 from chopsticks.group import Group as SyncGroup
 from chopsticks.group import GroupResult, common_protocol, settled
+from chopsticks.pool import Pool as SyncPool
+from chopsticks.pool import PoolOutcome as PoolOutcome
+from chopsticks.pool import PoolRun as SyncPoolRun
 from chopsticks.queue import AsyncResult as AsyncResult
 from chopsticks.queue import NotCompleted as NotCompleted
 from chopsticks.tunnel import CLOSE, CONNECT, Operation, PathLike, packed
@@ -36,6 +39,9 @@ __all__ = [
     'Local',
     'NotCompleted',
     'Podman',
+    'Pool',
+    'PoolOutcome',
+    'PoolRun',
     'Queue',
     'SSHTunnel',
     'Stream',
@@ -47,6 +53,10 @@ Self = TypeVar('Self', bound='BaseTunnel')
 Done = Callable[[Any, Union[BaseException, None]], None]
 #: What groups and queues take.
 Hosts = Union['BaseTunnel', 'Group']
+#: What pools take.
+Members = Union[
+    'BaseTunnel', tunnel.BaseTunnel, 'Group', SyncGroup, Iterable[Union['BaseTunnel', tunnel.BaseTunnel, str]]
+]
 
 
 async def awaited(start: Callable[[Done], _chopsticks.Task]) -> Any:
@@ -92,7 +102,7 @@ async def settle(*states: tunnel.State, seconds: float = _stderr.MOMENT) -> None
 class Stream(Generic[T]):
     """The items of what a function returns, as they come: an asynchronous iterator."""
 
-    def __init__(self, items: SyncStream[T]) -> None:
+    def __init__(self, items: Taking[T]) -> None:
         self._items = items
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -101,10 +111,12 @@ class Stream(Generic[T]):
     async def __anext__(self) -> T:
         """Waits for the next item. Raises what the function has raised, after the items before it."""
         items = self._items
+        items._begin()
         items._take_kept()
         while not items._ready:
             batch = await awaited(lambda done: items._source.start_next(items._kept(done)))
             if batch is None:
+                items._check()
                 raise StopAsyncIteration
             items._take_kept()
         return items._taken()
@@ -344,6 +356,72 @@ class Group:
 
     def _repr_html_(self) -> str:
         return self.group._repr_html_()
+
+
+class PoolRun(Stream[PoolOutcome[T]]):
+    """The outcomes of the items of a `Pool`: an asynchronous iterator, as `PoolRun` of `chopsticks.pool`."""
+
+    _items: SyncPoolRun[T]
+
+    def lost(self) -> dict[str, ErrorResult]:
+        """The hosts that get no more items, and why."""
+        return self._items.lost()
+
+    def items_read(self) -> int:
+        """How many items have gone to hosts, or have an outcome."""
+        return self._items.items_read()
+
+    def items_under_way(self) -> int:
+        """How many of these have no outcome yet."""
+        return self._items.items_under_way()
+
+    def timeline(self) -> str | None:
+        """A picture of what each host has done, and when, as a document in SVG. `None` unless it is `recorded`."""
+        return self._items.timeline()
+
+
+class Pool:
+    """A pool of `chopsticks.pool` for `asyncio`.
+
+    async for done in aio.Pool(['web1', 'web2']).map(os.path.getsize, paths):
+        print(done.host, done.result())
+    """
+
+    def __init__(self, hosts: Members) -> None:
+        self.pool = SyncPool(members(hosts))
+
+    def hosts(self) -> list[str]:
+        """The names of the hosts."""
+        return self.pool.hosts()
+
+    def add(self, hosts: Members) -> None:
+        """Adds hosts, also to what is running."""
+        self.pool.add(members(hosts))
+
+    def remove(self, host: str) -> bool:
+        """Removes a host, and returns whether it was there. It finishes the items that it has."""
+        return self.pool.remove(host)
+
+    def map(self, callable: Callable[..., T], items: Iterable[Any], /, **settings: Any) -> PoolRun[T]:
+        """Calls a function once for each item; takes and returns what `map` of `chopsticks.pool.Pool` does."""
+        return PoolRun(self.pool.map(callable, items, **settings))
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def __repr__(self) -> str:
+        return 'aio.%r' % (self.pool,)
+
+
+def members(hosts: Members) -> SyncGroup | list[tunnel.BaseTunnel | str]:
+    if isinstance(hosts, Group):
+        return hosts.group
+    if isinstance(hosts, SyncGroup):
+        return hosts
+    if isinstance(hosts, (str, bytes)):
+        raise TypeError('%r is one name: give a list of them' % (hosts,))
+    several = [hosts] if isinstance(hosts, (BaseTunnel, tunnel.BaseTunnel)) else hosts
+    return [host.tunnel if isinstance(host, BaseTunnel) else host for host in several]
 
 
 class Queue(queue.Lines[Hosts]):

@@ -1,0 +1,4 @@
+"""For controllers alone."""
+from chopsticks._controllers import replace
+
+replace(__name__)

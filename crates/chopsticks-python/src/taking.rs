@@ -1,0 +1,101 @@
+//! Streams of the Rust side whose items Python takes.
+
+use std::{
+    future::{Future as _, poll_fn},
+    mem,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use futures::{Stream, StreamExt as _};
+use pyo3::prelude::*;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+use crate::{
+    engine::{current, engine},
+    errors::{Trouble, Within},
+};
+
+/// A stream, which any thread may take items from, or close.
+pub(crate) struct Taken<S> {
+    /// `None` once it is closed. It is locked for no longer than a poll, during which nothing waits for Python.
+    items: Mutex<Option<S>>,
+    /// Threads take turns, since a stream wakes one only.
+    turn: AsyncMutex<()>,
+    closed: Notify,
+}
+
+impl<S: Stream + Unpin + Send> Taken<S> {
+    pub(crate) fn new(items: S) -> Self {
+        Self { items: Mutex::new(Some(items)), turn: AsyncMutex::new(()), closed: Notify::new() }
+    }
+
+    /// Waits for the next items, and returns those that are there; nothing at the end.
+    pub(crate) async fn next(&self) -> Option<Vec<S::Item>> {
+        let _turn = self.turn.lock().await;
+        let mut closed = pin!(self.closed.notified());
+        poll_fn(|context| {
+            let is_closed = closed.as_mut().poll(context).is_ready();
+            let mut items = self.items();
+            let Some(items) = items.as_mut().filter(|_| !is_closed) else { return Poll::Ready(None) };
+            let mut batch = Vec::new();
+            while batch.len() < BATCH {
+                match items.poll_next_unpin(context) {
+                    Poll::Ready(Some(item)) => batch.push(item),
+                    Poll::Ready(None) if batch.is_empty() => return Poll::Ready(None),
+                    Poll::Pending if batch.is_empty() => return Poll::Pending,
+                    Poll::Ready(None) | Poll::Pending => break,
+                }
+            }
+            Poll::Ready(Some(mem::take(&mut batch)))
+        })
+        .await
+    }
+
+    /// As [`next`](Self::next), for a thread of Python. `host` is what an error names if the deadline passes.
+    pub(crate) fn wait(
+        &self,
+        py: Python<'_>,
+        within: Option<Within>,
+        host: impl FnOnce() -> String,
+    ) -> PyResult<Option<Vec<S::Item>>>
+    where
+        S::Item: Send,
+    {
+        let engine = engine(py)?;
+        let Some(within) = within else { return engine.wait(py, self.next()) };
+        match engine.wait(py, async { tokio::time::timeout(within.left, self.next()).await })? {
+            Ok(batch) => Ok(batch),
+            Err(_) => Err(Trouble::Late { host: host(), what: "call", within }.raised(py)),
+        }
+    }
+
+    /// Looks at the stream, unless it is closed.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&S) -> T) -> Option<T> {
+        self.items().as_ref().map(look)
+    }
+}
+
+impl<S> Taken<S> {
+    /// Ends it: what it holds is cancelled. A thread that waits for an item gets none.
+    pub(crate) fn close(&self) {
+        // In a forked child it is the parent's.
+        let Some(engine) = current() else { return };
+        let items = self.items().take();
+        if items.is_some() {
+            self.closed.notify_waiters();
+            let entered = engine.enter();
+            drop(items);
+            drop(entered);
+            engine.nudge();
+        }
+    }
+
+    fn items(&self) -> MutexGuard<'_, Option<S>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many items are turned into objects at once.
+const BATCH: usize = 256;
