@@ -25,6 +25,7 @@ mod ping;
 mod put;
 mod render;
 mod run;
+mod secrets;
 mod signals;
 mod stdin;
 mod target;

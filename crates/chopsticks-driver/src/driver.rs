@@ -18,6 +18,7 @@ use crate::{
     options::AgentOptions,
     process::Link,
     quote::command_line,
+    secret::Secrets,
 };
 
 pub use self::{
@@ -31,9 +32,11 @@ pub use self::{
     sudo::Sudo,
 };
 
+mod askpass;
 mod command;
 mod container;
 mod local;
+mod prompt;
 mod setup;
 mod ssh;
 mod sudo;
@@ -140,13 +143,21 @@ pub struct AgentCommand {
     launcher: Option<Arc<dyn Launcher>>,
     /// The interpreters of drivers that do not set their own.
     pythons: Arc<DefaultPythons>,
+    /// The secrets of the tunnel's configuration.
+    secrets: Secrets,
 }
 
 impl AgentCommand {
     /// Creates a command that passes `arguments` to the interpreter, and is started here.
     pub fn new(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Self { arguments, is_program: false, launcher: None, pythons: Arc::default() }
+        Self {
+            arguments,
+            is_program: false,
+            launcher: None,
+            pythons: Arc::default(),
+            secrets: Secrets::new(),
+        }
     }
 
     /// Creates a command that runs a program with arguments, whatever interpreter the driver names,
@@ -175,6 +186,40 @@ impl AgentCommand {
     /// Returns the interpreter of a driver of type `D`: its `own`, or else the default.
     pub(crate) fn python<D: HasDefaultPython>(&self, own: Option<&Interpreter>) -> Interpreter {
         own.cloned().unwrap_or_else(|| self.pythons.get::<D>())
+    }
+
+    /// Returns the same command, with the secrets for programs that ask for one. Secrets of a driver
+    /// precede them.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Returns the secrets for programs that ask for one.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Returns the same command, for an agent that writes `mark` to stderr before it reads stdin.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Unsupported`] if the arguments contain no code of the first stage.
+    pub(crate) fn announcing(&self, mark: &str) -> io::Result<Self> {
+        let mut announcing = self.clone();
+        let option = announcing.arguments.iter().position(|argument| argument == "-c");
+        let Some(code) = option.and_then(|at| announcing.arguments.get_mut(at + 1)) else {
+            let text = "a password for sudo needs an agent that is started by `-c`";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        };
+        // That of a program is for `sh`, and that of an interpreter for Python.
+        let mut text = OsString::from(match self.is_program {
+            true => format!("printf %s \"{mark}\" >&2;"),
+            false => format!("import os;os.write(2,b\"{mark}\");"),
+        });
+        text.push(&code);
+        *code = text;
+        Ok(announcing)
     }
 
     /// Returns whether the agent is started here, and not from the far side of a tunnel.

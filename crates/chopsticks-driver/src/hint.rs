@@ -69,6 +69,12 @@ pub fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     }
 }
 
+/// Returns whether a program that was given a password is known to have failed for another reason.
+pub(crate) fn has_other_cause_than_password(stderr: &str) -> bool {
+    let said = START.iter().find(|rule| rule.line(stderr).is_some());
+    said.is_some_and(|rule| !rule.0.starts_with("sudo-password"))
+}
+
 /// Returns why a program could not be started, here or by the agent of the tunnel called `parent`,
 /// if the cause is known.
 pub fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<Hint> {
@@ -192,6 +198,10 @@ const NOT_RUN: (&str, &str) = (
 const LASTING: &[&str] = &[
     "host-key-unknown",
     "too-many-keys",
+    "password-wrong",
+    "password-missing",
+    "passphrase-wrong",
+    "prompt-unknown",
     "permission-denied",
     "name-unknown",
     "jump-failed",
@@ -253,8 +263,38 @@ const START: &[Rule] = &[
         &["UNPROTECTED PRIVATE KEY FILE"],
     ),
     Rule(
+        "password-wrong",
+        "check the password and the name of the user: it was tried once, and is not tried again",
+        &[
+            "chopsticks: the password was given, and refused",
+            "chopsticks: ssh asks again: the password *was refused",
+            "chopsticks: the password was refused by",
+            "chopsticks: the password of the jump host was refused by",
+        ],
+    ),
+    Rule(
+        "password-missing",
+        "give the password, or a key that the server accepts; a jump host has a password of its own",
+        &["chopsticks: the password * is asked for", "chopsticks: the password is asked for"],
+    ),
+    Rule(
+        "prompt-unknown",
+        "only passwords and passphrases are answered: log in with a key, or once by hand to see the question",
+        &["chopsticks: ssh asks for something else"],
+    ),
+    Rule(
+        "passphrase-wrong",
+        "check the passphrase, or add the key to an agent by `ssh-add`",
+        &["chopsticks: a passphrase was given"],
+    ),
+    Rule(
+        "askpass-blocked",
+        "ssh cannot run the helper that gives it the password: set `TMPDIR` to a folder that programs can be started from",
+        &["ssh_askpass: exec"],
+    ),
+    Rule(
         "permission-denied",
-        "the server accepted none of the keys for this user: `ssh` has to log in there without asking for anything",
+        "the server accepted none of the keys for this user: add one, or give the password",
         &["Permission denied (*)", "No more authentication methods"],
     ),
     Rule(
@@ -325,14 +365,27 @@ const START: &[Rule] = &[
     ),
     // sudo
     Rule(
+        "sudo-password-wrong",
+        "check the password of sudo, which is usually that of the user who logs in: it was tried once, and is not tried again",
+        &[
+            "chopsticks: sudo asks again",
+            "chopsticks: the password of sudo was refused by",
+            "sudo: * incorrect password attempt",
+            "sudo: * incorrect authentication attempt",
+            "sudo: Incorrect authentication attempt",
+            "sudo: Maximum * incorrect authentication attempts",
+        ],
+    ),
+    Rule(
         "sudo-password",
-        "sudo requires a password: allow the exact path of the interpreter with `NOPASSWD:`",
+        "sudo requires a password: give it, or allow the exact path of the interpreter with `NOPASSWD:`",
         &[
             "sudo: a password is required",
             "sudo: a terminal is required",
             "sudo: interactive authentication is required",
             "sudo: Authentication required",
             "sudo: no password was provided",
+            "chopsticks: the password of sudo is",
         ],
     ),
     Rule(

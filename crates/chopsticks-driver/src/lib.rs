@@ -14,6 +14,8 @@
 //!   end.
 //! * [`Interpreter`], [`DefaultPythons`], [`AgentOptions`] and [`HostName`] describe what is started,
 //!   its options and its name.
+//! * [`Secret`], [`Secrets`], [`SecretKind`] and [`SecretRequest`] are passwords and passphrases, and
+//!   where they come from.
 //! * [`hint`] contains the known messages of the programs, and what to do about them.
 //! * [`forked`] is for controllers that fork.
 //! * [`pacing`] makes connections to busy servers take turns.
@@ -27,6 +29,7 @@ compile_error!(
 );
 
 mod defaults;
+mod dialogue;
 mod driver;
 pub mod forked;
 pub mod hint;
@@ -38,6 +41,7 @@ pub mod pacing;
 mod process;
 mod quiet;
 mod quote;
+mod secret;
 mod target;
 
 pub use defaults::{DefaultPythons, HasDefaultPython};
@@ -51,4 +55,5 @@ pub use interpreter::Interpreter;
 pub use launcher::{Known, Launcher, Program};
 pub use options::{AgentOptions, Encode};
 pub use process::{CleanUp, Link, LinkParts, Process, SpawnError, missing_folder};
+pub use secret::{Secret, SecretKind, SecretRequest, Secrets};
 pub use target::{Address, Hop, InvalidTarget};

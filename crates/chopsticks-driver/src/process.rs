@@ -73,10 +73,16 @@ impl Link {
     ///
     /// The errors of [`Command::spawn`].
     pub fn spawn(mut command: Command) -> io::Result<Self> {
-        use std::process::Stdio;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C on the controller's terminal is the controller's affair.
         command.process_group(0);
+        Self::spawn_as_it_is(command)
+    }
+
+    /// Starts a command like [`spawn`](Self::spawn), without making it the leader of a process group:
+    /// it makes itself the leader of a session.
+    pub(crate) fn spawn_as_it_is(mut command: Command) -> io::Result<Self> {
+        use std::process::Stdio;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|source| {
             let program = command.as_std().get_program().to_string_lossy().into_owned();
             io::Error::new(source.kind(), SpawnError { program, source })
@@ -115,6 +121,25 @@ impl Link {
         program: impl Program + 'static,
     ) -> Self {
         Self::of(stdin, stdout, stderr, Kind::Launched(Box::new(program)))
+    }
+
+    /// Creates a link from the parts of another one.
+    pub(crate) fn of_parts(
+        stdin: Box<dyn AsyncWrite + Send + Unpin>,
+        stdout: Box<dyn AsyncRead + Send + Unpin>,
+        stderr: Box<dyn AsyncRead + Send + Unpin>,
+        process: Process,
+        clean_up: Option<CleanUp>,
+    ) -> Self {
+        Self(LinkParts { stdin, stdout, stderr, process, clean_up })
+    }
+
+    /// Returns the number of the process, if it is a child of the controller.
+    pub(crate) fn id(&self) -> Option<u32> {
+        match &self.0.process.0 {
+            Kind::Child(child) => child.id(),
+            Kind::Foreign | Kind::Launched(_) => None,
+        }
     }
 
     fn of(

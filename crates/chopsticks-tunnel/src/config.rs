@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use chopsticks_driver::{AgentOptions, Encode};
+use chopsticks_driver::{AgentOptions, Encode, Secrets};
 use chopsticks_transport::TransportConfig;
 
 use crate::{
@@ -39,6 +39,7 @@ pub struct TunnelConfig {
     pub(crate) agent: Agent,
     pub(crate) audit: Audit,
     pub(crate) context: Arc<Context>,
+    pub(crate) secrets: Secrets,
     depth_limit: Option<u32>,
 }
 
@@ -220,6 +221,25 @@ impl TunnelConfig {
         self
     }
 
+    /// Sets where passwords and passphrases come from that ssh and sudo ask for. Those that a driver
+    /// sets come first. Default: there are none, and no program asks.
+    ///
+    /// The tunnels of this configuration and its clones share what is known about the secrets: see
+    /// [`Secrets`].
+    ///
+    /// ```
+    /// use chopsticks_tunnel::{Secret, SecretKind, Secrets, TunnelConfig};
+    ///
+    /// let secrets = Secrets::new().with(SecretKind::Password, Secret::new("correct horse"));
+    /// let config = TunnelConfig::default().secrets(secrets);
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
     /// Sets the working directory of agents whose driver does not set one. If it does not exist,
     /// the connection fails.
     #[must_use]
@@ -329,6 +349,7 @@ impl Default for TunnelConfig {
             agent: Agent::default(),
             audit: Audit::default(),
             context: Context::shared(),
+            secrets: Secrets::new(),
             depth_limit: None,
         }
     }
@@ -351,6 +372,7 @@ impl fmt::Debug for TunnelConfig {
             .field("agent", &self.agent)
             .field("audit", &self.audit)
             .field("context", &self.context)
+            .field("secrets", &self.secrets)
             .field("depth_limit", &self.depth_limit_in_force())
             .finish()
     }

@@ -325,6 +325,7 @@ impl Keeper {
     /// Returns the command that starts the agent, and the place where it is started.
     fn command(&self) -> AgentCommand {
         let command = self.bootstrap.command().with_default_pythons(self.config.context.pythons.clone());
+        let command = command.with_secrets(self.config.secrets.clone());
         match &self.parent {
             Some(parent) => command.by(Arc::new(FarSide::new(parent.clone()))),
             None => command,

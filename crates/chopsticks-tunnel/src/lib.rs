@@ -77,7 +77,7 @@ pub use chopsticks_driver::{
     AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, DefaultPythons, Docker,
     DockerEngine, DockerExec, Driver, Encode, Engine, HasDefaultPython, Hint, HostName, Interpreter,
     InvalidHostName, InvalidTarget, Known, Launcher, Link, Local, Podman, PodmanEngine, PodmanExec, Program,
-    Ssh, Sudo, Symptoms,
+    Secret, SecretKind, SecretRequest, Secrets, Ssh, Sudo, Symptoms,
 };
 
 pub use call::{Call, Function, Ignored, Reply};

@@ -112,9 +112,9 @@ pub use chopsticks_tunnel::{
     Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, ContainerInfo, Context, Docker, DockerExec,
     Driver, Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter,
     InvalidTarget, Items, Link, Local, LogLevel, LogRecord, Logging, OsName, Phase, Podman, PodmanExec,
-    Progress, Put, RemoteCommand, RemoteException, Reply, Route, Side, Ssh, Stderr, Stdio, Stdout, Sudo,
-    Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCommand, TunnelConfig, UnknownLogLevel,
-    Via,
+    Progress, Put, RemoteCommand, RemoteException, Reply, Route, Secret, SecretKind, SecretRequest, Secrets,
+    Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel,
+    TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
 };
 
 pub use crate::{
@@ -197,6 +197,10 @@ struct GroupsDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/remote-code.md")]
 struct RemoteCodeDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/passwords.md")]
+struct PasswordsDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/queues.md")]

@@ -16,7 +16,7 @@ use crate::{
     argument::{Argument, Keyword},
     function::FunctionName,
     input::is_stdin,
-    log,
+    log, secrets,
     stdin::Wanted,
     target::{self, Chosen},
 };
@@ -140,7 +140,7 @@ impl AgentArgs {
         for variable in self.env {
             config = config.env(variable.name, variable.value);
         }
-        config
+        secrets::configure(&self.secrets, config)
     }
 
     /// Gives targets that name no Python the one of the options.

@@ -10,7 +10,7 @@ use chopsticks::{Batch, Budget, LogLevel};
 use clap::ValueEnum;
 
 use super::value::{Variable, log_level, mode, seconds, size};
-use crate::help;
+use crate::{help, secrets::SecretArgs};
 
 /// The codebase of a function, and the form of its values.
 #[derive(Debug, clap::Args)]
@@ -200,6 +200,9 @@ pub(crate) struct AgentArgs {
     /// Append a record of each operation on each target to a file, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
 }
 
 /// A program that runs containers.

@@ -12,5 +12,6 @@ mod group;
 mod hosts;
 mod map;
 mod memory;
+mod passwords;
 mod run;
 mod targets;

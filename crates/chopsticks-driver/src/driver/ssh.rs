@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -13,8 +13,10 @@ use tokio::process::Command;
 
 use crate::{
     defaults::sealed::Sealed,
+    dialogue::{self, Marks, Progress},
     driver::{
         AgentCommand, Driver,
+        askpass::{Askpass, Login},
         setup::{Setup, setup_methods},
         sudo,
     },
@@ -23,24 +25,28 @@ use crate::{
     options::AgentOptions,
     process::Link,
     quiet::Quiet,
+    secret::{Secret, SecretKind, Secrets},
 };
 
 /// Runs the agent on another host, by the user's own `ssh`.
 ///
 /// Everything that makes `ssh host` work on the command line also works here: `ssh_config`, agents,
-/// certificates, jump hosts, known hosts, and an existing master connection. The driver never
-/// prompts and never has a terminal: a login that would ask for something fails. Settings for
-/// interactive use (a terminal, forwardings, a remote command) are ignored.
+/// certificates, jump hosts, known hosts, and an existing master connection. The driver never has a
+/// terminal. ssh gets a [`password`](Self::password) or a [`passphrase`](Self::passphrase) if there
+/// is one; a login that would ask for anything else fails. Settings for interactive use (a terminal,
+/// forwardings, a remote command) are ignored.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use chopsticks_driver::Ssh;
+/// use chopsticks_driver::{Secret, Ssh};
 ///
 /// let web = Ssh::new("web1");
 /// let database = Ssh::new("db1").user("admin").port(2222).sudo().python("auto");
+/// let old = Ssh::new("switch").password(Secret::new(read_password()));
 /// let behind = Ssh::new("10.1.2.3").jump("bastion").option("StrictHostKeyChecking=accept-new").connect_timeout(Duration::from_secs(5));
-/// # let _ = (web, database, behind);
+/// # let _ = (web, database, old, behind);
+/// # fn read_password() -> String { String::new() }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Ssh {
@@ -57,6 +63,7 @@ pub struct Ssh {
     connect_timeout: Option<Duration>,
     keepalive: Option<(Duration, u32)>,
     program: OsString,
+    secrets: Secrets,
 }
 
 impl Ssh {
@@ -78,6 +85,7 @@ impl Ssh {
             connect_timeout: Some(CONNECT_TIMEOUT),
             keepalive: Some((KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)),
             program: "ssh".into(),
+            secrets: Secrets::new(),
         }
     }
 
@@ -104,13 +112,51 @@ impl Ssh {
         self
     }
 
-    /// Runs the agent as root on the host, by `sudo` without a password.
+    /// Sets the password for the login on the host. It is used if ssh asks for one, by the method
+    /// `password` or `keyboard-interactive`, after all keys were tried.
+    ///
+    /// ssh gets it once. A question for anything else, such as a one-time code, is not answered, and
+    /// ends the login. The host's key must be known, or
+    /// [`StrictHostKeyChecking`](Self::option) must allow a new one. A password can be given only to
+    /// an ssh that runs here, and not through another tunnel.
+    #[must_use]
+    pub fn password(self, password: Secret) -> Self {
+        self.secret(SecretKind::Password, password)
+    }
+
+    /// Sets the password for jump hosts that ask for one: those of [`jump`](Self::jump), and those of
+    /// `ProxyJump` in `ssh_config`. A jump host never gets the [`password`](Self::password).
+    #[must_use]
+    pub fn jump_password(self, password: Secret) -> Self {
+        self.secret(SecretKind::JumpPassword, password)
+    }
+
+    /// Sets the passphrase of private keys. It stays on this host. A key with another passphrase is
+    /// skipped.
+    #[must_use]
+    pub fn passphrase(self, passphrase: Secret) -> Self {
+        self.secret(SecretKind::Passphrase, passphrase)
+    }
+
+    /// Sets the password for the case that [`sudo`](Self::sudo) asks for one: usually that of the user
+    /// who logs in. It is sent only after sudo has written the prompt that it was given, and once.
+    #[must_use]
+    pub fn sudo_password(self, password: Secret) -> Self {
+        self.secret(SecretKind::Sudo, password)
+    }
+
+    fn secret(mut self, kind: SecretKind, secret: Secret) -> Self {
+        self.secrets = self.secrets.with(kind, secret);
+        self
+    }
+
+    /// Runs the agent as root on the host, by `sudo`.
     #[must_use]
     pub fn sudo(self) -> Self {
         self.sudo_user("root")
     }
 
-    /// Runs the agent as another user on the host, by `sudo` without a password.
+    /// Runs the agent as another user on the host, by `sudo`.
     #[must_use]
     pub fn sudo_user(mut self, user: impl Into<String>) -> Self {
         self.sudo = Some(user.into());
@@ -181,8 +227,9 @@ impl Ssh {
         (&self.host, format!("{:?}", self.user), format!("{:?}", self.port))
     }
 
-    /// Returns all arguments in front of the host, except the level of ssh's messages.
-    async fn arguments(&self, agent: &AgentCommand) -> io::Result<Vec<OsString>> {
+    /// Returns all arguments in front of the host, except the level of ssh's messages. `secrets` are
+    /// those for a login that may ask.
+    async fn arguments(&self, agent: &AgentCommand, secrets: Option<&Secrets>) -> io::Result<Vec<OsString>> {
         // No terminal, no X11: both would change the bytes or the side effects of the connection.
         let mut arguments: Vec<OsString> = vec!["-T".into(), "-x".into()];
         let mut push =
@@ -205,10 +252,11 @@ impl Ssh {
         for option in self.options.iter() {
             push("-o", option.as_ref());
         }
-        for option in FIXED {
+        let is_recent = supports_session_options(&self.program, agent).await?;
+        for option in authentication(secrets, is_recent).iter().chain(&FIXED) {
             push("-o", option.as_ref());
         }
-        if supports_session_options(&self.program, agent).await? {
+        if is_recent {
             for option in FIXED_SINCE_8_7 {
                 push("-o", option.as_ref());
             }
@@ -223,15 +271,52 @@ impl Ssh {
         Ok(arguments)
     }
 
-    fn remote_command(&self, agent: &AgentCommand) -> io::Result<OsString> {
+    /// Returns the line for the login shell. `marks` are those for a sudo that may ask.
+    fn remote_command(&self, agent: &AgentCommand, marks: Option<&Marks>) -> io::Result<OsString> {
         let interpreter = agent.python::<Self>(self.setup.interpreter.as_ref());
-        match &self.sudo {
-            None => agent.shell_line(&[], &interpreter),
-            Some(user) => {
-                let prefix: Vec<_> = ["sudo"].into_iter().chain(sudo::arguments(user)).collect();
-                agent.shell_line(&prefix, &interpreter)
-            }
+        let Some(user) = &self.sudo else { return agent.shell_line(&[], &interpreter) };
+        let prompt = marks.map(|marks| marks.prompt.as_str());
+        let prefix: Vec<_> = ["sudo"].into_iter().chain(sudo::arguments(user, prompt)).collect();
+        match marks {
+            Some(marks) => agent.announcing(&marks.ready)?.shell_line(&prefix, &interpreter),
+            None => agent.shell_line(&prefix, &interpreter),
         }
+    }
+
+    /// Starts ssh, which asks `askpass` if there is one.
+    async fn spawn(
+        &self,
+        agent: &AgentCommand,
+        mut command: Command,
+        askpass: Option<&Askpass>,
+    ) -> io::Result<Link> {
+        command.env_remove("SSH_ASKPASS_PROMPT");
+        let Some(askpass) = askpass else {
+            command.env_remove("SSH_ASKPASS").env("SSH_ASKPASS_REQUIRE", "never");
+            return agent.spawn(command).await;
+        };
+        command.env("SSH_ASKPASS", askpass.program()).env("SSH_ASKPASS_REQUIRE", "force");
+        if supports_session_options(&self.program, agent).await? {
+            return agent.spawn(command).await;
+        }
+        // Before version 8.4, ssh asks the program only if there is a display and no terminal.
+        if std::env::var_os("DISPLAY").is_none() {
+            command.env("DISPLAY", ":");
+        }
+        if std::fs::File::open("/dev/tty").is_err() {
+            return agent.spawn(command).await;
+        }
+        let ssh = command.as_std();
+        let mut detached = Command::new("setsid");
+        detached.arg(ssh.get_program()).args(ssh.get_args());
+        for (name, value) in ssh.get_envs() {
+            match value {
+                Some(value) => detached.env(name, value),
+                None => detached.env_remove(name),
+            };
+        }
+        // `setsid` becomes ssh, unless it is the leader of a process group.
+        Link::spawn_as_it_is(detached)
     }
 }
 
@@ -259,7 +344,7 @@ impl Driver for Ssh {
     }
 
     async fn is_quiet(&self, agent: &AgentCommand) -> bool {
-        let Ok(arguments) = self.arguments(agent).await else { return false };
+        let Ok(arguments) = self.arguments(agent, None).await else { return false };
         let mut command = Command::new(&self.program);
         command.arg("-G").args(arguments).args(self.args.iter()).args(["--", &self.host]);
         match tokio::time::timeout(QUESTION_TIMEOUT, agent.output(command)).await {
@@ -269,11 +354,32 @@ impl Driver for Ssh {
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        if !agent.is_here() && self.secrets.may_have(LOGIN) {
+            let text = "a password or passphrase can be given only to an ssh that runs here: use `jump` to log in \
+                        through another host";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        let secrets = self.secrets.clone().or(agent.secrets());
+        let logs_in = agent.is_here() && secrets.may_have(LOGIN);
+        let marks = (self.sudo.is_some() && secrets.may_have(&[SecretKind::Sudo])).then(Marks::new);
         let mut command = Command::new(&self.program);
-        command.args(self.arguments(agent).await?).args(["-o", LOG_LEVEL]).args(self.args.iter());
-        command.args(["--", &self.host]).arg(self.remote_command(agent)?);
-        command.env_remove("SSH_ASKPASS").env("SSH_ASKPASS_REQUIRE", "never");
-        agent.spawn(command).await
+        let arguments = self.arguments(agent, logs_in.then_some(&secrets)).await?;
+        command.args(arguments).args(["-o", LOG_LEVEL]).args(self.args.iter());
+        command.args(["--", &self.host]).arg(self.remote_command(agent, marks.as_ref())?);
+        let askpass = if logs_in { Some(Askpass::new().await?) } else { None };
+        let link = self.spawn(agent, command, askpass.as_ref()).await?;
+        let (host, progress) = (self.host(), Arc::<Progress>::default());
+        if let Some(askpass) = askpass {
+            let (host, secrets) = (host.clone(), secrets.clone());
+            let login = Login { host, pid: link.id(), secrets, progress: progress.clone() };
+            // It ends when ssh has logged in, or when the link is dropped.
+            tokio::spawn(askpass.answer(login));
+        }
+        Ok(match marks {
+            Some(marks) => dialogue::answer(link, host, secrets, marks, &progress),
+            None if logs_in => dialogue::follow(link, &progress),
+            None => link,
+        })
     }
 }
 
@@ -314,6 +420,26 @@ fn is_quiet(settings: &str) -> bool {
     let level = settings.lines().find_map(|line| line.strip_prefix("loglevel "));
     matches!(level.map(str::trim_end), Some("SILENT" | "QUIET" | "FATAL" | "ERROR"))
 }
+
+/// Returns the settings for a login that may ask for `secrets`. They come before [`FIXED`].
+fn authentication(secrets: Option<&Secrets>, is_recent: bool) -> Vec<&'static str> {
+    let Some(secrets) = secrets else { return Vec::new() };
+    // A second attempt could lock an account.
+    let mut options = vec!["BatchMode=no", "NumberOfPasswordPrompts=1"];
+    let has_password = secrets.may_have(&[SecretKind::JumpPassword, SecretKind::Password]);
+    let has_passphrase = secrets.may_have(&[SecretKind::Passphrase]);
+    if !has_password {
+        options.push("PasswordAuthentication=no");
+    }
+    // An ssh before version 8.5 does not mark the texts of the server, which could ask for the passphrase.
+    if !has_password || (has_passphrase && !is_recent) {
+        options.push("KbdInteractiveAuthentication=no");
+    }
+    options
+}
+
+/// The secrets that ssh itself asks for.
+const LOGIN: &[SecretKind] = &[SecretKind::JumpPassword, SecretKind::Passphrase, SecretKind::Password];
 
 /// The settings that override the configuration, unless [`Ssh::option`] sets them.
 const FIXED: [&str; 7] = [

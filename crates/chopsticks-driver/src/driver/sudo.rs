@@ -1,12 +1,13 @@
 //! Another user of the controller's host.
 
-use std::{ffi::OsString, io};
+use std::{ffi::OsString, io, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::{
     defaults::sealed::Sealed,
+    dialogue::{self, Marks},
     driver::{
         AgentCommand, Driver,
         setup::{Setup, setup_methods},
@@ -14,12 +15,13 @@ use crate::{
     host::HostName,
     options::AgentOptions,
     process::Link,
+    secret::{Secret, SecretKind, Secrets},
 };
 
 /// Runs the agent on the controller's own host as another user, by `sudo`.
 ///
-/// sudo is never given a password. A rule must allow the interpreter without one (`NOPASSWD`), for
-/// exactly the path that [`python`](Self::python) names.
+/// Without a [`password`](Self::password), a rule must allow the interpreter without one
+/// (`NOPASSWD`), for exactly the path that [`python`](Self::python) names.
 ///
 /// ```
 /// use chopsticks_driver::Sudo;
@@ -33,16 +35,33 @@ pub struct Sudo {
     setup: Setup,
     user: String,
     program: OsString,
+    secrets: Secrets,
 }
 
 impl Sudo {
     /// Creates a driver for `user`, named `USER@localhost`.
     pub fn new(user: impl Into<String>) -> Self {
         let user = user.into();
-        Self { setup: Setup::new(&format!("{user}@localhost")), user, program: "sudo".into() }
+        Self {
+            setup: Setup::new(&format!("{user}@localhost")),
+            user,
+            program: "sudo".into(),
+            secrets: Secrets::new(),
+        }
     }
 
     setup_methods!();
+
+    /// Sets the password for the case that sudo asks for one: usually that of the user who runs this
+    /// program.
+    ///
+    /// It is sent only after sudo has written the prompt that it was given, and once. If sudo asks
+    /// again, the connection fails, and the password is not sent again.
+    #[must_use]
+    pub fn password(mut self, password: Secret) -> Self {
+        self.secrets = self.secrets.with(SecretKind::Sudo, password);
+        self
+    }
 
     /// Sets the program to run in place of `sudo`. It has to accept the same arguments.
     #[must_use]
@@ -69,22 +88,37 @@ impl Driver for Sudo {
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        let secrets = self.secrets.clone().or(agent.secrets());
         let mut command = Command::new(&self.program);
-        command
-            .args(arguments(&self.user))
-            .args(agent.argv(&agent.python::<Self>(self.setup.interpreter.as_ref())));
-        agent.spawn(command).await
+        let interpreter = agent.python::<Self>(self.setup.interpreter.as_ref());
+        if !secrets.may_have(&[SecretKind::Sudo]) {
+            command.args(arguments(&self.user, None)).args(agent.argv(&interpreter));
+            return agent.spawn(command).await;
+        }
+        let marks = Marks::new();
+        let announcing = agent.announcing(&marks.ready)?;
+        command.args(arguments(&self.user, Some(&marks.prompt))).args(announcing.argv(&interpreter));
+        let link = agent.spawn(command).await?;
+        Ok(dialogue::answer(link, self.host(), secrets, marks, &Arc::default()))
     }
 }
 
 /// Returns the arguments with which sudo runs the following command as `user`, here and on other
 /// hosts.
-pub(super) fn arguments(user: &str) -> [&str; 5] {
-    let [prompt, home, option] = OPTIONS;
-    [prompt, home, option, user, "--"]
+///
+/// With a prompt, sudo reads a password from stdin, if it needs one. Otherwise it never asks.
+pub(super) fn arguments<'a>(user: &'a str, prompt: Option<&'a str>) -> Vec<&'a str> {
+    let [silence, home, option] = OPTIONS;
+    let mut arguments = match prompt {
+        Some(prompt) => vec!["-S", "-p", prompt],
+        None => vec![silence],
+    };
+    arguments.extend([home, option, user, "--"]);
+    arguments
 }
 
-/// sudo is never given a password. What it runs gets the home folder of the user, who follows.
+/// Without a password, sudo does not ask for one. What it runs gets the home folder of the user, who
+/// follows.
 const OPTIONS: [&str; 3] = ["--non-interactive", "--set-home", "-u"];
 
 impl Sealed for Sudo {

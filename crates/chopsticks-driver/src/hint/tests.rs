@@ -24,6 +24,20 @@ fn ssh_tells_why_it_does_not_connect() {
         ),
         (changed, "host-key-changed"),
         ("drvy@127.0.0.1: Permission denied (publickey).", "permission-denied"),
+        (
+            "me@h: Permission denied (password).\nchopsticks: the password was given, and refused",
+            "password-wrong",
+        ),
+        ("chopsticks: the password was refused by web1, and is not sent again", "password-wrong"),
+        ("chopsticks: ssh asks again: the password of the jump host was refused", "password-wrong"),
+        ("chopsticks: the password of the jump host is asked for, and there is none", "password-missing"),
+        ("chopsticks: the password is asked for, and there is none", "password-missing"),
+        ("chopsticks: ssh asks for something else: (me@h) Verification code:", "prompt-unknown"),
+        ("ssh_askpass: exec(/tmp/chopsticks-1/askpass): Permission denied", "askpass-blocked"),
+        (
+            "me@h: Permission denied (publickey).\nchopsticks: a passphrase was given: it is wrong, or the server refused its key",
+            "passphrase-wrong",
+        ),
         ("Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures", "too-many-keys"),
         ("ssh: Could not resolve hostname nohost.invalid: Name or service not known", "name-unknown"),
         ("ssh: connect to host 127.0.0.1 port 1: Connection refused", "refused"),
@@ -105,6 +119,11 @@ fn folder_that_cannot_be_entered_is_told() {
 fn sudo_tells_what_it_misses() {
     for (stderr, expected) in [
         ("sudo: a password is required", "sudo-password"),
+        (
+            "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt",
+            "sudo-password-wrong",
+        ),
+        ("sudo: Maximum 3 incorrect authentication attempts", "sudo-password-wrong"),
         ("sudo: interactive authentication is required", "sudo-password"),
         ("sudo: sorry, you must have a tty to run sudo", "sudo-tty"),
         ("Sorry, user x is not allowed to execute '/usr/bin/python3' as root on vm.", "sudo-not-allowed"),
