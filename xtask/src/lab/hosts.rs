@@ -55,7 +55,34 @@ Defaults:chopsticks-pty use_pty
 chopsticks-tty ALL=(chopsticks-other) NOPASSWD: ALL
 Defaults:chopsticks-tty requiretty
 chopsticks-password ALL=(chopsticks-other) ALL
+chopsticks-asks ALL=(chopsticks-other) ALL
+Defaults:chopsticks-asks timestamp_timeout=0
+chopsticks-asks-pty ALL=(chopsticks-other) ALL
+Defaults:chopsticks-asks-pty timestamp_timeout=0, use_pty, pwfeedback, lecture=always
+chopsticks-asks-once ALL=(chopsticks-other) ALL
+Defaults:chopsticks-asks-once timestamp_timeout=0, !use_pty, passprompt_override, passwd_tries=1
+chopsticks-asks-tty ALL=(chopsticks-other) ALL
+Defaults:chopsticks-asks-tty requiretty
+chopsticks-asks-wrong ALL=(chopsticks-other) ALL
+chopsticks-login ALL=(chopsticks-other) ALL
+Defaults:chopsticks-login timestamp_timeout=0
 ";
+
+/// Users who have the lab's password.
+const WITH_PASSWORD: [&str; 9] = [
+    "asks",
+    "asks-pty",
+    "asks-once",
+    "asks-tty",
+    "asks-wrong",
+    "login",
+    "login-expired",
+    "login-group",
+    "login-wrong",
+];
+
+/// The service of PAM of a server that asks for a password.
+const PAM: &str = "auth required pam_unix.so\naccount required pam_unix.so\npassword required pam_unix.so\nsession required pam_permit.so\n";
 
 /// Networks for measurements, which are used nowhere else (RFC 2544).
 const CONTROLLER: Ipv4Addr = Ipv4Addr::new(198, 18, 77, 254);
@@ -115,6 +142,12 @@ fn set_up_users(lab: &mut Lab) -> Result<String, Failure> {
     for name in ["forced", "banner", "sudo", "pty", "tty", "password", "other"] {
         lab.add_user(name, Path::new("/bin/sh"))?;
     }
+    for name in WITH_PASSWORD {
+        lab.add_user(name, Path::new("/bin/sh"))?;
+    }
+    lab.set_passwords(&WITH_PASSWORD)?;
+    lab.run(Command::new("passwd").arg("--expire").arg(format!("{}login-expired", user::PREFIX)))?;
+    lab.add_pam_service("chopsticks-pam", PAM)?;
     lab.add_user("nologin", Path::new("/usr/sbin/nologin"))?;
     let old = set_up_paths(lab)?;
     lab.add_sudo_rules(RULES)?;
@@ -194,8 +227,24 @@ fn set_up_servers(lab: &mut Lab, config: &mut Config) -> Result<(), Failure> {
     for (shell, _) in NOISY {
         at(&format!("noisy-{shell}"), &format!("noisy-{shell}"), "");
     }
-    let others =
-        ["forced", "banner", "nologin", "empty", "odd", "old", "stub", "sudo", "pty", "tty", "password"];
+    let others = [
+        "forced",
+        "banner",
+        "nologin",
+        "empty",
+        "odd",
+        "old",
+        "stub",
+        "sudo",
+        "pty",
+        "tty",
+        "password",
+        "asks",
+        "asks-pty",
+        "asks-once",
+        "asks-tty",
+        "asks-wrong",
+    ];
     for name in others {
         at(name, name, "");
     }
@@ -203,6 +252,8 @@ fn set_up_servers(lab: &mut Lab, config: &mut Config) -> Result<(), Failure> {
     at("changed-key", "bash", "UserKnownHostsFile LAB/ssh/known_hosts-changed");
     at("wrong-key", "bash", "IdentityFile LAB/ssh/other");
     at("unknown-user", "nobody-of-this-name", "");
+    at("locked", "bash", "IdentityFile LAB/ssh/locked");
+    set_up_password_servers(lab, config, port)?;
     let strict = lab.start_sshd("strict", "MaxStartups 3:50:5")?;
     config.add("strict", "127.0.0.1", strict, "bash", "");
     let default = lab.start_sshd("default", "")?;
@@ -213,6 +264,28 @@ fn set_up_servers(lab: &mut Lab, config: &mut Config) -> Result<(), Failure> {
     // Port 1 belongs to a service that nobody runs.
     config.add("refused", "127.0.0.1", 1, "bash", "");
     config.add("unresolved", "host.invalid", 22, "bash", "");
+    Ok(())
+}
+
+/// Servers that ask for a password: by the method `password`, and by PAM and both methods.
+fn set_up_password_servers(lab: &mut Lab, config: &mut Config, plain: u16) -> Result<(), Failure> {
+    let password = lab.start_sshd_without_keys("chopsticks-password", "PasswordAuthentication yes")?;
+    let interactive = "UsePAM yes\nKbdInteractiveAuthentication yes";
+    let pam =
+        lab.start_sshd_without_keys("chopsticks-pam", &format!("{interactive}\nPasswordAuthentication yes"))?;
+    let methods = |methods: &str| format!("PreferredAuthentications {methods}");
+    let mut at =
+        |name: &str, port: u16, user: &str, more: &str| config.add(name, "127.0.0.1", port, user, more);
+    at("login-password", password, "login", "");
+    at("login-interactive", pam, "login", &methods("keyboard-interactive"));
+    at("login-both", pam, "login", "");
+    at("login-expired", pam, "login-expired", &methods("keyboard-interactive"));
+    at("login-wrong", pam, "login-wrong", "");
+    at("login-wrong-password", password, "login-wrong", "");
+    at("login-unknown-key", password, "login", "UserKnownHostsFile /dev/null");
+    at("behind-login", plain, "bash", "ProxyJump login-password");
+    at("login-behind-login", pam, "login", "ProxyJump login-password");
+    at("login-group-*", password, "login-group", "");
     Ok(())
 }
 
@@ -266,7 +339,7 @@ impl Config {
     fn finish(self, folder: &str) -> String {
         // The first value of an option counts, so those for all come last; of identities all count.
         let text = self.text
-            + "Host * !wrong-key\n  IdentityFile LAB/ssh/id\nHost *\n  IdentitiesOnly yes\n  UserKnownHostsFile LAB/ssh/known_hosts\n  \
+            + "Host * !wrong-key !locked\n  IdentityFile LAB/ssh/id\nHost *\n  IdentitiesOnly yes\n  UserKnownHostsFile LAB/ssh/known_hosts\n  \
                GlobalKnownHostsFile /dev/null\n";
         text.replace("LAB", folder)
     }

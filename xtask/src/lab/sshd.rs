@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use chopsticks_support::eventually;
 use crate::failure::Failure;
 
 use super::Lab;
+
+/// The passphrase of the key `locked`, which the tests know as well.
+const PASSPHRASE: &str = "passphrase of the lab";
 
 /// How long a server may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,8 +30,13 @@ impl Lab {
                 command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(self.path(format!("ssh/{name}"))),
             )?;
         }
-        let public = self.path("ssh/id.pub");
-        let key = fs::read_to_string(&public).map_err(|error| Failure::during(public.display(), error))?;
+        let mut command = Command::new("ssh-keygen");
+        self.run(command.args(["-q", "-t", "ed25519", "-N", PASSPHRASE, "-f"]).arg(self.path("ssh/locked")))?;
+        let mut key = String::new();
+        for name in ["id", "locked"] {
+            let public = self.path(format!("ssh/{name}.pub"));
+            key += &fs::read_to_string(&public).map_err(|error| Failure::during(public.display(), error))?;
+        }
         // sshd reads it as the user who logs in.
         self.write("ssh/authorized_keys", 0o644, &key)?;
         // sshd insists on a folder that only root may write to, and the packages leave it to init.
@@ -46,6 +55,20 @@ impl Lab {
         Ok(port)
     }
 
+    /// Starts a server that does not accept keys, with the settings `first` in front of all others, and
+    /// returns the port. The service of PAM is called like the server.
+    pub(super) fn start_sshd_without_keys(&mut self, name: &str, first: &str) -> Result<u16, Failure> {
+        // sshd looks for the service under the name of its own program.
+        let program = self.path(format!("bin/{name}"));
+        symlink("/usr/sbin/sshd", &program).map_err(|error| Failure::during(program.display(), error))?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let port = port.map_err(|error| Failure::during("a free port", error))?.port();
+        let first = format!("PubkeyAuthentication no\n{first}");
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        self.start_program_at(&program, address, None, name, &first, "MaxStartups 1000:30:2000")?;
+        Ok(port)
+    }
+
     /// Starts a server at an address, in a namespace if given, and waits until it listens.
     pub(super) fn start_sshd_at(
         &mut self,
@@ -54,9 +77,22 @@ impl Lab {
         name: &str,
         options: &str,
     ) -> Result<(), Failure> {
+        self.start_program_at(Path::new("/usr/sbin/sshd"), address, namespace, name, "", options)
+    }
+
+    fn start_program_at(
+        &mut self,
+        program: &Path,
+        address: SocketAddr,
+        namespace: Option<&str>,
+        name: &str,
+        first: &str,
+        options: &str,
+    ) -> Result<(), Failure> {
         let folder = self.folder().display();
         let mut config = String::new();
         for line in [
+            first.to_owned(),
             format!("ListenAddress {address}"),
             format!("HostKey {folder}/ssh/hostkey"),
             format!("AuthorizedKeysFile {folder}/ssh/authorized_keys"),
@@ -76,10 +112,10 @@ impl Lab {
         let mut command = match namespace {
             Some(namespace) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, "/usr/sbin/sshd"]);
+                command.args(["netns", "exec", namespace]).arg(program);
                 command
             }
-            None => Command::new("/usr/sbin/sshd"),
+            None => Command::new(program),
         };
         let log = format!("sshd-{name}");
         let pid = self.start(&log, command.args(["-D", "-e", "-f"]).arg(file))?;

@@ -1,6 +1,7 @@
 //! Users of a lab.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +27,25 @@ impl Lab {
         let id = user_id(&user).ok_or_else(|| Failure::new(format!("{user} was not added")))?;
         chown(&home, Some(id), Some(id)).map_err(|error| Failure::during(home.display(), error))?;
         Ok(home)
+    }
+
+    /// Gives users the lab's password.
+    pub(super) fn set_passwords(&mut self, names: &[&str]) -> Result<(), Failure> {
+        let nonce = || RandomState::new().hash_one(0);
+        let password = format!("{:016x}{:016x}", nonce(), nonce());
+        self.write("password", 0o600, &password)?;
+        let lines: String = names.iter().map(|name| format!("{PREFIX}{name}:{password}\n")).collect();
+        let lines = self.write("passwords", 0o600, &lines)?;
+        // Without PAM, whose rules could refuse the password.
+        self.run(Command::new("sh").args(["-c", "exec chpasswd -c SHA512 <\"$0\""]).arg(&lines))?;
+        fs::remove_file(&lines).map_err(|error| Failure::during(lines.display(), error))
+    }
+
+    /// Adds a service of PAM.
+    pub(super) fn add_pam_service(&mut self, name: &str, rules: &str) -> Result<(), Failure> {
+        let path = PathBuf::from("/etc/pam.d").join(name);
+        self.leave(Trace::File(path.clone()))?;
+        super::write_file(&path, 0o644, rules)
     }
 
     /// Lets users become others as `rules` says, in the language of sudoers.

@@ -4,6 +4,7 @@ mod functions;
 mod links;
 mod many;
 mod outward;
+mod passwords;
 mod ssh;
 mod sudo;
 

@@ -26,7 +26,7 @@ async fn agent_runs_as_the_other_user() {
 #[tokio::test]
 async fn what_rules_do_not_allow_is_told_with_its_cause() {
     let password = "*: handshake: no agent answered, exit status 1: sudo: a password is required (sudo \
-                    requires a password: allow the exact path of the interpreter with `NOPASSWD:`)";
+                    requires a password: give it, or allow the exact path of the interpreter with `NOPASSWD:`)";
     fails(
         ssh("password").sudo_user("chopsticks-other"),
         "sudo-password",
