@@ -1,9 +1,9 @@
-//! The items of `map`: the lines of its input, and which of them are done.
+//! The items of `map`: the lines of its input.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    collections::VecDeque,
+    fs::File,
+    io::{self, BufRead as _, BufReader},
     os::fd::AsFd as _,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +14,7 @@ use futures::{Stream, stream};
 use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use tokio::sync::mpsc;
 
-use crate::{argument::Argument, input::is_stdin};
+use crate::{argument::Argument, done::Done, input::is_stdin};
 
 /// A line of the input.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Place {
     /// Its number, from 0.
     pub(crate) index: u64,
     /// The hash of its content, so that another line in its place is not taken for it.
-    hash: u64,
+    pub(crate) hash: u64,
 }
 
 /// The form of lines.
@@ -48,13 +48,6 @@ struct Window {
     /// The number of the first item here, among those that were handed out.
     first: u64,
     places: VecDeque<Option<Place>>,
-}
-
-/// The items that are done, and the file with them.
-#[derive(Debug)]
-pub(crate) struct Done {
-    file: File,
-    hashes: HashMap<u64, u64>,
 }
 
 impl Line {
@@ -92,7 +85,7 @@ pub(crate) fn read(
     } else {
         File::open(path)?
     };
-    let hashes = done.map(|done| done.hashes.clone()).unwrap_or_default();
+    let hashes = done.map(|done| done.hashes().clone()).unwrap_or_default();
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     let read = move || {
         let mut input = BufReader::with_capacity(64 << 10, file);
@@ -142,45 +135,6 @@ impl Places {
 
     fn window(&self) -> std::sync::MutexGuard<'_, Window> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Done {
-    /// Opens the file, which is created if it does not exist, and reads which items are done.
-    ///
-    /// A last line that was not written to its end is cut off.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut hashes = HashMap::new();
-        for (number, line) in text[..whole].lines().enumerate() {
-            let place: Place = serde_json::from_str(line).map_err(|error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1))
-            })?;
-            hashes.insert(place.index, place.hash);
-        }
-        if whole < text.len() {
-            file.set_len(whole as u64)?;
-            file.seek(SeekFrom::End(0))?;
-        }
-        Ok(Self { file, hashes })
-    }
-
-    /// Returns how many items were done when the file was opened.
-    pub(crate) fn len(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// Adds items whose results have been written.
-    pub(crate) fn add(&mut self, places: &[Place]) -> io::Result<()> {
-        let mut text = Vec::new();
-        for place in places {
-            serde_json::to_writer(&mut text, place)?;
-            text.push(b'\n');
-        }
-        self.file.write_all(&text)
     }
 }
 

@@ -7,6 +7,7 @@ mod argument;
 mod bars;
 mod call;
 mod containers;
+mod done;
 mod facts;
 mod fetch;
 mod fleet;

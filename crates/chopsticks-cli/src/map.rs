@@ -18,8 +18,9 @@ use tokio::{runtime, task};
 use crate::{
     args::{self, MapArgs},
     bars::Bars,
+    done::{Done, Written},
     fleet::{CLOSED_STDOUT, FAILED, lock, log, resume},
-    items::{self, Done, Form, Line, Place, Places},
+    items::{self, Form, Line, Places},
     outcome::Failure,
     output::{Output, write_item},
     render,
@@ -31,10 +32,9 @@ pub(crate) fn run(args: MapArgs) -> ExitCode {
     let (chosen, done, lines) = args::checked("map", || {
         let chosen = args.check()?;
         let cannot = |what: &str, error| format!("cannot {what}: {error}");
-        let done = args
-            .resume
-            .as_deref()
-            .map(|path| Done::open(path).map_err(|error| cannot(&format!("use {}", path.display()), error)));
+        let done = args.resume.as_deref().map(|path| {
+            Done::with_stdout(path).map_err(|error| cannot(&format!("use {}", path.display()), error))
+        });
         let done = done.transpose()?;
         let form = if args.lines { Form::Text } else { Form::JsonOrText };
         let lines = items::read(&args.input, form, done.as_ref())
@@ -162,7 +162,7 @@ enum Stop {
 #[derive(Debug, Default)]
 struct Batch {
     text: Vec<u8>,
-    done: Vec<Place>,
+    results: Vec<Written>,
     failures: Vec<String>,
     count: u64,
 }
@@ -281,12 +281,10 @@ impl Mapping {
         let name = host.as_ref().map(HostName::as_str);
         let shown = self.shows_host.then_some(name);
         write_item(&mut batch.text, number, shown, attempts, result.as_ref());
+        batch.results.push(Written { end: batch.text.len() as u64, place: place.filter(|_| result.is_ok()) });
         batch.count += 1;
         match result {
-            Ok(_) => {
-                self.ok += 1;
-                batch.done.extend(place);
-            }
+            Ok(_) => self.ok += 1,
             Err(failure) => {
                 self.failed += 1;
                 if self.failed <= FAILURES_SHOWN {
@@ -305,21 +303,23 @@ impl Mapping {
     async fn write(&mut self, batch: Batch) -> Result<(), Stop> {
         let (output, bars, failed) = (self.output.clone(), self.bars.clone(), self.failed);
         let noted = self.done.clone();
-        let Batch { text, done, failures, count } = batch;
+        let Batch { text, results, failures, count } = batch;
         let written = task::spawn_blocking(move || {
             for failure in failures {
                 lock(&output).tell_failure(&failure);
             }
             bars.add(count, failed);
+            let mut noted = noted.as_ref().map(|done| done.lock().unwrap_or_else(PoisonError::into_inner));
+            if let Some(done) = &mut noted {
+                done.begin(&results).map_err(Stop::Done)?;
+            }
             let written = bars.suspended(|| {
                 let mut stdout = io::stdout().lock();
                 stdout.write_all(&text)?;
                 stdout.flush()
             });
             written.map_err(Stop::Output)?;
-            let Some(file) = noted else { return Ok(()) };
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.add(&done).map_err(Stop::Done)
+            noted.map_or(Ok(()), |mut done| done.add(&results).map_err(Stop::Done))
         });
         written.await.unwrap_or_else(resume)
     }

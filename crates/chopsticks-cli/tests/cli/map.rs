@@ -93,6 +93,7 @@ fn failures_are_in_both_outputs_and_in_the_exit_status() {
     let ran = run(&bench, &format!("mod:same --on local --input {}", file.display()));
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("not UTF-8"), "{ran:?}");
+    assert_eq!(ran.stderr.matches("cannot be sent").count(), 1, "{ran:?}");
 
     let many = "-1\n".repeat(2000);
     let ran = map(&bench, "math:sqrt --max-failures 3 --on local", &many);
@@ -165,6 +166,39 @@ fn what_an_interrupted_run_has_written_is_noted() {
     let mut indices: Vec<u64> = written
         .iter()
         .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["index"].as_u64().unwrap())
+        .collect();
+    indices.sort_unstable();
+    assert!(indices.into_iter().eq(0..6000), "each is written once");
+}
+
+#[test]
+fn killed_run_writes_no_result_twice_to_a_file() {
+    let bench = Bench::new();
+    let text: String = (0..6000).map(|number| format!("{number}\n")).collect();
+    bench.scratch.write("root/items", text);
+    let (done, out) = (bench.scratch.path().join("killed.jsonl"), bench.scratch.path().join("out.jsonl"));
+    let line = format!("math:sqrt --on a=local,b=local --input items --resume {}", done.display());
+    let size = || fs::metadata(&out).map_or(0, |found| found.len());
+    let mut killed = 0;
+    loop {
+        let before = size();
+        let stdout = fs::OpenOptions::new().append(true).create(true).open(&out).unwrap();
+        let mut child = command(&bench, &line).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        if killed < 5 {
+            // While results are being written.
+            assert!(eventually(DEADLINE, || size() > before || child.try_wait().unwrap().is_some()));
+            let _ = child.kill();
+        }
+        match finish(child).code {
+            None => killed += 1,
+            code => break assert_eq!(code, Some(0)),
+        }
+    }
+    assert!(killed > 0);
+    let written = fs::read_to_string(&out).unwrap();
+    let mut indices: Vec<u64> = written
+        .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["index"].as_u64().unwrap())
         .collect();
     indices.sort_unstable();
