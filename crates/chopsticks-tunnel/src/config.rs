@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     logging::Logging,
     module::ModuleSource,
+    retry::Retry,
     serving::Common,
     stderr::Stderr,
     stdout::Stdout,
@@ -40,6 +41,7 @@ pub struct TunnelConfig {
     pub(crate) audit: Audit,
     pub(crate) context: Arc<Context>,
     pub(crate) secrets: Secrets,
+    pub(crate) connect_retry: Retry,
     depth_limit: Option<u32>,
 }
 
@@ -240,6 +242,17 @@ impl TunnelConfig {
         self
     }
 
+    /// Sets how often a tunnel tries to connect again. Default: never.
+    ///
+    /// [`handshake_timeout`](Self::handshake_timeout) applies to each attempt, and the deadline of a
+    /// call to all of them together. Regardless of this setting, a tunnel tries again if the server
+    /// refused it because of its load.
+    #[must_use]
+    pub fn connect_retry(mut self, retry: Retry) -> Self {
+        self.connect_retry = retry;
+        self
+    }
+
     /// Sets the working directory of agents whose driver does not set one. If it does not exist,
     /// the connection fails.
     #[must_use]
@@ -350,6 +363,7 @@ impl Default for TunnelConfig {
             audit: Audit::default(),
             context: Context::shared(),
             secrets: Secrets::new(),
+            connect_retry: Retry::default(),
             depth_limit: None,
         }
     }
@@ -373,6 +387,7 @@ impl fmt::Debug for TunnelConfig {
             .field("audit", &self.audit)
             .field("context", &self.context)
             .field("secrets", &self.secrets)
+            .field("connect_retry", &self.connect_retry)
             .field("depth_limit", &self.depth_limit_in_force())
             .finish()
     }

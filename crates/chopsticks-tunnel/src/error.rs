@@ -349,6 +349,12 @@ impl Error {
         }
     }
 
+    /// Returns whether the function, program or transfer may have begun on the host. It has not if
+    /// connecting failed.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.phase(), Phase::Handshake | Phase::Spawn)
+    }
+
     /// Returns whether remote code raised an exception.
     pub fn is_remote(&self) -> bool {
         self.remote().is_some()

@@ -120,13 +120,29 @@ impl Keeper {
     }
 
     pub(crate) async fn keep(mut self) {
-        let ended = self.run().await;
+        let ended = self.run_with_retries().await;
         match ended.error.kind() {
             ErrorKind::Closed => tracing::debug!(forced = ended.forced, "closed"),
             _ => tracing::debug!(error = %ended.error.report(), "ended"),
         }
         self.stage.send_replace(Stage::Ended(ended));
         room::tell();
+    }
+
+    /// Connects, again after failures if the configuration says so, and runs until the end.
+    async fn run_with_retries(&mut self) -> Ended {
+        let mut attempts = self.config.connect_retry.begin();
+        loop {
+            let ended = self.run().await;
+            let Some(wait) = attempts.next(&ended.error) else { return ended };
+            tracing::debug!(attempts = attempts.made(), ?wait, error = %ended.error.report(), "connects again");
+            self.stage.send_replace(Stage::Opening);
+            self.refusal = self.tail.text();
+            self.tail.clear();
+            if timeout(wait, self.stopped.recv()).await.is_ok() {
+                return self.stopped_early();
+            }
+        }
     }
 
     /// Connects, again if the server refuses because of its load, and runs until the end.

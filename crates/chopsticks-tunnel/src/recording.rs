@@ -8,6 +8,7 @@ use std::{
 };
 
 use chopsticks_files::digest_bytes;
+use tracing::Span;
 
 use crate::{
     audit::{Audit, AuditRecord, AuditSink},
@@ -15,11 +16,14 @@ use crate::{
     error::Error,
     file::{Transferred, TransferredFolder},
     module::ModuleSource,
+    span,
 };
 
 /// An operation that is under way. Dropping it records that it was cancelled.
 pub(crate) struct Entry {
-    sink: Arc<dyn AuditSink>,
+    /// `None` if there is only a span.
+    sink: Option<Arc<dyn AuditSink>>,
+    span: Span,
     record: AuditRecord,
     began: Instant,
     is_over: bool,
@@ -28,17 +32,25 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Begins an operation, if there are records. `hosts` are the names of the tunnels that lead there.
+    /// Begins an operation, if there are records or spans. `hosts` are the names of the tunnels that lead there.
     pub(crate) fn begin(
         audit: &Audit,
         hosts: impl FnOnce() -> Vec<String>,
         operation: &'static str,
         what: impl Into<String>,
     ) -> Option<Self> {
-        let sink = audit.0.clone()?;
-        let route = hosts();
-        let record = AuditRecord::begun(route, operation, what.into());
-        Some(Self { sink, record, began: Instant::now(), is_over: false, code: Arc::default() })
+        let sink = audit.0.clone();
+        if sink.is_none() && !span::is_enabled() {
+            return None;
+        }
+        let record = AuditRecord::begun(hosts(), operation, what.into());
+        let span = span::begin(operation, &record.host, &record.what);
+        Some(Self { sink, span, record, began: Instant::now(), is_over: false, code: Arc::default() })
+    }
+
+    /// Returns the span of the operation.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// Notes the arguments of a call, and the digest of its code. The function's module is read on
@@ -56,10 +68,15 @@ impl Entry {
         call: &Call,
         modules: Option<&Arc<dyn ModuleSource>>,
     ) -> impl Future<Output = ()> + Send + use<> {
+        // The digest is for records alone.
+        let is_wanted = self.sink.is_some();
         let path = call.function.script_path().map(ToOwned::to_owned);
         let module = call.function.module().map(str::to_owned).zip(modules.cloned());
         let noted = self.code.clone();
         async move {
+            if !is_wanted {
+                return;
+            }
             // Without a runtime there are no other threads. The operation fails then.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
             let read = move || match (path, module) {
@@ -149,7 +166,10 @@ impl Entry {
             if let Some(digest) = self.code.get() {
                 self.record.digest = Some(digest.clone());
             }
-            self.sink.record(&self.record);
+            span::end(&self.span, &self.record);
+            if let Some(sink) = &self.sink {
+                sink.record(&self.record);
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use chopsticks_transport::{Format, Operation, Order, Outcome, Request, RequestOp
 use futures::future::{self, Either};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
+use tracing::{Instrument as _, Span};
 
 use crate::{
     agent::Agent,
@@ -225,7 +226,8 @@ impl Tunnel {
             Some(entry) => Some(entry.of_call(&call, self.modules()).await),
             None => None,
         };
-        let reply = self.call_unrecorded(&call).await;
+        let span = entry.as_ref().map_or_else(Span::none, Entry::span);
+        let reply = self.call_unrecorded(&call).instrument(span).await;
         if let Some(entry) = entry {
             entry.end(&reply, |reply| Some(reply.encoded_len() as u64));
         }

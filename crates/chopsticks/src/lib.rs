@@ -112,9 +112,9 @@ pub use chopsticks_tunnel::{
     Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, ContainerInfo, Context, Docker, DockerExec,
     Driver, Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter,
     InvalidTarget, Items, Link, Local, LogLevel, LogRecord, Logging, OsName, Phase, Podman, PodmanExec,
-    Progress, Put, RemoteCommand, RemoteException, Reply, Route, Secret, SecretKind, SecretRequest, Secrets,
-    Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel,
-    TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
+    Progress, Put, RemoteCommand, RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest,
+    Secrets, Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder,
+    Tunnel, TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
 };
 
 pub use crate::{
