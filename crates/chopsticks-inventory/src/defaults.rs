@@ -36,8 +36,9 @@ impl Defaults {
     ///
     /// # Errors
     ///
-    /// [`InvalidInventory`] if the file cannot be read or is not TOML, or if a setting is neither a
-    /// text, a number, a truth value, nor a list or mapping of these.
+    /// [`InvalidInventory`] if the file cannot be read or is not TOML, if it has another table than
+    /// `defaults`, `groups` and `hosts`, or if a setting is neither a text, a number, a truth value,
+    /// nor a list or mapping of these.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, InvalidInventory> {
         let path = path.as_ref();
         let text = inventory::read(path)?;
@@ -58,8 +59,10 @@ impl Defaults {
                         });
                     }
                 }
-                // The reader of inventories names it.
-                _ => {}
+                other => {
+                    let what = format!("`{other}` is not known; expected `{DEFAULTS}`, `groups` or `hosts`");
+                    return Err(entry.origin.invalid(what));
+                }
             }
         }
         Ok(found)
