@@ -17,8 +17,8 @@ mod value;
 use self::value::{seconds, size};
 pub(crate) use self::{
     option::{
-        AgentArgs, CodeArgs, EncodeName, EngineName, FleetArgs, GroupArgs, LinksName, SelectArgs, ShownArgs,
-        TransferArgs,
+        AgentArgs, CodeArgs, ColorName, ConnectArgs, EncodeName, EngineName, FleetArgs, GroupArgs, LinksName,
+        RetryArgs, SelectArgs, ShownArgs, TransferArgs,
     },
     value::VariableKeyword,
 };
@@ -27,6 +27,18 @@ pub(crate) use self::{
 #[derive(Debug, Parser)]
 #[command(name = "chopsticks", version = env!("CHOPSTICKS_VERSION"), max_term_width = 100)]
 pub(crate) struct Args {
+    /// The file with defaults for options, in place of the `chopsticks.toml` that is found in the working directory or above it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Read no file with defaults for options.
+    #[arg(long, global = true, conflicts_with = "config")]
+    no_config: bool,
+
+    /// Show the value of each setting, and where it comes from, and do nothing.
+    #[arg(long, global = true)]
+    show_config: bool,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -44,6 +56,7 @@ pub(crate) enum Command {
     Ping(PingArgs),
     Put(PutArgs),
     Run(RunArgs),
+    Shell(ShellArgs),
 }
 
 /// Call a Python function of your codebase on targets in parallel.
@@ -296,12 +309,57 @@ pub(crate) struct RunArgs {
 
     /// Pass on the output of the program byte for byte, as `ssh` does: without the name of the target, and without a summary. This takes one
     /// target. What goes to a terminal is shown as without this option.
-    #[arg(long, conflicts_with_all = ["json", "fold", "ordered"])]
+    #[arg(long, conflicts_with_all = ["json", "fold", "ordered", "diff_outputs"])]
     pub(crate) raw: bool,
+
+    /// Write the output of each target to files in a folder, in place of showing it: `HOST.out` and `HOST.err`.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "fold", "raw", "diff_outputs"])]
+    pub(crate) output_dir: Option<PathBuf>,
 
     /// The program and its arguments, after `--`.
     #[arg(value_name = "COMMAND", last = true, required = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Open a Python prompt on targets, which keeps its names from line to line.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::SHELL)]
+pub(crate) struct ShellArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+
+    /// How long each block may take. After that it is cancelled.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// The longest answer of a target, in bytes or with the unit K, M or G.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
+    pub(crate) max_result: usize,
+
+    /// The file for the lines that were typed; `-` keeps none. By default `chopsticks/shell-history` in the folder of the variable
+    /// XDG_STATE_HOME. Lines that begin with a space are not kept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) code: CodeArgs,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownArgs,
+
+    #[command(flatten)]
+    pub(crate) retry: ConnectArgs,
+
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+
+    /// When colours are used.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorName::Auto)]
+    pub(crate) color: ColorName,
+
+    /// Report on stderr what happens to connections; given twice, report more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
 }
 
 /// Performs the checks of a verb that concern several options. Ends the program with a usage error

@@ -1,7 +1,7 @@
 //! Progress bars of transfers, on a terminal.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::{self, IsTerminal as _},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -20,9 +20,19 @@ struct Drawn {
     screen: MultiProgress,
     total: ProgressBar,
     hosts: Mutex<HashMap<HostName, Host>>,
+    under_way: Mutex<UnderWay>,
     has_hosts: bool,
     /// Whether all that is drawn is how many hosts are done.
     is_counter: bool,
+}
+
+/// The hosts that have begun and are not done, in this order, and how many have failed.
+#[derive(Debug, Default)]
+struct UnderWay {
+    hosts: BTreeMap<u64, HostName>,
+    places: HashMap<HostName, u64>,
+    begun: u64,
+    failed: u64,
 }
 
 #[derive(Debug)]
@@ -46,7 +56,14 @@ impl Bars {
         let screen = MultiProgress::new();
         let total = screen.add(ProgressBar::new(0).with_style(style()).with_prefix("all"));
         let has_hosts = (2..=HOSTS_SHOWN).contains(&hosts);
-        Self::of(Drawn { screen, total, hosts: Mutex::default(), has_hosts, is_counter: false })
+        Self::of(Drawn {
+            screen,
+            total,
+            hosts: Mutex::default(),
+            has_hosts,
+            is_counter: false,
+            under_way: Mutex::default(),
+        })
     }
 
     /// A line that tells how many of so many hosts are done, if they are many and stderr is a terminal.
@@ -55,12 +72,12 @@ impl Bars {
             return Self::none();
         }
         let screen = MultiProgress::new();
-        let style = ProgressStyle::with_template("{pos}/{len} hosts");
+        let style = ProgressStyle::with_template("{pos}/{len} hosts{msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let total = screen.add(ProgressBar::new(hosts as u64).with_style(style));
         total.tick();
         let (hosts, has_hosts) = (Mutex::default(), false);
-        Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true })
+        Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true, under_way: Mutex::default() })
     }
 
     /// A line with the number of items that are done, how fast, and how many have failed, if stderr
@@ -74,7 +91,7 @@ impl Bars {
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let total = screen.add(ProgressBar::no_length().with_style(style));
         let (hosts, has_hosts) = (Mutex::default(), false);
-        Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true })
+        Self::of(Drawn { screen, total, hosts, has_hosts, is_counter: true, under_way: Mutex::default() })
     }
 
     /// Counts items that are done, and shows how many have failed altogether.
@@ -91,11 +108,21 @@ impl Bars {
         Self { drawn: Some(Arc::new(drawn)) }
     }
 
+    /// Notes that a host has begun.
+    pub(crate) fn begin(&self, host: &HostName) {
+        let Some(drawn) = self.drawn.as_ref().filter(|drawn| drawn.is_counter) else { return };
+        let mut under_way = drawn.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.begin(host);
+        drawn.total.set_message(under_way.text());
+    }
+
     /// Counts a host that is done.
-    pub(crate) fn count(&self) {
-        if let Some(drawn) = self.drawn.as_ref().filter(|drawn| drawn.is_counter) {
-            drawn.total.inc(1);
-        }
+    pub(crate) fn count(&self, host: &HostName, has_failed: bool) {
+        let Some(drawn) = self.drawn.as_ref().filter(|drawn| drawn.is_counter) else { return };
+        let mut under_way = drawn.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.end(host, has_failed);
+        drawn.total.set_message(under_way.text());
+        drawn.total.inc(1);
     }
 
     /// Shows the progress of a host.
@@ -161,6 +188,33 @@ impl Bars {
     }
 }
 
+impl UnderWay {
+    fn begin(&mut self, host: &HostName) {
+        self.begun += 1;
+        self.hosts.insert(self.begun, host.clone());
+        self.places.insert(host.clone(), self.begun);
+    }
+
+    fn end(&mut self, host: &HostName, has_failed: bool) {
+        if let Some(place) = self.places.remove(host) {
+            self.hosts.remove(&place);
+        }
+        self.failed += u64::from(has_failed);
+    }
+
+    /// What follows the count: the failures, and who has run for the longest time.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if self.failed > 0 {
+            text.push_str(&format!(", {} failed", self.failed));
+        }
+        if let Some(host) = self.hosts.values().next() {
+            text.push_str(&format!(", slowest {}", chopsticks::text::harmless_line(host.as_str())));
+        }
+        text
+    }
+}
+
 impl Drawn {
     fn bar(&self, host: &HostName, total: Option<u64>) -> ProgressBar {
         let bar = match total {
@@ -189,3 +243,23 @@ fn endless() -> ProgressStyle {
 pub(crate) const FEW: usize = 10;
 /// A usual terminal does not have lines for more bars.
 const HOSTS_SHOWN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slowest_is_who_has_run_for_the_longest_time() {
+        let host = |name: &str| HostName::lossy(name);
+        let mut under_way = UnderWay::default();
+        for name in ["web1", "web2", "web3"] {
+            under_way.begin(&host(name));
+        }
+        assert_eq!(under_way.text(), ", slowest web1");
+        under_way.end(&host("web1"), true);
+        under_way.end(&host("web3"), false);
+        assert_eq!(under_way.text(), ", 1 failed, slowest web2");
+        under_way.end(&host("web2"), true);
+        assert_eq!(under_way.text(), ", 2 failed");
+    }
+}

@@ -20,8 +20,9 @@ use tokio::{
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
+    again::{Again, Late},
     answer::Answer,
-    args::{FleetArgs, ShownArgs},
+    args::{FleetArgs, GroupArgs, ShownArgs},
     bars::Bars,
     outcome::{Failure, Outcome},
     output::{Output, Show, Stream, Tally},
@@ -50,6 +51,7 @@ pub(crate) struct Fleet {
     passes_status_on: bool,
     verbose: u8,
     shown: ShownArgs,
+    again: Again,
 }
 
 /// Writes the output of a job before its end.
@@ -65,19 +67,23 @@ impl Fleet {
     pub(crate) fn new(args: FleetArgs, chosen: Chosen) -> Self {
         let targets = args.agent.with_python(chosen.targets);
         let config = TunnelConfig::default().call_timeout(args.timeout).max_result_len(args.max_result);
-        let config = args.agent.configure(config);
+        let config = args.retry.connect.configure(args.agent.configure(config));
+        args.group.color.apply();
+        let GroupArgs { fold, ordered, sort, diff_outputs, .. } = args.group;
         Self {
+            again: Again::new(&args.retry, args.timeout),
             targets,
             warnings: chosen.warnings,
             config,
             limits: args.group.limits(),
             renderer: Renderer::new(args.json, args.timeout, args.max_result),
-            output: match (args.json, args.group.fold) {
-                (true, _) => Output::json(),
-                (false, false) => Output::human(),
-                (false, true) => Output::folded(),
+            output: match (args.json, fold, diff_outputs) {
+                (true, ..) => Output::json(),
+                (false, false, false) => Output::human(),
+                (false, true, false) => Output::folded(),
+                (false, _, true) => Output::compared(),
             }
-            .ordered(args.group.ordered)
+            .ordered((ordered || sort) && (args.json || !(fold || diff_outputs)))
             .with_summary(if args.group.summary { Show::Always } else { Show::ManyAndFailed }),
             phase: Phase::Call,
             failed: args.group.failed,
@@ -114,21 +120,30 @@ impl Fleet {
     }
 
     /// Runs `job` on all targets, prints the outcomes, and returns the exit status.
-    pub(crate) fn run<F>(self, job: impl Fn(Tunnel, Printer) -> F + Send + 'static) -> ExitCode
+    pub(crate) fn run<F>(self, job: impl Fn(Tunnel, Printer) -> F + Send + Sync + 'static) -> ExitCode
     where
         F: Future<Output = Result<Answer, Stopped>> + Send + 'static,
     {
-        let mut output = self.output.counting(self.targets.len());
+        let hosts = self.targets.iter().map(Target::host);
+        let mut output = self.output.labelling(hosts).counting(self.targets.len());
         self.warnings.iter().for_each(|warning| output.caution(warning));
         let bars = output.bars().clone();
         // Lines that have not ended would be taken away with what is drawn behind them.
         let joins_lines = bars.are_drawn() || !io::stderr().is_terminal();
-        log(self.verbose, bars);
+        log(self.verbose, bars.clone());
         let output = Arc::new(Mutex::new(output));
         let renderer = self.renderer;
+        let (job, again) = (Arc::new(job), self.again);
         let job = move |tunnel: Tunnel, printer: Printer| {
-            let (begun, renderer, job) = (Instant::now(), renderer.clone(), job(tunnel, printer));
-            async move { renderer.render(job.await?, begun).await }
+            let (begun, renderer, job, again) =
+                (Instant::now(), renderer.clone(), job.clone(), again.clone());
+            bars.begin(tunnel.host());
+            async move {
+                let attempts = again.run(|| job(tunnel.clone(), printer.clone()), is_final);
+                let late = |Late { timeout, failed }| Stopped::Failure(Failure::late(timeout, failed));
+                let answer = attempts.await.map_err(late)??;
+                renderer.render(answer, begun).await
+            }
         };
         // One thread is enough for any number of pipes, and the fastest to start.
         let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
@@ -433,6 +448,15 @@ impl io::Write for Log {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Returns whether a job has succeeded, or would not succeed either if it ran again.
+fn is_final(result: &Result<Answer, Stopped>) -> bool {
+    match result {
+        Ok(answer) => !answer.is_failure(),
+        Err(Stopped::Failure(failure)) => !failure.may_pass,
+        Err(Stopped::Output(_) | Stopped::Unwelcome(_)) => true,
     }
 }
 

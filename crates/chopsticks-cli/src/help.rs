@@ -125,6 +125,29 @@ Examples:
   chopsticks run --on @hosts --fold -- uname -r
   chopsticks run --on @hosts --timeout 60 -- sh -c 'apt-get update && apt-get -y upgrade'";
 
+/// For `chopsticks shell`.
+pub(crate) const SHELL: &str = "\
+Prompt:
+  Each block is evaluated on all targets. Names stay as long as the connection.
+  Equal answers of several targets are shown once. An exception is shown without
+  its traceback, which `import traceback; traceback.print_last()` prints.
+  Tab completes names of the first target. Modules of the codebase can be imported.
+  Ctrl-C cancels the block on all targets, or the line that is being edited. Ctrl-D
+  and exit() leave. A target that is lost is named and left out.
+  Without a terminal, stdin is a script. Its statements run one after the other,
+  until one has failed on a target.
+
+Exit status:
+  0    the prompt was left, or all statements of the script have succeeded
+  1    no target is left, or a statement of the script has failed
+  2    usage error
+  130, 143, 141  as for `call`
+
+Examples:
+  chopsticks shell --on web1
+  chopsticks shell --on 'web[1-20]' --root ops
+  chopsticks shell --on @hosts < check.py";
+
 /// For `chopsticks put` and `chopsticks fetch`.
 pub(crate) const FILES: &str = "\
 Files:

@@ -1,16 +1,19 @@
 //! The program `chopsticks`: calls Python functions, runs programs and transfers files on many
 //! targets at once.
 
+mod again;
 mod answer;
 mod args;
 mod argument;
 mod bars;
 mod call;
+mod config;
 mod containers;
 mod done;
 mod facts;
 mod fetch;
 mod fleet;
+mod folder;
 mod function;
 mod generate;
 mod help;
@@ -19,6 +22,7 @@ mod input;
 mod items;
 mod log;
 mod map;
+mod natural;
 mod outcome;
 mod output;
 mod pieces;
@@ -27,6 +31,7 @@ mod put;
 mod render;
 mod run;
 mod secrets;
+mod shell;
 mod signals;
 mod stdin;
 mod target;
@@ -35,12 +40,10 @@ mod work;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    let Args { command } = Args::parse();
+    let Args { command, .. } = config::parse();
     match command {
         Command::Call(args) => call::run(args),
         Command::Completions(args) => generate::completions(&args),
@@ -53,5 +56,6 @@ fn main() -> ExitCode {
         Command::Ping(args) => ping::run(args),
         Command::Put(args) => put::run(args),
         Command::Run(args) => run::run(args),
+        Command::Shell(args) => shell::run(args),
     }
 }

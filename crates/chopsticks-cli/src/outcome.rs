@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chopsticks::{Error, Hint, HostName, Phase, text::chain};
+use chopsticks::{Error, ErrorKind, Hint, HostName, Phase, text::chain};
 
 use crate::{answer::Answer, render::Shown, walk::Unshown};
 
@@ -28,12 +28,28 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<Box<Hint>>,
     /// The traceback, as Python prints it.
     pub(crate) traceback: Option<String>,
+    /// Whether the operation has begun, and may succeed when it runs again.
+    pub(crate) may_pass: bool,
 }
 
 impl Failure {
+    /// Creates the failure of an operation whose attempts together took too long.
+    pub(crate) fn late(timeout: Duration, failed: u32) -> Self {
+        let attempts =
+            if failed == 1 { "1 attempt had".to_owned() } else { format!("{failed} attempts had") };
+        Self::of_call("timeout", format!("timed out after {timeout:?}: {attempts} failed"))
+    }
+
     /// Creates a failure of the call itself.
     pub(crate) fn of_call(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, phase: Phase::Call.to_string(), message: message.into(), hint: None, traceback: None }
+        Self {
+            kind,
+            phase: Phase::Call.to_string(),
+            message: message.into(),
+            hint: None,
+            traceback: None,
+            may_pass: false,
+        }
     }
 
     /// Creates the failure of an operation that a signal cancelled.
@@ -59,6 +75,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = error.kind();
+        let may_pass = may_pass(&error);
         // As `Error::report`, without host and phase in front and the hint behind.
         let mut message = chain(kind);
         cut(&mut message);
@@ -73,6 +90,7 @@ impl From<Error> for Failure {
             message,
             hint: error.hint().cloned().map(Box::new),
             traceback: traceback.filter(|traceback| !traceback.is_empty()),
+            may_pass,
         }
     }
 }
@@ -85,6 +103,20 @@ impl From<Unshown> for Failure {
         };
         Self::of_call(kind, error.to_string())
     }
+}
+
+/// Returns whether an operation that has begun may succeed when it runs again.
+fn may_pass(error: &Error) -> bool {
+    // If it has not begun, its attempts are over. A deadline is the one of all attempts.
+    error.has_begun()
+        && matches!(
+            error.kind(),
+            ErrorKind::Disconnected { .. }
+                | ErrorKind::Protocol { .. }
+                | ErrorKind::Raised(_)
+                | ErrorKind::File { .. }
+                | ErrorKind::OutOfMemory { .. }
+        )
 }
 
 /// Shortens a text to what a person might read. A host can send as much as the limit of a result.

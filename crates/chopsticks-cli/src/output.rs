@@ -17,9 +17,11 @@ use crate::{
     work::Stopped,
 };
 
+mod diff;
 mod held;
 mod human;
 mod json;
+mod label;
 mod paint;
 mod python;
 mod screens;
@@ -111,6 +113,24 @@ impl Output {
         }
     }
 
+    /// Creates an output of text for people, which shows how results differ from the most frequent one.
+    pub(crate) fn compared() -> Self {
+        let output = Self::human();
+        match output.form {
+            Form::Human(human) => Self { form: Form::Human(human.compared()), held: Held::all(), ..output },
+            Form::Json => output,
+        }
+    }
+
+    /// Makes lines of these targets begin in one column, and have colours of their own, where there are
+    /// colours.
+    pub(crate) fn labelling<'a>(self, hosts: impl Iterator<Item = &'a HostName>) -> Self {
+        match self.form {
+            Form::Human(human) => Self { form: Form::Human(human.labelling(hosts)), ..self },
+            Form::Json => self,
+        }
+    }
+
     /// Creates an output of one JSON object for each target.
     pub(crate) fn json() -> Self {
         Self {
@@ -176,13 +196,14 @@ impl Output {
             Form::Json => json::outcome(outcome),
         };
         self.summary.add(index, host, took, failure.as_ref());
+        let has_failed = failure.as_ref().is_some_and(|failure| !failure.is_interrupted());
         match failure {
             None => self.tally.ok += 1,
             Some(failure) if failure.is_interrupted() => self.tally.interrupted += 1,
             Some(failure) if failure.is_not_started() => self.tally.not_started += 1,
             Some(_) => self.tally.failed += 1,
         }
-        self.bars.count();
+        self.bars.count(&name, has_failed);
         if self.is_raw && is_answer {
             return Ok(());
         }

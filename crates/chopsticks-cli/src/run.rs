@@ -4,12 +4,14 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal as _},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use chopsticks::{RemoteCommand, Stdio, Tunnel, TunnelCommand, text::shown_len};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, duplex},
+    io::{AsyncRead, AsyncReadExt as _, DuplexStream, duplex},
+    task::spawn_blocking,
     time::{Instant, sleep_until},
 };
 
@@ -17,7 +19,8 @@ use crate::{
     answer::{Answer, Ran},
     args::{self, RunArgs},
     bars::FEW,
-    fleet::{Fleet, Printer, Stopped},
+    fleet::{Fleet, Printer, Stopped, resume},
+    folder::Folder,
     outcome::Failure,
     output::Stream,
     stdin::Stdin,
@@ -33,6 +36,9 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     // In a file, lines of several targets come whole, as whoever looks for words in it expects. Those of very many could not be followed.
     let is_counted = targets.len() > FEW;
     let is_raw = args.raw;
+    let folder = args.output_dir.as_deref();
+    let folder =
+        folder.map(|path| args::checked("run", || Folder::create(path, &targets.targets))).map(Arc::new);
     let form = |is_terminal: bool| match is_terminal {
         // What a program writes may be meant to mislead a terminal.
         false if is_raw => Form::Raw,
@@ -52,7 +58,11 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
             Some(reader) => command.stdin(Stdio::reader(reader)),
             None => command,
         };
+        let folder = folder.clone();
         async move {
+            if let Some(folder) = &folder {
+                return file(&tunnel, command, folder).await;
+            }
             match is_live {
                 true => show(&tunnel, command, &printer, forms).await,
                 false => collect(command).await,
@@ -88,6 +98,32 @@ async fn show(
         print(tunnel, stdout, Stream::Stdout, printer, forms.0),
         print(tunnel, stderr, Stream::Stderr, printer, forms.1),
     )?;
+    Ok(Answer::Ran(Ran { status, stdout: Vec::new(), stderr: Vec::new() }))
+}
+
+/// Writes the output of the program to files as it arrives.
+async fn file(tunnel: &Tunnel, command: TunnelCommand<'_>, folder: &Arc<Folder>) -> Result<Answer, Stopped> {
+    let host = tunnel.host();
+    let failed = |error: io::Error| {
+        Stopped::Failure(Failure::of_call("file", format!("the output cannot be written: {error}")))
+    };
+    folder.begin(host).map_err(failed)?;
+    let ((stdout, stdout_end), (stderr, stderr_end)) = (duplex(BUFFER_LEN), duplex(BUFFER_LEN));
+    let command = command.stdout(Stdio::writer(stdout_end)).stderr(Stdio::writer(stderr_end));
+    let running = async { command.status().await.map_err(Stopped::from) };
+    let copy = async |mut output: DuplexStream, stream| {
+        let mut buffer = vec![0; BUFFER_LEN];
+        // The stream is in memory, and has no errors.
+        while let Ok(len @ 1..) = output.read(&mut buffer).await {
+            let (folder, host, bytes) = (folder.clone(), host.clone(), buffer[..len].to_vec());
+            let written = spawn_blocking(move || folder.write(&host, stream, &bytes)).await;
+            written.unwrap_or_else(resume).map_err(failed)?;
+        }
+        Ok::<_, Stopped>(())
+    };
+    let ended = tokio::try_join!(running, copy(stdout, Stream::Stdout), copy(stderr, Stream::Stderr));
+    folder.end(host);
+    let (status, (), ()) = ended?;
     Ok(Answer::Ran(Ran { status, stdout: Vec::new(), stderr: Vec::new() }))
 }
 

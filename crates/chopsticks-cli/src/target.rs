@@ -8,9 +8,9 @@ use chopsticks::{
     select,
 };
 
-use crate::args::SelectArgs;
+use crate::{args::SelectArgs, natural};
 
-/// The targets, and the hosts of the selection that they belong to, in the same order.
+/// The targets, and the hosts of the selection that they belong to.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) targets: Vec<Target>,
@@ -42,6 +42,11 @@ pub(crate) fn choose(args: &SelectArgs) -> Result<Chosen, String> {
 }
 
 impl Chosen {
+    /// Puts the targets in the order of their names.
+    pub(crate) fn sort(&mut self) {
+        self.targets.sort_by(|left, right| natural::compare(left.host().as_str(), right.host().as_str()));
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.targets.len()
     }

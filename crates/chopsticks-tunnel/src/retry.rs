@@ -117,7 +117,7 @@ fn may_pass(error: &Error) -> bool {
         // The parent has tried again itself.
         _ => false,
     };
-    let persists = |cause: &str| PERSISTENT.contains(&cause) || cause.contains("password");
+    let persists = |cause: &str| PERSISTENT.contains(&cause) || cause.contains("pass");
     is_passing && !error.hint().is_some_and(|hint| persists(hint.cause()))
 }
 

@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 
-use chopsticks::{Codebase, Encode, Limits, Links, Scope, Target, TunnelConfig};
+use anstream::ColorChoice;
+use chopsticks::{Codebase, Encode, Limits, Links, Retry, Scope, Target, TunnelConfig};
 
 use super::{
-    AgentArgs, CallArgs, CodeArgs, EncodeName, FetchArgs, FleetArgs, GroupArgs, LinksName, MapArgs, PutArgs,
-    RunArgs,
+    AgentArgs, CallArgs, CodeArgs, ColorName, ConnectArgs, EncodeName, FetchArgs, FleetArgs, GroupArgs,
+    LinksName, MapArgs, PutArgs, RunArgs, ShellArgs,
 };
 use crate::{
     argument::{Argument, Keyword},
@@ -27,6 +29,15 @@ impl RunArgs {
         let chosen = self.fleet.targets()?;
         if self.raw && chosen.targets.len() > 1 {
             return Err(format!("--raw takes one target, and there are {}", chosen.targets.len()));
+        }
+        if self.fleet.retry.idempotent
+            && chosen.targets.len() == 1
+            && self.stdin() != Wanted::No
+            && !io::stdin().is_terminal()
+        {
+            return Err(
+                "stdin cannot be given twice: --idempotent needs --no-stdin with one target".to_owned()
+            );
         }
         if self.template {
             let mut words = self.command.iter().filter_map(|word| word.to_str());
@@ -73,6 +84,19 @@ impl MapArgs {
     }
 }
 
+impl ShellArgs {
+    /// Checks the options and returns the targets.
+    pub(crate) fn check(&self) -> Result<Chosen, String> {
+        self.code.check_roots()?;
+        if !io::stdin().is_terminal()
+            && self.select.on.iter().any(|on| on.split(',').any(|target| target == "@-"))
+        {
+            return Err("stdin cannot have both the targets and the lines".to_owned());
+        }
+        target::choose(&self.select)
+    }
+}
+
 impl CodeArgs {
     /// Checks the options of a call.
     fn check(&self, function: &FunctionName, args: &[Argument], kwargs: &[Keyword]) -> Result<(), String> {
@@ -85,22 +109,31 @@ impl CodeArgs {
         {
             return Err("an argument is not UTF-8; with --encode=names it is sent as it is".to_owned());
         }
-        // A folder in an archive has its archive somewhere above it.
-        let is_there = |root: &PathBuf| root.is_dir() || root.ancestors().any(|path| path.is_file());
-        if let Some(root) = self.roots.iter().find(|root| !is_there(root)) {
-            return Err(format!("the root '{}' is neither a folder nor an archive", root.display()));
-        }
+        self.check_roots()?;
         if let Some(script) = function.script().filter(|script| !script.is_file()) {
             return Err(format!("there is no script '{}'", script.display()));
         }
         Ok(())
     }
 
+    fn check_roots(&self) -> Result<(), String> {
+        // A folder in an archive has its archive somewhere above it.
+        let is_there = |root: &PathBuf| root.is_dir() || root.ancestors().any(|path| path.is_file());
+        if let Some(root) = self.roots.iter().find(|root| !is_there(root)) {
+            return Err(format!("the root '{}' is neither a folder nor an archive", root.display()));
+        }
+        Ok(())
+    }
+
     /// Adds the codebase, and the forms of values, to a configuration.
     pub(crate) fn configure(self, function: &FunctionName, config: TunnelConfig) -> TunnelConfig {
+        self.configure_with(function.script_folder().map_or_else(Codebase::default, Codebase::folder), config)
+    }
+
+    /// Adds the codebase, behind that one, and the forms of values, to a configuration.
+    pub(crate) fn configure_with(self, codebase: Codebase, config: TunnelConfig) -> TunnelConfig {
         let Self { roots, includes, excludes, unpacks, links, encode } = self;
         // Of several roots that have a module the first wins. Shared by all tunnels, so that each file is read and parsed once.
-        let codebase = function.script_folder().map_or_else(Codebase::default, Codebase::folder);
         let codebase = roots.into_iter().fold(codebase, Codebase::and_path);
         let codebase = includes.into_iter().fold(codebase, Codebase::include);
         let codebase = excludes.into_iter().fold(codebase, Codebase::exclude);
@@ -184,11 +217,14 @@ fn local_paths(local: &str, chosen: &Chosen) -> Result<Vec<PathBuf>, String> {
     }
     let mut paths: Vec<PathBuf> = Vec::new();
     let mut known = BTreeSet::new();
-    for (target, host) in chosen.targets.iter().zip(chosen.hosts.iter()) {
+    for target in &chosen.targets {
         // A name cannot lead out of the folder. What is in variables is the user's.
         let path = chopsticks::host_paths(local, [target.host()]).map_err(|error| error.to_string())?;
         let path = path[0].to_str().unwrap_or(local);
-        let path = PathBuf::from(host.fill(path).map_err(|error| error.to_string())?);
+        let path = match chosen.hosts.get(target.host()) {
+            Some(host) => PathBuf::from(host.fill(path).map_err(|error| error.to_string())?),
+            None => PathBuf::from(path),
+        };
         if !known.insert(path.clone()) {
             let path = path.display();
             return Err(format!(
@@ -211,6 +247,9 @@ impl PutArgs {
         if is_stdin(&self.local) {
             if self.if_changed || self.dry_run {
                 return Err("stdin cannot be compared".to_owned());
+            }
+            if self.fleet.retry.idempotent {
+                return Err("stdin cannot be given twice, as --idempotent needs".to_owned());
             }
             if self.transfer.recursive {
                 return Err("a folder cannot be read from stdin".to_owned());
@@ -251,6 +290,31 @@ impl PutArgs {
     }
 }
 
+impl ConnectArgs {
+    /// Adds the options to a configuration.
+    pub(crate) fn configure(&self, config: TunnelConfig) -> TunnelConfig {
+        let retry = match self.wait_for {
+            Some(time) => Retry::within(time),
+            None => Retry::times(self.retries),
+        };
+        config.connect_retry(retry)
+    }
+}
+
+impl ColorName {
+    /// Makes this the choice for all that the program writes.
+    pub(crate) fn apply(self) {
+        let choice = match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        };
+        if self != Self::Auto {
+            choice.write_global();
+        }
+    }
+}
+
 impl GroupArgs {
     /// Returns the limits of the group.
     pub(crate) fn limits(&self) -> Limits {
@@ -266,7 +330,13 @@ impl GroupArgs {
 impl FleetArgs {
     /// Parses the targets, and checks that the file for failed targets can be written.
     pub(crate) fn targets(&self) -> Result<Chosen, String> {
-        let targets = target::choose(&self.select)?;
+        let mut targets = target::choose(&self.select)?;
+        if self.group.sort {
+            targets.sort();
+        }
+        if self.retry.idempotent && self.retry.connect.retries == 0 {
+            return Err("--idempotent needs --retries".to_owned());
+        }
         if let Some(file) = &self.group.failed {
             // What is in it stays until it is known who failed: the targets may have come from it.
             can_write(file).map_err(|error| format!("cannot write {}: {error}", file.display()))?;

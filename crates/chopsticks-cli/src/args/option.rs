@@ -121,6 +121,53 @@ pub(crate) struct GroupArgs {
     /// of more than 10 targets have failed.
     #[arg(long, conflicts_with = "json")]
     pub(crate) summary: bool,
+
+    /// Take the targets in the order of their names, and show results in this order, as with --ordered. Numbers in names count as
+    /// numbers: web2 comes before web10.
+    #[arg(long)]
+    pub(crate) sort: bool,
+
+    /// Show the most frequent result of a function, or output of a program, and for other ones how they differ from it, at the end.
+    #[arg(long, conflicts_with_all = ["json", "fold", "ordered"])]
+    pub(crate) diff_outputs: bool,
+
+    /// When colours are used. With colours, lines of different targets have different ones, and begin in the same column.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorName::Auto)]
+    pub(crate) color: ColorName,
+}
+
+/// How often targets are tried again.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ConnectArgs {
+    /// How often each target is tried again, after growing pauses, if it cannot be reached, or is lost before the function or program has
+    /// begun. Logins that are refused, and other failures that persist, are not tried again.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retries: u32,
+
+    /// How long to wait for targets that are coming up: they are tried again as often as necessary.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) wait_for: Option<Duration>,
+}
+
+/// What happens after failures.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+
+    /// The operation may run several times: with --retries it is tried again after every failure, also if it has begun.
+    #[arg(long)]
+    pub(crate) idempotent: bool,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ColorName {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// Which targets there are.
@@ -154,6 +201,9 @@ pub(crate) struct FleetArgs {
     /// Turning a result into text takes up to 20 times its length of memory.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
     pub(crate) max_result: usize,
+
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
 
     #[command(flatten)]
     pub(crate) agent: AgentArgs,

@@ -3,7 +3,7 @@
 use std::{os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 use chopsticks::{
-    Transferred, TransferredFolder,
+    HostName, Transferred, TransferredFolder,
     text::{harmless, harmless_line},
 };
 
@@ -11,7 +11,8 @@ use crate::{
     answer::{Answer, Compared, Pong, Ran},
     outcome::{Failure, Outcome},
     output::{
-        Stream, Tally, Text,
+        Stream, Tally, Text, diff,
+        label::Labels,
         paint::{self, Paint},
         summary,
         table::Table,
@@ -29,16 +30,36 @@ pub(super) struct Human {
     facts: Table,
     /// Values with the hosts that have them, if equal values are shown together.
     folded: Option<Vec<Fold>>,
+    /// Whether it is shown how values differ from the most frequent one.
+    is_compared: bool,
+    labels: Labels,
 }
 
 impl Human {
     pub(super) fn new(stdout: Paint, stderr: Paint) -> Self {
-        Self { stdout, stderr, facts: Table::default(), folded: None }
+        Self {
+            stdout,
+            stderr,
+            facts: Table::default(),
+            folded: None,
+            is_compared: false,
+            labels: Labels::default(),
+        }
     }
 
     /// Shows equal values together, when all have arrived.
     pub(super) fn folded(self) -> Self {
         Self { folded: Some(Vec::new()), ..self }
+    }
+
+    /// Shows how values differ from the most frequent one, when all have arrived.
+    pub(super) fn compared(self) -> Self {
+        Self { is_compared: true, ..self.folded() }
+    }
+
+    /// Sets the hosts whose lines begin in one column.
+    pub(super) fn labelling<'a>(self, hosts: impl Iterator<Item = &'a HostName>) -> Self {
+        Self { labels: Labels::new(hosts), ..self }
     }
 
     /// Composes the lines of an outcome. A result that cannot be shown is a failure.
@@ -60,14 +81,18 @@ impl Human {
             Stream::Printed | Stream::Stderr => self.stderr,
         };
         let mut label = String::new();
-        paint.push(&mut label, paint::HOST, &format!("[{host}{}]", stream.mark()));
+        let text = format!("[{host}{}]", stream.mark());
+        paint.push(&mut label, self.labels.style(host), &text);
+        if paint.is_on() {
+            label.push_str(&self.labels.padding(&text));
+        }
         label
     }
 
     /// Adds the output of a program, to be shown with equal ones.
     pub(super) fn fold(&mut self, index: usize, host: &str, stdout: Vec<u8>, stderr: Vec<u8>) {
         if let Some(folded) = &mut self.folded
-            && !(stdout.is_empty() && stderr.is_empty())
+            && (self.is_compared || !(stdout.is_empty() && stderr.is_empty()))
         {
             Fold::add(folded, Content::Output { stdout, stderr }, index, host);
         }
@@ -84,6 +109,9 @@ impl Human {
         folded.sort_by(|left, right| {
             right.hosts.len().cmp(&left.hosts.len()).then_with(|| left.hosts.cmp(&right.hosts))
         });
+        if self.is_compared {
+            return diff::text(&folded, self.stdout, self.stderr);
+        }
         for fold in folded {
             let label = fold.label();
             match fold.content {
@@ -204,13 +232,13 @@ impl Human {
 
 /// A result, and the hosts that have it with their positions.
 #[derive(Debug)]
-struct Fold {
-    content: Content,
+pub(super) struct Fold {
+    pub(super) content: Content,
     hosts: Vec<(usize, String)>,
 }
 
 #[derive(Debug, Eq, PartialEq)]
-enum Content {
+pub(super) enum Content {
     Output { stdout: Vec<u8>, stderr: Vec<u8> },
     Value(Shown),
 }
@@ -225,7 +253,7 @@ impl Fold {
     }
 
     /// The hosts by name, in the order in which they were given.
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         match &self.hosts[..] {
             [(_, host)] => host.clone(),
             hosts => {
@@ -238,7 +266,7 @@ impl Fold {
 
 /// Appends output of a program: behind the label if it is one line, and otherwise below. Of a line that was drawn several times, as progress is, the
 /// last state counts.
-fn output(out: &mut Vec<u8>, paint: Paint, label: &str, text: &[u8]) {
+pub(super) fn output(out: &mut Vec<u8>, paint: Paint, label: &str, text: &[u8]) {
     let Some(first) = text.split_inclusive(|&byte| byte == b'\n').next() else { return };
     let is_one_line = first.len() == text.len();
     let mut head = String::new();
@@ -370,6 +398,7 @@ mod tests {
             message: "ValueError: no\x1b[2J\nreally".to_owned(),
             hint: None,
             traceback: Some("Traceback:\n  File\x07\n".to_owned()),
+            may_pass: false,
         };
         let expected = "a: call: ValueError: no\\x1b[2J\n    really\n    Traceback:\n      File\\x07\n";
         assert_eq!(human().failure("a", &failure), expected);

@@ -91,7 +91,7 @@ fn answer(answer: Answer<Shown>) -> (Pieces, Option<Failure>) {
 }
 
 fn failure(failure: &Failure) -> String {
-    let Failure { kind, phase, message, hint, traceback } = failure;
+    let Failure { kind, phase, message, hint, traceback, .. } = failure;
     let (kind, phase, message) = (text::json(kind), text::json(phase), text::json(message));
     let traceback = text::json(traceback);
     let cause = text::json(&hint.as_ref().map(|hint| hint.cause()));
@@ -173,6 +173,7 @@ mod tests {
             message: "ValueError: \"no\"\n".to_owned(),
             hint: Some(Box::new(Hint::new("no", "say \"yes\""))),
             traceback: Some("Traceback\n".to_owned()),
+            may_pass: false,
         };
         let bare = Failure { hint: None, traceback: None, ..failure.clone() };
         for failure in [failure, bare] {

@@ -16,11 +16,26 @@ pub(super) struct Paint {
 pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub(super) const HOST: Style = AnsiColor::Green.on_default().bold();
 pub(super) const WARNING: Style = AnsiColor::Yellow.on_default();
+pub(super) const ADDED: Style = AnsiColor::Green.on_default();
+pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
+/// For hosts: none of them means success or failure elsewhere.
+pub(super) const OF_HOSTS: &[Style] = &[
+    AnsiColor::Cyan.on_default().bold(),
+    AnsiColor::Magenta.on_default().bold(),
+    AnsiColor::Blue.on_default().bold(),
+    AnsiColor::BrightCyan.on_default(),
+    AnsiColor::BrightMagenta.on_default(),
+    AnsiColor::BrightBlue.on_default(),
+];
 pub(super) const PLAIN: Style = Style::new();
 
 impl Paint {
     pub(super) fn for_stream(stream: &impl RawStream) -> Self {
         Self { is_on: AutoStream::choice(stream) != ColorChoice::Never }
+    }
+
+    pub(super) fn is_on(self) -> bool {
+        self.is_on
     }
 
     #[cfg(test)]

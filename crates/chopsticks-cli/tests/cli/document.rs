@@ -1,15 +1,15 @@
-//! The examples of `docs/cli.md`: those with `console` are run as they stand.
+//! The examples of `docs/cli.md` and `docs/cookbook.md`: those with `console` are run as they stand.
 
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use chopsticks_support::Scratch;
 
-const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+const DOCUMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// A code block of a document.
 struct Block {
@@ -17,8 +17,8 @@ struct Block {
     lines: Vec<String>,
 }
 
-fn blocks() -> Vec<Block> {
-    let text = fs::read_to_string(DOCUMENT).unwrap();
+fn blocks(document: &str) -> Vec<Block> {
+    let text = fs::read_to_string(Path::new(DOCUMENTS).join(document)).unwrap();
     let mut blocks = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -53,20 +53,44 @@ fn examples_of_the_document_do_what_it_says() {
     let scratch = Scratch::new();
     let repository = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).unwrap();
     symlink(repository.join("crates"), scratch.path().join("crates")).unwrap();
-    let blocks = blocks();
+    let blocks = blocks("cli.md");
     let hosts = blocks.iter().find(|block| block.kind == "text" && block.lines[0].starts_with("# ")).unwrap();
-    scratch.write("hosts", &(hosts.lines.join("\n") + "\n"));
-    link_program(scratch.path());
+    scratch.write("hosts", hosts.lines.join("\n") + "\n");
+    assert!(run_examples(&blocks, &scratch) >= 5);
+}
 
+#[test]
+fn recipes_of_the_cookbook_do_what_they_say() {
+    let scratch = Scratch::new();
+    let blocks = blocks("cookbook.md");
+    let text = |kind: &str| {
+        let block = blocks.iter().find(|block| block.kind == kind).unwrap();
+        block.lines.join("\n") + "\n"
+    };
+    scratch.write("ops.py", text("python"));
+    scratch.write("hosts.ini", text("ini"));
+    // Every other block is an example.
+    assert_eq!(run_examples(&blocks, &scratch), blocks.len() - 2);
+}
+
+/// Runs the blocks with `console`, one after the other in one folder. Returns their number.
+fn run_examples(blocks: &[Block], scratch: &Scratch) -> usize {
+    link_program(scratch.path());
     let examples: Vec<_> = blocks.iter().filter(|block| block.kind == "console").collect();
-    assert!(examples.len() >= 5);
-    for block in examples {
-        let ends = |line: &&String| line.ends_with('\\');
-        let of_command = block.lines.iter().take_while(ends).count() + 1;
-        let command = block.lines[..of_command].join("\n");
+    for block in &examples {
+        let mut quotes = 0;
+        let goes_on = |line: &&String| {
+            // In quotes a command also goes on.
+            quotes += line.matches('\'').count();
+            line.ends_with('\\') || quotes % 2 == 1
+        };
+        let of_command = block.lines.iter().take_while(goes_on).count() + 1;
+        let command: Vec<_> = block.lines[..of_command].iter().map(|line| dedented(line)).collect();
+        let command = command.join("\n");
         let command = command.strip_prefix("$ ").unwrap();
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{command} 2>&1")]).current_dir(scratch.path());
+        shell.args(["-c", &format!("{{ {command}\n}} 2>&1")]).current_dir(scratch.path());
+        shell.stdin(Stdio::null());
         shell.env("PATH", format!("{}:{}", scratch.path().display(), std::env::var("PATH").unwrap()));
         let output = String::from_utf8(shell.output().unwrap().stdout).unwrap();
         let printed: Vec<_> = output.lines().map(normal).collect();
@@ -81,6 +105,12 @@ fn examples_of_the_document_do_what_it_says() {
         let is_cut = block.lines.iter().any(|line| line.ends_with('…'));
         assert!(is_cut || printed.len() == block.lines.len() - of_command, "{command}\nprints\n{output}");
     }
+    examples.len()
+}
+
+/// Returns a line of a command without the indentation of the document, which Python would not take.
+fn dedented(line: &str) -> &str {
+    line.strip_prefix("    ").unwrap_or(line)
 }
 
 /// Makes `chopsticks` the program under test.

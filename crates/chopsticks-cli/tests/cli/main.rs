@@ -14,4 +14,6 @@ mod map;
 mod memory;
 mod passwords;
 mod run;
+mod running;
+mod shell;
 mod targets;
