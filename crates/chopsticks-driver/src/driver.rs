@@ -21,19 +21,16 @@ use crate::{
     secret::Secrets,
 };
 
-pub use self::{
-    command::Command,
-    container::{
-        Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
-        PodmanExec,
-    },
-    local::Local,
-    ssh::Ssh,
-    sudo::Sudo,
+#[cfg(feature = "containers")]
+pub use self::container::{
+    Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
+    PodmanExec,
 };
+pub use self::{command::Command, local::Local, ssh::Ssh, sudo::Sudo};
 
 mod askpass;
 mod command;
+#[cfg(feature = "containers")]
 mod container;
 mod local;
 mod prompt;
@@ -167,6 +164,7 @@ impl AgentCommand {
     }
 
     /// Creates a command for programs that run here and get none of the arguments.
+    #[cfg(feature = "containers")]
     pub(crate) fn here() -> Self {
         Self::new([] as [OsString; 0])
     }

@@ -20,6 +20,10 @@
 //! * [`forked`] is for controllers that fork.
 //! * [`pacing`] makes connections to busy servers take turns.
 //!
+//! # Features
+//!
+//! `containers`, which is on by default, contains the drivers of Docker and Podman.
+//!
 //! The crate knows nothing about the protocol that uses the pipes.
 
 #[cfg(not(unix))]
@@ -45,9 +49,11 @@ mod secret;
 mod target;
 
 pub use defaults::{DefaultPythons, HasDefaultPython};
+pub use driver::{AgentCommand, Command, Driver, Local, Ssh, Sudo};
+#[cfg(feature = "containers")]
 pub use driver::{
-    AgentCommand, Attached, Command, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Driver,
-    Engine, Local, Podman, PodmanEngine, PodmanExec, Ssh, Sudo,
+    Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
+    PodmanExec,
 };
 pub use hint::{Hint, Symptoms};
 pub use host::{HostName, InvalidHostName};

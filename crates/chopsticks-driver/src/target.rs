@@ -10,8 +10,10 @@ use std::{
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
+#[cfg(feature = "containers")]
+use crate::driver::{Docker, DockerExec, Podman, PodmanExec};
 use crate::{
-    driver::{Command, Docker, DockerExec, Driver, Local, Podman, PodmanExec, Ssh, Sudo},
+    driver::{Command, Driver, Local, Ssh, Sudo},
     host::{HostName, InvalidHostName},
     interpreter::Interpreter,
 };
@@ -77,10 +79,14 @@ pub struct Hop {
 #[derive(Clone, Debug)]
 enum Place {
     Command(Command),
+    #[cfg(feature = "containers")]
     Docker(Box<Docker>),
+    #[cfg(feature = "containers")]
     DockerExec(DockerExec),
     Local(Local),
+    #[cfg(feature = "containers")]
     Podman(Box<Podman>),
+    #[cfg(feature = "containers")]
     PodmanExec(PodmanExec),
     Ssh(Box<Ssh>),
     Sudo(Sudo),
@@ -157,10 +163,14 @@ impl Place {
             // Words that end in an interpreter say which.
             Self::Command(driver) if !driver.has_place() => Self::Command(driver),
             Self::Command(driver) => Self::Command(driver.or_python(python)),
+            #[cfg(feature = "containers")]
             Self::Docker(driver) => Self::Docker(Box::new(driver.or_python(python))),
+            #[cfg(feature = "containers")]
             Self::DockerExec(driver) => Self::DockerExec(driver.or_python(python)),
             Self::Local(driver) => Self::Local(driver.or_python(python)),
+            #[cfg(feature = "containers")]
             Self::Podman(driver) => Self::Podman(Box::new(driver.or_python(python))),
+            #[cfg(feature = "containers")]
             Self::PodmanExec(driver) => Self::PodmanExec(driver.or_python(python)),
             Self::Ssh(driver) => Self::Ssh(Box::new(driver.or_python(python))),
             Self::Sudo(driver) => Self::Sudo(driver.or_python(python)),
@@ -171,10 +181,14 @@ impl Place {
     fn driver(&self, name: &HostName) -> Arc<dyn Driver> {
         match self.clone() {
             Self::Command(driver) => Arc::new(driver.name(name)),
+            #[cfg(feature = "containers")]
             Self::Docker(driver) => Arc::new(driver.name(name)),
+            #[cfg(feature = "containers")]
             Self::DockerExec(driver) => Arc::new(driver.name(name)),
             Self::Local(driver) => Arc::new(driver.name(name)),
+            #[cfg(feature = "containers")]
             Self::Podman(driver) => Arc::new(driver.name(name)),
+            #[cfg(feature = "containers")]
             Self::PodmanExec(driver) => Arc::new(driver.name(name)),
             Self::Ssh(driver) => Arc::new(driver.name(name)),
             Self::Sudo(driver) => Arc::new(driver.name(name)),
@@ -288,16 +302,24 @@ fn schemed(scheme: &str, rest: &str, settings: &mut Settings) -> Result<Named, S
     let rest = decode(rest)?;
     Ok(match scheme {
         "ssh" => (Place::Ssh(Box::new(ssh(&rest, settings)?)), rest),
+        #[cfg(feature = "containers")]
         "docker" => {
             let (docker, name) = fresh!(Docker, &rest, settings);
             (Place::Docker(Box::new(docker)), name)
         }
+        #[cfg(feature = "containers")]
         "podman" => {
             let (podman, name) = fresh!(Podman, &rest, settings);
             (Place::Podman(Box::new(podman)), name)
         }
+        #[cfg(feature = "containers")]
         "docker-exec" => (Place::DockerExec(attached!(Docker, &rest, settings)), rest),
+        #[cfg(feature = "containers")]
         "podman-exec" => (Place::PodmanExec(attached!(Podman, &rest, settings)), rest),
+        #[cfg(not(feature = "containers"))]
+        "docker" | "podman" | "docker-exec" | "podman-exec" => {
+            return Err("this program was built without containers: see the feature `containers`".to_owned());
+        }
         _ => return Err(format!("`{scheme}://` is not known; {ACCEPTED}")),
     })
 }
@@ -438,6 +460,7 @@ macro_rules! common {
 use common;
 
 /// Applies the settings of containers, new or running.
+#[cfg(feature = "containers")]
 macro_rules! container {
     ($driver:expr, $settings:expr) => {{
         let mut driver = common!($driver, $settings);
@@ -450,16 +473,20 @@ macro_rules! container {
         driver.args($settings.take("arg")?)
     }};
 }
+#[cfg(feature = "containers")]
 use container;
 
+#[cfg(feature = "containers")]
 macro_rules! attached {
     ($type:ident, $container:expr, $settings:expr) => {
         container!($type::attach($container), $settings)
     };
 }
+#[cfg(feature = "containers")]
 use attached;
 
 /// Creates a driver for a new container, and its name.
+#[cfg(feature = "containers")]
 macro_rules! fresh {
     ($type:ident, $image:expr, $settings:expr) => {{
         let image = $image;
@@ -477,6 +504,7 @@ macro_rules! fresh {
         (driver, name)
     }};
 }
+#[cfg(feature = "containers")]
 use fresh;
 
 /// The settings after the `?`.
@@ -544,4 +572,5 @@ const ACCEPTED: &str = "expected one of `local`, `HOST`, `USER@HOST`, `ssh://USE
                         an optional `NAME=` in front";
 
 #[cfg(test)]
+#[cfg(feature = "containers")]
 mod tests;

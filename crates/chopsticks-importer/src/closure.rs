@@ -246,4 +246,5 @@ impl Order<'_> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "parser")]
 mod tests;

@@ -276,6 +276,8 @@ impl Codebase {
     /// [`max_ahead_time`](Self::max_ahead_time)) are left out, the most remote ones first. Modules that cannot be read or may not be served are
     /// also left out. So are modules with the outermost name of a standard module in every Python
     /// 3, because the host's own module wins. Files that are not reached are not read.
+    ///
+    /// Without the feature `parser`, only the module and the packages around it are returned.
     pub fn needed(&self, name: &ModuleName) -> Vec<Module> {
         if self.rules.check().is_err() {
             return Vec::new();
@@ -284,7 +286,8 @@ impl Codebase {
     }
 
     /// Returns every module that a source text, such as a script, imports from the codebase,
-    /// directly or through other modules. The order is that of [`needed`](Self::needed).
+    /// directly or through other modules. The order is that of [`needed`](Self::needed). Without the
+    /// feature `parser`, nothing is returned.
     pub fn needed_by_source(&self, source: &[u8]) -> Vec<Module> {
         if self.rules.check().is_err() {
             return Vec::new();

@@ -52,6 +52,12 @@
 //! parser that accepts Python 2 and 3 and skips what is neither. A module that it cannot see, such
 //! as one whose name is put together at run time, is sent on request.
 //!
+//! # Features
+//!
+//! `parser`, which is on by default, is that parser. It is written in C, so it needs a C compiler to
+//! build. Without it, [`Codebase::needed`] returns only the module itself and the packages around
+//! it. All other modules are sent on request, with a round trip for each import.
+//!
 //! The crate has no transport and no tunnels. It reads files and lists archives on request, and
 //! caches them as long as they do not change.
 

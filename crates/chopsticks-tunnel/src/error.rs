@@ -433,10 +433,7 @@ macro_rules! from_others {
 
 from_others! {
     chopsticks_driver::InvalidTarget,
-    chopsticks_group::DuplicateNames<HostName>,
     chopsticks_driver::InvalidHostName,
-    chopsticks_group::Failures<HostName, Error>,
-    chopsticks_group::NotCompleted,
     chopsticks_pencode::DecodeError,
     chopsticks_pencode::EncodeError,
     chopsticks_pencode::marshal::DecodeError,
@@ -445,6 +442,14 @@ from_others! {
     TransportError,
 }
 
+#[cfg(feature = "groups")]
+from_others! {
+    chopsticks_group::DuplicateNames<HostName>,
+    chopsticks_group::Failures<HostName, Error>,
+    chopsticks_group::NotCompleted,
+}
+
+#[cfg(feature = "groups")]
 impl From<chopsticks_group::Failure<Error>> for Error {
     fn from(failure: chopsticks_group::Failure<Error>) -> Self {
         match failure {

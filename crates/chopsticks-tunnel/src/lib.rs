@@ -33,6 +33,11 @@
 //! * [`Error`], [`ErrorKind`], [`Phase`] and [`Hint`] describe what went wrong, on which host, and
 //!   in which phase.
 //!
+//! # Features
+//!
+//! `containers`, the drivers of Docker and Podman, and `groups`, which turns the errors of
+//! `chopsticks-group` into [`Error`], are on by default.
+//!
 //! The drivers and their types come from `chopsticks-driver`. This crate contains no groups and
 //! queues, and does not know where modules come from.
 
@@ -76,10 +81,13 @@ pub use agent::Agent;
 pub use args::Args;
 pub use audit::{AuditController, AuditLog, AuditRecord, AuditSink};
 pub use chopsticks_driver::{
-    AgentCommand, AgentOptions, Attached, Command, Container, ContainerInfo, DefaultPythons, Docker,
-    DockerEngine, DockerExec, Driver, Encode, Engine, HasDefaultPython, Hint, HostName, Interpreter,
-    InvalidHostName, InvalidTarget, Known, Launcher, Link, Local, Podman, PodmanEngine, PodmanExec, Program,
-    Secret, SecretKind, SecretRequest, Secrets, Ssh, Sudo, Symptoms,
+    AgentCommand, AgentOptions, Command, DefaultPythons, Driver, Encode, HasDefaultPython, Hint, HostName,
+    Interpreter, InvalidHostName, InvalidTarget, Known, Launcher, Link, Local, Program, Secret, SecretKind, SecretRequest, Secrets, Ssh, Sudo, Symptoms,
+};
+#[cfg(feature = "containers")]
+pub use chopsticks_driver::{
+    Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
+    PodmanExec,
 };
 
 pub use call::{Call, Function, Ignored, Reply};

@@ -13,10 +13,11 @@ use chopsticks_function::Invocation;
 use chopsticks_group::Limits;
 use chopsticks_inventory::{Host, Selection};
 use chopsticks_tunnel::{
-    AgentInfo, Args, Call, Command, Docker, DockerExec, Error, Fetch, Function, HostName, InvalidTarget,
-    Local, Podman, PodmanExec, Put, RemoteCommand, Reply, Route, Ssh, Sudo, Target, Transferred,
-    TransferredFolder, Tunnel, TunnelConfig,
+    AgentInfo, Args, Call, Command, Error, Fetch, Function, HostName, InvalidTarget, Local, Put,
+    RemoteCommand, Reply, Route, Ssh, Sudo, Target, Transferred, TransferredFolder, Tunnel, TunnelConfig,
 };
+#[cfg(feature = "containers")]
+use chopsticks_tunnel::{Docker, DockerExec, Podman, PodmanExec};
 use futures::Stream;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -671,7 +672,9 @@ macro_rules! group_of_one {
     )*};
 }
 
-group_of_one!(Command, Docker, DockerExec, Local, Podman, PodmanExec, Route, Ssh, Sudo);
+group_of_one!(Command, Local, Route, Ssh, Sudo);
+#[cfg(feature = "containers")]
+group_of_one!(Docker, DockerExec, Podman, PodmanExec);
 
 /// Yields the tunnels in order.
 impl IntoIterator for Group {

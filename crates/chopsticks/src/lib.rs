@@ -54,16 +54,30 @@
 //!   [`importer`], [`inventory`], [`tunnel`], [`scheduling`] and [`agent`] contain each layer as a
 //!   module.
 //!
+//! # Features
+//!
+//! All are on by default. `default-features = false` turns them off.
+//!
+//! | feature | what it contains | without it |
+//! |---|---|---|
+//! | `containers` | [`Docker`], [`Podman`] and targets such as `docker://IMAGE` | such a target is invalid |
+//! | `groups` | [`Group`], [`Queue`] and [`Pool`] | one call to one [`Tunnel`] at a time, or futures of your own |
+//! | `parser` | a parser of Python, which is written in C | the build needs no C compiler; the imports of a module are not sent ahead, but on request, each for a round trip |
+//!
 //! This crate puts the layers together and has no logic of its own.
 
 // For the macros, which name this crate as its users do.
 extern crate self as chopsticks;
 
 pub mod facts;
+#[cfg(feature = "groups")]
 mod group;
 pub mod helpers;
+#[cfg(feature = "groups")]
 mod member;
+#[cfg(feature = "groups")]
 mod pool;
+#[cfg(feature = "groups")]
 mod queue;
 mod selection;
 mod template;
@@ -82,8 +96,10 @@ pub use chopsticks_function::{Invocation, init, is_cancelled};
 pub use chopsticks_function_macros::{
     facade_closure as closure, facade_function as function, facade_main as main,
 };
+#[cfg(feature = "groups")]
 #[doc(inline)]
 pub use chopsticks_group as scheduling;
+#[cfg(feature = "groups")]
 pub use chopsticks_group::{
     AsyncResult, Batch, Budget, Failure, Limits, NotCompleted, NotStarted, Scope, Stage, Timeline,
 };
@@ -109,18 +125,22 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     Agent, AgentCommand, AgentInfo, AgentOptions, Args, AuditController, AuditLog, AuditRecord, AuditSink,
-    Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, ContainerInfo, Context, Docker, DockerExec,
-    Driver, Encode, EncodedItems, Error, ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter,
-    InvalidTarget, Items, Link, Local, LogLevel, LogRecord, Logging, OsName, Phase, Podman, PodmanExec,
-    Progress, Put, RemoteCommand, RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest,
-    Secrets, Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder,
-    Tunnel, TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
+    Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, Context, Driver, Encode, EncodedItems, Error,
+    ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local,
+    LogLevel, LogRecord, Logging, OsName, Phase, Progress, Put, RemoteCommand, RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest, Secrets,
+    Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel,
+    TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
 };
+#[cfg(feature = "containers")]
+pub use chopsticks_tunnel::{ContainerInfo, Docker, DockerExec, Podman, PodmanExec};
 
+#[cfg(feature = "groups")]
 pub use crate::{
     group::{DuplicateNames, Failures, Group, GroupItems, GroupResult, InvalidGroup, Outcome, Run},
     pool::{Pool, PoolOutcome, PoolRun},
     queue::{Queue, QueueTarget},
+};
+pub use crate::{
     selection::select,
     template::{SharedPath, host_paths},
 };

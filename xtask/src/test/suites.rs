@@ -60,8 +60,17 @@ fn workspace(workspace: &Workspace, _: &Options) -> Result<Plan, Obstacle> {
         if is_root {
             command.args(["--run-ignored", "all"]);
         }
-        let run = Run { label: String::new(), command, dialect: Dialect::Nextest, again: None };
-        return Ok(Plan { left_out, ..Plan::of(vec![run]) });
+        let run = |label: &str, command| Run {
+            label: label.to_owned(),
+            command,
+            dialect: Dialect::Nextest,
+            again: None,
+        };
+        // The other tests need what the features contain.
+        let mut lean = workspace.cargo(["nextest", "run", "--package", "chopsticks", "--locked"]);
+        lean.args(["--no-default-features", "--test", "lean"]);
+        let runs = vec![run("all features", command), run("no features", lean)];
+        return Ok(Plan { left_out, ..Plan::of(runs) });
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]);
