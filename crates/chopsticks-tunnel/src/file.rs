@@ -12,7 +12,10 @@ use chopsticks_agent::Part;
 pub use chopsticks_files::Progress;
 use tokio::time::timeout;
 
-pub use self::{fetch::Fetch, put::Put};
+pub use self::{
+    fetch::{Fetch, TunnelFetch},
+    put::{Put, TunnelPut},
+};
 use crate::{
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},

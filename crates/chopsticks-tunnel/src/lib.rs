@@ -30,6 +30,8 @@
 //!   defaults and limits that several tunnels share.
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts.
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
+//! * [`TunnelCall`], [`TunnelPut`] and [`TunnelFetch`] are operations whose options can be set until
+//!   they are awaited.
 //! * [`Error`], [`ErrorKind`], [`Phase`] and [`Hint`] describe what went wrong, on which host, and
 //!   in which phase.
 //!
@@ -46,6 +48,7 @@ mod args;
 mod audit;
 mod bootstrap;
 mod call;
+mod calling;
 mod config;
 mod connection;
 mod context;
@@ -61,6 +64,7 @@ mod logging;
 mod module;
 mod name;
 mod output;
+mod pending;
 mod program;
 mod reader;
 mod recording;
@@ -82,7 +86,8 @@ pub use args::Args;
 pub use audit::{AuditController, AuditLog, AuditRecord, AuditSink};
 pub use chopsticks_driver::{
     AgentCommand, AgentOptions, Command, DefaultPythons, Driver, Encode, HasDefaultPython, Hint, HostName,
-    Interpreter, InvalidHostName, InvalidTarget, Known, Launcher, Link, Local, Program, Secret, SecretKind, SecretRequest, Secrets, Ssh, Sudo, Symptoms,
+    Interpreter, InvalidHostName, InvalidTarget, Known, Launcher, Link, Local, Program, Secret, SecretKind,
+    SecretRequest, Secrets, Ssh, Sudo, Symptoms,
 };
 #[cfg(feature = "containers")]
 pub use chopsticks_driver::{
@@ -91,10 +96,11 @@ pub use chopsticks_driver::{
 };
 
 pub use call::{Call, Function, Ignored, Reply};
+pub use calling::TunnelCall;
 pub use config::TunnelConfig;
 pub use context::Context;
 pub use error::{Error, ErrorKind, Phase, RemoteException};
-pub use file::{Fetch, Progress, Put, Transferred, TransferredFolder};
+pub use file::{Fetch, Progress, Put, Transferred, TransferredFolder, TunnelFetch, TunnelPut};
 pub use items::{EncodedItems, Items};
 pub use logging::{LogLevel, LogRecord, Logging, UnknownLogLevel};
 pub use module::{

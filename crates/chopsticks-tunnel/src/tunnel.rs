@@ -22,6 +22,7 @@ use crate::{
     agent::Agent,
     args::Args,
     call::{Call, Function, Reply, Script},
+    calling::TunnelCall,
     config::TunnelConfig,
     connection::{Connection, Session, Stage},
     error::{Error, ErrorKind, Phase, RemoteException},
@@ -188,9 +189,21 @@ impl Tunnel {
 
     /// Calls `function` with positional arguments and returns its result.
     ///
-    /// `args` is a tuple: `(argument,)` for one argument and `()` for none.
-    /// [`call_with`](Self::call_with) also accepts keyword arguments and a deadline. Use
-    /// [`Ignored`](crate::Ignored) for a result that is not needed.
+    /// `args` is a tuple: `(argument,)` for one argument and `()` for none. Use
+    /// [`Ignored`](crate::Ignored) for a result that is not needed. Keyword arguments, a deadline and
+    /// further options are set on the returned [`TunnelCall`], before it is awaited:
+    ///
+    /// ```no_run
+    /// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
+    /// # use std::time::Duration;
+    /// let load: f64 = tunnel.call("report:load", (5,)).timeout(Duration::from_secs(10)).await?;
+    /// # let _ = load;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`call_with`](Self::call_with) makes a call that exists as a value, and returns its result
+    /// still encoded.
     ///
     /// # Errors
     ///
@@ -203,12 +216,14 @@ impl Tunnel {
     /// Dropping the future cancels the call: the agent interrupts the function and ends the
     /// processes that it started. If it has not ended after [`TunnelConfig::cancel_grace`], it is
     /// abandoned, and no other call is affected.
-    pub async fn call<R: DeserializeOwned>(
-        &self,
+    pub fn call<'a, R: DeserializeOwned + 'a>(
+        &'a self,
         function: impl Into<Function>,
         args: impl Args,
-    ) -> Result<R, Error> {
-        self.call_with(Call::new(function).args(args)).await?.decode()
+    ) -> TunnelCall<'a, R> {
+        TunnelCall::new(Call::new(function).args(args), move |call| {
+            Box::pin(async move { self.call_with(call).await?.decode() })
+        })
     }
 
     /// Makes a call and returns its result, still encoded.

@@ -36,6 +36,8 @@
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts, with an
 //!   interface like that of [`std::process`].
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
+//! * [`TunnelCall`], [`TunnelPut`] and [`TunnelFetch`] are what [`Tunnel::call`], [`Tunnel::put`] and
+//!   [`Tunnel::fetch`] return: their options can be set until they are awaited.
 //! * [`Codebase`] contains the folders and archives whose modules agents can import. [`Embedded`]
 //!   contains modules in the program itself.
 //! * [`Group`], [`GroupResult`], [`Queue`] and [`Limits`] are for many hosts at once, with an
@@ -127,9 +129,10 @@ pub use chopsticks_tunnel::{
     Agent, AgentCommand, AgentInfo, AgentOptions, Args, AuditController, AuditLog, AuditRecord, AuditSink,
     Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, Context, Driver, Encode, EncodedItems, Error,
     ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local,
-    LogLevel, LogRecord, Logging, OsName, Phase, Progress, Put, RemoteCommand, RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest, Secrets,
-    Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel,
-    TunnelCommand, TunnelConfig, UnknownLogLevel, Via,
+    LogLevel, LogRecord, Logging, OsName, Phase, Progress, Put, RemoteCommand, RemoteException, Reply, Retry, Route,
+    Secret, SecretKind, SecretRequest, Secrets, Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms, Target,
+    Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand, TunnelConfig, TunnelFetch, TunnelPut,
+    UnknownLogLevel, Via,
 };
 #[cfg(feature = "containers")]
 pub use chopsticks_tunnel::{ContainerInfo, Docker, DockerExec, Podman, PodmanExec};

@@ -13,6 +13,7 @@ use chopsticks_files::{Attributes, Destination, Input, Meter, Stopped, Watcher, 
 use chopsticks_pencode::marshal::EncodeError;
 use chopsticks_protocol::{self as protocol, Done, operation};
 use chopsticks_transport::{Format, Operation, Order, RequestOptions};
+use futures::future::BoxFuture;
 use tokio::io::AsyncWrite;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
         reply::{self, Answer as _},
     },
+    pending::{Pending, pending},
     side::Side,
     tunnel::Tunnel,
 };
@@ -195,11 +197,54 @@ impl<'a> Fetch<'a> {
     }
 }
 
+/// A file or folder that is read from a host, made by [`Tunnel::fetch`] and [`Tunnel::fetch_dir`]. Await
+/// it for the result, after setting further options.
+///
+/// It begins when it is first polled. Options that are set after that have no effect.
+///
+/// ```no_run
+/// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
+/// tunnel.fetch("/var/log/app.log", "app.log").max_size(1 << 20).keep_modified().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// Dropping it cancels the transfer: see [`Tunnel::fetch_with`] and [`Tunnel::fetch_dir_with`].
+#[must_use = "nothing is read unless the transfer is awaited or polled"]
+pub struct TunnelFetch<'a, T = Transferred>(Pending<'a, Fetch<'a>, T>);
+
+pending! {
+    TunnelFetch<T>, Fetch:
+    mode(mode: u32);
+    keep_mode();
+    owner(user: Option<u32>, group: Option<u32>);
+    keep_modified();
+    no_overwrite();
+    sync();
+    no_sync();
+    limit(bytes_per_second: NonZeroU64);
+    max_size(bytes: u64);
+    timeout(timeout: Duration);
+    on_progress(watcher: impl FnMut(Progress) + Send + 'a);
+}
+
+impl<'a, T> TunnelFetch<'a, T> {
+    pub(super) fn new(
+        fetch: Fetch<'a>,
+        begin: impl FnOnce(Fetch<'a>) -> BoxFuture<'a, Result<T, Error>> + Send + 'a,
+    ) -> Self {
+        Self(Pending::new(fetch, begin))
+    }
+}
+
 impl Tunnel {
     /// Reads a file of the host into a local file, and replaces an existing file.
     ///
     /// The local file appears completely or not at all: see [`fetch_with`](Self::fetch_with), which
-    /// also has other destinations and options.
+    /// also has other destinations. Options are set on the returned [`TunnelFetch`], before it is
+    /// awaited.
     ///
     /// # Errors
     ///
@@ -208,12 +253,8 @@ impl Tunnel {
     /// # Cancel safety
     ///
     /// As [`fetch_with`](Self::fetch_with).
-    pub async fn fetch(
-        &self,
-        remote: impl AsRef<Path>,
-        local: impl AsRef<Path>,
-    ) -> Result<Transferred, Error> {
-        self.fetch_with(Fetch::new(remote.as_ref()).to(local.as_ref())).await
+    pub fn fetch<'a>(&'a self, remote: impl AsRef<Path>, local: impl AsRef<Path>) -> TunnelFetch<'a> {
+        TunnelFetch::new(Fetch::new(remote).to(local), move |fetch| Box::pin(self.fetch_with(fetch)))
     }
 
     /// Reads a file of the host.

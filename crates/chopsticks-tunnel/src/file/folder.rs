@@ -21,7 +21,7 @@ use crate::{
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
     file::{
-        Fetch, Put, TransferredFolder,
+        Fetch, Put, TransferredFolder, TunnelFetch, TunnelPut,
         put::{ABORT_GRACE, Compares, Local, Pace},
         reply::{self, Answer as _},
     },
@@ -32,7 +32,8 @@ use crate::{
 impl Tunnel {
     /// Writes a local folder with everything in it to a path on the host.
     ///
-    /// See [`put_dir_with`](Self::put_dir_with), which also has options.
+    /// See [`put_dir_with`](Self::put_dir_with). Options are set on the returned [`TunnelPut`], before
+    /// it is awaited.
     ///
     /// # Errors
     ///
@@ -41,12 +42,12 @@ impl Tunnel {
     /// # Cancel safety
     ///
     /// As [`put_dir_with`](Self::put_dir_with).
-    pub async fn put_dir(
-        &self,
+    pub fn put_dir<'a>(
+        &'a self,
         local: impl AsRef<Path>,
         remote: impl AsRef<Path>,
-    ) -> Result<TransferredFolder, Error> {
-        self.put_dir_with(Put::new(local.as_ref()).to(remote.as_ref())).await
+    ) -> TunnelPut<'a, TransferredFolder> {
+        TunnelPut::new(Put::new(local).to(remote), move |put| Box::pin(self.put_dir_with(put)))
     }
 
     /// Writes a folder to the host.
@@ -79,7 +80,8 @@ impl Tunnel {
 
     /// Reads a folder of the host with everything in it into a local folder.
     ///
-    /// See [`fetch_dir_with`](Self::fetch_dir_with), which also has options.
+    /// See [`fetch_dir_with`](Self::fetch_dir_with). Options are set on the returned
+    /// [`TunnelFetch`], before it is awaited.
     ///
     /// # Errors
     ///
@@ -88,12 +90,12 @@ impl Tunnel {
     /// # Cancel safety
     ///
     /// As [`fetch_dir_with`](Self::fetch_dir_with).
-    pub async fn fetch_dir(
-        &self,
+    pub fn fetch_dir<'a>(
+        &'a self,
         remote: impl AsRef<Path>,
         local: impl AsRef<Path>,
-    ) -> Result<TransferredFolder, Error> {
-        self.fetch_dir_with(Fetch::new(remote.as_ref()).to(local.as_ref())).await
+    ) -> TunnelFetch<'a, TransferredFolder> {
+        TunnelFetch::new(Fetch::new(remote).to(local), move |fetch| Box::pin(self.fetch_dir_with(fetch)))
     }
 
     /// Reads a folder of the host.

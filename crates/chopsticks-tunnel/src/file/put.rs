@@ -17,6 +17,7 @@ use chopsticks_protocol::{self as protocol, Done, operation};
 use chopsticks_transport::{
     Format, Operation, Order, Reply, Request, RequestOptions, StreamWriter, TransportError,
 };
+use futures::future::BoxFuture;
 use tokio::{
     io::AsyncRead,
     time::{Instant, timeout},
@@ -28,6 +29,7 @@ use crate::{
         FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
         reply::{self, Answer as _},
     },
+    pending::{Pending, pending},
     side::Side,
     tunnel::Tunnel,
 };
@@ -245,6 +247,50 @@ impl<'a> Put<'a> {
     }
 }
 
+/// A file or folder that is written to a host, made by [`Tunnel::put`] and [`Tunnel::put_dir`]. Await it
+/// for the result, after setting further options.
+///
+/// It begins when it is first polled. Options that are set after that have no effect.
+///
+/// ```no_run
+/// # async fn example(tunnel: chopsticks_tunnel::Tunnel) -> Result<(), chopsticks_tunnel::Error> {
+/// let file = tunnel.put("app.conf", "/etc/app.conf").mode(0o640).owner("root:app").if_changed().await?;
+/// println!("{}", if file.changed { "changed" } else { "the same" });
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// Dropping it cancels the transfer: see [`Tunnel::put_with`] and [`Tunnel::put_dir_with`].
+#[must_use = "nothing is written unless the transfer is awaited or polled"]
+pub struct TunnelPut<'a, T = Transferred>(Pending<'a, Put<'a>, T>);
+
+pending! {
+    TunnelPut<T>, Put:
+    mode(mode: u32);
+    owner(owner: impl Into<String>);
+    modified(time: SystemTime);
+    keep_modified();
+    no_overwrite();
+    if_changed();
+    dry_run();
+    sync();
+    no_sync();
+    limit(bytes_per_second: NonZeroU64);
+    timeout(timeout: Duration);
+    on_progress(watcher: impl FnMut(Progress) + Send + 'a);
+}
+
+impl<'a, T> TunnelPut<'a, T> {
+    pub(super) fn new(
+        put: Put<'a>,
+        begin: impl FnOnce(Put<'a>) -> BoxFuture<'a, Result<T, Error>> + Send + 'a,
+    ) -> Self {
+        Self(Pending::new(put, begin))
+    }
+}
+
 /// Whether the host compares what it has with what would be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Compares {
@@ -267,7 +313,8 @@ impl Tunnel {
     /// Writes a local file to a path on the host, and replaces an existing file.
     ///
     /// The file appears on the host completely or not at all: see [`put_with`](Self::put_with),
-    /// which also has other sources and options.
+    /// which also has other sources. Options are set on the returned [`TunnelPut`], before it is
+    /// awaited.
     ///
     /// # Errors
     ///
@@ -276,8 +323,8 @@ impl Tunnel {
     /// # Cancel safety
     ///
     /// As [`put_with`](Self::put_with).
-    pub async fn put(&self, local: impl AsRef<Path>, remote: impl AsRef<Path>) -> Result<Transferred, Error> {
-        self.put_with(Put::new(local.as_ref()).to(remote.as_ref())).await
+    pub fn put<'a>(&'a self, local: impl AsRef<Path>, remote: impl AsRef<Path>) -> TunnelPut<'a> {
+        TunnelPut::new(Put::new(local).to(remote), move |put| Box::pin(self.put_with(put)))
     }
 
     /// Writes a file to the host.
