@@ -5,7 +5,7 @@
 use std::fmt;
 use std::hint::black_box;
 
-use chopsticks_group::{Group, Limits, Queue, Target};
+use chopsticks_group::{Group, Limits, Member, Queue};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
@@ -18,7 +18,7 @@ struct Host {
     key: Option<usize>,
 }
 
-impl Target for Host {
+impl Member for Host {
     type Name = usize;
     type Error = fmt::Error;
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chopsticks_transport::{
-    Connection, Driver, Event, Format, Handle, Incoming, IncomingMessage, Operation, Order, Outbox, Outcome,
+    AnswerKind, Connection, Event, Format, Handle, Incoming, IncomingMessage, Io, Operation, Order, Outbox,
     RequestOptions, StartOptions, Transport, TransportConfig,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -89,7 +89,7 @@ fn pipelined_calls(criterion: &mut Criterion) {
             transfer(&mut controller, &mut agent);
             while let Some(event) = agent.poll_event() {
                 let Event::Request { request, message } = event else { continue };
-                agent.reply(request, Outcome::Reply, message.format, message.payload.into()).unwrap();
+                agent.reply(request, AnswerKind::Reply, message.format, message.payload.into()).unwrap();
             }
             transfer(&mut agent, &mut controller);
             let mut replies = 0;
@@ -248,7 +248,7 @@ fn spawn_agent<R, W, F>(
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
-    Driver<R, W>: Future,
+    Io<R, W>: Future,
     F: Future<Output = ()> + Send + 'static,
 {
     let (agent, incoming, driver) = Transport::agent(reader, writer, config()).unwrap();

@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc};
 
 use chopsticks::{
     Error, HostName, Limits, Tunnel,
-    scheduling::{Failure as Unfinished, Group, Outcome, Target},
+    scheduling::{self, Failure as Unfinished, Group, Outcome},
 };
 use futures::StreamExt as _;
 use thiserror::Error;
@@ -132,7 +132,7 @@ impl From<Outcome<Answer<Shown>, Stopped>> for Ended {
     }
 }
 
-impl Target for Member {
+impl scheduling::Member for Member {
     type Name = Place;
     type Error = Stopped;
 

@@ -23,7 +23,7 @@ use crate::{
 
 #[cfg(feature = "containers")]
 pub use self::container::{
-    Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
+    Attached, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman, PodmanEngine,
     PodmanExec,
 };
 pub use self::{command::Command, local::Local, ssh::Ssh, sudo::Sudo};

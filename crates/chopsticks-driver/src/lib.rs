@@ -52,7 +52,7 @@ pub use defaults::{DefaultPythons, HasDefaultPython};
 pub use driver::{AgentCommand, Command, Driver, Local, Ssh, Sudo};
 #[cfg(feature = "containers")]
 pub use driver::{
-    Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
+    Attached, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman, PodmanEngine,
     PodmanExec,
 };
 pub use hint::{Hint, Symptoms};

@@ -10,7 +10,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::time::Sleep;
 
-use crate::target::Target;
+use crate::member::Member;
 
 /// The resources that are reserved for a target until it is connected.
 pub(crate) type Room = Box<dyn Send>;
@@ -40,7 +40,7 @@ pub(crate) enum Company {
 impl Admission {
     /// Returns room for `target`, or `Some(None)` if it should try without room. Returns `None` if
     /// it should wait.
-    pub(crate) fn ask<T: Target>(&mut self, target: &T) -> Option<Option<Room>> {
+    pub(crate) fn ask<T: Member>(&mut self, target: &T) -> Option<Option<Room>> {
         match target.room() {
             Some(room) => {
                 *self = Self::default();
@@ -52,7 +52,7 @@ impl Admission {
 
     /// Completes with the result of [`ask`](Self::ask). Until then, `make_room` is called to make
     /// room.
-    pub(crate) fn poll<T: Target>(
+    pub(crate) fn poll<T: Member>(
         &mut self,
         context: &mut Context<'_>,
         target: &T,

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt, sync::Arc};
 use futures::{Stream, future::BoxFuture, stream::BoxStream};
 use thiserror::Error;
 
-use crate::{limits::Limits, result::GroupResult, run::Run, streams::Streams, target::Target};
+use crate::{limits::Limits, member::Member, result::GroupResult, run::Run, streams::Streams};
 
 mod set;
 
@@ -27,7 +27,7 @@ pub struct DuplicateNames<N: fmt::Display + fmt::Debug> {
     names: Vec<(N, usize)>,
 }
 
-impl<T: Target> Group<T> {
+impl<T: Member> Group<T> {
     /// Creates a group.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl<T: Target> Group<T> {
 
     /// Returns the names in order.
     pub fn names(&self) -> impl Iterator<Item = T::Name> {
-        self.targets.iter().map(Target::name)
+        self.targets.iter().map(Member::name)
     }
 
     /// Runs an operation on all targets in parallel, within the limits, and returns a stream of their outcomes, each as its target finishes.
@@ -182,20 +182,20 @@ impl<T> Clone for Group<T> {
     }
 }
 
-impl<T: Target> Default for Group<T> {
+impl<T: Member> Default for Group<T> {
     fn default() -> Self {
         Self::of(Vec::new(), Arc::default())
     }
 }
 
 /// Creates a group of one.
-impl<T: Target> From<T> for Group<T> {
+impl<T: Member> From<T> for Group<T> {
     fn from(target: T) -> Self {
         Self::of(vec![target], Arc::default())
     }
 }
 
-impl<T: Target> From<&T> for Group<T> {
+impl<T: Member> From<&T> for Group<T> {
     fn from(target: &T) -> Self {
         Self::from(target.clone())
     }
@@ -207,7 +207,7 @@ impl<T> From<&Group<T>> for Group<T> {
     }
 }
 
-impl<T: Target> fmt::Debug for Group<T> {
+impl<T: Member> fmt::Debug for Group<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Group")?;
         f.debug_list().entries(self.names()).finish()
@@ -216,7 +216,7 @@ impl<T: Target> fmt::Debug for Group<T> {
 
 /// Writes the names, separated by commas. Of more than ten, it writes the first ones and the number
 /// of the others.
-impl<T: Target> fmt::Display for Group<T> {
+impl<T: Member> fmt::Display for Group<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = if self.len() <= NAMES_SHOWN { self.len() } else { NAMES_SHOWN - 1 };
         for (at, name) in self.names().take(shown).enumerate() {
@@ -236,7 +236,7 @@ impl<N: fmt::Display + fmt::Debug + Clone + Ord> DuplicateNames<N> {
         &self.names
     }
 
-    fn among<T: Target<Name = N>>(targets: &[T]) -> Self {
+    fn among<T: Member<Name = N>>(targets: &[T]) -> Self {
         let mut counts = std::collections::BTreeMap::new();
         for target in targets {
             *counts.entry(target.name()).or_insert(0_usize) += 1;

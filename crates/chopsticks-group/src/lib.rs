@@ -1,16 +1,16 @@
 //! Many hosts at once: groups, results by host, limits, queues without a barrier, and pools.
 //!
-//! A [`Target`] is anything with a name that can be connected. A [`Group`] runs one operation on all of its targets in parallel and returns
+//! A [`Member`] is anything with a name that can be connected. A [`Group`] runs one operation on all of its targets in parallel and returns
 //! the outcome of each, whatever happens to the others. A [`Queue`] gives each target a line of
 //! operations of its own, and a [`Pool`] distributes items over its targets.
 //!
 //! ```
-//! use chopsticks_group::{Group, Target};
+//! use chopsticks_group::{Group, Member};
 //!
 //! #[derive(Clone)]
 //! struct Host(&'static str);
 //!
-//! impl Target for Host {
+//! impl Member for Host {
 //!     type Name = &'static str;
 //!     type Error = std::fmt::Error;
 //!
@@ -37,7 +37,7 @@
 //!
 //! # Layout
 //!
-//! * [`Target`]: the trait of the members of a group.
+//! * [`Member`]: the trait of the members of a group.
 //! * [`Group`], [`GroupResult`], [`Outcome`], [`Failure`], [`Streams`]: one operation on many targets.
 //! * [`Limits`], [`Batch`], [`Budget`]: how many targets run at once, in which batches, and when an operation stops.
 //! * [`Queue`], [`AsyncResult`], [`Timeline`]: a line of operations for each target.
@@ -51,6 +51,7 @@ mod admission;
 mod failure;
 mod group;
 mod limits;
+mod member;
 mod pool;
 mod queue;
 mod result;
@@ -58,17 +59,16 @@ mod run;
 mod schedule;
 mod spread;
 mod streams;
-mod target;
 mod timeline;
 mod turns;
 
 pub use failure::{Failure, NotStarted, Outcome, Stage};
 pub use group::{DuplicateNames, Group};
 pub use limits::{Batch, Budget, InvalidLimit, Limits, Scope};
+pub use member::Member;
 pub use pool::{Feed, Pool, PoolOutcome, PoolRun, Step};
 pub use queue::{AsyncResult, NotCompleted, Queue};
 pub use result::{Failures, GroupResult};
 pub use run::Run;
 pub use streams::Streams;
-pub use target::Target;
 pub use timeline::{Span, Timeline};

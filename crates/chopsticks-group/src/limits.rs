@@ -98,14 +98,14 @@ impl Limits {
         self
     }
 
-    /// Sets how many targets with the same [`key`](crate::Target::key) connect at once. Default: all; 0 counts as 1.
+    /// Sets how many targets with the same [`key`](crate::Member::key) connect at once. Default: all; 0 counts as 1.
     #[must_use]
     pub fn max_connecting_per_key(mut self, targets: usize) -> Self {
         self.connecting_per_key = targets.max(1);
         self
     }
 
-    /// Sets how many targets with the same [`key`](crate::Target::key) run at once. Default: all; 0 counts as 1.
+    /// Sets how many targets with the same [`key`](crate::Member::key) run at once. Default: all; 0 counts as 1.
     #[must_use]
     pub fn max_running_per_key(mut self, targets: usize) -> Self {
         self.running_per_key = targets.max(1);

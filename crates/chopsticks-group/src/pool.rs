@@ -11,7 +11,7 @@ use std::{
 
 use futures::{Stream, channel::mpsc::UnboundedReceiver, stream::BoxStream, task::AtomicWaker};
 
-use crate::{failure::Outcome, group::Group, limits::Limits, spread::Rules, target::Target};
+use crate::{failure::Outcome, group::Group, limits::Limits, member::Member, spread::Rules};
 
 pub use self::run::PoolRun;
 
@@ -38,7 +38,7 @@ mod run;
 ///
 /// Clones are cheap and share the targets: [`add`](Self::add) and [`remove`](Self::remove) affect
 /// all of them, and what is running. Each clone has its own settings.
-pub struct Pool<T: Target> {
+pub struct Pool<T: Member> {
     roster: Arc<Roster<T>>,
     limits: Limits,
     per_host: usize,
@@ -101,7 +101,7 @@ struct Members<T> {
     targets: Vec<(u64, T)>,
 }
 
-impl<T: Target> Pool<T> {
+impl<T: Member> Pool<T> {
     /// Creates a pool of the targets of a group. Of the group's limits, those for connecting apply:
     /// how many connect at once, and how long connecting may take.
     pub fn new(group: impl Into<Group<T>>) -> Self {
@@ -272,13 +272,13 @@ impl<T> Roster<T> {
     }
 }
 
-impl<T: Target> Clone for Pool<T> {
+impl<T: Member> Clone for Pool<T> {
     fn clone(&self) -> Self {
         Self { roster: self.roster.clone(), limits: self.limits.clone(), ..*self }
     }
 }
 
-impl<T: Target> fmt::Debug for Pool<T> {
+impl<T: Member> fmt::Debug for Pool<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("hosts", &self.names())

@@ -18,8 +18,8 @@ use crate::{
     failure::Outcome,
     group::Group,
     limits::Limits,
+    member::Member,
     result::GroupResult,
-    target::Target,
     timeline::{Record, Timeline},
     turns::Turns,
 };
@@ -36,14 +36,14 @@ mod promise;
 /// Adding an operation starts nothing; [`run`](Self::run) does. Operations can be added while the queue runs, for instance by callbacks of results.
 ///
 /// A failure affects only its own operation, and the operations behind it are still performed. But if a target cannot be reached
-/// ([`Target::is_unreachable`]), all operations that wait in its line fail with the same error. Other lines are not affected.
+/// ([`Member::is_unreachable`]), all operations that wait in its line fail with the same error. Other lines are not affected.
 ///
 /// Targets are identified by their names. Clones are cheap, and are handles of the same queue.
-pub struct Queue<T: Target> {
+pub struct Queue<T: Member> {
     shared: Arc<Shared<T>>,
 }
 
-struct Shared<T: Target> {
+struct Shared<T: Member> {
     limits: Limits,
     /// Never held while foreign code runs, because that may add operations.
     state: Mutex<State<T>>,
@@ -53,7 +53,7 @@ struct Shared<T: Target> {
     run: futures::lock::Mutex<()>,
 }
 
-struct State<T: Target> {
+struct State<T: Member> {
     turns: Turns,
     lines: Vec<Line<T>>,
     places: HashMap<T::Name, usize>,
@@ -63,7 +63,7 @@ struct State<T: Target> {
 }
 
 /// The operations of one target.
-struct Line<T: Target> {
+struct Line<T: Member> {
     name: T::Name,
     key: usize,
     waiting: VecDeque<Work<T>>,
@@ -71,7 +71,7 @@ struct Line<T: Target> {
     is_active: bool,
 }
 
-impl<T: Target> Queue<T> {
+impl<T: Member> Queue<T> {
     /// Creates a queue with the default limits.
     pub fn new() -> Self {
         Self::with_limits(Limits::default())
@@ -171,13 +171,13 @@ impl<T: Target> Queue<T> {
     }
 }
 
-impl<T: Target> Shared<T> {
+impl<T: Member> Shared<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T: Target> State<T> {
+impl<T: Member> State<T> {
     fn add(&mut self, work: Work<T>) {
         let name = work.target.name();
         let at = match self.places.get(&name) {
@@ -205,19 +205,19 @@ impl<T: Target> State<T> {
     }
 }
 
-impl<T: Target> Clone for Queue<T> {
+impl<T: Member> Clone for Queue<T> {
     fn clone(&self) -> Self {
         Self { shared: self.shared.clone() }
     }
 }
 
-impl<T: Target> Default for Queue<T> {
+impl<T: Member> Default for Queue<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T: Target> fmt::Debug for Queue<T> {
+impl<T: Member> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").field("waiting", &self.len()).finish_non_exhaustive()
     }

@@ -16,9 +16,9 @@ use crate::{
     failure::{Failure, NotStarted, Outcome, Stage},
     group::Group,
     limits::Limits,
+    member::Member,
     result::GroupResult,
     schedule::Schedule,
-    target::Target,
 };
 
 /// An operation that is running on the targets of a [`Group`]: a stream of names and outcomes, each as its target finishes.
@@ -30,7 +30,7 @@ use crate::{
 /// No outcome is lost when a future of [`StreamExt::next`](futures::StreamExt::next) is dropped. Dropping the stream drops the operations that
 /// are running, and starts no others.
 #[must_use = "nothing runs unless it is polled"]
-pub struct Run<'a, T: Target, V> {
+pub struct Run<'a, T: Member, V> {
     group: Group<T>,
     limits: Arc<Limits>,
     operation: Operation<'a, T, V>,
@@ -46,7 +46,7 @@ enum Ask {
     ForRoom,
 }
 
-type Operation<'a, T, V> = Box<dyn FnMut(T) -> BoxFuture<'a, Result<V, <T as Target>::Error>> + Send + 'a>;
+type Operation<'a, T, V> = Box<dyn FnMut(T) -> BoxFuture<'a, Result<V, <T as Member>::Error>> + Send + 'a>;
 
 /// An outcome with the position of its target in the group.
 type Numbered<V, E> = (usize, Outcome<V, E>);
@@ -55,7 +55,7 @@ struct State<'a, V, E> {
     schedule: Schedule,
     admission: Admission,
     spare: Spare,
-    members: SelectAll<Member<'a, V, E>>,
+    members: SelectAll<InFlight<'a, V, E>>,
     deadline: Option<Pin<Box<Sleep>>>,
     /// When each target has started.
     started: Vec<Option<Instant>>,
@@ -85,7 +85,7 @@ pub(crate) enum Step<V, E> {
 }
 
 /// A running target: a stream of at most two steps.
-pub(crate) struct Member<'a, V, E> {
+pub(crate) struct InFlight<'a, V, E> {
     at: usize,
     /// `None` once it is done.
     operation: Option<BoxFuture<'a, Result<V, E>>>,
@@ -95,7 +95,7 @@ pub(crate) struct Member<'a, V, E> {
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
-impl<'a, T: Target, V> Run<'a, T, V> {
+impl<'a, T: Member, V> Run<'a, T, V> {
     pub(crate) fn new(group: Group<T>, limits: Arc<Limits>, operation: Operation<'a, T, V>) -> Self {
         Self { group, limits, operation, ask: Ask::ForRoom, state: None }
     }
@@ -140,7 +140,7 @@ impl<'a, T: Target, V> Run<'a, T, V> {
                 state.started[at] = Some(Instant::now());
                 let operation = operation(target.clone());
                 let connected = async move { target.connected().await };
-                state.members.push(Member::new(at, operation, connected, limits.target_timeout, room));
+                state.members.push(InFlight::new(at, operation, connected, limits.target_timeout, room));
             }
             if state.schedule.is_over() {
                 state.over = Some(NotStarted::Failures);
@@ -172,7 +172,7 @@ impl<'a, T: Target, V> Run<'a, T, V> {
     }
 }
 
-impl<T: Target, V> Stream for Run<'_, T, V> {
+impl<T: Member, V> Stream for Run<'_, T, V> {
     type Item = (T::Name, Outcome<V, T::Error>);
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -188,7 +188,7 @@ impl<T: Target, V> Stream for Run<'_, T, V> {
     }
 }
 
-impl<T: Target, V> fmt::Debug for Run<'_, T, V> {
+impl<T: Member, V> fmt::Debug for Run<'_, T, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
             .field("group", &self.group)
@@ -198,9 +198,9 @@ impl<T: Target, V> fmt::Debug for Run<'_, T, V> {
 }
 
 impl<V, E> State<'_, V, E> {
-    fn new<T: Target>(group: &Group<T>, limits: &Limits) -> Self {
+    fn new<T: Member>(group: &Group<T>, limits: &Limits) -> Self {
         Self {
-            schedule: Schedule::new(limits, group.targets().iter().map(Target::key)),
+            schedule: Schedule::new(limits, group.targets().iter().map(Member::key)),
             admission: Admission::default(),
             spare: Spare { done: Vec::new(), end: group.len(), given: 0 },
             members: SelectAll::new(),
@@ -214,7 +214,7 @@ impl<V, E> State<'_, V, E> {
     }
 
     /// Completes when the target may start.
-    fn poll_room<T: Target>(
+    fn poll_room<T: Member>(
         &mut self,
         context: &mut Context<'_>,
         targets: &[T],
@@ -248,7 +248,7 @@ impl<V, E> State<'_, V, E> {
 impl Spare {
     /// Asks as many targets to give way as have not started: first those that are done, and if
     /// nothing is running, those whose turn is far off.
-    fn make_room<T: Target>(
+    fn make_room<T: Member>(
         &mut self,
         targets: &[T],
         started: &[Option<Instant>],
@@ -273,7 +273,7 @@ impl Spare {
     }
 }
 
-impl<'a, V, E> Member<'a, V, E> {
+impl<'a, V, E> InFlight<'a, V, E> {
     pub(crate) fn new(
         at: usize,
         operation: BoxFuture<'a, Result<V, E>>,
@@ -299,7 +299,7 @@ impl<'a, V, E> Member<'a, V, E> {
     }
 }
 
-impl<V, E> Stream for Member<'_, V, E> {
+impl<V, E> Stream for InFlight<'_, V, E> {
     type Item = Step<V, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

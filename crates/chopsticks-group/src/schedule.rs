@@ -20,11 +20,11 @@ pub(crate) struct Schedule {
     failures: usize,
     batch_failures: usize,
     is_stopped: bool,
-    targets: Vec<Member>,
+    targets: Vec<Entry>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct Entry {
     key: usize,
     is_connecting: bool,
 }
@@ -34,7 +34,7 @@ impl Schedule {
     pub(crate) fn new(limits: &Limits, keys: impl IntoIterator<Item = Option<String>>) -> Self {
         let mut turns = Turns::new(limits);
         let targets: Vec<_> =
-            keys.into_iter().map(|key| Member { key: turns.key(key), is_connecting: false }).collect();
+            keys.into_iter().map(|key| Entry { key: turns.key(key), is_connecting: false }).collect();
         let total = targets.len();
         let mut schedule = Self {
             turns,

@@ -13,8 +13,8 @@ use futures::{
 
 use crate::{
     failure::{Failure, Outcome},
+    member::Member,
     run::Run,
-    target::Target,
 };
 
 /// The items of one stream for each target of a [`Group`](crate::Group), with the names of their
@@ -25,23 +25,23 @@ use crate::{
 /// No item is lost when a future of [`StreamExt::next`](futures::StreamExt::next) is dropped.
 /// Dropping it drops the streams of all targets.
 #[must_use = "nothing runs unless it is polled"]
-pub struct Streams<'a, T: Target, V> {
+pub struct Streams<'a, T: Member, V> {
     connecting: Run<'a, T, T>,
     open: Open<'a, T, V>,
     running: SelectAll<BoxStream<'a, Named<T, V>>>,
     are_all_open: bool,
 }
 
-type Open<'a, T, V> = Box<dyn FnMut(T) -> BoxStream<'a, Result<V, <T as Target>::Error>> + Send + 'a>;
-type Named<T, V> = (<T as Target>::Name, Outcome<V, <T as Target>::Error>);
+type Open<'a, T, V> = Box<dyn FnMut(T) -> BoxStream<'a, Result<V, <T as Member>::Error>> + Send + 'a>;
+type Named<T, V> = (<T as Member>::Name, Outcome<V, <T as Member>::Error>);
 
-impl<'a, T: Target, V: Send + 'a> Streams<'a, T, V> {
+impl<'a, T: Member, V: Send + 'a> Streams<'a, T, V> {
     pub(crate) fn new(connecting: Run<'a, T, T>, open: Open<'a, T, V>) -> Self {
         Self { connecting, open, running: SelectAll::new(), are_all_open: false }
     }
 }
 
-impl<'a, T: Target, V: Send + 'a> Stream for Streams<'a, T, V> {
+impl<'a, T: Member, V: Send + 'a> Stream for Streams<'a, T, V> {
     type Item = Named<T, V>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -66,9 +66,9 @@ impl<'a, T: Target, V: Send + 'a> Stream for Streams<'a, T, V> {
 }
 
 /// Nothing in it is pinned.
-impl<T: Target, V> Unpin for Streams<'_, T, V> {}
+impl<T: Member, V> Unpin for Streams<'_, T, V> {}
 
-impl<T: Target, V> fmt::Debug for Streams<'_, T, V> {
+impl<T: Member, V> fmt::Debug for Streams<'_, T, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Streams").field("running", &self.running.len()).finish_non_exhaustive()
     }

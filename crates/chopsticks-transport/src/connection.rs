@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use self::event::{Event, Hello, Message, Outcome, Refusal, Reply, Start};
+pub use self::event::{Answer, AnswerKind, Event, Hello, Message, Refusal, Start};
 use self::exchange::{Assembly, Exchange, Phase};
 use self::handshake::Handshake;
 pub use self::handshake::{PROTOCOL_VERSION, StartOptions};
@@ -28,11 +28,11 @@ use crate::error::{TransportError, TransportErrorKind};
 use crate::format::Format;
 use crate::operation::Operation;
 use crate::payload::{OutgoingMessage, Payload};
-use crate::request::{Numbers, RequestId, RequestMap, Side};
+use crate::request::{Numbers, RequestId, RequestMap, Role};
 
 /// One connection as a state machine: bytes and the time go in, events and bytes come out.
 ///
-/// It does no I/O, has no clock and wakes no tasks. Its driver
+/// It does no I/O, has no clock and wakes no tasks. Its I/O task
 ///
 /// * passes all received bytes to [`handle_input`](Self::handle_input), and reports their end,
 /// * takes events from [`poll_event`](Self::poll_event) after that,
@@ -44,7 +44,7 @@ use crate::request::{Numbers, RequestId, RequestMap, Side};
 /// same error.
 #[derive(Debug)]
 pub struct Connection {
-    side: Side,
+    side: Role,
     config: TransportConfig,
     now: Instant,
     failed: Option<TransportError>,
@@ -108,7 +108,7 @@ impl Connection {
         config: TransportConfig,
     ) -> Result<Self, TransportError> {
         let handshake = Handshake::controller(now, start, &config)?;
-        Self::new(now, Side::Controller, handshake, config)
+        Self::new(now, Role::Controller, handshake, config)
     }
 
     /// Creates the agent's end of a new connection, which waits for `START`.
@@ -117,19 +117,19 @@ impl Connection {
     ///
     /// [`TransportErrorKind::InvalidConfig`].
     pub fn agent(now: Instant, config: TransportConfig) -> Result<Self, TransportError> {
-        Self::new(now, Side::Agent, Handshake::agent(now, &config), config)
+        Self::new(now, Role::Agent, Handshake::agent(now, &config), config)
     }
 
     fn new(
         now: Instant,
-        side: Side,
+        side: Role,
         handshake: Handshake,
         config: TransportConfig,
     ) -> Result<Self, TransportError> {
         config.check()?;
         let input = match side {
-            Side::Agent => Input::start_of_frame(),
-            Side::Controller => Input::Scanning,
+            Role::Agent => Input::start_of_frame(),
+            Role::Controller => Input::Scanning,
         };
         Ok(Self {
             side,
@@ -161,7 +161,7 @@ impl Connection {
     }
 
     /// Returns which end this is.
-    pub fn side(&self) -> Side {
+    pub fn side(&self) -> Role {
         self.side
     }
 
@@ -227,7 +227,7 @@ impl Connection {
             TransportErrorKind::NoHandshake
         } else if !self.input.is_at_start_of_frame() || self.buffered > 0 {
             TransportErrorKind::Truncated
-        } else if self.side == Side::Agent {
+        } else if self.side == Role::Agent {
             return Ok(());
         } else {
             TransportErrorKind::Disconnected
@@ -301,7 +301,7 @@ impl Connection {
 
     /// Answers a request of the peer. Nothing happens if it has been answered or the number is unknown.
     ///
-    /// [`Outcome::Fail`] ends the request's streams.
+    /// [`AnswerKind::Fail`] ends the request's streams.
     ///
     /// # Errors
     ///
@@ -309,7 +309,7 @@ impl Connection {
     pub fn reply(
         &mut self,
         request: RequestId,
-        outcome: Outcome,
+        kind: AnswerKind,
         format: Format,
         payload: Payload,
     ) -> Result<(), TransportError> {
@@ -319,11 +319,11 @@ impl Connection {
         if exchange.phase != Phase::Serving {
             return Ok(());
         }
-        let operation = match outcome {
-            Outcome::Reply => Operation::REPLY,
-            Outcome::Fail => Operation::FAIL,
+        let operation = match kind {
+            AnswerKind::Reply => Operation::REPLY,
+            AnswerKind::Fail => Operation::FAIL,
         };
-        if outcome == Outcome::Fail {
+        if kind == AnswerKind::Fail {
             exchange.kill_streams();
         }
         self.queued += payload.len();
@@ -337,7 +337,7 @@ impl Connection {
     pub fn refuse(&mut self, request: RequestId, refusal: Refusal) {
         let payload = Payload::from(Bytes::copy_from_slice(&[refusal.code()]));
         // The one byte is over the limit only if nothing can be sent at all.
-        let _ = self.reply(request, Outcome::Fail, Format::None, payload);
+        let _ = self.reply(request, AnswerKind::Fail, Format::None, payload);
     }
 
     /// Cancels a request of this side.

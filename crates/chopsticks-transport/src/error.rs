@@ -49,7 +49,7 @@ impl TransportError {
         match self.kind {
             TransportErrorKind::Cancelled
             | TransportErrorKind::Closed
-            | TransportErrorKind::DriverDropped
+            | TransportErrorKind::IoDropped
             | TransportErrorKind::InvalidConfig { .. }
             | TransportErrorKind::MessageTooLarge { .. }
             | TransportErrorKind::RequestsExhausted
@@ -90,7 +90,7 @@ impl TransportError {
             TransportErrorKind::CancelTimeout { .. }
             | TransportErrorKind::Closed
             | TransportErrorKind::Disconnected
-            | TransportErrorKind::DriverDropped
+            | TransportErrorKind::IoDropped
             | TransportErrorKind::HandshakeTimeout { .. }
             | TransportErrorKind::KeepaliveTimeout { .. }
             | TransportErrorKind::NoHandshake
@@ -190,9 +190,9 @@ pub enum TransportErrorKind {
     /// connection.
     #[error("peer has closed the connection")]
     Disconnected,
-    /// The driver was dropped while the connection was in use.
-    #[error("connection's driver was dropped")]
-    DriverDropped,
+    /// The I/O task was dropped while the connection was in use.
+    #[error("connection's I/O task was dropped")]
+    IoDropped,
     /// The peer did not complete the handshake in time.
     #[error("no answer from the peer within {timeout:?}")]
     HandshakeTimeout {

@@ -1,4 +1,4 @@
-//! Framed messages, requests and byte streams with credit over any byte stream, as a sans-I/O core and a tokio driver.
+//! Framed messages, requests and byte streams with credit over any byte stream, as a sans-I/O core and a tokio task.
 //!
 //! Two programs that share a pair of pipes, a socket or another two-way channel make requests of
 //! each other. Many requests can be under way at once. Each has one reply, up to two byte streams,
@@ -17,8 +17,8 @@
 //!
 //! // The agent greets, and answers each request with the length of its payload.
 //! let (reader, writer) = tokio::io::split(far);
-//! let (agent, mut incoming, driver) = Transport::agent(reader, writer, config.clone())?;
-//! tokio::spawn(driver);
+//! let (agent, mut incoming, task) = Transport::agent(reader, writer, config.clone())?;
+//! tokio::spawn(task);
 //! agent.send_hello(Format::None, "it is me".as_bytes())?;
 //! tokio::spawn(async move {
 //!     while let Some(message) = incoming.next().await {
@@ -32,9 +32,9 @@
 //!
 //! // The controller need not wait for the greeting: its call leaves at once.
 //! let (reader, writer) = tokio::io::split(near);
-//! let (controller, _incoming, driver) =
+//! let (controller, _incoming, task) =
 //!     Transport::controller(reader, writer, StartOptions::new(), config)?;
-//! tokio::spawn(driver);
+//! tokio::spawn(task);
 //! let reply = controller.request(Operation::application(0x20), Format::Bytes, "hello".as_bytes()).await?;
 //! assert_eq!(reply.payload, "5");
 //! assert_eq!(controller.hello().await?.payload, "it is me");
@@ -47,11 +47,11 @@
 //!
 //! # Layout
 //!
-//! * Programs use [`Transport`], [`Driver`], [`Handle`], [`Request`], [`Incoming`],
-//!   [`StreamReader`] and [`StreamWriter`]. The driver is one task that owns the reader and the
+//! * Programs use [`Transport`], [`Io`], [`Handle`], [`Request`], [`Incoming`],
+//!   [`StreamReader`] and [`StreamWriter`]. [`Io`] is one task that owns the reader and the
 //!   writer. The other types send orders to it.
 //! * [`Connection`] implements the whole protocol as a state machine without I/O and without a
-//!   clock, for tests, fuzzers and other drivers.
+//!   clock, for tests, fuzzers and other runtimes.
 //!
 //! # Limits
 //!
@@ -66,7 +66,6 @@
 
 mod config;
 mod connection;
-mod driver;
 mod error;
 mod format;
 mod frame;
@@ -75,15 +74,12 @@ mod operation;
 mod outbox;
 mod payload;
 mod request;
+mod task;
 
 pub use crate::config::TransportConfig;
 pub use crate::connection::{
-    Connection, Event, Hello, Message, Order, Outcome, PROTOCOL_VERSION, Refusal, Reply, Start, StartOptions,
-    StreamRead,
-};
-pub use crate::driver::{
-    Driver, Handle, Incoming, IncomingMessage, IncomingRequest, Request, RequestOptions, Responder,
-    StreamReader, StreamWriter, Transport,
+    Answer, AnswerKind, Connection, Event, Hello, Message, Order, PROTOCOL_VERSION, Refusal, Start,
+    StartOptions, StreamRead,
 };
 pub use crate::error::{Fault, PeerFault, TransportError, TransportErrorKind};
 pub use crate::format::Format;
@@ -91,4 +87,8 @@ pub use crate::nonce::Nonce;
 pub use crate::operation::Operation;
 pub use crate::outbox::Outbox;
 pub use crate::payload::Payload;
-pub use crate::request::{RequestId, Side};
+pub use crate::request::{RequestId, Role};
+pub use crate::task::{
+    Handle, Incoming, IncomingMessage, IncomingRequest, Io, Request, RequestOptions, Responder, StreamReader,
+    StreamWriter, Transport,
+};

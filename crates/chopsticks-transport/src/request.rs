@@ -8,14 +8,14 @@ use std::num::NonZeroU32;
 /// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
-pub enum Side {
+pub enum Role {
     /// The side that was started. The end of its input is the order to exit.
     Agent,
     /// The side that starts the other.
     Controller,
 }
 
-impl Side {
+impl Role {
     /// Returns the other side.
     pub fn peer(self) -> Self {
         match self {
@@ -48,8 +48,8 @@ impl RequestId {
     }
 
     /// Returns the side that made the request.
-    pub fn side(self) -> Side {
-        if self.number().is_multiple_of(2) { Side::Controller } else { Side::Agent }
+    pub fn side(self) -> Role {
+        if self.number().is_multiple_of(2) { Role::Controller } else { Role::Agent }
     }
 }
 
@@ -68,18 +68,18 @@ impl fmt::Display for RequestId {
 /// Generates the request numbers of one side. They grow, and start again after the largest.
 #[derive(Debug)]
 pub(crate) struct Numbers {
-    side: Side,
+    side: Role,
     next: u32,
     wrapped: bool,
 }
 
 impl Numbers {
-    pub(crate) fn new(side: Side) -> Self {
+    pub(crate) fn new(side: Role) -> Self {
         Self { side, next: side.first_number(), wrapped: false }
     }
 
     #[cfg(test)]
-    pub(crate) fn starting_at(side: Side, next: u32) -> Self {
+    pub(crate) fn starting_at(side: Role, next: u32) -> Self {
         Self { side, next, wrapped: false }
     }
 
@@ -136,24 +136,24 @@ impl Hasher for NumberHasher {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{Numbers, RequestId, Side};
+    use super::{Numbers, RequestId, Role};
 
     #[test]
     fn numbers_have_the_parity_of_their_side() {
-        let mut controller = Numbers::new(Side::Controller);
-        let mut agent = Numbers::new(Side::Agent);
+        let mut controller = Numbers::new(Role::Controller);
+        let mut agent = Numbers::new(Role::Agent);
         let taken = |numbers: &mut Numbers| numbers.take(0, |_| false).unwrap();
         assert_eq!([taken(&mut controller), taken(&mut controller)].map(RequestId::number), [2, 4]);
         assert_eq!([taken(&mut agent), taken(&mut agent)].map(RequestId::number), [1, 3]);
-        assert_eq!(taken(&mut controller).side(), Side::Controller);
-        assert_eq!(taken(&mut agent).side(), Side::Agent);
+        assert_eq!(taken(&mut controller).side(), Role::Controller);
+        assert_eq!(taken(&mut agent).side(), Role::Agent);
     }
 
     #[test]
     fn numbers_start_again_and_pass_over_those_in_use() {
         for (side, start, expected) in [
-            (Side::Controller, u32::MAX - 3, [u32::MAX - 3, u32::MAX - 1, 4, 8]),
-            (Side::Agent, u32::MAX - 2, [u32::MAX - 2, u32::MAX, 5, 7]),
+            (Role::Controller, u32::MAX - 3, [u32::MAX - 3, u32::MAX - 1, 4, 8]),
+            (Role::Agent, u32::MAX - 2, [u32::MAX - 2, u32::MAX, 5, 7]),
         ] {
             let used = HashSet::from([1, 2, 3, 6]);
             let mut numbers = Numbers::starting_at(side, start);

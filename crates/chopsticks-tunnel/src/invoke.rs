@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc};
 use bytes::Bytes;
 use chopsticks_function::{Encoded, Invocation};
 use chopsticks_protocol::{CallFailure, operation};
-use chopsticks_transport::{Format, Operation, Outcome};
+use chopsticks_transport::{AnswerKind, Format, Operation};
 
 use crate::{
     agent::Agent,
@@ -86,7 +86,7 @@ impl Tunnel {
             let session = connection.session().await?;
             let run = Operation::application(operation::RUN);
             match session.handle.request(run, Format::Bytes, payload.clone()).await {
-                Ok(reply) if reply.outcome == Outcome::Reply => return Ok((reply.format, reply.payload)),
+                Ok(reply) if reply.kind == AnswerKind::Reply => return Ok((reply.format, reply.payload)),
                 // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
                 Ok(reply) if reply.format == Format::None => return Err(failed(refused(&reply.payload))),
                 Ok(reply) => {

@@ -13,7 +13,7 @@ use std::{
 use chopsticks_agent::Part;
 use chopsticks_protocol::{FIRST_CREDIT, Item, ItemError, ItemFormat, ItemReader, operation};
 use chopsticks_transport::{
-    Format, Operation, Order, Outcome, Request, RequestOptions, StreamReader, TransportError,
+    AnswerKind, Format, Operation, Order, Request, RequestOptions, StreamReader, TransportError,
 };
 use futures::{FutureExt as _, Stream, future::BoxFuture, stream::FusedStream};
 use serde::de::DeserializeOwned;
@@ -569,8 +569,8 @@ impl Flow {
         };
         session.settle().await;
         match (answer, ending) {
-            (Ok(reply), Ending::Whole) if reply.outcome == Outcome::Reply => Ok(After::Nothing),
-            (Ok(reply), Ending::Broken(error)) if reply.outcome == Outcome::Reply => {
+            (Ok(reply), Ending::Whole) if reply.kind == AnswerKind::Reply => Ok(After::Nothing),
+            (Ok(reply), Ending::Broken(error)) if reply.kind == AnswerKind::Reply => {
                 let source: Arc<dyn std::error::Error + Send + Sync> = match error {
                     Some(error) => Arc::new(error),
                     None => Arc::new(BrokenOff),

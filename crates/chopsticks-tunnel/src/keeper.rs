@@ -485,7 +485,7 @@ fn cause(ended: Result<Result<(), TransportError>, JoinError>) -> Cause {
         // The pipes ended, which the exit status and stderr explain better.
         Ok(Err(error)) => match error.kind() {
             TransportErrorKind::Disconnected
-            | TransportErrorKind::DriverDropped
+            | TransportErrorKind::IoDropped
             | TransportErrorKind::NoHandshake
             | TransportErrorKind::Read(_)
             | TransportErrorKind::Truncated

@@ -91,7 +91,7 @@ pub use chopsticks_driver::{
 };
 #[cfg(feature = "containers")]
 pub use chopsticks_driver::{
-    Attached, Container, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, Podman, PodmanEngine,
+    Attached, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman, PodmanEngine,
     PodmanExec,
 };
 

@@ -17,7 +17,7 @@ use chopsticks_driver::{Known, Launcher, Link, LinkParts, Program, SpawnError, m
 use chopsticks_protocol::{EMPTY, Exit, Failure, Spawn, operation};
 use chopsticks_text::harmless;
 use chopsticks_transport::{
-    Format, Operation, Order, Outcome, Reply, Request, RequestOptions, StreamReader, StreamWriter,
+    Answer, AnswerKind, Format, Operation, Order, Request, RequestOptions, StreamReader, StreamWriter,
 };
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
@@ -187,9 +187,9 @@ impl Program for Relayed {
 }
 
 impl Relayed {
-    fn status(&self, reply: &Reply) -> Result<ExitStatus, Arc<io::Error>> {
+    fn status(&self, reply: &Answer) -> Result<ExitStatus, Arc<io::Error>> {
         let invalid = |error| Arc::new(io::Error::new(io::ErrorKind::InvalidData, error));
-        if reply.outcome == Outcome::Reply {
+        if reply.kind == AnswerKind::Reply {
             let Exit { status } = Exit::decode(&reply.payload).map_err(invalid)?;
             return Ok(exit_status(status));
         }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use chopsticks_agent::Part;
 use chopsticks_driver::{Driver, HostName, InvalidTarget};
 use chopsticks_protocol::{CallFailure, Hello, operation};
-use chopsticks_transport::{Format, Operation, Order, Outcome, Request, RequestOptions, TransportError};
+use chopsticks_transport::{AnswerKind, Format, Operation, Order, Request, RequestOptions, TransportError};
 use futures::future::{self, Either};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
@@ -375,7 +375,7 @@ impl Tunnel {
         &self,
         request: &mut Request,
         input: impl Future<Output = Result<(), Unfit>>,
-    ) -> Result<Result<chopsticks_transport::Reply, TransportError>, Error> {
+    ) -> Result<Result<chopsticks_transport::Answer, TransportError>, Error> {
         let input = pin!(input);
         match future::select(request, input).await {
             Either::Left((answer, _)) => Ok(answer),
@@ -421,7 +421,7 @@ impl Tunnel {
             };
             session.settle().await;
             match answer {
-                Ok(reply) if reply.outcome == Outcome::Reply => {
+                Ok(reply) if reply.kind == AnswerKind::Reply => {
                     let (host, function) = (self.host().clone(), call.function.label().into());
                     return Ok(Reply::new(host, function, reply.format, reply.payload));
                 }
@@ -439,7 +439,7 @@ impl Tunnel {
         &self,
         session: &Session,
         call: &Call,
-        reply: &chopsticks_transport::Reply,
+        reply: &chopsticks_transport::Answer,
     ) -> Error {
         if reply.format == Format::None {
             // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.

@@ -1,13 +1,12 @@
 //! Tunnels as the targets of groups and queues.
 
-use chopsticks_group::Target;
 use chopsticks_tunnel::{Error, HostName, Phase, Tunnel};
 
 /// A tunnel in a group or a queue.
 #[derive(Clone)]
 pub(crate) struct Member(pub(crate) Tunnel);
 
-impl Target for Member {
+impl chopsticks_group::Member for Member {
     type Name = HostName;
     type Error = Error;
 

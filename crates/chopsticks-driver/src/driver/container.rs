@@ -43,10 +43,10 @@ mod listing;
 /// let running = Docker::attach("web");
 /// # let _ = (clean, running);
 /// ```
-pub type Docker = Container<DockerEngine>;
+pub type Docker = NewContainer<DockerEngine>;
 
 /// Runs the agent in a new container, by Podman.
-pub type Podman = Container<PodmanEngine>;
+pub type Podman = NewContainer<PodmanEngine>;
 
 /// Runs the agent in a running container, by Docker: [`Docker::attach`].
 pub type DockerExec = Attached<DockerEngine>;
@@ -64,7 +64,7 @@ pub type PodmanExec = Attached<PodmanEngine>;
 /// Its output is not logged (`--log-driver none`), which makes it eight times as fast. An init
 /// process runs in it (`--init`), so that signals reach the agent.
 #[derive(Clone, Debug)]
-pub struct Container<E: Engine> {
+pub struct NewContainer<E: Engine> {
     setup: Setup,
     container_name: Option<String>,
     image: String,
@@ -79,7 +79,7 @@ pub struct Container<E: Engine> {
     engine: PhantomData<E>,
 }
 
-impl<E: Engine> Container<E> {
+impl<E: Engine> NewContainer<E> {
     /// Creates a driver for a container called `name`, which is also the tunnel's name. Only one
     /// container of a name can exist at a time.
     ///
@@ -232,14 +232,14 @@ impl<E: Engine> Container<E> {
     }
 }
 
-impl<E: Engine> Sealed for Container<E> {
+impl<E: Engine> Sealed for NewContainer<E> {
     const KIND: &str = E::PROGRAM;
     // In the official images it is in `/usr/local/bin`.
     const PRESET: &str = "python3";
 }
 
 #[async_trait]
-impl<E: Engine> Driver for Container<E> {
+impl<E: Engine> Driver for NewContainer<E> {
     fn host(&self) -> HostName {
         self.setup.name.clone()
     }

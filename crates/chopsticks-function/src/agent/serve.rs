@@ -12,7 +12,9 @@ use std::{
 
 use bytes::Bytes;
 use chopsticks_protocol::{CallFailure, Hello, Run, Start, operation};
-use chopsticks_transport::{Connection, Event, Format, Message, Outbox, Outcome, RequestId, TransportConfig};
+use chopsticks_transport::{
+    AnswerKind, Connection, Event, Format, Message, Outbox, RequestId, TransportConfig,
+};
 
 use super::{end, fail, lead::Lead, panicked, pipes, say, session};
 use crate::{
@@ -149,16 +151,16 @@ impl Agent {
 
     fn reply(&self, request: RequestId, answer: Result<Success, CallFailure>) {
         let (outcome, format, payload) = match answer {
-            Ok(Success::Bytes(bytes)) => (Outcome::Reply, Format::Bytes, bytes),
-            Ok(Success::Value(value)) => (Outcome::Reply, Format::Marshal, value),
-            Err(failure) => (Outcome::Fail, Format::Marshal, encode(&failure)),
+            Ok(Success::Bytes(bytes)) => (AnswerKind::Reply, Format::Bytes, bytes),
+            Ok(Success::Value(value)) => (AnswerKind::Reply, Format::Marshal, value),
+            Err(failure) => (AnswerKind::Fail, Format::Marshal, encode(&failure)),
         };
         let mut state = self.lock();
         state.calls.remove(&request);
         if let Err(error) = state.connection.reply(request, outcome, format, payload.into()) {
             let failure = encode(&failure("size", "", error.kind().to_string()));
             // A connection that has failed needs no answer.
-            let _ = state.connection.reply(request, Outcome::Fail, Format::Marshal, failure.into());
+            let _ = state.connection.reply(request, AnswerKind::Fail, Format::Marshal, failure.into());
         }
         self.flush(state);
     }
@@ -216,7 +218,7 @@ impl State {
             Event::Request { request, .. } => {
                 let failure = encode(&failure("function", "", NO_PYTHON.to_owned()));
                 // A connection that has failed needs no answer.
-                let _ = self.connection.reply(request, Outcome::Fail, Format::Marshal, failure.into());
+                let _ = self.connection.reply(request, AnswerKind::Fail, Format::Marshal, failure.into());
             }
             Event::Cancelled { request } => {
                 if let Some(call) = self.calls.get(&request) {

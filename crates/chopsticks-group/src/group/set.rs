@@ -5,9 +5,9 @@ use std::{
     ops::{Add, BitAnd, BitOr, BitXor, Sub},
 };
 
-use crate::{group::Group, target::Target};
+use crate::{group::Group, member::Member};
 
-impl<T: Target> Group<T> {
+impl<T: Member> Group<T> {
     /// Returns the targets of this group, followed by the targets of `other` that are not in this group.
     #[must_use]
     pub fn union(&self, other: impl Into<Self>) -> Self {
@@ -48,7 +48,7 @@ impl<T: Target> Group<T> {
 macro_rules! operator {
     ($($operator:ident, $function:ident, $method:ident, $text:literal;)*) => {$(
         #[doc = $text]
-        impl<T: Target, O: Into<Group<T>>> $operator<O> for Group<T> {
+        impl<T: Member, O: Into<Group<T>>> $operator<O> for Group<T> {
             type Output = Group<T>;
 
             fn $function(self, other: O) -> Group<T> {
@@ -57,7 +57,7 @@ macro_rules! operator {
         }
 
         #[doc = $text]
-        impl<T: Target, O: Into<Group<T>>> $operator<O> for &Group<T> {
+        impl<T: Member, O: Into<Group<T>>> $operator<O> for &Group<T> {
             type Output = Group<T>;
 
             fn $function(self, other: O) -> Group<T> {

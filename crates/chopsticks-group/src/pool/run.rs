@@ -21,8 +21,8 @@ use super::{Feed, Pool, PoolOutcome, Step};
 use crate::{
     failure::{Failure, Outcome},
     group::Group,
+    member::Member,
     spread::{Order, Settled, Spread, Verdict, Want},
-    target::Target,
     timeline::{Record, Timeline},
 };
 
@@ -36,7 +36,7 @@ use crate::{
 /// No outcome is lost when a future of [`StreamExt::next`](futures::StreamExt::next) is dropped.
 /// Dropping the stream drops all slots, which cancels the items that they have.
 #[must_use = "nothing runs unless it is polled"]
-pub struct PoolRun<T: Target, I, V> {
+pub struct PoolRun<T: Member, I, V> {
     pool: Pool<T>,
     order: Order,
     record: Option<Record<T::Name>>,
@@ -50,7 +50,7 @@ pub struct PoolRun<T: Target, I, V> {
     is_over: bool,
 }
 
-type Open<T, I, V> = Box<dyn FnMut(T, Feed<I>) -> BoxStream<'static, Step<V, <T as Target>::Error>> + Send>;
+type Open<T, I, V> = Box<dyn FnMut(T, Feed<I>) -> BoxStream<'static, Step<V, <T as Member>::Error>> + Send>;
 
 /// How connecting a host has ended, with its number.
 type Connected<E> = (usize, Outcome<(), E>);
@@ -59,7 +59,7 @@ type Connected<E> = (usize, Outcome<(), E>);
 /// `None`.
 type Happened<V, E> = (usize, u64, Option<Step<V, E>>);
 
-struct State<T: Target, I, V> {
+struct State<T: Member, I, V> {
     spread: Spread<I, V, T::Error>,
     waker: Arc<AtomicWaker>,
     /// Of the members that were looked at last.
@@ -72,7 +72,7 @@ struct State<T: Target, I, V> {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-struct Host<T: Target> {
+struct Host<T: Member> {
     /// The number of the member, while it is one.
     number: Option<u64>,
     target: T,
@@ -96,7 +96,7 @@ struct OpenSlot<I> {
     abort: AbortHandle,
 }
 
-impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> PoolRun<T, I, V> {
+impl<T: Member, I: Clone + Send + 'static, V: Send + 'static> PoolRun<T, I, V> {
     pub(super) fn new(
         pool: Pool<T>,
         input: BoxStream<'static, Result<(I, usize), T::Error>>,
@@ -188,7 +188,7 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> PoolRun<T, I, V> {
     }
 }
 
-impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> State<T, I, V> {
+impl<T: Member, I: Clone + Send + 'static, V: Send + 'static> State<T, I, V> {
     fn new(pool: &Pool<T>, order: Order) -> Self {
         let mut rules = pool.rules();
         rules.order = order;
@@ -423,7 +423,7 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> State<T, I, V> {
     }
 }
 
-impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> Stream for PoolRun<T, I, V> {
+impl<T: Member, I: Clone + Send + 'static, V: Send + 'static> Stream for PoolRun<T, I, V> {
     type Item = PoolOutcome<T::Name, V, T::Error>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -459,15 +459,15 @@ impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> Stream for PoolRun
 }
 
 /// Nothing in it is pinned.
-impl<T: Target, I, V> Unpin for PoolRun<T, I, V> {}
+impl<T: Member, I, V> Unpin for PoolRun<T, I, V> {}
 
-impl<T: Target, I: Clone + Send + 'static, V: Send + 'static> FusedStream for PoolRun<T, I, V> {
+impl<T: Member, I: Clone + Send + 'static, V: Send + 'static> FusedStream for PoolRun<T, I, V> {
     fn is_terminated(&self) -> bool {
         self.is_over
     }
 }
 
-impl<T: Target, I, V> fmt::Debug for PoolRun<T, I, V> {
+impl<T: Member, I, V> fmt::Debug for PoolRun<T, I, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolRun")
             .field("pool", &self.pool)

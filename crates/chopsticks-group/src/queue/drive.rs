@@ -18,16 +18,16 @@ use super::{
 use crate::{
     admission::{Admission, Company},
     failure::{Failure, NotStarted},
-    run::{Member, Step},
-    target::Target,
+    member::Member,
+    run::{InFlight, Step},
     timeline::Entry,
 };
 
 /// Drives the lines of a queue. Dropping it drops the running operations and leaves the lines
 /// unchanged.
-pub(super) struct Drive<'a, T: Target> {
+pub(super) struct Drive<'a, T: Member> {
     shared: &'a Arc<Shared<T>>,
-    members: SelectAll<Member<'static, Ended<T::Error>, T::Error>>,
+    members: SelectAll<InFlight<'static, Ended<T::Error>, T::Error>>,
     running: HashMap<usize, Running<T>>,
     admission: Admission,
     /// Lines that wait for room, without a turn.
@@ -48,7 +48,7 @@ struct Running<T> {
     entry: Entry,
 }
 
-impl<'a, T: Target> Drive<'a, T> {
+impl<'a, T: Member> Drive<'a, T> {
     pub(super) fn new(shared: &'a Arc<Shared<T>>) -> Self {
         let end = shared.limits.timeout.and_then(|after| Instant::now().checked_add(after));
         let deadline = end.map(|end| Box::pin(tokio::time::sleep_until(end)));
@@ -122,7 +122,7 @@ impl<'a, T: Target> Drive<'a, T> {
             let ended = work.start(timeout);
             let operation: BoxFuture<'static, _> = Box::pin(async move { Ok(ended.await) });
             let connected = async move { target.connected().await };
-            self.members.push(Member::new(at, operation, connected, None, room));
+            self.members.push(InFlight::new(at, operation, connected, None, room));
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a, T: Target> Drive<'a, T> {
     }
 }
 
-impl<T: Target> State<T> {
+impl<T: Member> State<T> {
     /// Returns the line whose turn it is, and the target of its next operation.
     fn first(&self) -> Option<(usize, Option<T>)> {
         let at = self.turns.peek()?;
@@ -227,7 +227,7 @@ impl<T: Target> State<T> {
     }
 }
 
-impl<T: Target> Drop for Drive<'_, T> {
+impl<T: Member> Drop for Drive<'_, T> {
     fn drop(&mut self) {
         self.members.clear();
         let running: Vec<_> = self.running.keys().copied().collect();
@@ -246,7 +246,7 @@ impl<T: Target> Drop for Drive<'_, T> {
     }
 }
 
-fn fail_all<T: Target>(works: Vec<Work<T>>, failure: &Failure<T::Error>) {
+fn fail_all<T: Member>(works: Vec<Work<T>>, failure: &Failure<T::Error>) {
     for work in works {
         work.fail(failure.clone());
     }

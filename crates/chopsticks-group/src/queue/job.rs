@@ -6,11 +6,11 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use crate::{
     failure::{Failure, Outcome, Stage},
-    target::Target,
+    member::Member,
 };
 
 /// An operation with its target and its name.
-pub(super) struct Work<T: Target> {
+pub(super) struct Work<T: Member> {
     pub(super) target: T,
     pub(super) label: Arc<str>,
     job: Box<dyn AnyJob<T>>,
@@ -37,13 +37,13 @@ pub(super) struct Settle<V, E>(Option<Take<V, E>>);
 type Take<V, E> = Box<dyn FnOnce(Outcome<V, E>) + Send>;
 
 /// A [`Job`] of any types.
-trait AnyJob<T: Target>: Send {
+trait AnyJob<T: Member>: Send {
     fn start(self: Box<Self>, target: T, timeout: Option<Duration>) -> BoxFuture<'static, Ended<T::Error>>;
 
     fn fail(self: Box<Self>, failure: Failure<T::Error>);
 }
 
-impl<T: Target> Work<T> {
+impl<T: Member> Work<T> {
     pub(super) fn new<O, F, V>(target: T, label: Arc<str>, job: Job<O, V, T::Error>) -> Self
     where
         O: FnOnce(T) -> F + Send + 'static,
@@ -71,7 +71,7 @@ impl<F, V, E> Job<F, V, E> {
 
 impl<T, O, F, V> AnyJob<T> for Job<O, V, T::Error>
 where
-    T: Target,
+    T: Member,
     O: FnOnce(T) -> F + Send + 'static,
     F: Future<Output = Result<V, T::Error>> + Send + 'static,
     V: Send + 'static,

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use crate::hosts::{Host, Log, Trouble};
 use chopsticks_group::{
-    Batch, Budget, Failure, Group, GroupResult, Limits, NotStarted, Scope, Stage, Target as _,
+    Batch, Budget, Failure, Group, GroupResult, Limits, Member as _, NotStarted, Scope, Stage,
 };
 use futures::StreamExt as _;
 use tokio::time::{Instant, sleep};

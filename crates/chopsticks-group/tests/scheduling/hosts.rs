@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks_group::Target;
+use chopsticks_group::Member;
 use thiserror::Error;
 use tokio::{sync::watch, time::sleep};
 
@@ -73,7 +73,7 @@ impl Host {
     }
 }
 
-impl Target for Host {
+impl Member for Host {
     type Name = &'static str;
     type Error = Trouble;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::hosts::{Host, Log, Trouble};
-use chopsticks_group::{AsyncResult, Failure, Group, Limits, NotStarted, Outcome, Queue, Stage, Target as _};
+use chopsticks_group::{AsyncResult, Failure, Group, Limits, Member as _, NotStarted, Outcome, Queue, Stage};
 use tokio::time::{Instant, sleep, timeout};
 
 fn work(

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks_group::{Batch, Budget, Group, Limits, NotStarted, Queue, Scope, Target};
+use chopsticks_group::{Batch, Budget, Group, Limits, Member, NotStarted, Queue, Scope};
 use thiserror::Error;
 use tokio::{
     sync::Notify,
@@ -72,7 +72,7 @@ impl Guest {
     }
 }
 
-impl Target for Guest {
+impl Member for Guest {
     type Name = usize;
     type Error = Full;
 

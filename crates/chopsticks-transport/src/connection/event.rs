@@ -19,7 +19,7 @@ pub enum Event {
         /// The request.
         request: RequestId,
         /// The answer.
-        reply: Reply,
+        reply: Answer,
     },
     /// The reply to a request of this side was too long and is lost. The connection goes on.
     ReplyTooLarge {
@@ -85,31 +85,31 @@ pub struct Message {
 /// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Reply {
+pub struct Answer {
     /// Whether the request succeeded.
-    pub outcome: Outcome,
+    pub kind: AnswerKind,
     /// The format of the payload.
     pub format: Format,
     /// The result, or why there is none.
     pub payload: Bytes,
 }
 
-impl Reply {
+impl Answer {
     /// Returns the reason if the peer's transport itself refused the request.
     ///
     /// Every other failure comes from the layer above, which defines its payload.
     pub fn refusal(&self) -> Option<Refusal> {
-        match (self.outcome, self.format, self.payload.as_ref()) {
-            (Outcome::Fail, Format::None, [code]) => Refusal::new(*code),
+        match (self.kind, self.format, self.payload.as_ref()) {
+            (AnswerKind::Fail, Format::None, [code]) => Refusal::new(*code),
             _ => None,
         }
     }
 }
 
-/// The two ways in which a request ends.
+/// The two kinds of answer to a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a request succeeds or fails")]
-pub enum Outcome {
+pub enum AnswerKind {
     /// A result: `REPLY`.
     Reply,
     /// A failure: `FAIL`.

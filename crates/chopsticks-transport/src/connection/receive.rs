@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::Connection;
-use super::event::{Event, Hello, Message, Outcome, Refusal, Reply};
+use super::event::{Answer, AnswerKind, Event, Hello, Message, Refusal};
 use super::exchange::{Assembly, Exchange, Phase};
 use super::stream::{Ending, IncomingState, OutgoingState};
 use super::transmit::DECLINED;
@@ -403,9 +403,9 @@ impl Connection {
         if std::mem::take(&mut exchange.abandoned) {
             self.abandoned -= 1;
         }
-        let outcome = if assembly.operation == Operation::FAIL { Outcome::Fail } else { Outcome::Reply };
+        let kind = if assembly.operation == Operation::FAIL { AnswerKind::Fail } else { AnswerKind::Reply };
         let is_cancelled = exchange.cancelled;
-        if outcome == Outcome::Fail {
+        if kind == AnswerKind::Fail {
             exchange.fail_streams();
         } else if let Some(streams) = &mut exchange.streams {
             // Whoever answers gives its first credit before, or never.
@@ -425,7 +425,7 @@ impl Connection {
             self.events.push_back(Event::CancelAcknowledged { request: id });
             self.forget_cancels();
         } else if !assembly.oversize {
-            let reply = Reply { outcome, format: assembly.format, payload: assembly.finish() };
+            let reply = Answer { kind, format: assembly.format, payload: assembly.finish() };
             self.events.push_back(Event::Reply { request: id, reply });
         }
         self.settle(id);

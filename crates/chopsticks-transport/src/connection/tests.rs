@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Connection, Event, Message, Order, Outcome, StartOptions};
+use super::{AnswerKind, Connection, Event, Message, Order, StartOptions};
 use crate::config::TransportConfig;
 use crate::error::{PeerFault, TransportError, TransportErrorKind};
 use crate::format::Format;
 use crate::nonce::Nonce;
 use crate::operation::Operation;
 use crate::outbox::Outbox;
-use crate::request::{Numbers, RequestId, Side};
+use crate::request::{Numbers, RequestId, Role};
 
 const NONCE: [u8; 16] = *b"0123456789abcdef";
 
@@ -116,7 +116,7 @@ impl Bench {
     }
 
     fn reply(&mut self, request: RequestId, payload: &'static [u8]) {
-        self.connection.reply(request, Outcome::Reply, Format::Marshal, payload.into()).unwrap();
+        self.connection.reply(request, AnswerKind::Reply, Format::Marshal, payload.into()).unwrap();
     }
 
     fn events(&mut self) -> Vec<Event> {
@@ -180,8 +180,8 @@ fn request_and_reply_leave_nothing_behind() {
     let [Event::Reply { request: answered, reply }] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(*answered, request);
     assert_eq!(
-        (reply.outcome, reply.format, reply.payload.as_ref()),
-        (Outcome::Reply, Format::Bytes, b"result".as_slice())
+        (reply.kind, reply.format, reply.payload.as_ref()),
+        (AnswerKind::Reply, Format::Bytes, b"result".as_slice())
     );
     bench.assert_idle();
 }
@@ -202,7 +202,7 @@ fn request_of_the_peer_is_answered_once() {
 fn numbers_start_again_without_those_in_use() {
     let mut bench = Bench::controller(TransportConfig::default());
     assert_eq!(bench.sent_call().number(), 2);
-    bench.connection.numbers = Numbers::starting_at(Side::Controller, u32::MAX - 1);
+    bench.connection.numbers = Numbers::starting_at(Role::Controller, u32::MAX - 1);
     assert_eq!(bench.sent_call().number(), u32::MAX - 1);
     assert_eq!(bench.sent_call().number(), 4);
     for number in [2, 4, u32::MAX - 1] {

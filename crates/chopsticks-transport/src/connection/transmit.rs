@@ -32,7 +32,7 @@ impl Connection {
     /// Moves frames that may be sent now to `outbox`, until it has `enough` bytes or no frame is
     /// left.
     ///
-    /// Bytes in the outbox cannot be overtaken, so a driver requests little more than it can write.
+    /// Bytes in the outbox cannot be overtaken, so an I/O task requests little more than it can write.
     pub fn transmit(&mut self, outbox: &mut Outbox, enough: usize) {
         // A connection that has failed still says its version, so that both sides can name both.
         for bytes in self.handshake.take_words() {

@@ -23,7 +23,7 @@ fn each_kind_says_what_happened_and_who_is_at_fault() {
         ),
         (Kind::Closed, "connection is closed", Fault::Caller),
         (Kind::Disconnected, "peer has closed the connection", Fault::Connection),
-        (Kind::DriverDropped, "connection's driver was dropped", Fault::Caller),
+        (Kind::IoDropped, "connection's I/O task was dropped", Fault::Caller),
         (Kind::HandshakeTimeout { timeout: second }, "no answer from the peer within 1s", Fault::Connection),
         (
             Kind::InvalidConfig { problem: "frame_len is 0" },

@@ -2,22 +2,22 @@
 
 use bytes::Bytes;
 use chopsticks_transport::{
-    Format, Handle, Incoming, IncomingMessage, Operation, Outcome, RequestOptions, StartOptions, Transport,
-    TransportConfig,
+    AnswerKind, Format, Handle, Incoming, IncomingMessage, Operation, RequestOptions, StartOptions,
+    Transport, TransportConfig,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A connected pair whose drivers run as tasks.
+/// A connected pair whose I/O runs in tasks.
 async fn pair() -> (Handle, Incoming, Handle, Incoming) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let (near_reader, near_writer) = tokio::io::split(near);
     let (far_reader, far_writer) = tokio::io::split(far);
     let config = TransportConfig::default();
-    let (controller, controller_incoming, driver) =
+    let (controller, controller_incoming, task) =
         Transport::controller(near_reader, near_writer, StartOptions::new(), config.clone()).unwrap();
-    tokio::spawn(driver);
-    let (agent, agent_incoming, driver) = Transport::agent(far_reader, far_writer, config).unwrap();
-    tokio::spawn(driver);
+    tokio::spawn(task);
+    let (agent, agent_incoming, task) = Transport::agent(far_reader, far_writer, config).unwrap();
+    tokio::spawn(task);
     agent.send_hello(Format::Marshal, Bytes::from_static(b"hello")).unwrap();
     (controller, controller_incoming, agent, agent_incoming)
 }
@@ -50,7 +50,7 @@ async fn request_is_answered() {
         .request(Operation::application(0x20), Format::Bytes, Bytes::from_static(b"x"))
         .await
         .unwrap();
-    assert_eq!(reply.outcome, Outcome::Reply);
+    assert_eq!(reply.kind, AnswerKind::Reply);
     assert_eq!(reply.format, Format::Bytes);
     assert_eq!(reply.payload.as_ref(), b"x");
     assert_eq!(controller.hello().await.unwrap().payload.as_ref(), b"hello");
@@ -92,5 +92,5 @@ async fn streams_carry_more_than_their_window_both_ways() {
     let mut came = Vec::new();
     reader.read_to_end(&mut came).await.unwrap();
     assert!(came == expected);
-    assert_eq!(request.await.unwrap().outcome, Outcome::Reply);
+    assert_eq!(request.await.unwrap().kind, AnswerKind::Reply);
 }

@@ -1,4 +1,4 @@
-//! The driver against a scripted peer, with a clock that stands still.
+//! The task against a scripted peer, with a clock that stands still.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chopsticks_transport::{
-    Format, Handle, Incoming, IncomingMessage, IncomingRequest, Nonce, Operation, Order, Outcome, Request,
+    AnswerKind, Format, Handle, Incoming, IncomingMessage, IncomingRequest, Nonce, Operation, Order, Request,
     RequestOptions, StartOptions, Transport, TransportConfig, TransportError, TransportErrorKind,
 };
 use tokio::io::AsyncReadExt;
@@ -18,15 +18,15 @@ struct Bench {
     peer: Peer,
     handle: Handle,
     incoming: Incoming,
-    driver: JoinHandle<Result<(), TransportError>>,
+    task: JoinHandle<Result<(), TransportError>>,
 }
 
 impl Bench {
     fn starting(config: TransportConfig) -> Self {
         let (peer, reader, writer) = Peer::new();
-        let (handle, incoming, driver) =
+        let (handle, incoming, task) =
             Transport::controller(reader, writer, StartOptions::new(), config).unwrap();
-        Self { peer, handle, incoming, driver: tokio::spawn(driver) }
+        Self { peer, handle, incoming, task: tokio::spawn(task) }
     }
 
     async fn new(config: TransportConfig) -> Self {
@@ -58,9 +58,9 @@ async fn everything_leaves_before_the_agent_has_answered() {
     let (mut peer, reader, writer) = Peer::new();
     let start =
         StartOptions::new().preamble("agent").nonce(Nonce::new(*b"0123456789abcdef")).options("options");
-    let (handle, _incoming, driver) =
+    let (handle, _incoming, task) =
         Transport::controller(reader, writer, start, TransportConfig::default()).unwrap();
-    let driver = tokio::spawn(driver);
+    let task = tokio::spawn(task);
     handle
         .notice(Operation::application(0x21), Format::Marshal, Bytes::from_static(b"modules"))
         .await
@@ -81,7 +81,7 @@ async fn everything_leaves_before_the_agent_has_answered() {
     handle.close();
     peer.expect_end().await;
     peer.close().await;
-    driver.await.unwrap().unwrap();
+    task.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +123,7 @@ async fn peer_that_ignores_cancel_and_ping_loses_the_connection() {
     bench.peer.expect_frame(4, CALL, 2, b"call").await;
     let before = tokio::time::Instant::now();
     drop(call);
-    let error = (&mut bench.driver).await.unwrap().unwrap_err();
+    let error = (&mut bench.task).await.unwrap().unwrap_err();
     // The grace, and as long for the answer to the ping.
     assert_eq!(before.elapsed().as_secs(), 10);
     assert!(matches!(error.kind(), TransportErrorKind::CancelTimeout { .. }));
@@ -152,7 +152,7 @@ async fn host_that_goes_away_is_noticed_at_every_stage() {
     let mut bench = Bench::starting(TransportConfig::default());
     bench.peer.send(b"sh: python3: not found\n").await;
     bench.peer.close().await;
-    let error = bench.driver.await.unwrap().unwrap_err();
+    let error = bench.task.await.unwrap().unwrap_err();
     assert!(matches!(error.kind(), TransportErrorKind::NoHandshake));
     assert_eq!(bench.handle.noise(), "sh: python3: not found\n");
 
@@ -184,7 +184,7 @@ async fn keepalive_notices_a_dead_link() {
     assert_eq!(before.elapsed().as_secs(), 10);
     bench.peer.send_frame(0, 0x07, 0, &[0; 8]).await;
     bench.peer.expect_frame(0, PING, 0, &[0, 0, 0, 0, 0, 0, 0, 1]).await;
-    let error = bench.driver.await.unwrap().unwrap_err();
+    let error = bench.task.await.unwrap().unwrap_err();
     assert!(matches!(error.kind(), TransportErrorKind::KeepaliveTimeout { .. }));
     assert_eq!(before.elapsed().as_secs(), 25);
 }
@@ -246,7 +246,7 @@ async fn notices_that_nobody_takes_are_limited() {
     for _ in 0..11 {
         bench.peer.send_frame(0, 0x30, 0, b"").await;
     }
-    let error = bench.driver.await.unwrap().unwrap_err();
+    let error = bench.task.await.unwrap().unwrap_err();
     assert!(std::error::Error::source(error.kind()).unwrap().to_string().contains("10 notices"), "{error:?}");
 }
 
@@ -278,9 +278,9 @@ async fn close_flushes_first_and_takes_no_more() {
     bench.peer.expect_end().await;
     // What had been asked for is still answered.
     bench.peer.send_frame(2, REPLY, 0, b"").await;
-    assert_eq!(call.await.unwrap().outcome, Outcome::Reply);
+    assert_eq!(call.await.unwrap().kind, AnswerKind::Reply);
     bench.peer.close().await;
-    bench.driver.await.unwrap().unwrap();
+    bench.task.await.unwrap().unwrap();
     bench.handle.closed().await.unwrap();
     assert!(bench.handle.error().is_none());
 }
@@ -295,15 +295,15 @@ async fn last_user_closes_the_connection() {
     call.await.unwrap();
     bench.peer.expect_end().await;
     bench.peer.close().await;
-    bench.driver.await.unwrap().unwrap();
+    bench.task.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn driver_that_is_dropped_fails_everybody() {
     let mut bench = Bench::new(TransportConfig::default()).await;
     let call = bench.call(b"call");
-    bench.driver.abort();
-    assert!(matches!(call.await.unwrap_err().kind(), TransportErrorKind::DriverDropped));
+    bench.task.abort();
+    assert!(matches!(call.await.unwrap_err().kind(), TransportErrorKind::IoDropped));
     assert!(bench.handle.ping().await.is_err());
     assert!(bench.incoming.next().await.is_none());
 }
@@ -368,13 +368,13 @@ async fn writer_learns_that_the_peer_has_enough() {
 #[tokio::test(start_paused = true)]
 async fn agent_tells_a_controller_of_another_version_its_own() {
     let (mut peer, reader, writer) = Peer::new();
-    let (handle, _incoming, driver) = Transport::agent(reader, writer, TransportConfig::default()).unwrap();
-    let driver = tokio::spawn(driver);
+    let (handle, _incoming, task) = Transport::agent(reader, writer, TransportConfig::default()).unwrap();
+    let task = tokio::spawn(task);
     handle.send_hello(Format::Marshal, b"dict".as_slice()).unwrap();
     peer.send_frame(0, START, 0, b"\0\x070123456789abcdef\0\0\0\0\0\0\0\0").await;
     peer.expect(b"0123456789abcdef").await;
     peer.expect_frame(0, HELLO, 0, &[0, 1]).await;
-    let error = driver.await.unwrap().unwrap_err();
+    let error = task.await.unwrap().unwrap_err();
     assert!(matches!(error.kind(), TransportErrorKind::VersionMismatch { ours: 1, theirs: 7 }));
 }
 

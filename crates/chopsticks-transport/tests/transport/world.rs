@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chopsticks_transport::{
-    Connection, Event, Format, Nonce, Operation, Order, Outbox, Outcome, RequestId, StartOptions, StreamRead,
-    TransportConfig, TransportErrorKind,
+    AnswerKind, Connection, Event, Format, Nonce, Operation, Order, Outbox, RequestId, StartOptions,
+    StreamRead, TransportConfig, TransportErrorKind,
 };
 
 /// Both sides.
@@ -37,7 +37,7 @@ struct End {
 struct Own {
     id: RequestId,
     payload: Bytes,
-    answer: Option<Outcome>,
+    answer: Option<AnswerKind>,
     is_cancelled: bool,
 }
 
@@ -82,7 +82,7 @@ impl World {
             match code & 0x0f {
                 0 | 1 => self.request(side, left * right / 16),
                 2 => self.notice(side, left),
-                3 => self.answer(side, left, if right < 200 { Outcome::Reply } else { Outcome::Fail }),
+                3 => self.answer(side, left, if right < 200 { AnswerKind::Reply } else { AnswerKind::Fail }),
                 4 => self.cancel(side, left),
                 5 => self.open_reader(side, left),
                 6 => self.open_writer(side, left),
@@ -112,7 +112,7 @@ impl World {
             for side in 0..2 {
                 self.transfer(side, usize::MAX, usize::MAX);
                 while !self.ends[side].served.is_empty() {
-                    self.answer(side, 0, Outcome::Reply);
+                    self.answer(side, 0, AnswerKind::Reply);
                 }
                 for index in 0..self.ends[side].writers.len() {
                     self.finish(side, index, true);
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, side: usize, index: usize, outcome: Outcome) {
+    fn answer(&mut self, side: usize, index: usize, outcome: AnswerKind) {
         let end = &mut self.ends[side];
         if end.served.is_empty() {
             return;
@@ -320,7 +320,7 @@ impl World {
                     let own = &mut end.own[positions[&request]];
                     assert!(!own.is_cancelled && own.answer.is_none());
                     assert!(is_tainted || reply.payload == own.payload);
-                    own.answer = Some(reply.outcome);
+                    own.answer = Some(reply.kind);
                 }
                 Event::Notice(message) => {
                     let number = end.notices.pop_front();

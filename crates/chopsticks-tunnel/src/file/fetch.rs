@@ -20,7 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
-        reply::{self, Answer as _},
+        reply::{self, Decoded as _},
     },
     pending::{Pending, pending},
     side::Side,

@@ -13,7 +13,7 @@ use chopsticks_files::{
 };
 use chopsticks_protocol::{DoneFolder, operation};
 use chopsticks_transport::{
-    Format, Operation, Order as When, Reply, Request, RequestOptions, StreamWriter, TransportError,
+    Answer, Format, Operation, Order as When, Request, RequestOptions, StreamWriter, TransportError,
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -23,7 +23,7 @@ use crate::{
     file::{
         Fetch, Put, TransferredFolder, TunnelFetch, TunnelPut,
         put::{ABORT_GRACE, Compares, Local, Pace},
-        reply::{self, Answer as _},
+        reply::{self, Decoded as _},
     },
     side::Side,
     tunnel::Tunnel,
@@ -257,7 +257,7 @@ impl Sending<'_, '_> {
         first: Option<Result<Piece, Problem>>,
         rest: mpsc::Receiver<Result<Piece, Problem>>,
         mut request: Request,
-    ) -> Result<Result<Reply, TransportError>, Problem> {
+    ) -> Result<Result<Answer, TransportError>, Problem> {
         let sent = tokio::select! {
             biased;
             reply = &mut request => return Ok(reply),

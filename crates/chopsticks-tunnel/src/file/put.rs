@@ -15,7 +15,7 @@ use chopsticks_files::{BLOCK_LEN, Feed, Piece, Source, Summary, Watcher, nanosec
 use chopsticks_pencode::marshal::EncodeError;
 use chopsticks_protocol::{self as protocol, Done, operation};
 use chopsticks_transport::{
-    Format, Operation, Order, Reply, Request, RequestOptions, StreamWriter, TransportError,
+    Answer, Format, Operation, Order, Request, RequestOptions, StreamWriter, TransportError,
 };
 use futures::future::BoxFuture;
 use tokio::{
@@ -27,7 +27,7 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
-        reply::{self, Answer as _},
+        reply::{self, Decoded as _},
     },
     pending::{Pending, pending},
     side::Side,
@@ -413,7 +413,7 @@ struct Sending<'a, 'b> {
 
 enum Sent {
     /// With a summary of what was sent, if it was sent completely.
-    Answered(Reply, Option<Summary>),
+    Answered(Answer, Option<Summary>),
     /// The source failed.
     Unreadable(io::Error),
     /// There is no answer: the connection ended, or the answer is too long.
@@ -465,7 +465,7 @@ impl Sending<'_, '_> {
     }
 }
 
-fn answered(reply: Result<Reply, TransportError>, summary: Option<Summary>) -> Sent {
+fn answered(reply: Result<Answer, TransportError>, summary: Option<Summary>) -> Sent {
     reply.map_or_else(Sent::Failed, |reply| Sent::Answered(reply, summary))
 }
 

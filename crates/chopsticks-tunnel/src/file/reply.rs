@@ -6,19 +6,19 @@ use chopsticks_files::Summary;
 use chopsticks_pencode::marshal::DecodeError;
 use chopsticks_protocol::{Done, DoneFolder, Failure};
 use chopsticks_text::harmless;
-use chopsticks_transport::{Format, Outcome, Reply};
+use chopsticks_transport::{Answer, AnswerKind, Format};
 
 use crate::{error::ErrorKind, side::Side};
 
 /// The answer of an agent to a completed transfer.
-pub(super) trait Answer: Sized {
+pub(super) trait Decoded: Sized {
     fn decode(payload: &[u8]) -> Result<Self, DecodeError>;
 
     /// The absolute path on the host.
     fn remote(&self) -> PathBuf;
 }
 
-impl Answer for Done {
+impl Decoded for Done {
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         Self::decode(payload)
     }
@@ -28,7 +28,7 @@ impl Answer for Done {
     }
 }
 
-impl Answer for DoneFolder {
+impl Decoded for DoneFolder {
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         Self::decode(payload)
     }
@@ -44,9 +44,9 @@ pub(super) fn matches(done: &Done, summary: &Summary) -> bool {
 }
 
 /// Decodes an answer.
-pub(super) fn read<T: Answer>(reply: &Reply) -> Result<T, ErrorKind> {
+pub(super) fn read<T: Decoded>(reply: &Answer) -> Result<T, ErrorKind> {
     let unreadable = |error| ErrorKind::Result(Arc::new(error));
-    if reply.outcome == Outcome::Reply {
+    if reply.kind == AnswerKind::Reply {
         return T::decode(&reply.payload).map_err(unreadable);
     }
     if reply.format == Format::None {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Runs the agent in a running container, beside its other processes:
-/// [`Container::attach`](super::Container::attach).
+/// [`NewContainer::attach`](super::NewContainer::attach).
 ///
 /// When the connection ends, the container stays, and the processes that the agent has started
 /// there end.

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, io, time::Duration};
 
 use tokio::process::Command;
 
-use super::{Container, Engine, controller::ControllerId};
+use super::{Engine, NewContainer, controller::ControllerId};
 use crate::driver::AgentCommand;
 
 /// A container that a tunnel has created. The tunnel may still exist or not.
@@ -53,7 +53,7 @@ impl ContainerInfo {
     }
 }
 
-impl<E: Engine> Container<E> {
+impl<E: Engine> NewContainer<E> {
     /// Lists the containers that tunnels have created, including those in use.
     ///
     /// # Errors

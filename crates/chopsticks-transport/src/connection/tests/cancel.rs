@@ -82,7 +82,7 @@ fn request_that_the_peer_does_not_end_is_abandoned_and_the_connection_lives() {
     assert_eq!(bench.events(), [Event::CancelAcknowledged { request: first }]);
     // No timer runs for it any more, and its number is not used for another.
     assert_eq!(bench.connection.next_timeout(), None);
-    bench.connection.numbers = Numbers::starting_at(Side::Controller, second.number());
+    bench.connection.numbers = Numbers::starting_at(Role::Controller, second.number());
     let third = bench.sent_call();
     assert_ne!(third, second);
     bench.take(third.number(), Operation::REPLY, 0, b"");

@@ -1,7 +1,7 @@
 //! Limits on what the peer can make this side hold, and on what this side sends.
 
 use super::*;
-use crate::connection::{Refusal, Reply};
+use crate::connection::{Answer, Refusal};
 
 #[test]
 fn reply_over_the_limit_fails_alone() {
@@ -76,7 +76,7 @@ fn failure_takes_the_place_of_half_a_reply() {
     bench.take(2, Operation::REPLY, MORE | MARSHAL, b"half");
     bench.take(2, Operation::FAIL, 1, b"why");
     let payload = Bytes::from_static(b"why");
-    let reply = Reply { outcome: Outcome::Fail, format: Format::Pencode, payload };
+    let reply = Answer { kind: AnswerKind::Fail, format: Format::Pencode, payload };
     assert_eq!(bench.events(), [Event::Reply { request, reply }]);
     bench.assert_idle();
 }
@@ -126,7 +126,7 @@ fn messages_over_the_limit_are_refused_before_they_leave() {
     );
     too_large(connection.notice(Operation::application(0x21), Format::None, payload()));
     let request = bench.served(1);
-    too_large(bench.connection.reply(request, Outcome::Reply, Format::None, payload()));
+    too_large(bench.connection.reply(request, AnswerKind::Reply, Format::None, payload()));
     bench.connection.refuse(request, Refusal::TooLarge);
     assert_eq!(bench.sent(), frame(1, Operation::FAIL, 0, &[3]));
     bench.assert_idle();

@@ -199,7 +199,7 @@ fn failure_ends_both_streams() {
     bench.connection.open_writer(request).unwrap();
     bench.connection.stream_write(request, Bytes::from_static(b"part")).unwrap();
     bench.take(1, Operation::CREDIT, 0, &[0, 0, 0, 9]);
-    bench.connection.reply(request, Outcome::Fail, Format::None, b"why".as_slice().into()).unwrap();
+    bench.connection.reply(request, AnswerKind::Fail, Format::None, b"why".as_slice().into()).unwrap();
     assert_eq!(bench.sent(), frame(1, Operation::FAIL, 0, b"why"));
     bench.take(1, Operation::END, 0, b"");
     bench.assert_idle();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::shared::Shared;
 use super::stream::{StreamReader, StreamWriter};
-use crate::connection::{Message, Outcome, Refusal};
+use crate::connection::{AnswerKind, Message, Refusal};
 use crate::error::TransportError;
 use crate::format::Format;
 use crate::operation::Operation;
@@ -121,7 +121,7 @@ impl Responder {
     /// [`TransportErrorKind::MessageTooLarge`](crate::TransportErrorKind::MessageTooLarge), in
     /// which case the request is refused for this reason; or the error that ended the connection.
     pub fn reply(self, format: Format, payload: impl Into<Payload>) -> Result<(), TransportError> {
-        self.answer(Outcome::Reply, format, payload.into())
+        self.answer(AnswerKind::Reply, format, payload.into())
     }
 
     /// Sends a failure, which ends the streams of the request.
@@ -130,7 +130,7 @@ impl Responder {
     ///
     /// As [`reply`](Self::reply).
     pub fn fail(self, format: Format, payload: impl Into<Payload>) -> Result<(), TransportError> {
-        self.answer(Outcome::Fail, format, payload.into())
+        self.answer(AnswerKind::Fail, format, payload.into())
     }
 
     /// Returns whether the peer has cancelled the request.
@@ -176,12 +176,12 @@ impl Responder {
         StreamWriter::open(&self.shared, self.id)
     }
 
-    fn answer(self, outcome: Outcome, format: Format, payload: Payload) -> Result<(), TransportError> {
+    fn answer(self, kind: AnswerKind, format: Format, payload: Payload) -> Result<(), TransportError> {
         let mut shared = self.shared.lock();
         if let Some(end) = &shared.end {
             return end.clone();
         }
-        let result = shared.connection.reply(self.id, outcome, format, payload);
+        let result = shared.connection.reply(self.id, kind, format, payload);
         if result.as_ref().is_err_and(TransportError::is_too_large) {
             shared.connection.refuse(self.id, Refusal::TooLarge);
         }

@@ -1,4 +1,4 @@
-//! The tokio driver: one task that moves bytes between a connection and its reader and writer.
+//! The I/O task: one future that moves bytes between a connection and its reader and writer.
 
 mod handle;
 mod incoming;
@@ -28,7 +28,7 @@ use crate::config::TransportConfig;
 use crate::connection::{Connection, StartOptions};
 use crate::error::{TransportError, TransportErrorKind};
 use crate::outbox::Outbox;
-use crate::request::Side;
+use crate::request::Role;
 
 /// Creates connections over a reader and a writer.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl Transport {
         writer: W,
         start: StartOptions,
         config: TransportConfig,
-    ) -> Result<(Handle, Incoming, Driver<R, W>), TransportError>
+    ) -> Result<(Handle, Incoming, Io<R, W>), TransportError>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -71,7 +71,7 @@ impl Transport {
         reader: R,
         writer: W,
         config: TransportConfig,
-    ) -> Result<(Handle, Incoming, Driver<R, W>), TransportError>
+    ) -> Result<(Handle, Incoming, Io<R, W>), TransportError>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -80,9 +80,9 @@ impl Transport {
         Ok(Self::over(Connection::agent(now, config)?, reader, writer))
     }
 
-    fn over<R, W>(connection: Connection, reader: R, writer: W) -> (Handle, Incoming, Driver<R, W>) {
+    fn over<R, W>(connection: Connection, reader: R, writer: W) -> (Handle, Incoming, Io<R, W>) {
         let shared = Arc::new(Shared::new(connection));
-        let driver = Driver {
+        let task = Io {
             shared: Arc::clone(&shared),
             reader,
             writer: Some(writer),
@@ -92,7 +92,7 @@ impl Transport {
             wakers: Vec::new(),
             is_finished: false,
         };
-        (Handle::new(&shared), Incoming::new(shared), driver)
+        (Handle::new(&shared), Incoming::new(shared), task)
     }
 }
 
@@ -103,8 +103,8 @@ impl Transport {
 /// connection, or if this side is an agent whose controller has closed it. Otherwise it is the
 /// cause, which all waiting operations on the connection get too. Dropping the future ends the
 /// connection.
-#[must_use = "nothing is sent or received unless the driver is polled"]
-pub struct Driver<R, W> {
+#[must_use = "nothing is sent or received unless the task is polled"]
+pub struct Io<R, W> {
     shared: Arc<Shared>,
     reader: R,
     /// `None` when this side will send nothing more.
@@ -117,7 +117,7 @@ pub struct Driver<R, W> {
     is_finished: bool,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Future for Driver<R, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Future for Io<R, W> {
     type Output = Result<(), TransportError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -137,7 +137,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Future for Driver<R, W> {
     }
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Io<R, W> {
     fn advance(&mut self, context: &mut Context<'_>, input: &mut [u8]) -> Result<Progress, TransportError> {
         // Whether there may be something to send: a wake can mean that, later only what is found here does.
         let mut may_send = true;
@@ -290,7 +290,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
     /// Tries to send our version to a peer of another version.
     fn say_last_words(&mut self, context: &mut Context<'_>) {
         let mut shared = self.shared.lock();
-        if shared.side() == Side::Agent && shared.has_failed_in_handshake() {
+        if shared.side() == Role::Agent && shared.has_failed_in_handshake() {
             shared.transmit(&mut self.outbox, TRANSMIT_LEN, &mut self.wakers);
             drop(shared);
             let _ = self.poll_write_out(context, false);
@@ -298,7 +298,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
     }
 }
 
-impl<R, W> Driver<R, W> {
+impl<R, W> Io<R, W> {
     fn finish(&mut self, result: Result<(), TransportError>) {
         self.is_finished = true;
         self.writer = None;
@@ -306,17 +306,17 @@ impl<R, W> Driver<R, W> {
     }
 }
 
-impl<R, W> Drop for Driver<R, W> {
+impl<R, W> Drop for Io<R, W> {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.finish(Err(TransportErrorKind::DriverDropped.into()));
+            self.finish(Err(TransportErrorKind::IoDropped.into()));
         }
     }
 }
 
-impl<R, W> fmt::Debug for Driver<R, W> {
+impl<R, W> fmt::Debug for Io<R, W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Driver").field("is_finished", &self.is_finished).finish_non_exhaustive()
+        formatter.debug_struct("Io").field("is_finished", &self.is_finished).finish_non_exhaustive()
     }
 }
 

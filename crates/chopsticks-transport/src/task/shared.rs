@@ -1,4 +1,4 @@
-//! The state that the driver and the handles of one connection share.
+//! The state that the task and the handles of one connection share.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -10,15 +10,15 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::incoming::Arrival;
-use crate::connection::{Connection, Event, Hello, Refusal, Reply, Start};
+use crate::connection::{Answer, Connection, Event, Hello, Refusal, Start};
 use crate::error::{PeerFault, TransportError, TransportErrorKind};
 use crate::outbox::Outbox;
-use crate::request::{RequestId, RequestMap, Side};
+use crate::request::{RequestId, RequestMap, Role};
 
 /// The state machine under a lock, with the tasks that wait for it.
 ///
 /// The lock is held only briefly, and never across an await. Because of it, a dropped call can
-/// cancel itself at once; a channel to the driver might be full.
+/// cancel itself at once; a channel to the task might be full.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -45,7 +45,7 @@ pub(super) struct State {
     /// The number of handles, requests, responders and streams. When the last one is dropped, the
     /// connection closes.
     pub(super) users: usize,
-    driver: Option<Waker>,
+    task: Option<Waker>,
     untaken_notices: usize,
     untaken_len: usize,
     notice_waiters: usize,
@@ -56,7 +56,7 @@ pub(super) struct State {
 /// The tasks that wait for one request, and for what.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    pub(super) outcome: Option<Result<Reply, TransportError>>,
+    pub(super) outcome: Option<Result<Answer, TransportError>>,
     /// Whether the peer has cancelled its request.
     pub(super) is_cancelled: bool,
     pub(super) has_main: bool,
@@ -88,7 +88,7 @@ impl Shared {
             is_closing: false,
             end: None,
             users: 0,
-            driver: None,
+            task: None,
             untaken_notices: 0,
             untaken_len: 0,
             notice_waiters: 0,
@@ -152,10 +152,10 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let Some(mut state) = self.state.take() else { return };
         let should_notify = mem::take(&mut state.should_notify);
-        let driver = if mem::take(&mut state.should_wake) { state.driver.take() } else { None };
+        let task = if mem::take(&mut state.should_wake) { state.task.take() } else { None };
         drop(state);
-        if let Some(driver) = driver {
-            driver.wake();
+        if let Some(task) = task {
+            task.wake();
         }
         if should_notify {
             self.changed.notify_waiters();
@@ -175,15 +175,15 @@ impl State {
     }
 
     pub(super) fn register_driver(&mut self, waker: &Waker) {
-        // The driver may have moved to another task since it was last polled.
-        match &mut self.driver {
-            Some(driver) => driver.clone_from(waker),
+        // The future may have moved to another task since it was last polled.
+        match &mut self.task {
+            Some(task) => task.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
     }
 
-    /// Wakes the driver, so that it looks for something to send. Only the first call since the
-    /// driver last looked has an effect.
+    /// Wakes the task, so that it looks for something to send. Only the first call since the
+    /// task last looked has an effect.
     pub(super) fn wake_driver(&mut self) {
         self.should_wake = true;
     }
@@ -225,7 +225,7 @@ impl State {
         self.connection.has_output()
     }
 
-    pub(super) fn side(&self) -> Side {
+    pub(super) fn side(&self) -> Role {
         self.connection.side()
     }
 
@@ -375,7 +375,7 @@ impl State {
     fn settle(
         &mut self,
         request: RequestId,
-        outcome: Result<Reply, TransportError>,
+        outcome: Result<Answer, TransportError>,
         wakers: &mut Vec<Waker>,
     ) {
         if let Some(slot) = self.slots.get_mut(&request) {

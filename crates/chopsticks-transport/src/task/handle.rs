@@ -203,7 +203,7 @@ impl Handle {
     }
 
     /// Begins to close the connection. The queued bytes are sent, then the writer is closed, and
-    /// the driver ends when the peer has closed its side.
+    /// the task ends when the peer has closed its side.
     ///
     /// No new requests can be made, but answers to earlier requests still arrive. Stream bytes for
     /// which the peer has given no credit are not waited for.

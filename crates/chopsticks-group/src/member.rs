@@ -6,7 +6,7 @@ use std::{error::Error as StdError, fmt, future, hash::Hash};
 ///
 /// Clones are handles of the same target. Only [`name`](Self::name), [`connect`](Self::connect) and [`close`](Self::close) have to be
 /// implemented; the other methods give the scheduler more information.
-pub trait Target: Clone + Send + Sync + 'static {
+pub trait Member: Clone + Send + Sync + 'static {
     /// The type of names, which are the keys of results.
     type Name: Clone + fmt::Debug + fmt::Display + Eq + Hash + Ord + Send + Sync + 'static;
     /// The type of errors with which operations fail.

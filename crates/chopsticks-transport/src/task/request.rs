@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use super::now;
 use super::shared::{Shared, Slot, State};
 use super::stream::{StreamReader, StreamWriter};
-use crate::connection::{Order, Reply};
+use crate::connection::{Answer, Order};
 use crate::error::{TransportError, TransportErrorKind};
 use crate::format::Format;
 use crate::operation::Operation;
@@ -113,7 +113,7 @@ impl Request {
 }
 
 impl Future for Request {
-    type Output = Result<Reply, TransportError>;
+    type Output = Result<Answer, TransportError>;
 
     /// # Panics
     ///

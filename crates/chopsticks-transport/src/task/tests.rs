@@ -23,15 +23,15 @@ async fn many_requests_leave_nothing_behind() {
     let (near_reader, near_writer) = tokio::io::split(near);
     let (far_reader, far_writer) = tokio::io::split(far);
     let config = TransportConfig::default();
-    let (agent, incoming, driver) = Transport::agent(far_reader, far_writer, config.clone()).unwrap();
-    tokio::spawn(driver);
+    let (agent, incoming, task) = Transport::agent(far_reader, far_writer, config.clone()).unwrap();
+    tokio::spawn(task);
     agent.send_hello(Format::None, Vec::<u8>::new()).unwrap();
     let far_shared = Arc::clone(&incoming.shared);
     tokio::spawn(echo(incoming));
     let start = StartOptions::new();
-    let (controller, incoming, driver) =
+    let (controller, incoming, task) =
         Transport::controller(near_reader, near_writer, start, config).unwrap();
-    tokio::spawn(driver);
+    tokio::spawn(task);
 
     let options = RequestOptions::new().with_reader().with_writer();
     for number in 0..10_000_u32 {
