@@ -80,6 +80,7 @@ mod stderr;
 mod stdout;
 mod target;
 mod tunnel;
+mod type_name;
 
 pub use agent::Agent;
 pub use args::Args;

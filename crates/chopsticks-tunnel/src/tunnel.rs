@@ -34,6 +34,7 @@ use crate::{
     room::{self, Room},
     route::Route,
     target::Target,
+    type_name,
 };
 
 /// A host on which functions can be called.
@@ -604,7 +605,11 @@ pub(crate) fn kind(failure: CallFailure) -> ErrorKind {
         "function" => ErrorKind::NoFunction { message },
         "result" => ErrorKind::UnfitResult { message },
         "size" => ErrorKind::TooLarge { message },
-        _ => ErrorKind::Raised(RemoteException { type_name: r#type, message, traceback, value }),
+        _ => {
+            // Of the error of a function in Rust.
+            let type_name = type_name::in_facade(&r#type);
+            ErrorKind::Raised(RemoteException { type_name, message, traceback, value })
+        }
     }
 }
 
