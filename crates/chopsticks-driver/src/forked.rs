@@ -89,6 +89,7 @@ fn open() -> MutexGuard<'static, BTreeSet<RawFd>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+// A child has the descriptors of its whole parent.
 static OPEN: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
 
 #[cfg(test)]

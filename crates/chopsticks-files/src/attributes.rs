@@ -73,6 +73,7 @@ pub(crate) fn mode_of(bits: u32) -> Mode {
     Mode::from_raw_mode(narrow(bits & 0o7777))
 }
 
+// The umask is the process's.
 static SETTING: Mutex<()> = Mutex::new(());
 /// The maximum size on Linux of an attribute, and of all names.
 #[cfg(target_os = "linux")]

@@ -75,6 +75,7 @@ impl Root {
     }
 
     fn new(label: PathBuf, tree: Tree) -> Self {
+        // No two roots of a process have one number, in whatever codebases they are.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { id: NEXT.fetch_add(1, Ordering::Relaxed), label, tree }
     }

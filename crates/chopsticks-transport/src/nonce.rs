@@ -25,6 +25,7 @@ impl Nonce {
     /// key is a pseudo-random function. This property protects hash maps from attacks, and makes a
     /// further dependency unnecessary here.
     pub fn random() -> Self {
+        // No two nonces of a process are made from one number.
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut bytes = [0; Self::LEN];
         for half in bytes.chunks_exact_mut(8) {

@@ -15,6 +15,7 @@ pub(super) struct ControllerId {
 impl ControllerId {
     /// Returns the identity of this process.
     pub(super) fn this() -> &'static Self {
+        // A cache.
         static THIS: OnceLock<ControllerId> = OnceLock::new();
         THIS.get_or_init(|| {
             let pid = std::process::id();
