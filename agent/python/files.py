@@ -3,6 +3,9 @@
 PUT = 0x24
 FETCH = 0x25
 SIZE = Struct('>Q')
+# In place of a block's size: its content is in the base.
+COPY = 0xffffffff
+RANGE = Struct('>QL')
 
 
 def whole(number):
@@ -64,7 +67,18 @@ class Input(object):
             raise ValueError('the stream continues after its end')
 
 
-def receive(source, target):
+def copied(base, at, size):
+    """Yields what is in a file from a position on."""
+    os.lseek(base, at, 0)
+    while size:
+        piece = os.read(base, min(size, 1 << 20))
+        if not piece:
+            raise ValueError('the base is too short')
+        size -= len(piece)
+        yield memoryview(piece)
+
+
+def receive(source, target, base=None):
     """Writes the content of a file to `target`; returns its size and checksum, which is the sender's too."""
     sha1, size = new_sha1(), 0
     expected, = SIZE.unpack(source.take(8))
@@ -72,11 +86,16 @@ def receive(source, target):
         block = source.number()
         if not block:
             break
+        pieces = None
+        if block == COPY and base is not None:
+            at, block = RANGE.unpack(source.take(12))
+            pieces = copied(base, at, block)
         size += block
-        for piece in source.pieces(block):
+        for piece in pieces or source.pieces(block):
             sha1.update(piece)
             target.write(piece)
     if sha1.digest() != source.take(20):
+        target.part = None
         raise problem(errno.EIO, 'the checksums differ')
     if expected not in (0, size):
         raise ValueError('%d bytes came in place of %d' % (size, expected))
@@ -88,16 +107,25 @@ def put_file(stream, options, path):
     given = path[0] = options['path']
     replace = options['replace'] and given != b''
     path[0] = absolute(given) if given else temporary_path()
+    if options.get('parents'):
+        make_folder(path[0] if given[-1:] == b'/' else os.path.dirname(path[0]))
     path[0] = place_of(given, path[0], options.get('name') or b'')
     owner = owner_of(options.get('owner'))
-    source = Input(stream)
-    target = open_target(path[0], replace, options.get('mode'), owner, stream.check)
+    source, base = Input(stream), options.get('base')
+    base = open_source(base, False)[0] if base else None
     try:
-        size, sha1 = receive(source, target)
-        source.finish()
-        target.finish(options['default'] & ~umask(), options.get('modified'), options['sync'])
+        target = open_target(path[0], replace, options.get('mode'), owner, stream.check, options.get('part'))
+        try:
+            size, sha1 = receive(source, target, base)
+            source.finish()
+            target.finish(options['default'] & ~umask(), options.get('modified'), options['sync'])
+            if base is not None and os.path.basename(options['base'])[:17] == SPARE + b'part-':
+                unlink(options['base'])
+        finally:
+            target.close()
     finally:
-        target.close()
+        if base is not None:
+            os.close(base)
     return {u'path': bytearray(path[0]), u'size': whole(size), u'sha1': bytearray(sha1.digest()),
             u'in_place': target.in_place}
 
@@ -156,16 +184,24 @@ def nanoseconds(info):
     return int(info.st_mtime * 1000000) * 1000 if OLD else info.st_mtime_ns
 
 
-def send_content(output, fd, info):
-    """Sends the content of a file; returns its size and checksum. It may grow meanwhile, but not change otherwise."""
+def send_content(output, fd, info, block=0, digests=b''):
+    """Sends the content of a file; returns its size and checksum. It may grow meanwhile, but not change otherwise.
+
+    Of a block whose checksum is among `digests`, in its place, only this is sent.
+    """
     sha1, size, expected = new_sha1(), 0, info.st_size
     from _io import FileIO
     file = FileIO(fd, 'rb', closefd=False)
-    view = memoryview(bytearray(min(PIECE, output.limit // 8 + 512 if output.limit else PIECE)))
+    view = memoryview(bytearray(block or min(PIECE, output.limit // 8 + 512 if output.limit else PIECE)))
     while 1:
         # Never longer than it was, so that one that grows comes as it was.
         left = info.st_size - size if info.st_size else len(view)
         count = file.readinto(view[:left]) if left else 0
+        while block and 0 < count < min(left, block):
+            more = file.readinto(view[count:left])
+            if not more:
+                break
+            count += more
         if not size:
             # Files of sysfs have the size of a page, whatever is in them.
             expected = expected if count == min(left, len(view)) else 0
@@ -173,6 +209,14 @@ def send_content(output, fd, info):
         if not count:
             break
         sha1.update(view[:count])
+        if block and size // block * 20 < len(digests):
+            own = new_sha1()
+            own.update(view[:count])
+            at = size // block * 20
+            if own.digest() == digests[at:at + 20]:
+                output.put(number_of.pack(COPY) + RANGE.pack(size, count))
+                size += count
+                continue
         output.put(number_of.pack(count))
         if count < 4096:
             output.put(view[:count].tobytes())
@@ -197,7 +241,7 @@ def fetch_file(stream, options, path):
     output = Output(stream, options.get('limit'))
     fd, info = open_source(path[0])
     try:
-        size, sha1 = send_content(output, fd, info)
+        size, sha1 = send_content(output, fd, info, options.get('block') or 0, options.get('digests') or b'')
     finally:
         os.close(fd)
     output.flush()

@@ -67,6 +67,8 @@ def put_folder(stream, options, path):
     """Receives a folder into one that is there, or a new one."""
     given = path[0] = options['path']
     root = path[0] = absolute(given) if given else temporary_path()
+    if options.get('parents'):
+        make_folder(os.path.dirname(root.rstrip(b'/')))
     owner, keep = owner_of(options.get('owner')), options.get('keep')
     source, mask = Input(stream), umask()
     entered, counts, total = [], [0] * 5, 0
@@ -141,7 +143,8 @@ def fetch_folder(stream, options, path):
     if KINDS.get(info.st_mode & 0o170000) != 'folder':
         raise problem(errno.ENOTDIR)
     output = Output(stream, options.get('limit'))
-    counts, total, entered = [0] * 5, 0, []
+    counts, total, entered, skip = [0] * 5, 0, [], set(options.get('skip') or ())
+    begin = len(root.rstrip(b'/')) + 1
 
     def entry(kind, name, info):
         counts[kind] += 1
@@ -158,6 +161,8 @@ def fetch_folder(stream, options, path):
             continue
         name = names.pop(0)
         path[0] = os.path.join(folder, name)
+        if skip and path[0][begin:] in skip:
+            continue
         try:
             info = os.lstat(path[0])
         except OSError as e:

@@ -170,8 +170,17 @@ def clear(folder):
                 os.close(fd)
 
 
-def new_file(folder):
+def part_name(name):
+    """The beginning of the names under which parts of a file stay. What comes behind it cannot be guessed."""
+    found = new_sha1()
+    found.update(name)
+    return SPARE + b'part-' + digits(found.digest()[:8]) + b'-'
+
+
+def new_file(folder, part=None):
     """Opens a new file in a folder. Returns its descriptor, and its name for the time being where it needs one."""
+    if part:
+        return new_part(os.path.join(folder, part))
     if linkat is None:
         find_linkat()
     try:
@@ -201,6 +210,25 @@ def new_file(folder):
         os.close(fd)
 
 
+def new_part(beginning):
+    path = beginning + digits(os.urandom(8))
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | CLOEXEC, 0o600)
+    hold(fd)
+    return fd, path
+
+
+def make_folder(path):
+    """Makes a folder, and those around it."""
+    if not os.path.isdir(path):
+        make_folder(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o777)
+        except OSError as e:
+            # Another may have made it at this moment.
+            if e.errno != errno.EEXIST or not os.path.isdir(path):
+                raise
+
+
 def write_all(fd, view):
     while len(view):
         view = view[os.write(fd, view):]
@@ -215,12 +243,13 @@ class Target(object):
 
     in_place = False
 
-    def __init__(self, folder, name, info, replace, mode=None, owner=None):
+    def __init__(self, folder, name, info, replace, mode=None, owner=None, part=None):
+        self.part = part
         self.folder, self.path = folder, os.path.join(folder, name)
         self.info, self.replace, self.mode, self.owner = info, replace, mode, owner
         self.old = self.temp = None
         try:
-            self.fd, self.temp = new_file(folder)
+            self.fd, self.temp = new_file(folder, part)
         except OSError as e:
             if not info or e.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
@@ -359,14 +388,16 @@ class Target(object):
             os.close(self.old)
         if self.temp:
             temporary.discard(self.temp)
-            unlink(self.temp)
+            # What has come of a file stays where that is wanted, so that the next transfer can go on with it.
+            if not self.part or not os.fstat(self.fd).st_size:
+                unlink(self.temp)
         os.close(self.fd)
 
 
 class Sink(object):
     """A device, a FIFO or a descriptor: it is written as the content comes. `check` raises when no more is wanted."""
 
-    in_place = True
+    in_place, part = True, None
 
     def __init__(self, path, info, in_proc, check):
         self.check = check
@@ -407,7 +438,7 @@ class Sink(object):
         os.close(self.fd)
 
 
-def open_target(path, replace, mode=None, owner=None, check=lambda: None):
+def open_target(path, replace, mode=None, owner=None, check=lambda: None, part=False):
     """Begins to write the file that is to be at a path, whatever is there now: docs/files.md has the table."""
     if not replace and status(path):
         raise problem(errno.EEXIST)
@@ -423,7 +454,7 @@ def open_target(path, replace, mode=None, owner=None, check=lambda: None):
             raise problem(errno.EINVAL, 'A %s keeps its mode and owner' % (kind or 'descriptor'))
         return Sink(path, info, in_proc, check)
     clear(folder)
-    return Target(folder, name, info, replace, mode, owner)
+    return Target(folder, name, info, replace, mode, owner, part and part_name(name))
 
 
 def copy_attributes(path, fd):

@@ -48,7 +48,8 @@ impl Encoder {
         (summary, end.freeze())
     }
 
-    fn add(&mut self, content: &[u8]) {
+    /// Adds content that is not sent.
+    pub(crate) fn add(&mut self, content: &[u8]) {
         self.sha1.update(content);
         self.size += content.len() as u64;
     }
@@ -122,6 +123,10 @@ impl Pool {
         }
     }
 }
+
+/// In place of the length of a block: the receiver has its content. The position and the length
+/// follow.
+pub(crate) const COPY: u32 = u32::MAX;
 
 const LEN_LEN: usize = 4;
 

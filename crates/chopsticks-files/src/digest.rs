@@ -1,10 +1,12 @@
 //! What local files contain, so that they can be compared with others.
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
+    fmt,
     fs::{self, Metadata},
     io::{self, Read as _},
-    os::unix::ffi::OsStrExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -14,32 +16,60 @@ use sha1::{Digest as _, Sha1};
 use crate::{
     content::{BLOCK_LEN, Summary},
     entry,
+    excludes::Excludes,
     source::open_checked,
     tree_source::Problem,
 };
 
-/// An entry of a local folder.
+/// An entry of a folder.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Entry {
     /// The path from the folder on. It is empty for the folder itself.
     pub path: PathBuf,
     /// What it is.
-    pub content: EntryContent,
+    pub kind: FileKind,
+    /// The size in bytes.
+    pub size: u64,
     /// When it was last modified, in nanoseconds since 1970.
     pub modified: i64,
+    /// Where a link leads; empty for everything else.
+    pub link: PathBuf,
 }
 
-/// What an entry of a folder is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "all other kinds are left out")]
-pub enum EntryContent {
-    /// A regular file: its size and checksum.
-    File(Summary),
+/// A kind of file.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "there are no others")]
+pub enum FileKind {
+    /// A regular file.
+    File,
     /// A folder.
     Folder,
-    /// A symbolic link, and where it leads.
-    Link(PathBuf),
+    /// A symbolic link.
+    Link,
+    /// A FIFO, a socket or a device.
+    Special,
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Folder => "folder",
+            Self::Link => "link",
+            Self::Special => "special file",
+        })
+    }
+}
+
+/// Files and folders that are left out of a folder that is sent.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "whoever sends a folder decides on each of them")]
+pub struct Skip {
+    /// Files and links, by their paths from the folder on.
+    pub same: HashSet<PathBuf>,
+    /// Patterns of files and folders.
+    pub excludes: Excludes,
 }
 
 /// Returns the size and checksum of bytes.
@@ -57,20 +87,19 @@ pub fn digest_file(path: &Path) -> io::Result<(Summary, i64)> {
     digest(path, OFlags::empty(), &mut vec![0; BLOCK_LEN])
 }
 
-/// Reads a folder with everything in it, and returns its entries in the order in which
-/// [`read_tree`](crate::read_tree) sends them, without special files. Blocks the thread.
+/// Returns the entries of a folder in the order in which [`read_tree`](crate::read_tree) sends
+/// them, without those that are left out. Files are not read. Blocks the thread.
 ///
 /// # Errors
 ///
 /// The path that cannot be read, and why.
-pub fn digest_tree(root: &Path) -> Result<Vec<Entry>, Problem> {
+pub fn list_tree(root: &Path, excludes: &Excludes) -> Result<Vec<Entry>, Problem> {
     let mut found = Vec::new();
-    let mut buffer = vec![0; BLOCK_LEN];
     let metadata = fs::metadata(root).map_err(|error| (root.to_owned(), error))?;
     if !metadata.is_dir() {
         return Err((root.to_owned(), io::ErrorKind::NotADirectory.into()));
     }
-    found.push(Entry { path: PathBuf::new(), content: EntryContent::Folder, modified: modified(&metadata) });
+    found.push(entry_of(PathBuf::new(), FileKind::Folder, &metadata));
     // The names that remain in each open folder, the last one first.
     let mut path = PathBuf::new();
     let mut entered = vec![list(root).map_err(|error| (root.to_owned(), error))?];
@@ -82,17 +111,18 @@ pub fn digest_tree(root: &Path) -> Result<Vec<Entry>, Problem> {
         };
         path.push(name);
         let full = root.join(&path);
-        match one(&full, &mut buffer) {
-            Ok(Some((content, modified))) => {
-                let is_folder = content == EntryContent::Folder;
-                found.push(Entry { path: path.clone(), content, modified });
+        match one(&full, &path) {
+            // One that has gone since the folder was read.
+            Ok(None) => {}
+            Ok(Some(entry)) if excludes.matches(&path, entry.kind == FileKind::Folder) => {}
+            Ok(Some(entry)) => {
+                let is_folder = entry.kind == FileKind::Folder;
+                found.push(entry);
                 if is_folder {
                     entered.push(list(&full).map_err(|error| (full, error))?);
                     continue;
                 }
             }
-            // A special file, or one that has gone since the folder was read.
-            Ok(None) => {}
             Err(error) => return Err((full, error)),
         }
         path.pop();
@@ -100,22 +130,60 @@ pub fn digest_tree(root: &Path) -> Result<Vec<Entry>, Problem> {
     Ok(found)
 }
 
-fn one(path: &Path, buffer: &mut [u8]) -> io::Result<Option<(EntryContent, i64)>> {
-    let metadata = match fs::symlink_metadata(path) {
+/// Returns the checksums of those regular files of a folder for which `is_wanted` returns true,
+/// by their positions. `None` is one that has gone. Blocks the thread.
+///
+/// # Errors
+///
+/// The path that cannot be read, and why.
+pub fn digest_tree(
+    root: &Path,
+    entries: &[Entry],
+    is_wanted: impl Fn(usize) -> bool,
+) -> Result<Vec<Option<Summary>>, Problem> {
+    let mut buffer = vec![0; BLOCK_LEN];
+    let digested = entries.iter().enumerate().map(|(position, entry)| {
+        if entry.kind != FileKind::File || !is_wanted(position) {
+            return Ok(None);
+        }
+        let path = root.join(&entry.path);
+        match digest(&path, OFlags::NOFOLLOW, &mut buffer) {
+            Ok((summary, _)) => Ok(Some(summary)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err((path, error)),
+        }
+    });
+    digested.collect()
+}
+
+fn one(full: &Path, path: &Path) -> io::Result<Option<Entry>> {
+    let metadata = match fs::symlink_metadata(full) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         metadata => metadata?,
     };
+    let kind = kind_of(&metadata);
+    let mut entry = entry_of(path.to_owned(), kind, &metadata);
+    if kind == FileKind::Link {
+        entry.link = fs::read_link(full)?;
+    }
+    Ok(Some(entry))
+}
+
+fn kind_of(metadata: &Metadata) -> FileKind {
     let kind = metadata.file_type();
-    Ok(if kind.is_dir() {
-        Some((EntryContent::Folder, modified(&metadata)))
+    if kind.is_dir() {
+        FileKind::Folder
     } else if kind.is_symlink() {
-        Some((EntryContent::Link(fs::read_link(path)?), modified(&metadata)))
+        FileKind::Link
     } else if kind.is_file() {
-        let (summary, modified) = digest(path, OFlags::NOFOLLOW, buffer)?;
-        Some((EntryContent::File(summary), modified))
+        FileKind::File
     } else {
-        None
-    })
+        FileKind::Special
+    }
+}
+
+fn entry_of(path: PathBuf, kind: FileKind, metadata: &Metadata) -> Entry {
+    Entry { path, kind, size: metadata.size(), modified: modified(metadata), link: PathBuf::new() }
 }
 
 fn digest(path: &Path, flags: OFlags, buffer: &mut [u8]) -> io::Result<(Summary, i64)> {

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, io};
 use bytes::Bytes;
 use chopsticks_transport::StreamReader;
 
-use crate::{content::SHA1_LEN, progress::Watcher};
+use crate::{
+    content::{COPY, SHA1_LEN},
+    progress::Watcher,
+};
 
 /// The received bytes that were not read yet, and the source of the rest.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub enum Stopped {
 /// A part of the content of a file.
 #[derive(Debug)]
 pub(crate) enum Content {
+    /// The content of the base from a position on, and its length.
+    Copy(u64, u32),
     Data(Bytes),
     /// The end, with the checksum that the content must have.
     End([u8; SHA1_LEN]),
@@ -154,6 +159,17 @@ impl Input {
             if block == 0 {
                 coming.end()?;
                 return Ok(Content::End(self.array().await?));
+            }
+            if block == COPY {
+                let at = u64::from_be_bytes(self.array().await?);
+                let len = u32::from_be_bytes(self.array().await?);
+                // Each block of the base comes once and in its place, so that few bytes do not become many.
+                if at != coming.came || len == 0 {
+                    return Err(malformed("a copy of something else than what comes next"));
+                }
+                coming.add(len as usize)?;
+                meter.add(len as usize)?;
+                return Ok(Content::Copy(at, len));
             }
             coming.block = usize::try_from(block).unwrap_or(usize::MAX);
         }

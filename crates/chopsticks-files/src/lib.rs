@@ -9,8 +9,13 @@
 //! * [`Source`], [`Feed`] and [`Piece`] send a file; [`read_tree`] sends a folder.
 //! * [`Destination`], [`Sink`] and [`receive_file`] receive a file; [`TreeSink`] and
 //!   [`receive_folder`] receive a folder.
+//! * [`Signature`] describes a file of the receiver, so that only what differs is sent;
+//!   [`find_part`] finds what an interrupted transfer has left.
 //! * [`Input`], [`Meter`] and [`Stopped`] describe the stream from which they are received.
-//! * [`digest_file`] and [`digest_tree`] return what local files contain, to be compared.
+//! * [`list_tree`], [`digest_file`] and [`digest_tree`] return what local files contain, to be
+//!   compared; [`difference`] shows how texts differ.
+//! * [`Excludes`] are patterns of what is left out; [`remove_entries`] removes what the other side
+//!   does not have.
 //! * [`Progress`] and [`Watcher`] report the progress of a transfer.
 //!
 //! The crate does not know which host the other end is on, nor how a transfer is requested.
@@ -20,14 +25,18 @@ compile_error!("chopsticks-files writes files with the modes, owners and links o
 
 mod attributes;
 mod content;
+mod delta;
 mod device;
+mod difference;
 mod digest;
 mod entry;
+mod excludes;
 mod input;
 mod patience;
 mod place;
 mod progress;
 mod receive;
+mod remove;
 mod sink;
 mod source;
 mod spare;
@@ -36,13 +45,18 @@ mod tree_sink;
 mod tree_source;
 
 pub use content::{BLOCK_LEN, SHA1_LEN, Summary};
-pub use digest::{Entry, EntryContent, digest_bytes, digest_file, digest_tree};
+pub use delta::Signature;
+pub use difference::{DIFFERENCE_MAX, difference};
+pub use digest::{Entry, FileKind, Skip, digest_bytes, digest_file, digest_tree, list_tree};
 pub use entry::{nanoseconds, time};
+pub use excludes::Excludes;
 pub use input::{Input, Meter, Stopped};
 pub use progress::{Progress, Watcher};
 pub use receive::{receive_file, receive_folder};
+pub use remove::{check_deletable, remove_entries};
 pub use sink::{Destination, Sink};
 pub use source::{Feed, Piece, Source};
+pub use spare::find_part;
 pub use target::{Attributes, Wish};
 pub use tree_sink::{Manner, TreeSink};
 pub use tree_source::{Piece as TreePiece, Problem, read_tree};

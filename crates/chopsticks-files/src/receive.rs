@@ -22,6 +22,7 @@ pub async fn receive_file(
     meter.total = coming.announced();
     let sha1 = loop {
         match input.content(&mut coming, &mut meter).await? {
+            Content::Copy(at, len) => sink.copy(at, len).await.map_err(Stopped::Unwritable)?,
             Content::Data(data) => sink.write(data).await.map_err(Stopped::Unwritable)?,
             Content::End(sha1) => break sha1,
         }
@@ -65,6 +66,11 @@ pub async fn receive_folder(
                 let mut coming = input.begin().await?;
                 loop {
                     match input.content(&mut coming, &mut meter).await? {
+                        Content::Copy(..) => {
+                            let problem = "a copy within a folder";
+                            let error = std::io::Error::new(std::io::ErrorKind::InvalidData, problem);
+                            return Err(Stopped::Malformed(error));
+                        }
                         Content::Data(data) => sink.give(Order::Data(data)).await?,
                         Content::End(sha1) => break sink.give(Order::EndFile(sha1)).await?,
                     }

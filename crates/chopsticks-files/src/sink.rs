@@ -1,6 +1,6 @@
 //! Destinations for received content.
 
-use std::{ffi::OsString, fmt, io, path::PathBuf};
+use std::{ffi::OsString, fmt, fs::File, io, os::unix::fs::FileExt as _, path::PathBuf};
 
 use bytes::Bytes;
 use chopsticks_transport::Nonce;
@@ -38,7 +38,7 @@ impl fmt::Debug for Destination<'_> {
 }
 
 /// An open destination.
-pub struct Sink<'a>(Kind<'a>);
+pub struct Sink<'a>(Kind<'a>, u64);
 
 enum Kind<'a> {
     File(FileSink),
@@ -52,6 +52,7 @@ struct FileSink {
 }
 
 enum Order {
+    Copy(u64, u32),
     Write(Bytes),
     Finish { sha1: [u8; SHA1_LEN], attributes: Attributes, sync: bool },
 }
@@ -102,6 +103,11 @@ impl<'a> Destination<'a> {
     /// Opens the destination. What exists there stays unchanged until [`Sink::finish`], unless it
     /// is a device or similar.
     pub async fn open(self, wish: Wish) -> io::Result<Sink<'a>> {
+        self.open_with(wish, None).await
+    }
+
+    /// Opens the destination, as [`open`](Self::open) does, with a file of which parts are copied.
+    pub async fn open_with(self, wish: Wish, base: Option<File>) -> io::Result<Sink<'a>> {
         match self {
             Self::Path(path) => {
                 let path = path.unwrap_or_else(fresh);
@@ -111,7 +117,7 @@ impl<'a> Destination<'a> {
                     // As long as whoever has the other end waits.
                     let target = patiently(|| Target::open(&path, wish, &|| !receiver.is_closed()))?;
                     let _ = opened.send(());
-                    write_all(target, receiver)
+                    write_all(target, base.as_ref(), receiver)
                 });
                 if is_open.await.is_err() {
                     return match thread.await? {
@@ -119,9 +125,9 @@ impl<'a> Destination<'a> {
                         Ok(_) => Err(io::ErrorKind::Interrupted.into()),
                     };
                 }
-                Ok(Sink(Kind::File(FileSink { orders, thread })))
+                Ok(Sink(Kind::File(FileSink { orders, thread }), 0))
             }
-            Self::Writer(writer) => Ok(Sink(Kind::Writer { writer, sha1: Sha1::new(), size: 0 })),
+            Self::Writer(writer) => Ok(Sink(Kind::Writer { writer, sha1: Sha1::new(), size: 0 }, 0)),
         }
     }
 }
@@ -140,6 +146,24 @@ impl Sink<'_> {
                 *size += data.len() as u64;
                 writer.write_all(&data).await
             }
+        }
+    }
+
+    /// Returns how many bytes were copied from the base.
+    pub fn copied(&self) -> u64 {
+        self.1
+    }
+
+    /// Writes content of the base.
+    pub async fn copy(&mut self, at: u64, len: u32) -> io::Result<()> {
+        self.1 += u64::from(len);
+        match &mut self.0 {
+            Kind::File(file) => match file.orders.send(Order::Copy(at, len)).await {
+                Ok(()) => Ok(()),
+                // It has ended, with an error.
+                Err(_) => (&mut file.thread).await?.map(drop),
+            },
+            Kind::Writer { .. } => Err(no_base()),
         }
     }
 
@@ -176,23 +200,43 @@ impl Sink<'_> {
 
 /// Writes the received content until the order to finish. Without this order, the file is
 /// abandoned.
-fn write_all(mut target: Target, mut orders: mpsc::Receiver<Order>) -> io::Result<(Summary, bool)> {
+fn write_all(
+    mut target: Target,
+    base: Option<&File>,
+    mut orders: mpsc::Receiver<Order>,
+) -> io::Result<(Summary, bool)> {
     let (mut sha1, mut size) = (Sha1::new(), 0);
     while let Some(order) = orders.blocking_recv() {
         match order {
+            Order::Copy(at, len) => {
+                let (mut at, mut left) = (at, len as usize);
+                let mut buffer = vec![0; left.min(COPIED)];
+                while left > 0 {
+                    let piece = &mut buffer[..left.min(COPIED)];
+                    base.ok_or_else(no_base)?.read_exact_at(piece, at)?;
+                    sha1.update(&*piece);
+                    (at, size, left) =
+                        (at + piece.len() as u64, size + piece.len() as u64, left - piece.len());
+                    target.write(piece, &|| !orders.is_closed())?;
+                }
+            }
             Order::Write(data) => {
                 sha1.update(&data);
                 size += data.len() as u64;
                 target.write(&data, &|| !orders.is_closed())?;
             }
             Order::Finish { sha1: expected, attributes, sync } => {
-                let summary = checked(sha1, size, expected)?;
+                let summary = checked(sha1, size, expected).inspect_err(|_| target.forget())?;
                 let attributes = Attributes { default: attributes.default & !umask(), ..attributes };
                 return Ok((summary, target.finish(&attributes, sync)?));
             }
         }
     }
     Err(io::ErrorKind::Interrupted.into())
+}
+
+fn no_base() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a copy without a base")
 }
 
 fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summary> {
@@ -210,5 +254,7 @@ fn fresh() -> PathBuf {
     std::env::temp_dir().join(format!("chopsticks-{digits}"))
 }
 
+/// How much of a base is in memory at a time.
+const COPIED: usize = 1 << 20;
 /// The number of pieces that may wait for the thread.
 const AHEAD: usize = 4;

@@ -19,6 +19,7 @@ use tokio::{
 
 use crate::{
     content::{Encoder, Pool, Summary},
+    delta::{Signature, read_delta},
     patience::patiently,
 };
 
@@ -134,6 +135,23 @@ impl<'a> Source<'a> {
                 Feed { kind: Kind::Thread(receiver), expected, modified, mode }
             }
         })
+    }
+}
+
+impl Feed<'static> {
+    /// Opens a regular file of which only what differs from a base is sent: the receiver has it. A
+    /// separate thread reads it, which ends when the feed is dropped.
+    pub async fn of_delta(path: PathBuf, signature: Signature) -> io::Result<Self> {
+        let open = move || {
+            let (file, metadata) = open_regular(&path)?;
+            io::Result::Ok((file, metadata))
+        };
+        let (file, metadata) = tokio::task::spawn_blocking(open).await??;
+        let (pieces, receiver) = mpsc::channel(AHEAD);
+        let (modified, mode) = (metadata.modified().ok(), Some(metadata.mode()));
+        let expected = (metadata.len() > 0).then_some(metadata.len());
+        drop(tokio::task::spawn_blocking(move || read_delta(&file, &metadata, &signature, &pieces)));
+        Ok(Feed { kind: Kind::Thread(receiver), expected, modified, mode })
     }
 }
 

@@ -8,22 +8,29 @@ use std::{
         fd::OwnedFd,
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
+    path::{Path, PathBuf},
 };
 
 use chopsticks_transport::Nonce;
 use rustix::{
-    fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags},
+    fs::{self, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags},
     io::Errno,
     process::geteuid,
 };
+use sha1::{Digest as _, Sha1};
+
+use crate::place::{follow, open_folder, parent};
 
 /// Returns a name that cannot be guessed.
 pub(crate) fn fresh_name() -> OsString {
     let mut name = PREFIX.to_vec();
-    name.extend(
-        Nonce::random().as_bytes().iter().take(8).flat_map(|byte| format!("{byte:02x}").into_bytes()),
-    );
+    name.extend(random_digits());
     OsString::from_vec(name)
+}
+
+fn random_digits() -> Vec<u8> {
+    let token = Nonce::random();
+    token.as_bytes().iter().take(8).flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
 }
 
 /// Opens a new file in a folder: without a name if it can get one later, and otherwise with a
@@ -46,6 +53,66 @@ pub(crate) fn new_named_file(folder: &OwnedFd) -> io::Result<(File, OsString)> {
             return Ok((file, name));
         }
     }
+}
+
+/// Opens a new file whose content stays if a transfer does not end.
+pub(crate) fn new_part(folder: &OwnedFd, name: &OsStr) -> io::Result<(File, OsString)> {
+    let mut part = part_prefix(name);
+    part.extend(random_digits());
+    let part = OsString::from_vec(part);
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = File::from(fs::openat(folder, &part, flags, PRIVATE)?);
+    hold(&file)?;
+    Ok((file, part))
+}
+
+/// Returns the longest part of a file that interrupted transfers of this user have left beside it,
+/// with its path, and removes the others.
+///
+/// The names of parts end with digits that cannot be guessed, so nobody can put a file there in
+/// advance. Only regular files of the user count that no transfer is writing. Their content still
+/// has to be checked. Blocks the thread.
+pub fn find_part(path: &Path) -> Option<(PathBuf, File)> {
+    let path = follow(path).ok()?.path;
+    let (around, prefix) = (parent(&path), part_prefix(path.file_name()?));
+    let folder = open_folder(CWD, around, OFlags::empty()).ok()?;
+    let mut best: Option<(OsString, File, i64)> = None;
+    for entry in fs::Dir::read_from(&folder).ok()?.flatten() {
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if !name.as_bytes().starts_with(&prefix) {
+            continue;
+        }
+        let Ok((file, len)) = open_part(&folder, name) else { continue };
+        let mut worse = name.to_owned();
+        if best.as_ref().is_none_or(|(.., longest)| len > *longest) {
+            let Some((before, ..)) = best.replace((worse, file, len)) else { continue };
+            worse = before;
+        }
+        let _ = fs::unlinkat(&folder, &worse, AtFlags::empty());
+    }
+    best.map(|(name, file, _)| (around.join(name), file))
+}
+
+fn open_part(folder: &OwnedFd, name: &OsStr) -> Result<(File, i64), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = fs::openat(folder, name, flags, Mode::empty())?;
+    let stat = fs::fstat(&file)?;
+    let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_regular || stat.st_uid != geteuid().as_raw() || stat.st_nlink != 1 {
+        return Err(Errno::PERM);
+    }
+    // Those that are under way are locked.
+    fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok((file.into(), stat.st_size))
+}
+
+/// The beginning of the names of the parts of a file.
+fn part_prefix(name: &OsStr) -> Vec<u8> {
+    let digest = Sha1::digest(name.as_bytes());
+    let mut prefix = [PREFIX, b"part-"].concat();
+    prefix.extend(digest.iter().take(8).flat_map(|byte| format!("{byte:02x}").into_bytes()));
+    prefix.push(b'-');
+    prefix
 }
 
 /// Locks a file until it is closed, so that no other transfer mistakes it for a file that a kill

@@ -23,7 +23,7 @@ use crate::{
     attributes::{bits_of, copy_attributes, mode_of},
     device::Device,
     place::{self, Place, check_shared, follow, kind_name, open_folder},
-    spare::{self, clear, fresh_name, in_proc, new_file},
+    spare::{self, clear, fresh_name, in_proc, new_file, new_part},
 };
 
 /// The attributes that a file has when it appears.
@@ -48,6 +48,9 @@ pub struct Wish {
     pub owner: (Option<u32>, Option<u32>),
     /// Whether the file gets other permissions than the existing one.
     pub has_mode: bool,
+    /// Whether the content that has arrived stays, under another name, if the transfer does not
+    /// end: see [`find_part`](crate::find_part).
+    pub keeps_part: bool,
 }
 
 /// The place where a file is written.
@@ -114,6 +117,13 @@ impl Target {
         }
     }
 
+    /// Does not keep what has arrived.
+    pub(crate) fn forget(&mut self) {
+        if let Self::File(hidden) = self {
+            hidden.wish.keeps_part = false;
+        }
+    }
+
     /// Makes the file appear, with its attributes. Returns whether it was written into the existing
     /// file, which could not be replaced.
     pub(crate) fn finish(self, attributes: &Attributes, sync: bool) -> io::Result<bool> {
@@ -164,7 +174,11 @@ pub(crate) struct Hidden {
 
 impl Hidden {
     fn create(folder: OwnedFd, name: &OsStr, there: Option<Stat>, wish: Wish) -> io::Result<Self> {
-        Self::create_with(new_file, folder, name, there, wish)
+        let new = |folder: &OwnedFd| match wish.keeps_part {
+            true => new_part(folder, name).map(|(file, name)| (file, Some(name))),
+            false => new_file(folder),
+        };
+        Self::create_with(new, folder, name, there, wish)
     }
 
     fn create_with(
@@ -333,7 +347,8 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        if let Some(temporary) = self.temporary.take() {
+        let is_kept = self.wish.keeps_part && fs::fstat(&self.file).is_ok_and(|stat| stat.st_size > 0);
+        if let Some(temporary) = self.temporary.take().filter(|_| !is_kept) {
             // Nobody is left to be told.
             let _ = self.unlink(&temporary);
         }

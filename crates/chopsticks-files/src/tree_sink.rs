@@ -137,7 +137,8 @@ impl Tree {
             Order::File(name, looks) => {
                 let name = self.go(name)?;
                 let Manner { replace, owner, .. } = self.manner;
-                let (folder, wish) = (self.folder()?, Wish { replace, owner, has_mode: false });
+                let (folder, wish) =
+                    (self.folder()?, Wish { replace, owner, has_mode: false, keeps_part: false });
                 let target = patiently(|| Target::open_in(folder.try_clone()?, &name, wish))?;
                 self.file = Some(Writing { target, sha1: Sha1::new(), looks });
                 Ok(())

@@ -1,7 +1,6 @@
 //! A local folder that is sent.
 
 use std::{
-    collections::HashSet,
     ffi::OsString,
     fs::Metadata,
     io,
@@ -15,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     content::{BLOCK_LEN, Encoder, Pool},
+    digest::Skip,
     entry::{self, Kind, Looks},
     patience::patiently,
     source::{expected, open_checked, read_blocks},
@@ -27,24 +27,14 @@ pub type Piece = (Bytes, u64);
 pub type Problem = (PathBuf, io::Error);
 
 /// Reads a folder with everything in it, in blocks of `block_len`. A separate thread reads, which
-/// ends when the receiver is dropped. Files and links whose paths, from the folder on, are in `skip`
-/// are left out.
-pub fn read_tree(
-    root: PathBuf,
-    block_len: usize,
-    skip: HashSet<PathBuf>,
-) -> mpsc::Receiver<Result<Piece, Problem>> {
+/// ends when the receiver is dropped.
+pub fn read_tree(root: PathBuf, block_len: usize, skip: Skip) -> mpsc::Receiver<Result<Piece, Problem>> {
     let (pieces, receiver) = mpsc::channel(AHEAD);
     drop(tokio::task::spawn_blocking(move || send_tree(root, block_len, skip, &pieces)));
     receiver
 }
 
-fn send_tree(
-    root: PathBuf,
-    block_len: usize,
-    skip: HashSet<PathBuf>,
-    pieces: &mpsc::Sender<Result<Piece, Problem>>,
-) {
+fn send_tree(root: PathBuf, block_len: usize, skip: Skip, pieces: &mpsc::Sender<Result<Piece, Problem>>) {
     let mut walk = Walk {
         pieces,
         path: root.clone(),
@@ -67,7 +57,7 @@ struct Walk<'a> {
     /// The current path.
     path: PathBuf,
     root: PathBuf,
-    skip: HashSet<PathBuf>,
+    skip: Skip,
     /// Small pieces that are sent together, and the number of content bytes among them.
     out: BytesMut,
     content: u64,
@@ -120,12 +110,14 @@ impl Walk<'_> {
             metadata => metadata?,
         };
         let kind = metadata.file_type();
+        let path = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
+        if self.skip.excludes.matches(path, kind.is_dir()) || !kind.is_dir() && self.skip.same.contains(path)
+        {
+            return Ok(false);
+        }
         if kind.is_dir() {
             self.enter(name, &metadata)?;
             return Ok(true);
-        }
-        if self.path.strip_prefix(&self.root).is_ok_and(|path| self.skip.contains(path)) {
-            return Ok(false);
         }
         if kind.is_file() {
             self.file(name)?;

@@ -2,6 +2,7 @@
 
 use chopsticks_pencode::marshal::{self, DecodeError, EncodeError, Writer};
 use serde::Deserialize;
+use serde_bytes::ByteBuf;
 
 /// `PUT`: writes a file or a folder, whose content is the request's stream.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -29,12 +30,23 @@ pub struct Put {
     pub folder: bool,
     /// Whether the entries of the folder get the times that are sent with them.
     pub keep: bool,
+    /// Whether missing folders of the path are made.
+    #[serde(default)]
+    pub parents: bool,
+    /// The path of a file from which parts of the content are copied; empty for none.
+    #[serde(default, with = "serde_bytes")]
+    pub base: Vec<u8>,
+    /// Whether the content that has arrived stays if the transfer is interrupted.
+    #[serde(default)]
+    pub part: bool,
 }
 
 impl Put {
     /// The keys, in the order in which they are sent.
-    pub const KEYS: [&'static str; 10] =
-        ["path", "name", "mode", "default", "owner", "modified", "replace", "sync", "folder", "keep"];
+    pub const KEYS: [&'static str; 13] = [
+        "path", "name", "mode", "default", "owner", "modified", "replace", "sync", "folder", "keep",
+        "parents", "base", "part",
+    ];
 
     /// Encodes the request.
     ///
@@ -42,7 +54,8 @@ impl Put {
     ///
     /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        let [path, name, mode, default, owner, modified, replace, sync, folder, keep] = Self::KEYS;
+        let [path, name, mode, default, owner, modified, replace, sync, folder, keep, parents, base, part] =
+            Self::KEYS;
         let mut writer = Writer::new();
         writer.begin_dict(Self::KEYS.len()).name(path).bytes(&self.path).name(name).bytes(&self.name);
         writer.name(mode);
@@ -56,6 +69,7 @@ impl Put {
         number(self.modified, &mut writer);
         writer.name(replace).bool(self.replace).name(sync).bool(self.sync);
         writer.name(folder).bool(self.folder).name(keep).bool(self.keep);
+        writer.name(parents).bool(self.parents).name(base).bytes(&self.base).name(part).bool(self.part);
         writer.finish()
     }
 
@@ -80,11 +94,20 @@ pub struct Fetch {
     pub limit: i64,
     /// Whether the path is a folder.
     pub folder: bool,
+    /// Paths, from the folder on, of what is left out.
+    #[serde(default)]
+    pub skip: Vec<ByteBuf>,
+    /// The size of the blocks whose checksums are in `digests`, in bytes; 0 without any.
+    #[serde(default)]
+    pub block: u32,
+    /// The checksums of the blocks of a local file, 20 bytes each.
+    #[serde(default, with = "serde_bytes")]
+    pub digests: Vec<u8>,
 }
 
 impl Fetch {
     /// The keys, in the order in which they are sent.
-    pub const KEYS: [&'static str; 3] = ["path", "limit", "folder"];
+    pub const KEYS: [&'static str; 6] = ["path", "limit", "folder", "skip", "block", "digests"];
 
     /// Encodes the request.
     ///
@@ -92,10 +115,15 @@ impl Fetch {
     ///
     /// The error if a part is too long.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        let [path, limit, folder] = Self::KEYS;
+        let [path, limit, folder, skip, block, digests] = Self::KEYS;
         let mut writer = Writer::new();
         writer.begin_dict(Self::KEYS.len()).name(path).bytes(&self.path);
         writer.name(limit).int(self.limit).name(folder).bool(self.folder);
+        writer.name(skip).begin_list(self.skip.len());
+        for path in &self.skip {
+            writer.bytes(path);
+        }
+        writer.name(block).int(i64::from(self.block)).name(digests).bytes(&self.digests);
         writer.finish()
     }
 

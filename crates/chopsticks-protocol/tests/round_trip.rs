@@ -209,16 +209,25 @@ proptest! {
         default in any::<u32>(),
         owner in option::of(text()),
         modified in option::of(any::<i64>()),
-        switches in any::<[bool; 4]>(),
+        switches in any::<[bool; 6]>(),
+        base in bytes(),
     ) {
-        let ((path, name), [replace, sync, folder, keep]) = (names, switches);
-        let put = Put { path, name, mode, default, owner, modified, replace, sync, folder, keep };
+        let ((path, name), [replace, sync, folder, keep, parents, part]) = (names, switches);
+        let put = Put { path, name, mode, default, owner, modified, replace, sync, folder, keep, parents, base, part };
         prop_assert_eq!(Put::decode(&put.encode().unwrap()).unwrap(), put);
     }
 
     #[test]
-    fn fetch(path in bytes(), limit in any::<i64>(), folder in any::<bool>()) {
-        let fetch = Fetch { path, limit, folder };
+    fn fetch(
+        path in bytes(),
+        limit in any::<i64>(),
+        folder in any::<bool>(),
+        skip in vec(bytes(), 0..4),
+        block in any::<u32>(),
+        digests in bytes(),
+    ) {
+        let skip = skip.into_iter().map(Into::into).collect();
+        let fetch = Fetch { path, limit, folder, skip, block, digests };
         prop_assert_eq!(Fetch::decode(&fetch.encode().unwrap()).unwrap(), fetch);
     }
 

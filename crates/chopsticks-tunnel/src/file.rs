@@ -1,6 +1,8 @@
 //! Transfers of files.
 
+mod base;
 mod compare;
+mod comparing;
 mod fetch;
 mod folder;
 mod put;
@@ -9,10 +11,12 @@ mod reply;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chopsticks_agent::Part;
-pub use chopsticks_files::Progress;
+pub use chopsticks_files::{Excludes, FileKind, Progress};
 use tokio::time::timeout;
 
+use self::comparing::{Compares, Comparing};
 pub use self::{
+    comparing::Obstacle,
     fetch::{Fetch, TunnelFetch},
     put::{Put, TunnelPut},
 };
@@ -42,6 +46,11 @@ pub struct Transferred {
     /// Whether something was written, or would be written with [`Put::dry_run`]. It is `false` only
     /// with [`Put::if_changed`].
     pub changed: bool,
+    /// The difference between the texts, with [`Put::diff`], if the file was not the same.
+    pub diff: Option<String>,
+    /// The number of bytes of content that went over the connection: fewer than the size with
+    /// [`Put::delta`] or [`Put::resume`], and none if nothing was written.
+    pub sent: u64,
 }
 
 /// The result of a folder transfer.
@@ -62,15 +71,21 @@ pub struct TransferredFolder {
     pub left_out: u64,
     /// The size of all files that were transferred, in bytes.
     pub size: u64,
-    /// Whether something was written, or would be written with [`Put::dry_run`]. It is `false` only
-    /// with [`Put::if_changed`].
+    /// Whether something was written or deleted, or would be with [`Put::dry_run`]. It is `false`
+    /// only with [`Put::if_changed`].
     pub changed: bool,
-    /// The number of files and links that were the same on the host. 0 without
+    /// The number of files and links that were the same on both sides. 0 without
     /// [`Put::if_changed`].
     pub unchanged: u64,
-    /// The paths, from the folder on, of what was not the same on the host, in the order of their
-    /// names. Empty without [`Put::if_changed`].
+    /// The paths, from the folder on, of what was not the same on both sides, in the order of their
+    /// names. Empty if nothing was compared.
     pub changes: Vec<PathBuf>,
+    /// The paths, from the folder on, of what was deleted, or would be, with [`Put::delete`].
+    pub deleted: Vec<PathBuf>,
+    /// What was of another kind than what comes in its place, if anything was compared.
+    pub obstacles: Vec<Obstacle>,
+    /// The differences between the texts, with [`Put::diff`].
+    pub diff: Option<String>,
 }
 
 impl Tunnel {

@@ -101,7 +101,10 @@ pub use calling::TunnelCall;
 pub use config::TunnelConfig;
 pub use context::Context;
 pub use error::{Error, ErrorKind, Phase, RemoteException};
-pub use file::{Fetch, Progress, Put, Transferred, TransferredFolder, TunnelFetch, TunnelPut};
+pub use file::{
+    Excludes, Fetch, FileKind, Obstacle, Progress, Put, Transferred, TransferredFolder, TunnelFetch,
+    TunnelPut,
+};
 pub use items::{EncodedItems, Items};
 pub use logging::{LogLevel, LogRecord, Logging, UnknownLogLevel};
 pub use module::{

@@ -128,11 +128,11 @@ pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     Agent, AgentCommand, AgentInfo, AgentOptions, Args, AuditController, AuditLog, AuditRecord, AuditSink,
     Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, Context, Driver, Encode, EncodedItems, Error,
-    ErrorKind, Fetch, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget, Items, Link, Local,
-    LogLevel, LogRecord, Logging, OsName, Phase, Progress, Put, RemoteCommand, RemoteException, Reply, Retry,
-    Route, Secret, SecretKind, SecretRequest, Secrets, Side, Ssh, Stderr, Stdio, Stdout, Sudo, Symptoms,
-    Target, Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand, TunnelConfig, TunnelFetch,
-    TunnelPut, UnknownLogLevel, Via,
+    ErrorKind, Excludes, Fetch, FileKind, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget,
+    Items, Link, Local, LogLevel, LogRecord, Logging, Obstacle, OsName, Phase, Progress, Put, RemoteCommand,
+    RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest, Secrets, Side, Ssh, Stderr,
+    Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand,
+    TunnelConfig, TunnelFetch, TunnelPut, UnknownLogLevel, Via,
 };
 #[cfg(feature = "containers")]
 pub use chopsticks_tunnel::{ContainerInfo, Docker, DockerExec, Podman, PodmanExec};

@@ -33,7 +33,7 @@ fn begin(is_named: bool, path: &Path, replace: bool) -> Hidden {
     }
 }
 
-const REPLACE: Wish = Wish { replace: true, owner: (None, None), has_mode: false };
+const REPLACE: Wish = Wish { replace: true, owner: (None, None), has_mode: false, keeps_part: false };
 const ATTRIBUTES: Attributes = Attributes { mode: None, default: 0o640, modified: None };
 
 fn put(path: &Path, content: &[u8]) -> bool {

@@ -3,23 +3,28 @@
 use std::{
     io,
     num::NonZeroU64,
-    os::unix::ffi::OsStrExt as _,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use chopsticks_files::{Attributes, Destination, Input, Meter, Stopped, Watcher, Wish, receive_file, time};
+use chopsticks_files::{
+    Attributes, Destination, Excludes, Input, Meter, Stopped, Watcher, Wish, receive_file, time,
+};
 use chopsticks_pencode::marshal::EncodeError;
 use chopsticks_protocol::{self as protocol, Done, operation};
 use chopsticks_transport::{Format, Operation, Order, RequestOptions};
 use futures::future::BoxFuture;
+use serde_bytes::ByteBuf;
 use tokio::io::AsyncWrite;
 
 use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
-        FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
+        Comparing, FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
+        base::{Base, Reuse, local_base},
+        compare::{Plan, blocking},
         reply::{self, Decoded as _},
     },
     pending::{Pending, pending},
@@ -54,6 +59,9 @@ pub struct Fetch<'a> {
     pub(super) max_size: u64,
     pub(super) timeout: Option<Duration>,
     pub(super) watcher: Watcher<'a>,
+    pub(super) parents: bool,
+    pub(super) reuse: Reuse,
+    pub(super) comparing: Comparing,
 }
 
 impl<'a> Fetch<'a> {
@@ -77,6 +85,9 @@ impl<'a> Fetch<'a> {
             max_size: u64::MAX,
             timeout: None,
             watcher: Watcher::default(),
+            parents: false,
+            reuse: Reuse::default(),
+            comparing: Comparing::default(),
         }
     }
 
@@ -136,6 +147,14 @@ impl<'a> Fetch<'a> {
         self
     }
 
+    /// Makes missing folders of the local path. If the path ends with `/`, it is the folder itself
+    /// that is made, and the file goes into it. By default a missing folder is an error.
+    #[must_use]
+    pub fn parents(mut self) -> Self {
+        self.parents = true;
+        self
+    }
+
     /// Waits until the file is on the local disk (fsync) before it becomes visible. This is the
     /// default, except for the files of a folder.
     #[must_use]
@@ -182,10 +201,23 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    pub(super) fn payload(&self, folder: bool) -> Result<Vec<u8>, EncodeError> {
+    pub(super) fn payload(
+        &self,
+        folder: bool,
+        skip: Vec<PathBuf>,
+        base: Option<&mut Base>,
+    ) -> Result<Vec<u8>, EncodeError> {
         let limit = self.limit.map_or(0, |limit| i64::try_from(limit.get()).unwrap_or(i64::MAX));
         let path = self.remote.as_os_str().as_bytes().to_vec();
-        protocol::Fetch { path, limit, folder }.encode()
+        let skip = skip.into_iter().map(|path| ByteBuf::from(path.into_os_string().into_vec())).collect();
+        let (block, digests) =
+            base.map_or_else(Default::default, |base| (base.block, std::mem::take(&mut base.digests)));
+        protocol::Fetch { path, limit, folder, skip, block, digests }.encode()
+    }
+
+    /// Returns the permission bits that the local file is to have, if any, given those on the host.
+    pub(super) fn wanted_mode(&self, remote: u32) -> Option<u32> {
+        self.mode.map(|mode| mode & 0o7777).or(self.keep_mode.then_some(remote & 0o777))
     }
 
     fn attributes(&self, done: &Done, is_temporary: bool) -> Attributes {
@@ -222,6 +254,15 @@ pending! {
     owner(user: Option<u32>, group: Option<u32>);
     keep_modified();
     no_overwrite();
+    if_changed();
+    dry_run();
+    trust_times();
+    delete();
+    exclude(excludes: Excludes);
+    diff();
+    delta();
+    resume();
+    parents();
     sync();
     no_sync();
     limit(bytes_per_second: NonZeroU64);
@@ -289,14 +330,39 @@ impl Tunnel {
         let destination = std::mem::replace(&mut fetch.destination, Destination::Path(None));
         let file_name = fetch.remote.file_name().unwrap_or_default().to_owned();
         let given = destination.name();
+        if fetch.parents && !Plan::is_dry(&fetch.comparing) {
+            let made = make_parents(destination.path()).await;
+            made.map_err(|error| self.local(&given, error))?;
+        }
         let destination = destination.resolve(file_name).await.map_err(|error| self.local(&given, error))?;
         let (local, name) = (destination.path(), destination.name());
         let here = |error| self.local(&name, error);
         let transfer = |kind| self.error(Phase::Transfer, kind);
-        let payload = fetch.payload(false).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
+        let mut diff = None;
+        if fetch.comparing.is_on() {
+            if local.is_none() || is_temporary {
+                let what = "what is new cannot be compared";
+                return Err(here(io::Error::new(io::ErrorKind::InvalidInput, what)));
+            }
+            match self.compare_fetch(&mut fetch, local.as_deref()).await? {
+                Some(compared) if !compared.changed || Plan::is_dry(&fetch.comparing) => return Ok(compared),
+                None if Plan::is_dry(&fetch.comparing) => {
+                    let error = io::Error::new(io::ErrorKind::NotFound, "there is no such regular file");
+                    return Err(transfer(reply::failure(fetch.remote, error)));
+                }
+                compared => diff = compared.and_then(|compared| compared.diff),
+            }
+        }
+        let mut base = local_base(fetch.reuse, local.as_deref().filter(|_| !is_temporary)).await;
+        let payload = fetch
+            .payload(false, Vec::new(), base.as_mut())
+            .map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
         let has_mode = fetch.mode.is_some() || fetch.keep_mode;
-        let wish = Wish { replace: fetch.overwrite && !is_temporary, owner: fetch.owner, has_mode };
-        let mut sink = destination.open(wish).await.map_err(here)?;
+        let keeps_part = fetch.reuse.resume && !is_temporary;
+        let wish =
+            Wish { replace: fetch.overwrite && !is_temporary, owner: fetch.owner, has_mode, keeps_part };
+        let (base, part) = base.map(|base| (base.file, base.part)).unzip();
+        let mut sink = destination.open_with(wish, base).await.map_err(here)?;
 
         let connection = self.python_connection()?;
         let session = self.transferring(&connection).await?;
@@ -327,11 +393,25 @@ impl Tunnel {
             Ok(reply) => match (reply::read::<Done>(&reply), sha1) {
                 (Ok(done), Some(sha1)) => {
                     let attributes = fetch.attributes(&done, is_temporary);
+                    let copied = sink.copied();
                     let (summary, in_place) =
                         sink.finish(sha1, attributes, fetch.sync.unwrap_or(true)).await.map_err(here)?;
                     let (remote, sha1) = (done.remote(), summary.hex());
-                    let size = summary.size;
-                    return Ok(Transferred { local, remote, size, sha1, in_place, changed: true });
+                    let (size, sent) = (summary.size, summary.size.saturating_sub(copied));
+                    if let Some(part) = part.flatten() {
+                        // Another transfer may have removed it.
+                        let _ = blocking(move || std::fs::remove_file(part)).await;
+                    }
+                    return Ok(Transferred {
+                        local,
+                        remote,
+                        size,
+                        sha1,
+                        in_place,
+                        changed: true,
+                        diff,
+                        sent,
+                    });
                 }
                 (Ok(done), None) => transfer(reply::differs(done.remote())),
                 (Err(kind), _) => transfer(kind),
@@ -345,4 +425,15 @@ impl Tunnel {
         let kind = ErrorKind::File { side: Side::Local, path: path.to_owned(), source: Arc::new(source) };
         self.error(Phase::Transfer, kind)
     }
+}
+
+/// Makes the folders that a local path needs.
+pub(super) async fn make_parents(path: Option<PathBuf>) -> io::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let folder = match path.as_os_str().as_bytes().ends_with(b"/") {
+        true => path,
+        false => path.parent().map(Path::to_owned).unwrap_or_default(),
+    };
+    blocking(move || if folder.as_os_str().is_empty() { Ok(()) } else { std::fs::create_dir_all(folder) })
+        .await
 }

@@ -8,8 +8,8 @@ use std::{
 
 use chopsticks_agent::Part;
 use chopsticks_files::{
-    Destination, Input, Manner, Meter, Problem, Source, Stopped, TreePiece as Piece, TreeSink, Watcher,
-    read_tree, receive_folder,
+    Destination, Input, Manner, Meter, Problem, Skip, Source, Stopped, TreePiece as Piece, TreeSink, Watcher,
+    read_tree, receive_folder, remove_entries,
 };
 use chopsticks_protocol::{DoneFolder, operation};
 use chopsticks_transport::{
@@ -22,7 +22,9 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         Fetch, Put, TransferredFolder, TunnelFetch, TunnelPut,
-        put::{ABORT_GRACE, Compares, Local, Pace},
+        compare::{Plan, blocking, forget},
+        fetch::make_parents,
+        put::{ABORT_GRACE, Local, Pace},
         reply::{self, Decoded as _},
     },
     side::Side,
@@ -129,15 +131,23 @@ impl Tunnel {
         };
         let (root, block_len) = (root.clone(), Pace::block_len(put.limit));
         let payload = put
-            .payload(&Local::default(), true)
+            .payload(&Local::default(), true, Vec::new())
             .map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
-        let compared = match self.compare_folder(&mut put, &root).await? {
-            Some(compared) if put.compares == Compares::Only || compared.changes.is_empty() => {
-                return Ok(compared.folder());
+        let mut plan = self.plan_put(&mut put, &root).await?;
+        if Plan::is_dry(&put.comparing) {
+            return Ok(plan.unwrap_or_default().result());
+        }
+        let mut skip = Skip { excludes: put.comparing.excludes.clone(), ..Skip::default() };
+        if let Some(plan) = &mut plan {
+            let folder = plan.remote().to_owned();
+            if plan.sends_nothing(&put.comparing) {
+                self.remove_remote(&folder, &mut plan.last).await?;
+                return Ok(plan.take().result());
             }
-            compared => compared.unwrap_or_default(),
-        };
-        let mut receiver = read_tree(root, block_len, compared.same);
+            self.remove_remote(&folder, &mut plan.first).await?;
+            skip.same = std::mem::take(&mut plan.same);
+        }
+        let mut receiver = read_tree(root, block_len, skip);
         // A folder that is not there is told before the host is asked.
         let first = receiver.recv().await;
         if let Some(Err((path, error))) = first {
@@ -161,8 +171,9 @@ impl Tunnel {
         match sending.run(first, receiver, request).await {
             Ok(Ok(reply)) => {
                 let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
-                let (unchanged, changes) = (compared.unchanged, compared.changes);
-                Ok(TransferredFolder { unchanged, changes, ..transferred(None, &done) })
+                let Some(mut plan) = plan else { return Ok(transferred(None, &done)) };
+                self.remove_remote(&done.remote(), &mut plan.last).await?;
+                Ok(plan.complete(transferred(None, &done)))
             }
             Ok(Err(error)) => Err(connection.failure(Phase::Transfer, &error).await),
             Err((path, error)) => Err(self.local(&path, error)),
@@ -177,7 +188,27 @@ impl Tunnel {
         let Some(local) = destination.path() else {
             return Err(self.local(&name, io::ErrorKind::NotADirectory.into()));
         };
-        let payload = fetch.payload(true).map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
+        let mut plan = self.plan_fetch(&mut fetch, &local).await?;
+        if Plan::is_dry(&fetch.comparing) {
+            return Ok(plan.unwrap_or_default().result());
+        }
+        let mut skip = Vec::new();
+        if let Some(plan) = &mut plan {
+            if plan.sends_nothing(&fetch.comparing) {
+                self.remove_local(&local, &mut plan.last).await?;
+                return Ok(plan.take().result());
+            }
+            self.remove_local(&local, &mut plan.first).await?;
+            skip.extend(std::mem::take(&mut plan.same));
+            skip.append(&mut plan.left_out);
+        }
+        if fetch.parents {
+            let made = make_parents(Some(trimmed(&local))).await;
+            made.map_err(|error| self.local(&local, error))?;
+        }
+        let payload = fetch
+            .payload(true, skip, None)
+            .map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
         let manner = Manner {
             owner: fetch.owner,
             keep_modified: fetch.keep_modified,
@@ -215,9 +246,23 @@ impl Tunnel {
         };
         let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
         match received {
-            Ok(()) => Ok(transferred(Some(local), &done)),
+            Ok(()) => {
+                let Some(mut plan) = plan else { return Ok(transferred(Some(local), &done)) };
+                self.remove_local(&local, &mut plan.last).await?;
+                Ok(plan.complete(transferred(Some(local), &done)))
+            }
             Err(_) => Err(transfer(reply::differs(done.remote()))),
         }
+    }
+
+    async fn remove_local(&self, root: &Path, removed: &mut Vec<(PathBuf, bool)>) -> Result<(), Error> {
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let (folder, entries) = (root.to_owned(), removed.clone());
+        let stayed = blocking(move || remove_entries(&folder, &entries)).await;
+        forget(removed, &stayed.map_err(|(path, error)| self.local(&path, error))?);
+        Ok(())
     }
 
     async fn transferring_folders(&self, connection: &Connection) -> Result<Arc<Session>, Error> {
@@ -225,6 +270,11 @@ impl Tunnel {
         session.extend(Part::Folders).await;
         Ok(session)
     }
+}
+
+/// Returns the path without a `/` at its end: the folder itself is made by the transfer.
+fn trimmed(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 fn transferred(local: Option<PathBuf>, done: &DoneFolder) -> TransferredFolder {
@@ -240,6 +290,9 @@ fn transferred(local: Option<PathBuf>, done: &DoneFolder) -> TransferredFolder {
         changed: true,
         unchanged: 0,
         changes: Vec::new(),
+        deleted: Vec::new(),
+        obstacles: Vec::new(),
+        diff: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chopsticks_files::{BLOCK_LEN, Feed, Piece, Source, Summary, Watcher, nanoseconds};
+use chopsticks_files::{BLOCK_LEN, Excludes, Feed, Piece, Source, Summary, Watcher, nanoseconds};
 use chopsticks_pencode::marshal::EncodeError;
 use chopsticks_protocol::{self as protocol, Done, operation};
 use chopsticks_transport::{
@@ -26,7 +26,9 @@ use tokio::{
 use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
-        FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
+        Comparing, FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
+        base::Reuse,
+        compare::Plan,
         reply::{self, Decoded as _},
     },
     pending::{Pending, pending},
@@ -56,7 +58,9 @@ pub struct Put<'a> {
     pub(super) modified: Option<SystemTime>,
     pub(super) keep_modified: bool,
     pub(super) overwrite: bool,
-    pub(super) compares: Compares,
+    pub(super) parents: bool,
+    pub(super) reuse: Reuse,
+    pub(super) comparing: Comparing,
     pub(super) sync: Option<bool>,
     pub(super) limit: Option<NonZeroU64>,
     pub(super) timeout: Option<Duration>,
@@ -93,7 +97,9 @@ impl<'a> Put<'a> {
             modified: None,
             keep_modified: false,
             overwrite: true,
-            compares: Compares::No,
+            parents: false,
+            reuse: Reuse::default(),
+            comparing: Comparing::default(),
             sync: None,
             limit: None,
             timeout: None,
@@ -149,30 +155,11 @@ impl<'a> Put<'a> {
         self
     }
 
-    /// Sends only files that differ on the host. By default everything is sent.
-    ///
-    /// The host compares the size and the SHA-1 of the content. For a folder, one request compares
-    /// all files. Where [`mode`](Self::mode), [`owner`](Self::owner), [`modified`](Self::modified)
-    /// or [`keep_modified`](Self::keep_modified) are set, it compares these as well. Equal files
-    /// are not sent. [`Transferred::changed`] and [`TransferredFolder`](crate::TransferredFolder)
-    /// report what differed. If the host changes a file between the comparison and the transfer,
-    /// the change is overwritten or stays.
-    ///
-    /// The local content is read once more for its checksum. A [`reader`](Self::reader) cannot be
-    /// compared.
+    /// Makes missing folders of the path on the host. If the path ends with `/`, it is the folder
+    /// itself that is made, and the file goes into it. By default a missing folder is an error.
     #[must_use]
-    pub fn if_changed(mut self) -> Self {
-        if self.compares == Compares::No {
-            self.compares = Compares::Yes;
-        }
-        self
-    }
-
-    /// Only compares, as [`if_changed`](Self::if_changed) does, and writes nothing. The result is
-    /// what would change.
-    #[must_use]
-    pub fn dry_run(mut self) -> Self {
-        self.compares = Compares::Only;
+    pub fn parents(mut self) -> Self {
+        self.parents = true;
         self
     }
 
@@ -225,7 +212,7 @@ impl<'a> Put<'a> {
         Err(ErrorKind::File { side: Side::Remote, path: PathBuf::new(), source })
     }
 
-    pub(super) fn payload(&self, local: &Local, folder: bool) -> Result<Vec<u8>, EncodeError> {
+    pub(super) fn payload(&self, local: &Local, folder: bool, base: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
         let default = match &self.remote {
             Some(_) => local.mode.map_or(FILE_MODE, |mode| mode & 0o777),
             None => TEMPORARY_MODE,
@@ -242,6 +229,9 @@ impl<'a> Put<'a> {
             sync: self.sync.unwrap_or(!folder),
             folder,
             keep: self.keep_modified,
+            parents: self.parents,
+            base,
+            part: self.reuse.resume && self.remote.is_some() && !folder,
         };
         put.encode()
     }
@@ -275,6 +265,13 @@ pending! {
     no_overwrite();
     if_changed();
     dry_run();
+    trust_times();
+    delete();
+    exclude(excludes: Excludes);
+    diff();
+    delta();
+    resume();
+    parents();
     sync();
     no_sync();
     limit(bytes_per_second: NonZeroU64);
@@ -289,15 +286,6 @@ impl<'a, T> TunnelPut<'a, T> {
     ) -> Self {
         Self(Pending::new(put, begin))
     }
-}
-
-/// Whether the host compares what it has with what would be sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Compares {
-    No,
-    /// Nothing is sent.
-    Only,
-    Yes,
 }
 
 /// What is known here of a file when the host is informed of it.
@@ -357,20 +345,27 @@ impl Tunnel {
 
     async fn put_now(&self, mut put: Put<'_>) -> Result<Transferred, Error> {
         put.named().map_err(|kind| self.error(Phase::Transfer, kind))?;
-        if let Some(compared) = self.compare_file(&mut put).await?
-            && (!compared.changed || put.compares == Compares::Only)
-        {
-            return Ok(compared);
+        let mut diff = None;
+        if let Some(compared) = self.compare_put(&mut put).await? {
+            if !compared.changed || Plan::is_dry(&put.comparing) {
+                return Ok(compared);
+            }
+            diff = compared.diff;
         }
         let (local, name) = (put.source.path(), put.source.name());
         let failed = |source| {
             let kind = ErrorKind::File { side: Side::Local, path: local.clone(), source: Arc::new(source) };
             self.error(Phase::Transfer, kind)
         };
+        let reused = self.remote_base(&mut put).await?;
         let source = std::mem::replace(&mut put.source, Source::Bytes(Bytes::new()));
-        let feed = source.open(Pace::block_len(put.limit)).await.map_err(failed)?;
+        let (feed, base) = match (reused, source) {
+            (Some((base, signature)), Source::Path(path)) => (Feed::of_delta(path, signature).await, base),
+            (_, source) => (source.open(Pace::block_len(put.limit)).await, Vec::new()),
+        };
+        let feed = feed.map_err(failed)?;
         let payload = put
-            .payload(&Local { name, mode: feed.mode, modified: feed.modified }, false)
+            .payload(&Local { name, mode: feed.mode, modified: feed.modified }, false, base)
             .map_err(|error| self.error(Phase::Transfer, ErrorKind::Argument(Arc::new(error))))?;
         let connection = self.python_connection()?;
         let session = self.transferring(&connection).await?;
@@ -385,7 +380,9 @@ impl Tunnel {
             Ok(writer) => writer,
             Err(error) => return Err(connection.failure(Phase::Transfer, &error).await),
         };
-        let sending = Sending { feed, writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
+        let mut sent = 0;
+        let (pace, watcher) = (Pace::new(put.limit), &mut put.watcher);
+        let sending = Sending { feed, writer, pace, watcher, sent: &mut sent };
         let (reply, summary) = match sending.run(request).await {
             Sent::Answered(reply, summary) => (reply, summary),
             Sent::Unreadable(error) => return Err(failed(error)),
@@ -396,7 +393,7 @@ impl Tunnel {
             Some(Summary { size, .. }) => {
                 let sha1 = summary.map(|summary| summary.hex()).unwrap_or_default();
                 let (remote, in_place) = (done.remote(), done.in_place);
-                Ok(Transferred { local: None, remote, size, sha1, in_place, changed: true })
+                Ok(Transferred { local: None, remote, size, sha1, in_place, changed: true, diff, sent })
             }
             None => Err(self.error(Phase::Transfer, reply::differs(done.remote()))),
         }
@@ -409,6 +406,8 @@ struct Sending<'a, 'b> {
     writer: StreamWriter,
     pace: Pace,
     watcher: &'b mut Watcher<'a>,
+    /// The bytes of content that were sent.
+    sent: &'b mut u64,
 }
 
 enum Sent {
@@ -449,12 +448,14 @@ impl Sending<'_, '_> {
         loop {
             match self.feed.next().await? {
                 Piece::Block { header, data, len } => {
+                    let is_copy = data.is_empty();
                     if self.writer.send(header).await.is_err() || self.writer.send(data).await.is_err() {
                         return Ok(None);
                     }
                     done += len as u64;
+                    *self.sent += if is_copy { 0 } else { len as u64 };
                     self.watcher.tell(done, total);
-                    self.pace.wait(done).await;
+                    self.pace.wait(*self.sent).await;
                 }
                 Piece::End(summary, end) => {
                     let is_sent = self.writer.send(end).await.is_ok() && self.writer.finish().is_ok();

@@ -7,6 +7,8 @@ mod hostile;
 mod killed;
 mod kinds;
 mod options;
+mod reused;
+mod synced;
 mod whole;
 
 use std::{
