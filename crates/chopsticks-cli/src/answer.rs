@@ -28,6 +28,14 @@ pub(crate) enum Compared {
     Yes,
 }
 
+/// How many entries of folders were changed, were the same, and were deleted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Entries {
+    pub(crate) changed: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) deleted: u64,
+}
+
 /// The answer to a ping.
 #[derive(Debug)]
 pub(crate) struct Pong {
@@ -53,6 +61,20 @@ impl<V> Answer<V> {
         match self {
             Self::File(file, compared) if *compared != Compared::No => Some(file.changed),
             Self::Folder(folder, compared) if *compared != Compared::No => Some(folder.changed),
+            _ => None,
+        }
+    }
+
+    /// Returns how many entries of a folder were changed, if they were compared.
+    pub(crate) fn entries(&self) -> Option<Entries> {
+        match self {
+            Self::Folder(folder, compared) if *compared != Compared::No || !folder.deleted.is_empty() => {
+                Some(Entries {
+                    changed: folder.changes.len() as u64,
+                    unchanged: folder.unchanged,
+                    deleted: folder.deleted.len() as u64,
+                })
+            }
             _ => None,
         }
     }

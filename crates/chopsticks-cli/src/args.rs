@@ -12,14 +12,16 @@ use crate::{
 
 mod check;
 mod option;
+mod transfer;
 mod value;
 
 use self::value::{seconds, size};
 pub(crate) use self::{
     option::{
         AgentArgs, CodeArgs, ColorName, ConnectArgs, EncodeName, EngineName, FleetArgs, GroupArgs, LinksName,
-        RetryArgs, SelectArgs, ShownArgs, TransferArgs,
+        RetryArgs, SelectArgs, ShownArgs,
     },
+    transfer::TransferArgs,
     value::VariableKeyword,
 };
 
@@ -243,14 +245,6 @@ pub(crate) struct PutArgs {
     /// or the agent's user.
     #[arg(long, value_name = "OWNER")]
     pub(crate) owner: Option<String>,
-
-    /// Send only files that differ on the targets, compared by size and SHA-1.
-    #[arg(long)]
-    pub(crate) if_changed: bool,
-
-    /// Write nothing, and show what would change.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,

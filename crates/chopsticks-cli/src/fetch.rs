@@ -5,7 +5,7 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc};
 use chopsticks::{Error, ErrorKind, Fetch, Side};
 
 use crate::{
-    answer::{Answer, Compared},
+    answer::Answer,
     args::{self, FetchArgs},
     bars::Bars,
     fleet::{Fleet, Stopped},
@@ -20,6 +20,7 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
     let paths: Option<HashMap<_, _>> = paths.map(|paths| hosts.zip(paths).collect());
     let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
     let timeout = fleet.timeout;
+    let compares = transfer.compares();
     let what = Arc::new((remote, paths, transfer));
     let fleet = Fleet::new(fleet, targets).transferring(bars.clone());
     fleet.run(move |tunnel, _| {
@@ -27,23 +28,11 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
         async move {
             let (remote, paths, transfer) = &*what;
             let host = tunnel.host().clone();
-            let mut fetch = Fetch::new(remote);
-            if transfer.no_overwrite {
-                fetch = fetch.no_overwrite();
-            }
+            let mut fetch = transfer.of_fetch(Fetch::new(remote));
             if let Some(path) = paths.as_ref().and_then(|paths| paths.get(&host)) {
                 fetch = fetch.to(path);
             }
             fetch = fetch.on_progress(|progress| bars.show(&host, progress));
-            if let Some(mode) = transfer.mode {
-                fetch = fetch.mode(mode);
-            }
-            if transfer.times {
-                fetch = fetch.keep_modified();
-            }
-            if let Some(rate) = transfer.rate {
-                fetch = fetch.limit(rate);
-            }
             if let Some(timeout) = timeout {
                 fetch = fetch.timeout(timeout);
             }
@@ -56,9 +45,9 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
                 };
             }
             let answer = if transfer.recursive {
-                tunnel.fetch_dir_with(fetch).await.map(|folder| Answer::Folder(folder, Compared::No))
+                tunnel.fetch_dir_with(fetch).await.map(|folder| Answer::Folder(folder, compares))
             } else {
-                tunnel.fetch_with(fetch).await.map(|file| Answer::File(file, Compared::No))
+                tunnel.fetch_with(fetch).await.map(|file| Answer::File(file, compares))
             };
             bars.end(&host);
             Ok(answer?)

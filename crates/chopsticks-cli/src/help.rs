@@ -162,6 +162,8 @@ Files:
   permissions of its source, or 644 without a source, as far as the umask allows.
   Only its owner can read a file with a new temporary name. Devices, FIFOs and mount
   points are written in place.
+  With -r, --delete makes the target equal to the source. Whatever --exclude matches
+  stays as it is on both sides. Nothing outside the target is deleted.
 
 Output:
   stdout has a line for each target as it finishes; if stdout gets the content, this
@@ -171,15 +173,17 @@ Output:
 JSON:
   With --json, stdout has one object for each target, in one line, as it finishes:
     {\"host\": …, \"ok\": true, \"value\": {\"remote\": …, \"local\": …, \"size\": …,
-     \"sha1\": …, \"in_place\": false, \"changed\": true}, \"ms\": 31.4}
-  For folders, files, folders, links, left_out, unchanged and changes take the place
-  of sha1 and in_place.
+     \"sha1\": …, \"in_place\": false, \"changed\": true, \"sent\": …}, \"ms\": 31.4}
+  For folders, files, folders, links, left_out, unchanged, changes, deleted and
+  obstacles take the place of sha1, in_place and sent. With --diff there is a diff.
   Paths that are not UTF-8 are {\"$bytes\": \"…\"} (base64).
 
 Examples:
   chopsticks put app.conf /etc/app.conf --mode 640 --owner root:app --on web1,web2
   chopsticks put -r site /srv/site --on @hosts
   chopsticks put -r site /srv/site --if-changed --dry-run --on @hosts
+  chopsticks put -r site /srv/site --if-changed --delete --exclude '*.log' --on @hosts
+  chopsticks put disk.img /srv/disk.img --delta --resume --on web1
   chopsticks fetch /etc/passwd 'passwd-{host}' --on web1,web2
   chopsticks fetch /var/log/syslog - --on web1";
 

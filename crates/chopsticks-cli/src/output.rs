@@ -9,7 +9,7 @@ use std::{
 use chopsticks::{Error, HostName};
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, Entries},
     bars::Bars,
     outcome::{Failure, Outcome},
     output::{held::Held, human::Human, paint::Paint, screens::Screens, summary::Summary},
@@ -65,6 +65,8 @@ pub(crate) struct Tally {
     pub(crate) not_started: usize,
     /// Those of the targets with success whose files were changed, if files were compared.
     pub(crate) changed: Option<usize>,
+    /// The entries of their folders.
+    pub(crate) entries: Option<Entries>,
 }
 
 /// The stream for lines of a target.
@@ -190,6 +192,12 @@ impl Output {
         let is_answer = outcome.result.is_ok();
         if let Some(is_changed) = outcome.result.as_ref().ok().and_then(Answer::change) {
             *self.tally.changed.get_or_insert(0) += usize::from(is_changed);
+        }
+        if let Some(entries) = outcome.result.as_ref().ok().and_then(Answer::entries) {
+            let all = self.tally.entries.get_or_insert_default();
+            all.changed += entries.changed;
+            all.unchanged += entries.unchanged;
+            all.deleted += entries.deleted;
         }
         let (text, failure) = match &mut self.form {
             Form::Human(human) => human.outcome(outcome),

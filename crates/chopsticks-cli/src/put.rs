@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use chopsticks::Put;
 
 use crate::{
-    answer::{Answer, Compared},
+    answer::Answer,
     args::{self, PutArgs},
     bars::Bars,
     fleet::Fleet,
@@ -16,14 +16,10 @@ use crate::{
 pub(crate) fn run(args: PutArgs) -> ExitCode {
     let targets = args::checked("put", || args.check());
     let has_template = args.has_local_template();
-    let PutArgs { local, remote, owner, if_changed, dry_run, transfer, fleet } = args;
+    let PutArgs { local, remote, owner, transfer, fleet } = args;
     let bars = if fleet.json { Bars::none() } else { Bars::new(targets.len()) };
     let timeout = fleet.timeout;
-    let compares = match (if_changed, dry_run) {
-        (_, true) => Compared::Only,
-        (true, false) => Compared::Yes,
-        (false, false) => Compared::No,
-    };
+    let compares = transfer.compares();
     let input = match has_template {
         true => Input::Path(local),
         false => args::checked("put", || Input::open(&local, targets.len())),
@@ -40,16 +36,7 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
                 Input::Path(path) if has_template => Put::new(hosts.fill(&host, &path.to_string_lossy())),
                 input => input.put(),
             };
-            if if_changed {
-                put = put.if_changed();
-            }
-            if dry_run {
-                put = put.dry_run();
-            }
-            if transfer.no_overwrite {
-                put = put.no_overwrite();
-            }
-            put = put.on_progress(|progress| bars.show(&host, progress));
+            put = transfer.of_put(put).on_progress(|progress| bars.show(&host, progress));
             if let Some(remote) = remote {
                 put = match remote.to_str() {
                     Some(template) => put.to(hosts.fill(&host, template)),
@@ -58,15 +45,6 @@ pub(crate) fn run(args: PutArgs) -> ExitCode {
             }
             if let Some(owner) = owner {
                 put = put.owner(owner);
-            }
-            if let Some(mode) = transfer.mode {
-                put = put.mode(mode);
-            }
-            if transfer.times {
-                put = put.keep_modified();
-            }
-            if let Some(rate) = transfer.rate {
-                put = put.limit(rate);
             }
             if let Some(timeout) = timeout {
                 put = put.timeout(timeout);

@@ -15,6 +15,7 @@ use super::{
     LinksName, MapArgs, PutArgs, RunArgs, ShellArgs,
 };
 use crate::{
+    answer::Compared,
     argument::{Argument, Keyword},
     function::FunctionName,
     input::is_stdin,
@@ -202,7 +203,12 @@ impl FetchArgs {
             if targets.len() > 1 {
                 return Err("stdout takes the file of one target".to_owned());
             }
+            self.transfer.check_stream("stdout")?;
             return Ok((targets, None));
+        }
+        self.transfer.patterns()?;
+        if self.local.is_none() && self.transfer.compares() != Compared::No {
+            return Err("a new temporary file cannot be compared: give a local path".to_owned());
         }
         let paths = self.local.as_deref().map(|local| local_paths(local, &targets)).transpose()?;
         Ok((targets, paths))
@@ -245,9 +251,7 @@ impl PutArgs {
     /// Checks the options and returns the targets.
     pub(crate) fn check(&self) -> Result<Chosen, String> {
         if is_stdin(&self.local) {
-            if self.if_changed || self.dry_run {
-                return Err("stdin cannot be compared".to_owned());
-            }
+            self.transfer.check_stream("stdin")?;
             if self.fleet.retry.idempotent {
                 return Err("stdin cannot be given twice, as --idempotent needs".to_owned());
             }
@@ -259,6 +263,7 @@ impl PutArgs {
             }
             return self.fleet.targets();
         }
+        self.transfer.patterns()?;
         let chosen = self.fleet.targets()?;
         if let Some(remote) = self.remote.as_ref().and_then(|remote| remote.to_str()) {
             chosen.hosts.check_template(remote)?;

@@ -1,15 +1,11 @@
 //! Options that several verbs share.
 
-use std::{
-    num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use chopsticks::{Batch, Budget, LogLevel};
 use clap::ValueEnum;
 
-use super::value::{Variable, log_level, mode, seconds, size};
+use super::value::{Variable, log_level, seconds, size};
 use crate::{help, secrets::SecretArgs};
 
 /// The codebase of a function, and the form of its values.
@@ -63,30 +59,6 @@ pub(crate) struct ShownArgs {
     /// Show neither what functions print nor what targets write to stderr. An error still quotes the last lines.
     #[arg(short, long)]
     pub(crate) quiet: bool,
-}
-
-/// How files are transferred.
-#[derive(Debug, clap::Args)]
-pub(crate) struct TransferArgs {
-    /// The permissions of the file, in octal digits. By default those of the file that is replaced, or of the source.
-    #[arg(long, value_name = "MODE", value_parser = mode, conflicts_with = "recursive")]
-    pub(crate) mode: Option<u32>,
-
-    /// Transfer a folder with everything in it, into an existing or a new folder.
-    #[arg(short, long)]
-    pub(crate) recursive: bool,
-
-    /// Keep the times of modification.
-    #[arg(long)]
-    pub(crate) times: bool,
-
-    /// Fail if the file already exists.
-    #[arg(long)]
-    pub(crate) no_overwrite: bool,
-
-    /// The maximum number of bytes per second for each target.
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) rate: Option<NonZeroU64>,
 }
 
 /// How many targets run at once, and what happens to their results.

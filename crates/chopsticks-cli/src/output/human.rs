@@ -1,6 +1,10 @@
 //! Text for people.
 
-use std::{os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
+use std::{
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chopsticks::{
     HostName, Transferred, TransferredFolder,
@@ -8,7 +12,7 @@ use chopsticks::{
 };
 
 use crate::{
-    answer::{Answer, Compared, Pong, Ran},
+    answer::{Answer, Compared, Entries, Pong, Ran},
     outcome::{Failure, Outcome},
     output::{
         Stream, Tally, Text, diff,
@@ -130,7 +134,7 @@ impl Human {
 
     /// Composes the last line.
     pub(super) fn summary(&self, tally: Tally, took: Duration) -> Vec<u8> {
-        let Tally { ok, failed, interrupted, not_started, changed } = tally;
+        let Tally { ok, failed, interrupted, not_started, changed, entries } = tally;
         let hosts = ok + failed + interrupted + not_started;
         let counts = [
             (ok, "ok", paint::HOST),
@@ -144,7 +148,8 @@ impl Human {
             out.push_str(separator);
             self.stderr.push(&mut out, style, &format!("{count} {what}"));
             if let Some(changed) = changed.filter(|_| what == "ok") {
-                out.push_str(&format!(" ({changed} changed)"));
+                let entries = entries.map(|entries| format!("; paths: {}", entries_text(&entries)));
+                out.push_str(&format!(" ({changed} changed{})", entries.unwrap_or_default()));
             }
             separator = ", ";
         }
@@ -165,16 +170,20 @@ impl Human {
                 Ok(Text::default())
             }
             Answer::File(file, compared) if !file.changed || compared == Compared::Only => {
-                let (path, size, sha1) = (named(&file.remote), counted(file.size, "byte"), &file.sha1);
+                let path = named(file.local.as_ref().unwrap_or(&file.remote));
+                let (size, sha1) = (counted(file.size, "byte"), &file.sha1);
                 let state = if file.changed { "would be written" } else { "unchanged" };
-                Ok(self.line(host, &format!("{path}: {state}: {size}, sha1 {sha1}")))
+                let sha1 = if sha1.is_empty() { String::new() } else { format!(", sha1 {sha1}") };
+                let line = format!("{path}: {state}: {size}{sha1}");
+                Ok(self.line(host, &with_diff(line, file.diff.as_deref())))
             }
-            Answer::File(Transferred { local, remote, size, sha1, in_place, .. }, _)
-            | Answer::Shown(Transferred { local, remote, size, sha1, in_place, .. }) => {
+            Answer::File(Transferred { local, remote, size, sha1, in_place, diff, sent, .. }, _)
+            | Answer::Shown(Transferred { local, remote, size, sha1, in_place, diff, sent, .. }) => {
                 let path = named(local.as_ref().unwrap_or(&remote));
+                let part = if sent < size { format!(", {sent} of them sent") } else { String::new() };
                 let size = counted(size, "byte");
                 let place = if in_place { ", written in place" } else { "" };
-                let line = format!("{path}: {size}, sha1 {sha1}{place}");
+                let line = with_diff(format!("{path}: {size}{part}, sha1 {sha1}{place}"), diff.as_deref());
                 if !is_shown {
                     return Ok(self.line(host, &line));
                 }
@@ -296,19 +305,68 @@ fn inventory(folder: &TransferredFolder, compared: Compared) -> String {
     if compared != Compared::No {
         text.push_str(&format!("; {} the same", counted(folder.unchanged, "file")));
     }
+    if !folder.deleted.is_empty() {
+        let state = if compared == Compared::Only { "would be deleted" } else { "deleted" };
+        text.push_str(&format!("; {} {state}", grouped(folder.deleted.len() as u64)));
+    }
     if *left_out > 0 {
         text.push_str(&format!("; {} left out", counted(*left_out, "special file")));
     }
     if compared == Compared::Only {
-        let shown = folder.changes.iter().take(CHANGES_SHOWN);
-        for change in
-            shown.map(|change| named(if change.as_os_str().is_empty() { Path::new(".") } else { change }))
-        {
-            text.push_str(&format!("\n    {change}"));
+        let changes = folder.changes.iter().map(|path| (path, obstacle(folder, path)));
+        let is_replaced = |path: &&PathBuf| !folder.changes.contains(path);
+        let deleted = folder.deleted.iter().filter(is_replaced);
+        let lines = changes.chain(deleted.map(|path| (path, " (would be deleted)".to_owned())));
+        let count = lines.clone().count();
+        for (path, remark) in lines.take(CHANGES_SHOWN) {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            text.push_str(&format!("\n    {}{remark}", named(path)));
         }
-        if folder.changes.len() > CHANGES_SHOWN {
-            text.push_str(&format!("\n    and {} more", folder.changes.len() - CHANGES_SHOWN));
+        if count > CHANGES_SHOWN {
+            text.push_str(&format!("\n    and {} more", count - CHANGES_SHOWN));
         }
+    }
+    with_diff(text, folder.diff.as_deref())
+}
+
+/// Returns what is in the place of a change, if it is of another kind.
+fn obstacle(folder: &TransferredFolder, path: &PathBuf) -> String {
+    match folder.obstacles.iter().find(|obstacle| obstacle.path == *path) {
+        Some(obstacle) if folder.deleted.contains(path) => format!(" (would replace the {})", obstacle.kind),
+        Some(obstacle) => {
+            format!(" (a {} is in the way, and only --delete replaces it)", obstacle.kind)
+        }
+        None => String::new(),
+    }
+}
+
+/// Appends a diff as it is, so that other programs can read it.
+fn with_diff(mut text: String, diff: Option<&str>) -> String {
+    if let Some(diff) = diff.filter(|diff| !diff.is_empty()) {
+        text.push('\n');
+        text.push_str(harmless(diff).trim_end_matches('\n'));
+    }
+    text
+}
+
+fn entries_text(entries: &Entries) -> String {
+    let Entries { changed, unchanged, deleted } = *entries;
+    let mut text = format!("{} changed, {} unchanged", grouped(changed), grouped(unchanged));
+    if deleted > 0 {
+        text.push_str(&format!(", {} deleted", grouped(deleted)));
+    }
+    text
+}
+
+/// Writes a number with a comma between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }

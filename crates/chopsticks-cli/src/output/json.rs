@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     os::unix::{ffi::OsStrExt as _, process::ExitStatusExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use chopsticks::{Transferred, TransferredFolder};
@@ -115,8 +115,11 @@ fn pong(pong: &Pong) -> String {
 fn file(file: &Transferred) -> String {
     let (paths, size, sha1) = (paths(&file.remote, file.local.as_deref()), file.size, text::json(&file.sha1));
     format!(
-        "{{{paths},\"size\":{size},\"sha1\":{sha1},\"in_place\":{},\"changed\":{}}}",
-        file.in_place, file.changed
+        "{{{paths},\"size\":{size},\"sha1\":{sha1},\"in_place\":{},\"changed\":{},\"sent\":{}{}}}",
+        file.in_place,
+        file.changed,
+        file.sent,
+        diff(file.diff.as_deref())
     )
 }
 
@@ -124,13 +127,28 @@ fn folder(folder: &TransferredFolder) -> String {
     let TransferredFolder {
         local, remote, files, folders, links, left_out, size, changed, unchanged, ..
     } = folder;
-    let changes = folder.changes.iter().map(|path| value::output(path.as_os_str().as_bytes()).to_string());
-    let changes = changes.collect::<Vec<_>>().join(",");
+    let list = |paths: &[PathBuf]| {
+        let paths = paths.iter().map(|path| value::output(path.as_os_str().as_bytes()).to_string());
+        paths.collect::<Vec<_>>().join(",")
+    };
+    let (changes, deleted) = (list(&folder.changes), list(&folder.deleted));
+    let obstacles = folder.obstacles.iter().map(|obstacle| {
+        let path = value::output(obstacle.path.as_os_str().as_bytes());
+        format!("{{\"path\":{path},\"kind\":\"{}\"}}", obstacle.kind)
+    });
+    let obstacles = obstacles.collect::<Vec<_>>().join(",");
+    let diff = diff(folder.diff.as_deref());
     let paths = paths(remote, local.as_deref());
     format!(
         "{{{paths},\"size\":{size},\"files\":{files},\"folders\":{folders},\"links\":{links},\
-         \"left_out\":{left_out},\"changed\":{changed},\"unchanged\":{unchanged},\"changes\":[{changes}]}}"
+         \"left_out\":{left_out},\"changed\":{changed},\"unchanged\":{unchanged},\"changes\":[{changes}],\
+         \"deleted\":[{deleted}],\"obstacles\":[{obstacles}]{diff}}}"
     )
+}
+
+/// A diff is there only if it was asked for.
+fn diff(diff: Option<&str>) -> String {
+    diff.map(|diff| format!(",\"diff\":{}", text::json(diff))).unwrap_or_default()
 }
 
 fn paths(remote: &Path, local: Option<&Path>) -> String {

@@ -195,7 +195,7 @@ fn only_what_differs_is_put() {
     );
     assert!(ran.stdout.starts_with(&shown) && !there.exists(), "{ran:?}");
     let ran = put(&["--if-changed"]);
-    assert!(ran.stderr.contains("2 ok (2 changed)"), "{ran:?}");
+    assert!(ran.stderr.contains("2 ok (2 changed; paths: 8 changed, 0 unchanged) in"), "{ran:?}");
     fs::write(there.join("a"), "x").unwrap();
     let ran = put(&["--if-changed", "--json", "--ordered"]);
     let lines: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -204,7 +204,63 @@ fn only_what_differs_is_put() {
     assert!(values.eq(expected.iter().map(|(changed, changes)| (changed, changes))), "{ran:?}");
     let ran = put(&["--if-changed"]);
     assert!(
-        ran.stdout.contains(": unchanged; 2 files the same") && ran.stderr.contains("(0 changed)"),
+        ran.stdout.contains(": unchanged; 2 files the same")
+            && ran.stderr.contains("(0 changed; paths: 0 changed, 4 unchanged)"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn folders_become_equal_and_differences_are_shown() {
+    let bench = Bench::new();
+    for (file, content) in [("site/a", "one\n"), ("site/kind/x", "x"), ("there/a", "1\n"), ("there/old", "")]
+    {
+        bench.scratch.write(format!("root/{file}"), content);
+    }
+    bench.scratch.write("root/there/kind", "a file");
+    bench.scratch.write("root/there/keep.log", "log");
+    let there = bench.scratch.path().join("root/there");
+    let run = |verb: &str, from: &str, to: &str, options: &[&str]| {
+        let words = ["-r", from, to, "--on", "n=local", "--exclude", "*.log"];
+        Ran::of(bench.verb(verb, &words).args(options).output().unwrap())
+    };
+    let to = there.to_str().unwrap();
+    let ran = run("put", "site", to, &["--dry-run", "--diff"]);
+    let shown = [
+        "would be written: 5 bytes in 2 files, 1 folder, 0 links; 0 files the same\n",
+        "\n    kind (a file is in the way, and only --delete replaces it)\n",
+        "\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-1\n+one\n",
+    ];
+    assert!(shown.iter().all(|text| ran.stdout.contains(text)), "{ran:?}");
+    let ran = run("put", "site", to, &["--dry-run", "--delete"]);
+    let shown =
+        ["\n    kind (would replace the file)\n", "\n    old (would be deleted)", "; 2 would be deleted\n"];
+    assert!(shown.iter().all(|text| ran.stdout.contains(text)) && there.join("old").exists(), "{ran:?}");
+    let ran = run("put", "site", to, &["--if-changed", "--delete"]);
+    assert!(ran.stdout.contains("; 2 deleted\n"), "{ran:?}");
+    assert!(ran.stderr.contains("(1 changed; paths: 3 changed, 0 unchanged, 2 deleted)"), "{ran:?}");
+    assert!(!there.join("old").exists() && there.join("keep.log").exists() && there.join("kind/x").exists());
+    fs::write(there.join("b"), "b").unwrap();
+    let site = bench.scratch.path().join("root/site");
+    let ran = run("fetch", to, site.to_str().unwrap(), &["--if-changed", "--delete", "--json"]);
+    let line: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let value = &line["value"];
+    assert_eq!(
+        (&value["changes"], &value["deleted"], &value["unchanged"]),
+        (&json!(["b"]), &json!([]), &json!(2))
+    );
+
+    let one = |options: &[&str]| {
+        let words = ["site/a", "new/folder/", "--on", "n=local", "--cwd", to];
+        Ran::of(bench.verb("put", &words).args(options).output().unwrap())
+    };
+    assert_eq!(one(&[]).code, Some(1));
+    let ran = one(&["--parents", "--json"]);
+    let line: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&line["value"]["sent"], ran.code), (&json!(4), Some(0)));
+    assert!(there.join("new/folder/a").exists());
+    for options in [&["--delete"][..], &["--exclude", "x"], &["-r", "--delta"], &["-r", "--exclude", "a["]] {
+        let ran = one(options);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+    }
 }
