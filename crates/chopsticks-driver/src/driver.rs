@@ -110,6 +110,14 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns whether the driver starts the agent as a child of this process and on the same files,
+    /// with the [variables](AgentCommand::variables) of its command. By default this is not so.
+    ///
+    /// An agent in Rust is then this program itself, and not a copy of it.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// Returns the cause of a connection that no agent answered, if the driver knows it. By default
     /// these are the known causes of ssh, sudo, docker and podman.
     fn hint(&self, symptoms: &Symptoms<'_>) -> Option<Hint> {
@@ -137,6 +145,7 @@ pub struct AgentCommand {
     arguments: Vec<OsString>,
     /// Whether the arguments begin with the program itself.
     is_program: bool,
+    variables: Vec<(OsString, OsString)>,
     launcher: Option<Arc<dyn Launcher>>,
     /// The interpreters of drivers that do not set their own.
     pythons: Arc<DefaultPythons>,
@@ -151,6 +160,7 @@ impl AgentCommand {
         Self {
             arguments,
             is_program: false,
+            variables: Vec::new(),
             launcher: None,
             pythons: Arc::default(),
             secrets: Secrets::new(),
@@ -167,6 +177,19 @@ impl AgentCommand {
     #[cfg(feature = "containers")]
     pub(crate) fn here() -> Self {
         Self::new([] as [OsString; 0])
+    }
+
+    /// Sets an environment variable. Only drivers that are [local](Driver::is_local) set it, so only
+    /// commands for them have any.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Returns the environment variables to set, in addition to those of this process.
+    pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Returns the same command, started by `launcher`.

@@ -216,7 +216,7 @@ const START: &[Rule] = &[
     // the first stage of an agent in Rust
     Rule(
         "machine-differs",
-        "the program was built for another kind of machine: run a controller that was built for this one",
+        "the program was built for another kind of machine: build one for this kind by `cargo chopsticks agents`, and name its folder by `Programs::folder`",
         &["chopsticks: the host is * the program for"],
     ),
     Rule(

@@ -38,7 +38,7 @@ pub(crate) fn expand(input: Tokens, krate: &Tokens) -> Result<Tokens, Error> {
     let start = closure.inputs_begin.span().unwrap();
     let place = format!("closure at {}:{}", start.line(), start.column());
     let place = quote!(::core::concat!(::core::module_path!(), "::", #place));
-    let rest = crate::expand::rest(&function, &place, krate)?;
+    let rest = crate::expand::rest(&function, &place, false, krate)?;
     Ok(quote!({
         #function
         #rest

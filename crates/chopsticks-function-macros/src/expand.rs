@@ -20,7 +20,7 @@ pub(crate) fn function(options: Tokens, item: Tokens, krate: Tokens) -> Tokens {
 }
 
 fn expand(options: Tokens, item: Tokens, krate: Tokens) -> Result<Tokens, Error> {
-    let Options { name, krate: other } = Options::parse(options)?;
+    let Options { name, krate: other, is_process } = Options::parse(options)?;
     let krate = other.unwrap_or(krate);
     let not_a_function = |error: Error| Error::new(error.span(), "only functions can run on hosts");
     let function: ItemFn = parse2(item).map_err(not_a_function)?;
@@ -29,11 +29,17 @@ fn expand(options: Tokens, item: Tokens, krate: Tokens) -> Result<Tokens, Error>
         Some(name) => quote!(#name),
         None => quote!(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident))),
     };
-    rest(&function, &name, &krate)
+    rest(&function, &name, is_process, &krate)
 }
 
 /// Returns what is written beside the function. `name` is an expression: its name on the wire.
-pub(crate) fn rest(function: &ItemFn, name: &Tokens, krate: &Tokens) -> Result<Tokens, Error> {
+/// `is_process` says that it runs in a process of its own.
+pub(crate) fn rest(
+    function: &ItemFn,
+    name: &Tokens,
+    is_process: bool,
+    krate: &Tokens,
+) -> Result<Tokens, Error> {
     let signature = &function.sig;
     let parameters = parameters(signature)?;
     let (ident, visibility) = (&signature.ident, &function.vis);
@@ -73,7 +79,9 @@ pub(crate) fn rest(function: &ItemFn, name: &Tokens, krate: &Tokens) -> Result<T
     let conditions: Vec<_> =
         function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
     let text = written(quote!(#signature));
-    let hash = hash(&text);
+    let (hash, block) = (hash(&text), &function.block);
+    let source = self::hash(&written(quote!(#signature #block)));
+    let mark = format!("chopsticks-function/1 {hash:016x} {source:016x} ");
     let documentation = format!("Returns an invocation of [`{ident}`](fn@{ident}) with these arguments.");
     Ok(quote! {
         #(#conditions)*
@@ -99,7 +107,14 @@ pub(crate) fn rest(function: &ItemFn, name: &Tokens, krate: &Tokens) -> Result<T
         #(#conditions)*
         const _: () = {
             #krate::__private::submit! {
-                #krate::__private::Entry { name: #name, signature: #hash, text: #text, run }
+                #krate::__private::Entry {
+                    name: #name,
+                    signature: #hash,
+                    text: #text,
+                    mark: ::core::concat!(#mark, #name, "\n"),
+                    is_process: #is_process,
+                    run,
+                }
             }
 
             #[allow(clippy::let_unit_value)]

@@ -48,6 +48,9 @@ mod options;
 /// * `name = "…"`: the name of the function on the wire, in place of its module's path and its own
 ///   name. It is needed if two functions of a program have the same name in the same module, such as
 ///   functions within functions.
+/// * `process`: the function runs in a process of its own, which costs one to two milliseconds. It
+///   is killed when the call is cancelled, at any place in the code. If it aborts, exits or crashes,
+///   only its call fails. It shares no state with other calls.
 /// * `crate = path`: the path of `chopsticks-function`, if it has another name in this crate.
 #[proc_macro_attribute]
 pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {

@@ -11,6 +11,8 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     /// The path of `chopsticks-function`.
     pub(crate) krate: Option<Tokens>,
+    /// Whether it runs in a process of its own.
+    pub(crate) is_process: bool,
 }
 
 impl Options {
@@ -21,8 +23,12 @@ impl Options {
                 options.name = Some(meta.value()?.parse()?);
             } else if meta.path.is_ident("crate") {
                 options.krate = Some(meta.value()?.parse::<Path>()?.into_token_stream());
+            } else if meta.path.is_ident("process") {
+                options.is_process = true;
             } else {
-                return Err(meta.error("unknown option: expected `name = \"…\"` or `crate = path`"));
+                return Err(
+                    meta.error("unknown option: expected `name = \"…\"`, `process` or `crate = path`")
+                );
             }
             Ok(())
         });

@@ -13,6 +13,7 @@ use std::{
 
 use crate::start::Role;
 
+mod child;
 mod end;
 mod lead;
 mod panicked;
@@ -23,6 +24,7 @@ mod session;
 /// Plays the role that this process was started for.
 pub(crate) fn run(role: Role) -> ! {
     match role {
+        Role::Call { token } => child::perform(token),
         Role::Cleaner { token } => end::clean(&token),
         Role::Guard { token, agent } => end::guard(&token, agent),
         Role::Agent { token } => {

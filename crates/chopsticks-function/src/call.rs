@@ -1,5 +1,7 @@
 //! The call that runs on this thread.
 
+#[cfg(feature = "agent")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{
     cell::RefCell,
     sync::{
@@ -9,12 +11,18 @@ use std::{
     thread::Thread,
 };
 
+#[cfg(feature = "agent")]
+use rustix::process::{Pid, Signal, kill_process_group};
+
 /// A call, from the time at which it arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     is_cancelled: AtomicBool,
     /// The thread on which it runs.
     thread: OnceLock<Thread>,
+    /// The process in which it runs, if that is one of its own, and which leads a group.
+    #[cfg(feature = "agent")]
+    process: Mutex<Option<Pid>>,
 }
 
 thread_local! {
@@ -38,6 +46,32 @@ impl Call {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
+        self.kill();
+    }
+
+    /// Runs `wait` while a process runs this call. It must not be waited for in there, so that its
+    /// number stays its own.
+    #[cfg(feature = "agent")]
+    pub(crate) fn in_process<T>(&self, process: Pid, wait: impl FnOnce() -> T) -> T {
+        *self.process() = Some(process);
+        if self.is_cancelled() {
+            self.kill();
+        }
+        let result = wait();
+        *self.process() = None;
+        result
+    }
+
+    #[cfg(feature = "agent")]
+    fn kill(&self) {
+        if let Some(process) = *self.process() {
+            let _ = kill_process_group(process, Signal::KILL);
+        }
+    }
+
+    #[cfg(feature = "agent")]
+    fn process(&self) -> MutexGuard<'_, Option<Pid>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

@@ -32,6 +32,8 @@
 //! * [`Invocation`] is a function with its arguments.
 //! * [`init`] and [`tests`] turn a process into an agent.
 //! * [`is_cancelled`] is for functions that take long.
+//! * [`Catalog`] lists the functions of a program, to compare a program for another kind of machine
+//!   with this one.
 //! * [`Start`] is what the controller needs to know to start a copy of this program.
 //!
 //! # Features
@@ -78,6 +80,7 @@ extern crate self as chopsticks_function;
 mod agent;
 mod answer;
 mod call;
+mod catalog;
 mod invocation;
 mod registry;
 mod start;
@@ -86,6 +89,7 @@ pub use chopsticks_function_macros::{closure, function, main};
 
 pub use self::{
     call::is_cancelled,
+    catalog::Catalog,
     invocation::{Encoded, Invocation},
     start::{Start, init},
 };

@@ -19,6 +19,10 @@ pub struct Entry {
     pub signature: u64,
     /// The head of the function as it is written, for errors.
     pub text: &'static str,
+    /// What its program can be recognised by in a file: see [`Catalog`](crate::Catalog).
+    pub mark: &'static str,
+    /// Whether it runs in a process of its own.
+    pub is_process: bool,
     /// Decodes the arguments, calls the function, and encodes its result.
     pub run: fn(&[u8]) -> Answer,
 }
@@ -42,11 +46,22 @@ pub(crate) fn test_agent() -> Option<&'static str> {
     test.path.split_once("::").map(|(_, path)| path)
 }
 
+/// Returns the marks of all functions of this program.
+pub(crate) fn marks() -> impl Iterator<Item = &'static str> {
+    inventory::iter::<Entry>.into_iter().map(|entry| entry.mark)
+}
+
 /// Runs a function of this program.
 pub(crate) fn run(message: &Run) -> Answer {
     let Run { signature, name, arguments } = message;
     let entry = find(name, *signature)?;
     (entry.run)(arguments)
+}
+
+/// Returns whether a function runs in a process of its own.
+#[cfg(feature = "agent")]
+pub(crate) fn needs_process(message: &Run) -> bool {
+    find(&message.name, message.signature).is_ok_and(|entry| entry.is_process)
 }
 
 fn find(name: &str, signature: u64) -> Result<&'static Entry, CallFailure> {

@@ -44,6 +44,12 @@ impl Start {
         Some(Self { words })
     }
 
+    /// Returns how to start a program that is not of [`tests`](crate::tests!), and begins with
+    /// [`init`].
+    pub fn of_a_program() -> Self {
+        Self { words: vec![AGENT.to_owned()] }
+    }
+
     /// Returns the arguments of the program. A token is to be appended to the last one: letters and
     /// digits, which distinguish the agent from others on its host. The arguments have neither blanks
     /// nor characters that are special in a shell.
@@ -61,6 +67,10 @@ pub(crate) enum Role {
     },
     /// What an agent turns into at its end.
     Cleaner {
+        token: String,
+    },
+    /// Runs one call.
+    Call {
         token: String,
     },
     /// Waits for the end of an agent, and ends what is left of it.
@@ -83,6 +93,9 @@ impl Role {
         if let Some(token) = token(CLEANER) {
             return Some(Self::Cleaner { token });
         }
+        if let Some(token) = token(CALL) {
+            return Some(Self::Call { token });
+        }
         let (token, agent) = word.strip_prefix(GUARD)?.split_once(':')?;
         Some(Self::Guard { token: token.to_owned(), agent: agent.parse().ok()? })
     }
@@ -94,6 +107,7 @@ impl Role {
         if let Some((place, _)) = role_of(&words) {
             words[place] = match self {
                 Self::Agent { token } => format!("{AGENT}{token}"),
+                Self::Call { token } => format!("{CALL}{token}"),
                 Self::Cleaner { token } => format!("{CLEANER}{token}"),
                 Self::Guard { token, agent } => format!("{GUARD}{token}:{agent}"),
             };
@@ -106,7 +120,7 @@ impl Role {
 /// one behind `--skip`.
 #[cfg(feature = "agent")]
 fn role_of(words: &[String]) -> Option<(usize, &str)> {
-    let is_role = |word: &str| [AGENT, CLEANER, GUARD].iter().any(|prefix| word.starts_with(prefix));
+    let is_role = |word: &str| [AGENT, CALL, CLEANER, GUARD].iter().any(|prefix| word.starts_with(prefix));
     let place = match words.iter().position(|word| word == SKIP) {
         Some(skip) if test_agent().is_some() => skip + 1,
         _ => 0,
@@ -117,6 +131,8 @@ fn role_of(words: &[String]) -> Option<(usize, &str)> {
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
 const AGENT: &str = "chopsticks-agent:";
+#[cfg(feature = "agent")]
+const CALL: &str = "chopsticks-call:";
 #[cfg(feature = "agent")]
 const CLEANER: &str = "chopsticks-cleaner:";
 #[cfg(feature = "agent")]
@@ -137,6 +153,7 @@ mod tests {
         let token = "12ab".to_owned();
         assert_eq!(of(&["x", "chopsticks-agent:12ab"]), Some(Role::Agent { token: token.clone() }));
         assert_eq!(of(&["x", "chopsticks-cleaner:12ab"]), Some(Role::Cleaner { token: token.clone() }));
+        assert_eq!(of(&["x", "chopsticks-call:12ab"]), Some(Role::Call { token: token.clone() }));
         assert_eq!(of(&["x", "chopsticks-guard:12ab:7"]), Some(Role::Guard { token, agent: 7 }));
         for other in
             [&["x"][..], &[], &["x", "run", "chopsticks-agent:12ab"], &["x", "chopsticks-guard:12ab"]]

@@ -402,6 +402,7 @@ impl Connection {
         self.exchanges.len()
     }
 
+    #[cfg(any(test, feature = "tokio"))]
     /// Returns the last time that was passed to the connection.
     pub(crate) fn now(&self) -> Instant {
         self.now

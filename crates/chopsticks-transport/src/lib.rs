@@ -74,6 +74,7 @@ mod operation;
 mod outbox;
 mod payload;
 mod request;
+#[cfg(feature = "tokio")]
 mod task;
 
 pub use crate::config::TransportConfig;
@@ -88,6 +89,7 @@ pub use crate::operation::Operation;
 pub use crate::outbox::Outbox;
 pub use crate::payload::Payload;
 pub use crate::request::{RequestId, Role};
+#[cfg(feature = "tokio")]
 pub use crate::task::{
     Handle, Incoming, IncomingMessage, IncomingRequest, Io, Request, RequestOptions, Responder, StreamReader,
     StreamWriter, Transport,

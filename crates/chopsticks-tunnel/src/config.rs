@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     logging::Logging,
     module::ModuleSource,
+    programs::Programs,
     retry::Retry,
     serving::Common,
     stderr::Stderr,
@@ -38,6 +39,7 @@ pub struct TunnelConfig {
     pub(crate) common: Arc<Common>,
     pub(crate) options: AgentOptions,
     pub(crate) agent: Agent,
+    pub(crate) programs: Programs,
     pub(crate) audit: Audit,
     pub(crate) context: Arc<Context>,
     pub(crate) secrets: Secrets,
@@ -57,6 +59,13 @@ impl TunnelConfig {
     #[must_use]
     pub fn agent(mut self, agent: Agent) -> Self {
         self.agent = agent;
+        self
+    }
+
+    /// Sets the programs that agents in Rust are started from. Default: [`Programs::current`].
+    #[must_use]
+    pub fn programs(mut self, programs: Programs) -> Self {
+        self.programs = programs;
         self
     }
 
@@ -360,6 +369,7 @@ impl Default for TunnelConfig {
             common: Arc::default(),
             options: AgentOptions::new(),
             agent: Agent::default(),
+            programs: Programs::default(),
             audit: Audit::default(),
             context: Context::shared(),
             secrets: Secrets::new(),
@@ -384,6 +394,7 @@ impl fmt::Debug for TunnelConfig {
             .field("modules", &self.modules)
             .field("options", &self.options)
             .field("agent", &self.agent)
+            .field("programs", &self.programs)
             .field("audit", &self.audit)
             .field("context", &self.context)
             .field("secrets", &self.secrets)

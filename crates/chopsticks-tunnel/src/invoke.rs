@@ -75,6 +75,20 @@ impl Tunnel {
         Ok((result, value.len() as u64))
     }
 
+    /// Adds the names of functions to the traceback of a panic.
+    async fn with_names(&self, failure: CallFailure) -> CallFailure {
+        #[cfg(feature = "symbols")]
+        // Another program has other addresses.
+        if failure.kind == "panicked" && !self.programs().are_many() {
+            let addresses = failure.traceback.clone();
+            let names = tokio::task::spawn_blocking(move || crate::symbols::resolve(&addresses));
+            if let Ok(Some(traceback)) = names.await {
+                return CallFailure { traceback, ..failure };
+            }
+        }
+        failure
+    }
+
     /// Returns the result of a function, encoded.
     async fn answer_of_run(
         &self,
@@ -90,10 +104,10 @@ impl Tunnel {
                 // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
                 Ok(reply) if reply.format == Format::None => return Err(failed(refused(&reply.payload))),
                 Ok(reply) => {
-                    let failure = CallFailure::decode(&reply.payload);
-                    return Err(failed(
-                        failure.map_or_else(|error| ErrorKind::Result(Arc::new(error)), kind),
-                    ));
+                    return Err(failed(match CallFailure::decode(&reply.payload) {
+                        Ok(failure) => kind(self.with_names(failure).await),
+                        Err(error) => ErrorKind::Result(Arc::new(error)),
+                    }));
                 }
                 Err(error) => match connection.refusal(Phase::Call, &error) {
                     Some(refusal) => return Err(refusal),

@@ -20,11 +20,12 @@ use tokio::{
 
 use crate::{
     agent::Agent,
-    bootstrap::Bootstrap,
+    bootstrap::{Bootstrap, Place},
     config::TunnelConfig,
     connection::{Ended, Session, Stage},
     error::{Error, ErrorKind, Phase},
     output::MAX_WAITING,
+    programs::Refusal,
     relay::FarSide,
     room,
     route::Route,
@@ -156,11 +157,15 @@ impl Keeper {
                 _ = before.wait_for(|stage| matches!(stage, Stage::Ended(_))) => {}
             }
         }
-        let is_far = self.destination().is_some();
+        let place = match &self.parent {
+            None if self.route.driver.is_local() => Place::Here,
+            _ if self.destination().is_some() => Place::Far,
+            _ => Place::Near,
+        };
         tokio::select! {
             biased;
             _ = self.stopped.recv() => return self.stopped_early(),
-            bootstrap = Bootstrap::new(self.config.agent, is_far) => match bootstrap {
+            bootstrap = Bootstrap::new(self.config.agent, &self.config.programs, place) => match bootstrap {
                 Ok(bootstrap) => self.bootstrap = bootstrap,
                 Err(error) => {
                     let kind = ErrorKind::Spawn { program: COPY.to_owned(), source: Arc::new(error) };
@@ -292,6 +297,7 @@ impl Keeper {
             .map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
         let start = StartOptions::new().preamble(self.bootstrap.preamble()).options(options);
         let config = self.config.transport.clone().handshake_timeout(patience);
+        let (stdin, stdout) = self.bootstrap.pipes(stdin, stdout);
         // A knob that cannot work. With its pipes closed, the process ends.
         let (handle, incoming, io) =
             Transport::controller(stdout, stdin, start, config).map_err(|source| {
@@ -428,6 +434,12 @@ impl Keeper {
             }
             cause => cause,
         };
+        if let Some(Refusal { error, hint }) =
+            self.bootstrap.refusal().filter(|_| !matches!(cause, Cause::Stopped { .. }))
+        {
+            let kind = ErrorKind::Spawn { program: FITTING.to_owned(), source: error };
+            return Ended { error: Error::new(&self.host, Phase::Spawn, kind).with_hint(hint), forced };
+        }
         let mut stderr = self.tail.text();
         if stderr.is_empty() && !is_established && matches!(cause, Cause::Failed(_)) {
             // What has made it late, if it was dropped before.
@@ -527,6 +539,7 @@ async fn reap(process: &mut Process, status: &mut Option<ExitStatus>, patience: 
 
 /// The program that an agent in Rust is, in errors.
 const COPY: &str = "a copy of this program";
+const FITTING: &str = "a program for the host";
 /// How often a server may refuse a connection when no other connection of this process is under way
 /// to it. Then other clients keep it busy, or it blocks this host. With the waits in between, this
 /// takes about 12 seconds.

@@ -66,6 +66,7 @@ mod name;
 mod output;
 mod pending;
 mod program;
+mod programs;
 mod reader;
 mod recording;
 mod relay;
@@ -78,6 +79,8 @@ mod span;
 mod start;
 mod stderr;
 mod stdout;
+#[cfg(feature = "symbols")]
+mod symbols;
 mod target;
 mod tunnel;
 mod type_name;
@@ -96,6 +99,7 @@ pub use chopsticks_driver::{
     PodmanExec,
 };
 
+pub use bootstrap::elf::Libc;
 pub use call::{Call, Function, Ignored, Reply};
 pub use calling::TunnelCall;
 pub use config::TunnelConfig;
@@ -112,6 +116,7 @@ pub use module::{
 };
 pub use name::OsName;
 pub use program::{Child, ChildStderr, ChildStdin, ChildStdout, RemoteCommand, Stdio, TunnelCommand};
+pub use programs::{AgentProgram, Programs};
 pub use retry::Retry;
 pub use room::Room;
 pub use route::{Route, Via};

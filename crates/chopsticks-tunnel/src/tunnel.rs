@@ -481,6 +481,12 @@ impl Tunnel {
         self.shared.config.agent
     }
 
+    /// Returns the programs that agents in Rust are started from.
+    #[cfg(feature = "symbols")]
+    pub(crate) fn programs(&self) -> &crate::programs::Programs {
+        &self.shared.config.programs
+    }
+
     /// Returns a lease of the connection, or of a new one if it has ended.
     pub(crate) fn connection(&self) -> Lease {
         let mut current = self.current();

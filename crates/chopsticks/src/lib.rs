@@ -134,6 +134,7 @@ pub use chopsticks_tunnel::{
     Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand,
     TunnelConfig, TunnelFetch, TunnelPut, UnknownLogLevel, Via,
 };
+pub use chopsticks_tunnel::{AgentProgram, Libc, Programs};
 #[cfg(feature = "containers")]
 pub use chopsticks_tunnel::{ContainerInfo, Docker, DockerExec, Podman, PodmanExec};
 

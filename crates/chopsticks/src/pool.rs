@@ -9,10 +9,11 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use chopsticks_function::Invocation;
 use chopsticks_group::{Failure, Feed, Step, Timeline};
 use chopsticks_pencode::marshal;
 use chopsticks_transport::Format;
@@ -20,7 +21,7 @@ use chopsticks_tunnel::{
     Call, EncodedItems, Error, ErrorKind, Function, HostName, Ignored, Phase, Reply, Tunnel,
 };
 use futures::{
-    Stream, StreamExt as _,
+    Stream, StreamExt as _, future,
     stream::{self, FusedStream},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -83,7 +84,7 @@ pub struct Pool {
 /// all items that are under way, as dropping the future of a call does, and starts no others.
 #[must_use = "nothing runs unless it is polled"]
 pub struct PoolRun<V> {
-    inner: chopsticks_group::PoolRun<Member, Encoded, V>,
+    inner: chopsticks_group::PoolRun<Member, Item<V>, V>,
 }
 
 impl Pool {
@@ -238,6 +239,40 @@ impl Pool {
         self.run(call, items.map(|item| item.map_err(|error| Error::other(Unfit(Arc::new(error))))), Ok)
     }
 
+    /// Runs functions in Rust: each invocation on the next free host.
+    ///
+    /// An invocation is sent when its host is free, so each costs a round trip. With
+    /// [`per_host`](Self::per_host) others run meanwhile, each on a thread of its own. The
+    /// [deadline](Invocation::timeout) of an invocation counts from when it is sent.
+    ///
+    /// ```no_run
+    /// use chopsticks::{Agent, Group, Pool, TunnelConfig};
+    /// use futures::StreamExt as _;
+    ///
+    /// #[chopsticks::function]
+    /// fn lines(path: &str) -> std::io::Result<usize> {
+    ///     Ok(std::fs::read_to_string(path)?.lines().count())
+    /// }
+    ///
+    /// # async fn example() -> Result<(), chopsticks::Error> {
+    /// let group = Group::parse(["web1", "web2"], TunnelConfig::default().agent(Agent::Native))?;
+    /// let files = ["/srv/a.log", "/srv/b.log", "/srv/c.log"];
+    /// let mut counts = Pool::new(group).per_host(4).invoke(files.map(|file| lines::with(file)));
+    /// while let Some(done) = counts.next().await {
+    ///     println!("{}: {:?}", files[done.index as usize], done.outcome);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invoke<V: Send + 'static>(
+        &self,
+        invocations: impl IntoIterator<Item = Invocation<V>, IntoIter: Send + 'static>,
+    ) -> PoolRun<V> {
+        let items = stream::iter(invocations).map(|invocation| Ok((Item::Invocation(invocation), 0)));
+        let pool = self.inner.clone().ahead(0);
+        PoolRun { inner: pool.map(items, |member: Member, feed| invoked(member.0, feed)) }
+    }
+
     fn run<V: Send + 'static>(
         &self,
         call: Call,
@@ -251,12 +286,28 @@ impl Pool {
         let items = items.map(|item| {
             item.map(|item| {
                 let len = item.1.len();
-                (item, len)
+                (Item::Encoded(item), len)
             })
         });
         let call = call.without_deadlines();
         let open = move |member: Member, feed| Slot::open(&member.0, call.clone(), feed, decode);
         PoolRun { inner: pool.map(items, open) }
+    }
+}
+
+/// What a host gets to do.
+enum Item<V> {
+    /// The argument of a call, encoded.
+    Encoded(Encoded),
+    Invocation(Invocation<V>),
+}
+
+impl<V> Clone for Item<V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Encoded(item) => Self::Encoded(item.clone()),
+            Self::Invocation(invocation) => Self::Invocation(invocation.clone()),
+        }
     }
 }
 
@@ -333,6 +384,28 @@ impl<V> fmt::Debug for PoolRun<V> {
     }
 }
 
+/// A slot of a host that runs functions in Rust.
+fn invoked<V: Send + 'static>(tunnel: Tunnel, feed: Feed<Item<V>>) -> impl Stream<Item = Step<V, Error>> {
+    stream::unfold(Some((tunnel, feed)), |slot| async {
+        let (tunnel, mut feed) = slot?;
+        let invocation = loop {
+            if let Item::Invocation(invocation) = feed.next().await? {
+                break invocation;
+            }
+        };
+        let begun = Instant::now();
+        match tunnel.invoke(invocation).await {
+            // The next one finds the host lost, or connected again.
+            Err(error) if is_loss(&error) => Some((Step::Lost(error), None)),
+            result => {
+                // What the value holds in the heap is not known.
+                let done = Step::Done { result, took: begun.elapsed(), len: size_of::<V>() };
+                Some((done, Some((tunnel, feed))))
+            }
+        }
+    })
+}
+
 /// A slot of a host: a call that gets its items as they are given to it.
 struct Slot<V> {
     /// `None` once it has ended.
@@ -344,13 +417,16 @@ struct Slot<V> {
     decode: fn(Reply) -> Result<V, Error>,
 }
 
-impl<V> Slot<V> {
-    fn open(tunnel: &Tunnel, call: Call, feed: Feed<Encoded>, decode: fn(Reply) -> Result<V, Error>) -> Self {
+impl<V: 'static> Slot<V> {
+    fn open(tunnel: &Tunnel, call: Call, feed: Feed<Item<V>>, decode: fn(Reply) -> Result<V, Error>) -> Self {
         let taken = Arc::<AtomicU64>::default();
         let counter = taken.clone();
-        let feed = feed.map(move |item| {
+        let feed = feed.filter_map(move |item| {
             counter.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(item)
+            future::ready(match item {
+                Item::Encoded(item) => Some(Ok::<_, Infallible>(item)),
+                Item::Invocation(_) => None,
+            })
         });
         let outcomes = tunnel.map_with::<Ignored>(call.try_encoded_input(feed)).encoded();
         Self { outcomes: Some(outcomes), taken, done: 0, decode }

@@ -11,12 +11,17 @@ use std::{
 
 use anyhow::Context as _;
 use chopsticks::{
-    Agent, AuditRecord, Error, ErrorKind, Group, Local, Phase, Pool, Queue, Stderr, Tunnel, TunnelConfig,
-    Via as _, closure, function, is_cancelled,
+    Agent, AuditRecord, Command, Error, ErrorKind, Group, Local, Phase, Pool, Queue, Stderr, Tunnel,
+    TunnelConfig, Via as _, closure, function, is_cancelled,
 };
 use chopsticks_support::{eventually, processes::with_argument};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
+
+#[path = "functions/hostile.rs"]
+mod hostile;
+#[path = "functions/process.rs"]
+mod process_of_its_own;
 
 chopsticks::tests!();
 
@@ -137,6 +142,15 @@ fn starts(mark: &str, begun: PathBuf) -> io::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Ends its process, unless that has happened before.
+#[function]
+fn dies_once(done: PathBuf) -> u8 {
+    if fs::File::create_new(&done).is_ok() {
+        process::abort();
+    }
+    7
 }
 
 fn config() -> TunnelConfig {
@@ -301,6 +315,60 @@ async fn other_agents_tasks_are_refused_with_a_sentence() -> Result<(), Error> {
 }
 
 #[tokio::test]
+async fn pool_runs_functions() {
+    let hosts = ["a", "b"].map(|name| Tunnel::with_config(Local::new().name(name), config()));
+    let pool = Pool::new(Group::new(hosts).unwrap()).per_host(3);
+    let sums: Vec<_> = pool.invoke((0..100).map(soon::with)).ordered().collect().await;
+    let numbers: Vec<_> = sums.into_iter().map(|done| done.outcome.unwrap()).collect();
+    assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
+    // Each item has an outcome of its own, also one that cannot be sent.
+    let texts = ["1", "x", "3"].map(parse::with);
+    let outcomes: Vec<_> = pool.invoke(texts).ordered().collect().await;
+    let outcomes: Vec<_> = outcomes.into_iter().map(|done| done.outcome.ok()).collect();
+    assert_eq!(outcomes, [Some(1), None, Some(3)]);
+    let refused: Vec<_> = pool.invoke([nested::with(Some(None))]).collect().await;
+    assert!(refused[0].outcome.as_ref().unwrap_err().to_string().contains("cannot be sent"));
+}
+
+#[tokio::test]
+async fn pool_moves_invocations_of_a_lost_host() {
+    let scratch = tempfile::tempdir().unwrap();
+    let hosts = ["a", "b"].map(|name| Tunnel::with_config(Local::new().name(name), config()));
+    let pool = Pool::new(Group::new(hosts).unwrap());
+    let once = scratch.path().join("once");
+    let outcomes: Vec<_> = pool.invoke((0..6).map(move |_| dies_once::with(once.clone()))).collect().await;
+    assert_eq!(outcomes.len(), 6);
+    assert!(outcomes.iter().all(|done| done.outcome.is_ok()), "{outcomes:?}");
+    assert!(outcomes.iter().any(|done| done.attempts == 2), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn program_of_the_agent_is_this_one_here_and_a_copy_elsewhere() {
+    let program = closure!(|| -> io::Result<PathBuf> { fs::read_link("/proc/self/exe") });
+    let here = tunnel().invoke(program()).await.unwrap();
+    assert_eq!(here, std::env::current_exe().unwrap().canonicalize().unwrap());
+    let copy = Tunnel::with_config(Command::new("sh").args(["-c", "{}"]), config());
+    let copy = copy.invoke(program()).await.unwrap();
+    assert!(copy.to_str().unwrap().ends_with(" (deleted)"), "{copy:?}");
+}
+
+#[tokio::test]
+async fn panic_has_a_traceback() {
+    for tunnel in [tunnel(), Tunnel::with_config(Command::new("sh").args(["-c", "{}"]), config())] {
+        let error = tunnel.invoke(panics::with(7)).await.unwrap_err();
+        let traceback = &error.remote().unwrap().traceback;
+        if cfg!(feature = "symbols") {
+            assert!(traceback.contains("0: functions::panics\n"), "{traceback}");
+            assert!(!traceback.contains("chopsticks_function"), "{traceback}");
+        } else {
+            assert!(traceback.lines().count() > 3, "{traceback}");
+            assert!(traceback.lines().all(|line| line.starts_with("0x")), "{traceback}");
+        }
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn pool_of_such_agents_says_what_they_do() {
     let outcomes: Vec<_> =
         Pool::new(Group::new([tunnel()]).unwrap()).map::<u64>("os.path:getsize", ["/"; 2]).collect().await;
@@ -421,10 +489,9 @@ async fn what_functions_have_started_ends_when_the_agent_is_killed() {
 #[tokio::test]
 async fn nothing_stays_in_the_folders_of_the_host() {
     let scratch = tempfile::tempdir().unwrap();
-    let tunnel = Tunnel::with_config(
-        Local::new().env("XDG_RUNTIME_DIR", scratch.path()).env("TMPDIR", scratch.path()),
-        config(),
-    );
+    let folders = ["XDG_RUNTIME_DIR", "TMPDIR"].map(|name| format!("{name}={}", scratch.path().display()));
+    let words = folders.into_iter().chain(["sh", "-c", "{}"].map(str::to_owned));
+    let tunnel = Tunnel::with_config(Command::new("env").args(words).name("copy"), config());
     let program = closure!(|| -> io::Result<PathBuf> { fs::read_link("/proc/self/exe") });
     let program = tunnel.invoke(program()).await.unwrap();
     assert!(program.starts_with(scratch.path().canonicalize().unwrap()), "{program:?}");

@@ -11,6 +11,8 @@ use std::{
 use chopsticks::{Codebase, Local, Stderr, Tunnel, TunnelConfig};
 use chopsticks_support::{Interpreter, Scratch, interpreters, newest, processes, python2};
 
+pub mod functions;
+
 /// No step of any test takes this long; it turns a hang into a failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -142,10 +142,15 @@ impl Driver for Local {
         self.options_in(self.current_dir.clone())
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
         let argv = agent.argv(&agent.python::<Self>(self.interpreter.as_ref()));
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.envs(agent.variables());
         // On the far side of a tunnel the agent itself goes there.
         if let Some(folder) = self.current_dir.as_ref().filter(|_| agent.is_here()) {
             if !folder.is_dir() {

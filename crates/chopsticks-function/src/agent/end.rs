@@ -170,7 +170,7 @@ impl Process {
 }
 
 /// This program, whose file no longer has a name.
-const PROGRAM: &str = "/proc/self/exe";
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
 /// How long processes have after the request to end.
 const TERM_ROUNDS: u32 = 25;
 const KILL_ROUNDS: u32 = 100;

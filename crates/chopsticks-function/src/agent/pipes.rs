@@ -3,7 +3,6 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind, Read as _},
-    os::fd::OwnedFd,
 };
 
 use rustix::{io::fcntl_dupfd_cloexec, stdio};
@@ -18,8 +17,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    fn new(input: OwnedFd) -> Self {
-        Self { input: File::from(input), buffer: vec![0; BUFFER_LEN], is_padding: true }
+    fn new(input: File) -> Self {
+        Self { input, buffer: vec![0; BUFFER_LEN], is_padding: true }
     }
 
     /// Waits for bytes, and returns them; none at the end.
@@ -52,12 +51,18 @@ impl Reader {
 ///
 /// Functions have an empty stdin. What they write to stdout goes where stderr goes.
 pub(crate) fn take() -> io::Result<(Reader, File)> {
+    let (input, output) = take_bare()?;
+    Ok((Reader::new(input), output))
+}
+
+/// As [`take`], for pipes to the agent itself.
+pub(crate) fn take_bare() -> io::Result<(File, File)> {
     let input = fcntl_dupfd_cloexec(stdio::stdin(), LOWEST)?;
     let output = fcntl_dupfd_cloexec(stdio::stdout(), LOWEST)?;
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     stdio::dup2_stdin(&null)?;
     stdio::dup2_stdout(stdio::stderr())?;
-    Ok((Reader::new(input), File::from(output)))
+    Ok((File::from(input), File::from(output)))
 }
 
 /// The byte that follows the padding. The padding consists of zeros.

@@ -16,7 +16,7 @@ use chopsticks_transport::{
     AnswerKind, Connection, Event, Format, Message, Outbox, RequestId, TransportConfig,
 };
 
-use super::{end, fail, lead::Lead, panicked, pipes, say, session};
+use super::{child, end, fail, lead::Lead, panicked, pipes, say, session};
 use crate::{
     answer::{Success, failure},
     call::Call,
@@ -139,9 +139,13 @@ impl Agent {
         CURRENT.set(Some(request));
         let answer = call.run(|| {
             panicked::catch(|| {
-                let message = Run::decode(&message.payload);
-                let message = message.map_err(|error| failure("argument", "", error.to_string()))?;
-                registry::run(&message)
+                let payload = &message.payload;
+                let message =
+                    Run::decode(payload).map_err(|error| failure("argument", "", error.to_string()))?;
+                match registry::needs_process(&message) {
+                    true => child::run(&self.token, payload, call),
+                    false => registry::run(&message),
+                }
             })
         });
         CURRENT.set(None);

@@ -16,6 +16,12 @@ pub(crate) fn argv(token: &str) -> Vec<OsString> {
     ["sh", "-c", PLACE, token, LOAD, PYTHON, PERL].map(OsString::from).to_vec()
 }
 
+/// Returns the command of a first stage that says what its host is before it reads the program.
+pub(crate) fn asking_argv(token: &str) -> Vec<OsString> {
+    let load = [ASK, LOAD].concat();
+    ["sh", "-c", PLACE, token, &load, PYTHON, PERL].map(OsString::from).to_vec()
+}
+
 /// Returns a text that distinguishes an agent from all others on its host. It need not be secret.
 pub(crate) fn token() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
@@ -42,6 +48,12 @@ const PLACE: &str = concat!(
     r#"echo "chopsticks: no folder that programs can be started from: tried XDG_RUNTIME_DIR, /dev/shm, TMPDIR, "#,
     r#"/tmp, /var/tmp, HOME and the working folder; nor Python or perl to do without" >&2;exit 126;fi;"#,
     r#"exec 3>|"$p";eval "$1""#,
+);
+
+/// Says what the host is: its machine, and its C libraries.
+const ASK: &str = concat!(
+    r#"read -r m 2>/dev/null </proc/sys/kernel/arch||m=$(uname -m);l=$(getconf GNU_LIBC_VERSION 2>/dev/null);"#,
+    r#"for u in /lib/ld-musl-*;do if [ -e "$u" ];then l="$l musl";fi;done;echo "chopsticks:$0 $m $l";"#,
 );
 
 /// Reads the header line and the program, and starts it.
@@ -85,7 +97,7 @@ mod tests {
 
     #[test]
     fn words_survive_single_quotes_in_any_shell() {
-        for word in argv(&token()) {
+        for word in argv(&token()).into_iter().chain(asking_argv(&token())) {
             assert!(!word.to_str().unwrap().contains(['\'', '\\', '!', '\n']), "{word:?}");
         }
     }
