@@ -11,6 +11,7 @@ mod journal;
 mod network;
 mod python;
 mod requirement;
+mod root;
 mod slurm;
 mod sshd;
 mod user;

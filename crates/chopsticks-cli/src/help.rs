@@ -219,6 +219,15 @@ This is the name of the host, unless you write `NAME=` in front.
   sudo:USER                 another user on this host, without a password
   docker://IMAGE            a new container; also podman://
   docker-exec://CONTAINER   a running container; also podman-exec://
+  su:USER, doas:USER        another user on this host, without a password
+  compose://SERVICE         a service of Docker Compose
+  kubectl://NAMESPACE/POD   a pod of Kubernetes; also kubectl://POD
+  lxc://CONTAINER           a container of LXC; also incus:// and lxd://
+  nspawn://FOLDER           a new container of systemd; also nspawn://IMAGE
+  machine://MACHINE         a running container of systemd
+  chroot:FOLDER             another root folder of this host
+  nsenter:PID               the namespaces of a process; netns:NETWORK is a network
+  slurm:PARTITION           a job of Slurm, or a node of an allocation (?nodes=4)
   exec:COMMAND…             any command that starts a Python; it takes the rest of
                             this --on, including commas
   HOST/sudo:USER            each target from the far side of the one in front, as in

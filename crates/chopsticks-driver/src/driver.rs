@@ -23,19 +23,37 @@ use crate::{
 
 #[cfg(feature = "containers")]
 pub use self::container::{
-    Attached, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman, PodmanEngine,
-    PodmanExec,
+    Attached, Compose, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman,
+    PodmanEngine, PodmanExec,
 };
-pub use self::{command::Command, local::Local, ssh::Ssh, sudo::Sudo};
+pub use self::{
+    command::Command,
+    kubectl::Kubectl,
+    local::Local,
+    lxc::{Incus, Lxc},
+    machine::{Machine, Nspawn},
+    namespace::{Chroot, Nsenter},
+    slurm::{Slurm, SlurmNode},
+    ssh::Ssh,
+    su::{Doas, Su},
+    sudo::Sudo,
+};
 
 mod askpass;
 mod command;
 #[cfg(feature = "containers")]
 mod container;
+mod kubectl;
 mod local;
+mod lxc;
+mod machine;
+mod namespace;
+mod program;
 mod prompt;
 mod setup;
+mod slurm;
 mod ssh;
+mod su;
 mod sudo;
 
 /// Starts an agent somewhere, with pipes for its stdin, stdout and stderr: a Python interpreter, or

@@ -2,6 +2,10 @@
 
 use std::{borrow::Cow, fmt, process::ExitStatus};
 
+use self::programs::{LOST, PROGRAMS};
+
+mod programs;
+
 /// A known cause of a failure, and what to do about it.
 ///
 /// [`fmt::Display`] writes the advice.
@@ -56,7 +60,7 @@ pub const NAME_IN_USE: &str = "name-in-use";
 /// Returns the cause of a connection that no agent answered, if it is known.
 pub fn of_failed_start(symptoms: &Symptoms<'_>) -> Option<Hint> {
     let said = |rule: &&Rule| rule.line(symptoms.stderr).or_else(|| rule.line(symptoms.noise)).is_some();
-    if let Some(rule) = START.iter().find(said) {
+    if let Some(rule) = PROGRAMS.iter().chain(START).find(said) {
         return Some(rule.hint());
     }
     let is_silent = symptoms.stderr.trim().is_empty() && symptoms.noise.trim().is_empty();
@@ -114,12 +118,13 @@ pub fn of_failed_spawn(error: &std::io::Error, parent: Option<&str>) -> Option<H
 
 /// Returns why an agent was lost, if the cause is known.
 pub fn of_loss(stderr: &str) -> Option<Hint> {
-    LOSS.iter().find(|rule| rule.line(stderr).is_some()).map(Rule::hint)
+    LOST.iter().chain(LOSS).find(|rule| rule.line(stderr).is_some()).map(Rule::hint)
 }
 
 /// Returns the most informative line of a program's stderr: a known one, or else the last.
 pub fn telling_line(stderr: &str) -> &str {
-    let known = START.iter().chain(LOSS).find_map(|rule| rule.line(stderr));
+    let rules = PROGRAMS.iter().chain(START).chain(LOST).chain(LOSS);
+    let known = { rules }.find_map(|rule| rule.line(stderr));
     let last = || stderr.lines().rev().find(|line| !is_idle(line));
     known.or_else(last).unwrap_or_default().trim()
 }
@@ -148,6 +153,7 @@ fn is_idle(line: &str) -> bool {
         || line.starts_with("Run 'docker ")
         || line.starts_with("See 'docker ")
         || line.starts_with("sudo: error initializing audit plugin")
+        || line.starts_with("Attempted to remove disk file system under")
         || line.trim_matches(['^', '~']).is_empty()
 }
 

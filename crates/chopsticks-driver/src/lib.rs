@@ -6,8 +6,10 @@
 //!
 //! # Layout
 //!
-//! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`] are the drivers. [`Address`]
-//!   names any of them in a text.
+//! * [`Local`] and [`Ssh`] are drivers for hosts. [`Sudo`], [`Su`] and [`Doas`] lead to other users.
+//!   [`Docker`], [`Podman`], [`Compose`], [`Kubectl`], [`Lxc`], [`Incus`], [`Nspawn`], [`Machine`],
+//!   [`Nsenter`] and [`Chroot`] lead to containers. [`Slurm`] leads to the nodes of a cluster, and
+//!   [`Command`] to whatever a program reaches. [`Address`] names any of them in a text.
 //! * [`Driver`], [`AgentCommand`] and [`Link`] are for drivers of your own.
 //! * [`Launcher`], [`Program`] and [`Known`] start programs on other hosts.
 //! * [`Process`], [`LinkParts`] and [`SpawnError`] describe the started program, its pipes and its
@@ -49,11 +51,14 @@ mod secret;
 mod target;
 
 pub use defaults::{DefaultPythons, HasDefaultPython};
-pub use driver::{AgentCommand, Command, Driver, Local, Ssh, Sudo};
+pub use driver::{
+    AgentCommand, Chroot, Command, Doas, Driver, Incus, Kubectl, Local, Lxc, Machine, Nsenter, Nspawn, Slurm,
+    SlurmNode, Ssh, Su, Sudo,
+};
 #[cfg(feature = "containers")]
 pub use driver::{
-    Attached, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman, PodmanEngine,
-    PodmanExec,
+    Attached, Compose, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman,
+    PodmanEngine, PodmanExec,
 };
 pub use hint::{Hint, Symptoms};
 pub use host::{HostName, InvalidHostName};

@@ -162,6 +162,11 @@ impl Link {
         matches!(self.0.process.0, Kind::Launched(_))
     }
 
+    /// Creates a link from the parts of one.
+    pub(crate) fn from_parts(parts: LinkParts) -> Self {
+        Self(parts)
+    }
+
     /// Returns the parts.
     pub fn into_parts(self) -> LinkParts {
         self.0

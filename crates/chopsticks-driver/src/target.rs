@@ -10,29 +10,38 @@ use std::{
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-#[cfg(feature = "containers")]
-use crate::driver::{Docker, DockerExec, Podman, PodmanExec};
 use crate::{
-    driver::{Command, Driver, Local, Ssh, Sudo},
+    driver::{Driver, Ssh},
     host::{HostName, InvalidHostName},
     interpreter::Interpreter,
 };
+
+use self::place::{Named, Place};
+
+mod place;
 
 /// A host, and how to reach it, written as a text.
 ///
 /// | text | what it reaches |
 /// |---|---|
-/// | `local` | a subprocess: [`Local`] |
-/// | `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT` | another host: [`Ssh`] |
-/// | `sudo:USER` | another user here: [`Sudo`] |
-/// | `docker://IMAGE`, `podman://IMAGE` | a fresh container: [`Docker`], [`Podman`] |
-/// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`] |
-/// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`]; words are separated and quoted as in a shell |
+/// | `local` | a subprocess: [`Local`](crate::Local) |
+/// | `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT` | another host: [`Ssh`](crate::Ssh) |
+/// | `sudo:USER` | another user here: [`Sudo`](crate::Sudo) |
+/// | `docker://IMAGE`, `podman://IMAGE` | a fresh container: [`Docker`](crate::Docker), [`Podman`](crate::Podman) |
+/// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`](crate::Docker::attach) |
+/// | `su:USER`, `doas:USER` | another user here: [`Su`](crate::Su), [`Doas`](crate::Doas) |
+/// | `compose://SERVICE` | a container of Docker Compose: [`Compose`](crate::Compose) |
+/// | `kubectl://POD`, `kubectl://NAMESPACE/POD` | a pod of Kubernetes: [`Kubectl`](crate::Kubectl) |
+/// | `lxc://CONTAINER`, `incus://INSTANCE`, `lxd://INSTANCE` | a running system container: [`Lxc`](crate::Lxc), [`Incus`](crate::Incus) |
+/// | `nspawn://FOLDER`, `nspawn://IMAGE`, `machine://MACHINE` | a new or running container of systemd: [`Nspawn`](crate::Nspawn), [`Machine`](crate::Machine) |
+/// | `chroot:FOLDER` | another root folder here: [`Chroot`](crate::Chroot) |
+/// | `nsenter:PID`, `netns:NETWORK` | the namespaces of a process, a network: [`Nsenter`](crate::Nsenter) |
+/// | `slurm:`, `slurm:PARTITION` | a job on a cluster: [`Slurm`](crate::Slurm) |
+/// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`](crate::Command); words are separated and quoted as in a shell |
 /// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before |
 ///
-/// A target after a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`,
-/// `podman://`, `podman-exec://` or `exec:`, or to be `local:`. If such a text is not meant as a
-/// target, write its `/` as `%2F`. The tunnel's name is composed of all names, as in
+/// A target after a `/` has to begin with one of these words and its colon, as `ssh://` or `local:`.
+/// If such a text is not meant as a target, write its `/` as `%2F`. The tunnel's name is composed of all names, as in
 /// `bastion/db1/root@localhost`.
 ///
 /// An IPv6 address is written as it is, with or without brackets: `fe80::1%eth0`, `[::1]`,
@@ -48,7 +57,20 @@ use crate::{
 /// | `cwd`, `env`, `site-packages` | all | a folder, `NAME=VALUE`, `yes` |
 /// | `config`, `identity`, `jump`, `sudo`, `option` | ssh | as the methods of [`Ssh`]; `sudo` alone is root |
 /// | `connect-timeout` | ssh | seconds |
-/// | `name`, `network`, `volume`, `user`, `workdir`, `arg` | containers | as the methods of [`Docker`] |
+/// | `shared` | ssh | `yes` |
+/// | `name`, `network`, `volume`, `keep`, `persistent` | new containers | as the methods of [`Docker`](crate::Docker) |
+/// | `user`, `workdir` | containers | as the methods of [`Docker`](crate::Docker) |
+/// | `arg` | all programs but ssh and sudo | an argument of the program |
+/// | `shell`, `login` | su | as the methods of [`Su`](crate::Su) |
+/// | `file`, `project`, `index` | compose | as the methods of [`Compose`](crate::Compose) |
+/// | `namespace`, `container`, `context`, `kubeconfig` | kubectl | as the methods of [`Kubectl`](crate::Kubectl) |
+/// | `path`, `uid` | lxc | as the methods of [`Lxc`](crate::Lxc) |
+/// | `project`, `uid` | incus, lxd | as the methods of [`Incus`](crate::Incus) |
+/// | `user` | chroot, nspawn, machine | a user there |
+/// | `bind`, `ephemeral`, `unregistered` | nspawn | as the methods of [`Nspawn`](crate::Nspawn) |
+/// | `namespace` | nsenter | as the method of [`Nsenter`](crate::Nsenter) |
+/// | `time`, `cpus` | slurm | as the methods of [`Slurm`](crate::Slurm) |
+/// | `nodes` | slurm | the number of nodes of an allocation, which all targets with the same text share |
 ///
 /// ```
 /// use chopsticks_driver::Address;
@@ -73,23 +95,6 @@ pub struct Hop {
     text: String,
     host: HostName,
     place: Place,
-}
-
-/// The driver of a target.
-#[derive(Clone, Debug)]
-enum Place {
-    Command(Command),
-    #[cfg(feature = "containers")]
-    Docker(Box<Docker>),
-    #[cfg(feature = "containers")]
-    DockerExec(DockerExec),
-    Local(Local),
-    #[cfg(feature = "containers")]
-    Podman(Box<Podman>),
-    #[cfg(feature = "containers")]
-    PodmanExec(PodmanExec),
-    Ssh(Box<Ssh>),
-    Sudo(Sudo),
 }
 
 /// Error for a text that is not a target.
@@ -157,45 +162,6 @@ impl Hop {
     }
 }
 
-impl Place {
-    fn or_python(self, python: &Interpreter) -> Self {
-        match self {
-            // Words that end in an interpreter say which.
-            Self::Command(driver) if !driver.has_place() => Self::Command(driver),
-            Self::Command(driver) => Self::Command(driver.or_python(python)),
-            #[cfg(feature = "containers")]
-            Self::Docker(driver) => Self::Docker(Box::new(driver.or_python(python))),
-            #[cfg(feature = "containers")]
-            Self::DockerExec(driver) => Self::DockerExec(driver.or_python(python)),
-            Self::Local(driver) => Self::Local(driver.or_python(python)),
-            #[cfg(feature = "containers")]
-            Self::Podman(driver) => Self::Podman(Box::new(driver.or_python(python))),
-            #[cfg(feature = "containers")]
-            Self::PodmanExec(driver) => Self::PodmanExec(driver.or_python(python)),
-            Self::Ssh(driver) => Self::Ssh(Box::new(driver.or_python(python))),
-            Self::Sudo(driver) => Self::Sudo(driver.or_python(python)),
-        }
-    }
-
-    /// Returns the driver with the name `name`.
-    fn driver(&self, name: &HostName) -> Arc<dyn Driver> {
-        match self.clone() {
-            Self::Command(driver) => Arc::new(driver.name(name)),
-            #[cfg(feature = "containers")]
-            Self::Docker(driver) => Arc::new(driver.name(name)),
-            #[cfg(feature = "containers")]
-            Self::DockerExec(driver) => Arc::new(driver.name(name)),
-            Self::Local(driver) => Arc::new(driver.name(name)),
-            #[cfg(feature = "containers")]
-            Self::Podman(driver) => Arc::new(driver.name(name)),
-            #[cfg(feature = "containers")]
-            Self::PodmanExec(driver) => Arc::new(driver.name(name)),
-            Self::Ssh(driver) => Arc::new(driver.name(name)),
-            Self::Sudo(driver) => Arc::new(driver.name(name)),
-        }
-    }
-}
-
 impl FromStr for Address {
     type Err = InvalidTarget;
 
@@ -228,13 +194,13 @@ fn parse(text: &str) -> Result<(HostName, Vec<Hop>, Place), String> {
     let mut hops = Vec::new();
     let (mut begin, mut names) = (0, String::new());
     for end in ends {
-        let (place, default) = one(&text[begin..end])?;
+        let (place, default) = one(&text[begin..end], &text[..begin])?;
         names.push_str(&default);
         hops.push(Hop { text: text[..end].to_owned(), host: named(&names)?, place });
         names.push('/');
         begin = end + 1;
     }
-    let (place, default) = one(&text[begin..])?;
+    let (place, default) = one(&text[begin..], &text[..begin])?;
     let host = named(name.unwrap_or(&(names + &default)))?;
     Ok((host, hops, place))
 }
@@ -257,15 +223,15 @@ fn ends_of_hops(text: &str) -> Vec<usize> {
     ends
 }
 
-/// Parses one of the targets between the `/`.
-fn one(text: &str) -> Result<Named, String> {
+/// Parses one of the targets between the `/`. `way` is what is in front of it.
+fn one(text: &str, way: &str) -> Result<Named, String> {
     if let Some(command) = text.strip_prefix("exec:") {
-        return command_place(command);
+        return place::command(command);
     }
     let (place, query) = text.split_once('?').unwrap_or((text, ""));
-    let mut settings = Settings::parse(query)?;
+    let mut settings = Settings::parse(query, way)?;
     let named = match place.split_once("://") {
-        Some((scheme, rest)) => schemed(scheme, rest, &mut settings)?,
+        Some((scheme, rest)) => place::schemed(scheme, rest, &mut settings)?,
         None => bare(place, &mut settings)?,
     };
     settings.finish()?;
@@ -276,67 +242,15 @@ fn named(name: &str) -> Result<HostName, String> {
     name.parse().map_err(|error: InvalidHostName| error.to_string())
 }
 
-/// A place, and its default name.
-type Named = (Place, String);
-
-fn command_place(text: &str) -> Result<Named, String> {
-    let words = shlex::split(text).ok_or("a quote is not closed")?;
-    let Some((program, arguments)) = words.split_first() else {
-        return Err("missing program after `exec:`".to_owned());
-    };
-    if arguments.is_empty() {
-        return Err(
-            "expected an interpreter as the last word after `exec:`, or `{}` in the place of a shell line"
-                .to_owned(),
-        );
-    }
-    let command = Command::new(program).args(arguments);
-    Ok((Place::Command(command), program.rsplit('/').next().unwrap_or(program).to_owned()))
-}
-
-fn schemed(scheme: &str, rest: &str, settings: &mut Settings) -> Result<Named, String> {
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    if rest.is_empty() {
-        return Err(format!("nothing follows `{scheme}://`"));
-    }
-    let rest = decode(rest)?;
-    Ok(match scheme {
-        "ssh" => (Place::Ssh(Box::new(ssh(&rest, settings)?)), rest),
-        #[cfg(feature = "containers")]
-        "docker" => {
-            let (docker, name) = fresh!(Docker, &rest, settings);
-            (Place::Docker(Box::new(docker)), name)
-        }
-        #[cfg(feature = "containers")]
-        "podman" => {
-            let (podman, name) = fresh!(Podman, &rest, settings);
-            (Place::Podman(Box::new(podman)), name)
-        }
-        #[cfg(feature = "containers")]
-        "docker-exec" => (Place::DockerExec(attached!(Docker, &rest, settings)), rest),
-        #[cfg(feature = "containers")]
-        "podman-exec" => (Place::PodmanExec(attached!(Podman, &rest, settings)), rest),
-        #[cfg(not(feature = "containers"))]
-        "docker" | "podman" | "docker-exec" | "podman-exec" => {
-            return Err("this program was built without containers: see the feature `containers`".to_owned());
-        }
-        _ => return Err(format!("`{scheme}://` is not known; {ACCEPTED}")),
-    })
-}
-
-fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
+fn bare(place: &str, settings: &mut Settings<'_>) -> Result<Named, String> {
     if place.is_empty() {
         return Err(format!("it is empty; {ACCEPTED}"));
     }
     if place == "local" || place == "local:" {
-        return Ok((Place::Local(common!(Local::new(), settings)), "localhost".to_owned()));
+        return place::local(settings);
     }
-    if let Some(user) = place.strip_prefix("sudo:") {
-        if user.is_empty() {
-            return Err("missing user name after `sudo:`".to_owned());
-        }
-        let user = decode(user)?;
-        return Ok((Place::Sudo(common!(Sudo::new(&user), settings)), format!("{user}@localhost")));
+    if let Some(named) = place::prefixed(place, settings)? {
+        return Ok(named);
     }
     let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
     if host.starts_with('[') {
@@ -346,7 +260,7 @@ fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
             Some(name) => name.replacen('[', "", 1),
             None => place.to_owned(),
         };
-        return Ok((Place::Ssh(Box::new(ssh)), name));
+        return Ok((ssh.into(), name));
     }
     if host.contains(':') && !is_address(host) {
         return Err(match host.rsplit_once(':') {
@@ -357,11 +271,11 @@ fn bare(place: &str, settings: &mut Settings) -> Result<Named, String> {
         });
     }
     check_host(host)?;
-    Ok((Place::Ssh(Box::new(ssh_settings(Ssh::new(place), settings)?)), place.to_owned()))
+    place::plain_ssh(place, settings)
 }
 
 /// Parses `USER@HOST:PORT`. An IPv6 address is in brackets.
-fn ssh(authority: &str, settings: &mut Settings) -> Result<Ssh, String> {
+fn ssh(authority: &str, settings: &mut Settings<'_>) -> Result<Ssh, String> {
     let (user, rest) = match authority.rsplit_once('@') {
         Some((user, rest)) => (Some(user), rest),
         None => (None, authority),
@@ -391,7 +305,7 @@ fn ssh(authority: &str, settings: &mut Settings) -> Result<Ssh, String> {
     ssh_settings(ssh, settings)
 }
 
-fn ssh_settings(mut ssh: Ssh, settings: &mut Settings) -> Result<Ssh, String> {
+fn ssh_settings(mut ssh: Ssh, settings: &mut Settings<'_>) -> Result<Ssh, String> {
     for file in settings.take("identity")? {
         ssh = ssh.identity_file(file);
     }
@@ -408,6 +322,9 @@ fn ssh_settings(mut ssh: Ssh, settings: &mut Settings) -> Result<Ssh, String> {
         let seconds =
             seconds.parse().map_err(|_| format!("`connect-timeout={seconds}` is not a number of seconds"))?;
         ssh = ssh.connect_timeout(std::time::Duration::from_secs(seconds));
+    }
+    if settings.take_yes("shared")? {
+        ssh = ssh.shared();
     }
     if let Some(user) = settings.take_switch("sudo")? {
         ssh = if user.is_empty() { ssh.sudo() } else { ssh.sudo_user(user) };
@@ -476,53 +393,31 @@ macro_rules! container {
 #[cfg(feature = "containers")]
 use container;
 
-#[cfg(feature = "containers")]
-macro_rules! attached {
-    ($type:ident, $container:expr, $settings:expr) => {
-        container!($type::attach($container), $settings)
-    };
-}
-#[cfg(feature = "containers")]
-use attached;
-
-/// Creates a driver for a new container, and its name.
-#[cfg(feature = "containers")]
-macro_rules! fresh {
-    ($type:ident, $image:expr, $settings:expr) => {{
-        let image = $image;
-        let (driver, name) = match $settings.take_one("name")? {
-            Some(name) => ($type::new(&name).image(image), name),
-            None => ($type::of_image(image), image.to_owned()),
-        };
-        let mut driver = container!(driver, $settings);
-        if let Some(network) = $settings.take_one("network")? {
-            driver = driver.network(network);
-        }
-        for volume in $settings.take("volume")? {
-            driver = driver.volume(volume);
-        }
-        (driver, name)
-    }};
-}
-#[cfg(feature = "containers")]
-use fresh;
-
 /// The settings after the `?`.
-struct Settings(Vec<(String, Option<String>)>);
+struct Settings<'a> {
+    given: Vec<(String, Option<String>)>,
+    /// The targets in front of this one.
+    way: &'a str,
+}
 
-impl Settings {
-    fn parse(query: &str) -> Result<Self, String> {
+impl<'a> Settings<'a> {
+    fn parse(query: &str, way: &'a str) -> Result<Self, String> {
         let parts = query.split('&').filter(|part| !part.is_empty());
         let read = |part: &str| match part.split_once('=') {
             Some((key, value)) => Ok((decode(key)?, Some(decode(value)?))),
             None => Ok((decode(part)?, None)),
         };
-        parts.map(read).collect::<Result<_, String>>().map(Self)
+        let given = parts.map(read).collect::<Result<_, String>>()?;
+        Ok(Self { given, way })
+    }
+
+    fn way(&self) -> &str {
+        self.way
     }
 
     /// Takes all values of `key`. Each setting must have a value.
     fn take(&mut self, key: &str) -> Result<Vec<String>, String> {
-        let taken: Vec<_> = self.0.extract_if(.., |(name, _)| name == key).collect();
+        let taken: Vec<_> = self.given.extract_if(.., |(name, _)| name == key).collect();
         taken.into_iter().map(|(_, value)| value.ok_or_else(|| format!("`{key}` has no value"))).collect()
     }
 
@@ -534,7 +429,7 @@ impl Settings {
 
     /// Takes the value of a setting that may have no value, which is then empty.
     fn take_switch(&mut self, key: &str) -> Result<Option<String>, String> {
-        for (name, value) in &mut self.0 {
+        for (name, value) in &mut self.given {
             if name == key {
                 value.get_or_insert_default();
             }
@@ -551,7 +446,7 @@ impl Settings {
     }
 
     fn finish(self) -> Result<(), String> {
-        match self.0.first() {
+        match self.given.first() {
             None => Ok(()),
             Some((key, _)) => Err(format!("unknown setting `{key}` for this kind of target")),
         }
@@ -564,12 +459,36 @@ fn decode(text: &str) -> Result<String, String> {
 }
 
 /// The beginnings of targets that can follow a `/`.
-const SCHEMES: [&str; 8] =
-    ["docker-exec://", "docker://", "exec:", "local:", "podman-exec://", "podman://", "ssh://", "sudo:"];
+const SCHEMES: [&str; 21] = [
+    "chroot:",
+    "compose://",
+    "doas:",
+    "docker-exec://",
+    "docker://",
+    "exec:",
+    "incus://",
+    "kubectl://",
+    "local:",
+    "lxc://",
+    "lxd://",
+    "machine://",
+    "netns:",
+    "nsenter:",
+    "nspawn://",
+    "podman-exec://",
+    "podman://",
+    "slurm:",
+    "ssh://",
+    "su:",
+    "sudo:",
+];
 
-const ACCEPTED: &str = "expected one of `local`, `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT`, `sudo:USER`, `docker://IMAGE`, \
-                        `docker-exec://CONTAINER`, `podman://IMAGE`, `podman-exec://CONTAINER` or `exec:COMMAND`, each with \
-                        an optional `NAME=` in front";
+const ACCEPTED: &str = "expected one of `local`, `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT`, `sudo:USER`, `su:USER`, \
+                        `doas:USER`, `docker://IMAGE`, `docker-exec://CONTAINER`, `podman://IMAGE`, \
+                        `podman-exec://CONTAINER`, `compose://SERVICE`, `kubectl://NAMESPACE/POD`, `lxc://CONTAINER`, \
+                        `incus://INSTANCE`, `lxd://INSTANCE`, `nspawn://FOLDER`, `machine://MACHINE`, `chroot:FOLDER`, \
+                        `nsenter:PID`, `netns:NETWORK`, `slurm:PARTITION` or `exec:COMMAND`, each with an optional \
+                        `NAME=` in front";
 
 #[cfg(test)]
 #[cfg(feature = "containers")]

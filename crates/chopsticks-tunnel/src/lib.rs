@@ -22,7 +22,9 @@
 //! * [`Agent`] is the kind of agent, and [`Tunnel::invoke`] is for functions in Rust.
 //! * [`Items`] is a stream of the values that a generator yields, or of the results for many items.
 //! * [`Local`], [`Ssh`], [`Sudo`], [`Docker`], [`Podman`] and [`Command`] start an interpreter, on
-//!   this host or another. [`Target`] names any of them in a text.
+//!   this host or another. So do [`Su`], [`Doas`], [`Compose`], [`Kubectl`], [`Lxc`], [`Incus`],
+//!   [`Nspawn`], [`Machine`], [`Nsenter`], [`Chroot`] and [`Slurm`]. [`Target`] names any of them in
+//!   a text.
 //! * [`Route`] and [`Via`] start it from the far side of another tunnel.
 //! * [`Driver`], [`Link`] and [`AgentCommand`] are for drivers of your own.
 //! * [`TunnelConfig`] sets deadlines, limits and the [`ModuleSource`] of the modules that agents
@@ -89,14 +91,15 @@ pub use agent::Agent;
 pub use args::Args;
 pub use audit::{AuditController, AuditLog, AuditRecord, AuditSink};
 pub use chopsticks_driver::{
-    AgentCommand, AgentOptions, Command, DefaultPythons, Driver, Encode, HasDefaultPython, Hint, HostName,
-    Interpreter, InvalidHostName, InvalidTarget, Known, Launcher, Link, Local, Program, Secret, SecretKind,
-    SecretRequest, Secrets, Ssh, Sudo, Symptoms,
+    AgentCommand, AgentOptions, Chroot, Command, DefaultPythons, Doas, Driver, Encode, HasDefaultPython,
+    Hint, HostName, Incus, Interpreter, InvalidHostName, InvalidTarget, Known, Kubectl, Launcher, Link,
+    Local, Lxc, Machine, Nsenter, Nspawn, Program, Secret, SecretKind, SecretRequest, Secrets, Slurm,
+    SlurmNode, Ssh, Su, Sudo, Symptoms,
 };
 #[cfg(feature = "containers")]
 pub use chopsticks_driver::{
-    Attached, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman, PodmanEngine,
-    PodmanExec,
+    Attached, Compose, ContainerInfo, Docker, DockerEngine, DockerExec, Engine, NewContainer, Podman,
+    PodmanEngine, PodmanExec,
 };
 
 pub use bootstrap::elf::Libc;

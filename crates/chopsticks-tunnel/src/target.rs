@@ -19,12 +19,19 @@ use crate::{
 /// | `sudo:USER` | another user here: [`Sudo`](crate::Sudo) |
 /// | `docker://IMAGE`, `podman://IMAGE` | a fresh container: [`Docker`](crate::Docker), [`Podman`](crate::Podman) |
 /// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`](crate::Docker::attach) |
+/// | `su:USER`, `doas:USER` | another user here: [`Su`](crate::Su), [`Doas`](crate::Doas) |
+/// | `compose://SERVICE` | a container of Docker Compose: [`Compose`](crate::Compose) |
+/// | `kubectl://POD`, `kubectl://NAMESPACE/POD` | a pod of Kubernetes: [`Kubectl`](crate::Kubectl) |
+/// | `lxc://CONTAINER`, `incus://INSTANCE`, `lxd://INSTANCE` | a running system container: [`Lxc`](crate::Lxc), [`Incus`](crate::Incus) |
+/// | `nspawn://FOLDER`, `nspawn://IMAGE`, `machine://MACHINE` | a new or running container of systemd: [`Nspawn`](crate::Nspawn), [`Machine`](crate::Machine) |
+/// | `chroot:FOLDER` | another root folder here: [`Chroot`](crate::Chroot) |
+/// | `nsenter:PID`, `netns:NETWORK` | the namespaces of a process, a network: [`Nsenter`](crate::Nsenter) |
+/// | `slurm:`, `slurm:PARTITION` | a job on a cluster: [`Slurm`](crate::Slurm) |
 /// | `exec:PROGRAM ARGUMENT…` | whatever the program reaches: [`Command`](crate::Command); words are separated and quoted as in a shell |
 /// | `TARGET/TARGET`, as in `bastion/ssh://db1/sudo:root` | each target from the far side of the one before: [`Via`](crate::Via) |
 ///
-/// A target after a `/` has to begin with `ssh://`, `sudo:`, `docker://`, `docker-exec://`,
-/// `podman://`, `podman-exec://` or `exec:`, or to be `local:`. If such a text is not meant as a
-/// target, write its `/` as `%2F`. The tunnel's name is composed of all names, as in
+/// A target after a `/` has to begin with one of these words and its colon, as `ssh://` or `local:`.
+/// If such a text is not meant as a target, write its `/` as `%2F`. The tunnel's name is composed of all names, as in
 /// `bastion/db1/root@localhost`.
 ///
 /// An IPv6 address is written as it is, with or without brackets: `fe80::1%eth0`, `[::1]`,
@@ -41,7 +48,20 @@ use crate::{
 /// | `site-packages`, `user-site`, `search-path` | all | `yes` |
 /// | `config`, `identity`, `jump`, `sudo`, `option` | ssh | as the methods of [`Ssh`](crate::Ssh); `sudo` alone is root |
 /// | `connect-timeout` | ssh | seconds |
-/// | `name`, `network`, `volume`, `user`, `workdir`, `arg` | containers | as the methods of [`Docker`](crate::Docker) |
+/// | `shared` | ssh | `yes` |
+/// | `name`, `network`, `volume`, `keep`, `persistent` | new containers | as the methods of [`Docker`](crate::Docker) |
+/// | `user`, `workdir` | containers | as the methods of [`Docker`](crate::Docker) |
+/// | `arg` | all programs but ssh and sudo | an argument of the program |
+/// | `shell`, `login` | su | as the methods of [`Su`](crate::Su) |
+/// | `file`, `project`, `index` | compose | as the methods of [`Compose`](crate::Compose) |
+/// | `namespace`, `container`, `context`, `kubeconfig` | kubectl | as the methods of [`Kubectl`](crate::Kubectl) |
+/// | `path`, `uid` | lxc | as the methods of [`Lxc`](crate::Lxc) |
+/// | `project`, `uid` | incus, lxd | as the methods of [`Incus`](crate::Incus) |
+/// | `user` | chroot, nspawn, machine | a user there |
+/// | `bind`, `ephemeral`, `unregistered` | nspawn | as the methods of [`Nspawn`](crate::Nspawn) |
+/// | `namespace` | nsenter | as the method of [`Nsenter`](crate::Nsenter) |
+/// | `time`, `cpus` | slurm | as the methods of [`Slurm`](crate::Slurm) |
+/// | `nodes` | slurm | the number of nodes of an allocation, which all targets with the same text share |
 ///
 /// ```
 /// use chopsticks_tunnel::{Target, TunnelConfig};

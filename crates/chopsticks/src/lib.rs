@@ -25,7 +25,8 @@
 //! * [`Tunnel`] is one host, on which functions are called.
 //! * [`Ssh`], [`Sudo`], [`Docker`], [`Podman`], [`Command`] and [`Local`] are the drivers, which
 //!   reach hosts. [`Target`] is any of them, written as a text. Implement [`Driver`] for drivers of
-//!   your own. [`Via`] starts any driver from the far side of another tunnel.
+//!   your own. [`Su`], [`Doas`], [`Compose`], [`Kubectl`], [`Lxc`], [`Incus`], [`Nspawn`],
+//!   [`Machine`], [`Nsenter`], [`Chroot`] and [`Slurm`] are further drivers. [`Via`] starts any driver from the far side of another tunnel.
 //! * [`Function`], [`Args`], [`Call`] and [`Reply`] are the function, its arguments, the call, and
 //!   the result. [`Ignored`] is a result that is not needed.
 //! * [`Items`] is a stream of the values that a generator yields. [`Call::input`] gives a function a
@@ -127,16 +128,11 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     Agent, AgentCommand, AgentInfo, AgentOptions, Args, AuditController, AuditLog, AuditRecord, AuditSink,
-    Call, Child, ChildStderr, ChildStdin, ChildStdout, Command, Context, Driver, Encode, EncodedItems, Error,
-    ErrorKind, Excludes, Fetch, FileKind, Function, Hint, HostName, Ignored, Interpreter, InvalidTarget,
-    Items, Link, Local, LogLevel, LogRecord, Logging, Obstacle, OsName, Phase, Progress, Put, RemoteCommand,
-    RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest, Secrets, Side, Ssh, Stderr,
-    Stdio, Stdout, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand,
-    TunnelConfig, TunnelFetch, TunnelPut, UnknownLogLevel, Via,
+    Call, Child, ChildStderr, ChildStdin, ChildStdout, Chroot, Command, Context, Doas, Driver, Encode, EncodedItems, Error, ErrorKind, Excludes, Fetch, FileKind, Function, Hint, HostName, Ignored, Incus, Interpreter, InvalidTarget, Items, Kubectl, Link, Local, LogLevel, LogRecord, Logging, Lxc, Machine, Nsenter, Nspawn, Obstacle, OsName, Phase, Progress, Put, RemoteCommand, RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest, Secrets, Side, Slurm, SlurmNode, Ssh, Stderr, Stdio, Stdout, Su, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand, TunnelConfig, TunnelFetch, TunnelPut, UnknownLogLevel, Via,
 };
 pub use chopsticks_tunnel::{AgentProgram, Libc, Programs};
 #[cfg(feature = "containers")]
-pub use chopsticks_tunnel::{ContainerInfo, Docker, DockerExec, Podman, PodmanExec};
+pub use chopsticks_tunnel::{Compose, ContainerInfo, Docker, DockerExec, Podman, PodmanExec};
 
 #[cfg(feature = "groups")]
 pub use crate::{
@@ -257,6 +253,42 @@ struct SudoDriverDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/drivers/containers.md")]
 struct ContainersDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/su.md")]
+struct SuDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/doas.md")]
+struct DoasDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/compose.md")]
+struct ComposeDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/kubectl.md")]
+struct KubectlDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/lxc.md")]
+struct LxcDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/nspawn.md")]
+struct NspawnDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/nsenter.md")]
+struct NsenterDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/chroot.md")]
+struct ChrootDriverDoctests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/drivers/slurm.md")]
+struct SlurmDriverDoctests;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/drivers/via.md")]

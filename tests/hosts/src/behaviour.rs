@@ -58,6 +58,25 @@ macro_rules! behaviours {
             }
         }
     )* };
+    // For drivers that differ from another one only in the program that they start.
+    (brief: $($place:ident)*) => { $(
+        mod $place {
+            $crate::behaviours! { @ $place
+                functions_run_with_what_they_import
+                every_byte_arrives_as_it_was_sent
+                stderr_comes_in_lines_with_the_name_of_the_host
+                dropped_call_ends_with_what_it_started
+                close_ends_all_that_calls_started
+                killed_controller_leaves_nothing
+                killed_client_fails_the_call_and_leaves_nothing
+                killed_agent_fails_the_call_and_the_next_one_connects
+                folder_and_environment_are_as_set
+                connections_leave_no_descriptor_and_no_process
+                python_2_serves_as_well
+                auto_finds_an_interpreter
+            }
+        }
+    )* };
     (@ $place:ident $($sentence:ident)*) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $sentence() {
@@ -347,7 +366,7 @@ pub async fn killed_controller_leaves_nothing(place: Place) {
 pub async fn killed_client_fails_the_call_and_leaves_nothing(place: Place) {
     let subject = Subject::new(place, |_| ());
     let first = subject.connect().await;
-    let clients = processes::children();
+    let clients = subject.place.clients(processes::children());
     assert_eq!(clients.len(), 1, "one client, or the agent itself");
     let kill = || {
         let pid = Pid::from_raw(clients[0].cast_signed()).expect("it is a process");

@@ -29,6 +29,21 @@ pub fn code() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
 }
 
+/// Returns the path of a program that stands in for one that no package of Debian has.
+pub fn stand_in(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("stand-ins").join(name)
+}
+
+/// Returns the root folder with interpreters.
+pub fn root() -> String {
+    folder().join("root").display().to_string()
+}
+
+/// Returns the same root folder with `/proc`.
+pub fn chroot() -> String {
+    folder().join("chroot").display().to_string()
+}
+
 /// Returns the program that makes a call until it is killed: `far_controller PLACE FUNCTION ARGUMENT`.
 ///
 /// # Panics

@@ -6,6 +6,7 @@
 
 pub mod behaviour;
 pub mod check;
+mod compose;
 pub mod lab;
 pub mod place;
 pub mod watch;

@@ -1,12 +1,18 @@
 //! Places: where drivers lead to.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use chopsticks::{
-    Codebase, Command, Docker, Interpreter, Local, Podman, Stderr, Sudo, Target, Tunnel, TunnelConfig,
+    Chroot, Codebase, Command, Compose, Doas, Docker, Incus, Interpreter, Kubectl, Local, Lxc, Machine,
+    Nsenter, Nspawn, Podman, Slurm, SlurmNode, Stderr, Su, Sudo, Target, Tunnel, TunnelConfig,
 };
 
+use chopsticks_support::processes;
+
+use crate::compose::Project;
 use crate::lab;
+use crate::watch::canary;
 
 /// Somewhere that functions can be called: a driver with its arguments.
 #[derive(Debug)]
@@ -14,22 +20,38 @@ pub struct Place {
     name: String,
     kind: Kind,
     /// What has to be there while the place is used.
-    _container: Option<Container>,
+    _held: Vec<Box<dyn Debug + Send + Sync>>,
 }
 
 #[derive(Debug)]
 enum Kind {
     Bwrap,
+    Chroot,
+    /// Its project, and the file of that.
+    Compose(String, String),
+    Doas,
     DockerExec(String),
+    /// Its name, and the image.
+    DockerPersistent(String, String),
     DockerRun(String),
+    IncusStandIn,
+    KubectlStandIn,
     Local,
+    Lxc,
+    MachineStandIn,
     Nsenter,
+    Nspawn,
     PodmanExec(String),
     PodmanRun(String),
-    Srun,
+    Slurm,
+    SlurmNode,
     Ssh,
+    SshShared,
     SshSudo,
+    Su,
     Sudo,
+    /// Any target, as a text.
+    Target(String),
     /// Through other tunnels: what leads there, and the last target without its settings.
     Via(String, String),
 }
@@ -107,35 +129,68 @@ impl Place {
         let kind = match name.split_once('=') {
             Some(("docker_exec", id)) => Kind::DockerExec(id.to_owned()),
             Some(("podman_exec", id)) => Kind::PodmanExec(id.to_owned()),
+            Some(("target", text)) => Kind::Target(text.to_owned()),
+            Some((name @ ("compose" | "docker_persistent"), both)) => {
+                let (one, other) = both.split_once('|').expect("an address has both");
+                let (one, other) = (one.to_owned(), other.to_owned());
+                if name == "compose" { Kind::Compose(one, other) } else { Kind::DockerPersistent(one, other) }
+            }
             _ => return Self::with_image(name, lab::newest_image),
         };
-        Self { name: name.to_owned(), kind, _container: None }
+        // Without what names it.
+        let name = name.split('=').next().unwrap_or_default();
+        Self { name: name.to_owned(), kind, _held: Vec::new() }
     }
 
     /// Returns what names the place to another process: its name, and the container that there is for it.
     pub fn address(&self) -> String {
         match &self.kind {
             Kind::DockerExec(id) | Kind::PodmanExec(id) => format!("{}={id}", self.name),
+            Kind::Compose(one, other) | Kind::DockerPersistent(one, other) => {
+                format!("{}={one}|{other}", self.name)
+            }
             _ => self.name.clone(),
         }
     }
 
     fn with_image(name: &str, image: impl Fn() -> String) -> Self {
-        let mut container = None;
+        let mut held: Vec<Box<dyn Debug + Send + Sync>> = Vec::new();
         let mut start = |engine| {
             let started = Container::start(engine, &image());
             let id = started.id.clone();
-            container = Some(started);
+            held.push(Box::new(started));
             id
         };
         let kind = match name {
             "bwrap" => Kind::Bwrap,
+            "chroot" => Kind::Chroot,
+            "compose" => {
+                let project = Project::start(&image());
+                let (name, file) = project.parts();
+                held.push(Box::new(project));
+                Kind::Compose(name, file)
+            }
+            "doas" => Kind::Doas,
+            "docker_persistent" => {
+                let name = canary("persistent");
+                // It is created when it is first used.
+                held.push(Box::new(Container { engine: "docker", id: name.clone() }));
+                Kind::DockerPersistent(name, image())
+            }
+            "incus_stand_in" => Kind::IncusStandIn,
+            "kubectl_stand_in" => Kind::KubectlStandIn,
+            "lxc" => Kind::Lxc,
+            "machine_stand_in" => Kind::MachineStandIn,
+            "nspawn" => Kind::Nspawn,
+            "slurm" => Kind::Slurm,
+            "slurm_node" => Kind::SlurmNode,
+            "ssh_shared" => Kind::SshShared,
+            "su" => Kind::Su,
             "docker_exec" => Kind::DockerExec(start("docker")),
             "docker_run" => Kind::DockerRun(image()),
             "local" => Kind::Local,
             "podman_exec" => Kind::PodmanExec(start("podman")),
             "podman_run" => Kind::PodmanRun(image()),
-            "srun" => Kind::Srun,
             "ssh_plain" => Kind::Ssh,
             "ssh_sudo" => Kind::SshSudo,
             "sudo_user" => Kind::Sudo,
@@ -150,7 +205,7 @@ impl Place {
             }
             _ => panic!("there is no place called {name}"),
         };
-        Self { name: name.to_owned(), kind, _container: container }
+        Self { name: name.to_owned(), kind, _held: held }
     }
 
     /// Returns the place's name.
@@ -162,16 +217,38 @@ impl Place {
     pub fn tunnel(&self, setup: &Setup) -> Tunnel {
         match &self.kind {
             Kind::Bwrap => open!(bwrap(), setup),
+            Kind::Chroot => open!(Chroot::new(lab::chroot()), setup),
+            Kind::Compose(project, file) => open!(Compose::new("web").project(project).file(file), setup),
+            Kind::Doas => open!(Doas::new("chopsticks-other"), setup),
+            Kind::DockerPersistent(name, image) => {
+                open!(Docker::new(name).image(image).network("none").persistent(), setup)
+            }
+            Kind::IncusStandIn => open!(Incus::new("web").program(lab::stand_in("incus")), setup),
+            Kind::KubectlStandIn => {
+                open!(Kubectl::new("web-0").namespace("shop").program(lab::stand_in("kubectl")), setup)
+            }
+            Kind::Lxc => {
+                open!(Lxc::new("chopsticks-lxc").path(lab::folder().join("lxc").display().to_string()), setup)
+            }
+            Kind::MachineStandIn => open!(Machine::new("web").program(lab::stand_in("systemd-run")), setup),
+            Kind::Nspawn => open!(nspawn(&setup.name), setup),
+            Kind::Slurm => open!(Slurm::new().partition("test"), setup),
+            Kind::SlurmNode => open!(slurm_node(), setup),
+            Kind::SshShared => open!(lab::ssh("plain").shared(), setup),
+            Kind::Su => open!(Su::new("chopsticks-other"), setup),
             Kind::DockerExec(id) => open!(Docker::attach(id), setup),
             Kind::DockerRun(image) => open!(Docker::new(&setup.name).image(image).network("none"), setup),
             Kind::Local => open!(Local::new(), setup),
             Kind::PodmanExec(id) => open!(Podman::attach(id), setup),
             Kind::PodmanRun(image) => open!(Podman::new(&setup.name).image(image).network("none"), setup),
-            Kind::Srun => open!(srun(), setup),
             Kind::Ssh => open!(lab::ssh("plain"), setup),
             Kind::SshSudo => open!(lab::ssh("sudo").sudo_user("chopsticks-other"), setup),
             Kind::Sudo => open!(Sudo::new("chopsticks-other"), setup),
-            Kind::Nsenter => open!(nsenter(), setup),
+            Kind::Nsenter => open!(Nsenter::network("chopsticks-bastion"), setup),
+            Kind::Target(text) => {
+                let target: Target = text.parse().unwrap_or_else(|error| panic!("{error}"));
+                target.tunnel(setup.config.clone())
+            }
             Kind::Via(path, last) => via(path, last, setup),
         }
     }
@@ -181,12 +258,25 @@ impl Place {
     /// Here it is the client itself, which nsenter becomes as well; Slurm kills it as well; and podman's monitor now and then keeps the stdin of what `exec`
     /// started open.
     pub fn loses_agent_with_client(&self) -> bool {
-        matches!(self.kind, Kind::Local | Kind::Nsenter | Kind::PodmanExec(_) | Kind::Srun)
+        matches!(
+            self.kind,
+            Kind::Chroot
+                | Kind::Doas
+                | Kind::Local
+                | Kind::Nsenter
+                | Kind::Nspawn
+                | Kind::PodmanExec(_)
+                | Kind::Slurm
+                | Kind::SlurmNode
+        )
     }
 
     /// Whether the place may go with its agent, and what was written there.
     pub fn may_end_with_agent(&self) -> bool {
-        matches!(self.kind, Kind::Bwrap | Kind::DockerRun(_) | Kind::PodmanRun(_) | Kind::Via(..))
+        matches!(
+            self.kind,
+            Kind::Bwrap | Kind::DockerRun(_) | Kind::Nspawn | Kind::PodmanRun(_) | Kind::Via(..)
+        )
     }
 
     /// Whether the client is that of another tunnel, through which this one goes.
@@ -194,10 +284,26 @@ impl Place {
         matches!(self.kind, Kind::Via(..))
     }
 
+    /// Returns the programs that carry the tunnel, of the children of this process: there may be one
+    /// that carries several.
+    pub fn clients(&self, children: Vec<u32>) -> Vec<u32> {
+        let is_client = |pid: &u32| {
+            let words = processes::describe(*pid);
+            !words.contains("ControlMaster=yes") && !words.contains("salloc")
+        };
+        children.into_iter().filter(is_client).collect()
+    }
+
     /// Returns the place with a Python 2.7, and how that is called there.
     pub fn with_python2(self) -> (Self, Interpreter) {
         match self.kind {
-            Kind::DockerRun(_) | Kind::DockerExec(_) | Kind::PodmanRun(_) | Kind::PodmanExec(_) => {
+            Kind::Chroot | Kind::Lxc | Kind::Nspawn => (self, "/usr/local/bin/python2.7".into()),
+            Kind::Compose(..)
+            | Kind::DockerExec(_)
+            | Kind::DockerPersistent(..)
+            | Kind::DockerRun(_)
+            | Kind::PodmanExec(_)
+            | Kind::PodmanRun(_) => {
                 let oldest = || lab::images().into_iter().next().expect("the lab has images");
                 (Self::with_image(&self.name, oldest), "python2".into())
             }
@@ -271,12 +377,14 @@ fn bwrap() -> Command {
     Command::new("bwrap").args(arguments).args(temporary).python("python3")
 }
 
-/// A job of Slurm. Without `--unbuffered` it would wait for whole lines.
-fn srun() -> Command {
-    Command::new("srun").args(["--unbuffered", "--input=all", "--ntasks=1", "--quiet"]).python("python3")
+/// A container of systemd, whose root several may use at once.
+fn nspawn(name: &str) -> Nspawn {
+    let machine = format!("--machine={name}");
+    let arguments = ["--read-only", "--tmpfs=/tmp:mode=1777", "--tmpfs=/var/tmp:mode=1777", &machine];
+    Nspawn::folder(lab::root()).unregistered().args(arguments)
 }
 
-/// In the network of a namespace, as one looks into a container from outside.
-fn nsenter() -> Command {
-    Command::new("nsenter").args(["--net=/run/netns/chopsticks-bastion", "--"]).python("python3")
+/// A node of an allocation of two.
+fn slurm_node() -> SlurmNode {
+    Slurm::new().partition("test").nodes(2).remove(0)
 }

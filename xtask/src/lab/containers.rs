@@ -12,8 +12,12 @@ use super::requirement::Programs;
 use super::{Lab, image, python};
 
 /// What has to be installed.
-pub(crate) const PROGRAMS: Programs =
-    &[("docker", "docker.io"), ("python3", "python3"), ("setsid", "util-linux")];
+pub(crate) const PROGRAMS: Programs = &[
+    ("docker", "docker.io"),
+    ("docker-compose", "docker-compose"),
+    ("python3", "python3"),
+    ("setsid", "util-linux"),
+];
 
 /// What the half with podman needs besides. Without it, the other half is run.
 pub(crate) const PODMAN_PROGRAMS: Programs =

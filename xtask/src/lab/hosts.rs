@@ -16,10 +16,14 @@ use super::{Lab, python, requirement, user};
 pub(crate) const PROGRAMS: Programs = &[
     ("bwrap", "bubblewrap"),
     ("busybox", "busybox"),
+    ("chroot", "coreutils"),
     ("dash", "dash"),
+    ("doas", "opendoas"),
     ("fish", "fish"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
+    ("lxc-attach", "lxc"),
+    ("mount", "mount"),
     ("munged", "munge"),
     ("nsenter", "util-linux"),
     ("python3", "python3"),
@@ -28,7 +32,9 @@ pub(crate) const PROGRAMS: Programs = &[
     ("srun", "slurm-wlm"),
     ("ssh", "openssh-client"),
     ("sshd", "openssh-server"),
+    ("su", "util-linux"),
     ("sudo", "sudo"),
+    ("systemd-nspawn", "systemd-container"),
     ("tcsh", "tcsh"),
     ("useradd", "passwd"),
     ("zsh", "zsh"),
@@ -183,6 +189,8 @@ fn set_up_paths(lab: &mut Lab) -> Result<String, Failure> {
         return Err(Failure::new("there is no Python 2.7, which some of the hosts are to have"));
     };
     set_up_old(lab, old)?;
+    lab.set_up_root(old)?;
+    lab.add_doas_rules()?;
     Ok(format!("Python {old}"))
 }
 
@@ -260,6 +268,8 @@ fn set_up_servers(lab: &mut Lab, config: &mut Config) -> Result<(), Failure> {
     config.add("default", "127.0.0.1", default, "bash", "");
     let mux = "ControlMaster auto\nControlPath LAB/ssh/%n.socket\nControlPersist 30";
     config.add("mux", "127.0.0.1", default, "bash", mux);
+    let few = lab.start_sshd("few", "MaxStartups 1000:30:2000\nMaxSessions 2")?;
+    config.add("few", "127.0.0.1", few, "bash", "");
     config.add("mux-dead", "127.0.0.1", port, "bash", mux);
     // Port 1 belongs to a service that nobody runs.
     config.add("refused", "127.0.0.1", 1, "bash", "");

@@ -53,7 +53,7 @@ impl Lab {
     }
 
     /// Makes what any image has.
-    fn fill(&self, root: &Path) -> Result<(), Failure> {
+    pub(super) fn fill(&self, root: &Path) -> Result<(), Failure> {
         let during = |error| Failure::during(root.display(), error);
         for folder in ["etc", "home/user", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/local/bin"] {
             fs::create_dir_all(root.join(folder)).map_err(during)?;

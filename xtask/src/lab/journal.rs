@@ -25,10 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum Trace {
     /// A file.
     File(PathBuf),
+    /// A folder with what is in it.
+    Folder(PathBuf),
     /// An image of the local engine.
     Image(String),
     /// A network interface.
     Link(String),
+    /// Something that is mounted on a folder.
+    Mount(PathBuf),
     /// A network namespace, with all that runs in it.
     Namespace(String),
     /// Containers of the podman that keeps its state in a folder.
@@ -102,7 +106,9 @@ impl Trace {
                 }
                 quietly("docker", &["image", "rm", "--force", name]);
             }
+            Self::Folder(path) => drop(fs::remove_dir_all(path)),
             Self::Link(name) => quietly("ip", &["link", "delete", name]),
+            Self::Mount(path) => quietly("umount", &["--lazy", &path.display().to_string()]),
             Self::Namespace(name) => {
                 let pids = command::output(Command::new("ip").args(["netns", "pids", name]));
                 end(&pids.unwrap_or_default().lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>());
@@ -151,7 +157,12 @@ impl Trace {
 
     fn is_there(&self) -> bool {
         match self {
-            Self::File(path) => path.exists(),
+            Self::File(path) | Self::Folder(path) => path.exists(),
+            Self::Mount(path) => {
+                let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+                let path = path.display().to_string();
+                mounts.lines().any(|line| line.split(' ').nth(1) == Some(&path))
+            }
             Self::Image(name) => command::succeeds(Command::new("docker").args(["image", "inspect", name])),
             Self::Link(name) => Path::new("/sys/class/net").join(name).exists(),
             Self::Namespace(name) => Path::new("/run/netns").join(name).exists(),
@@ -168,6 +179,8 @@ impl fmt::Display for Trace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(formatter, "file {}", path.display()),
+            Self::Folder(path) => write!(formatter, "folder {}", path.display()),
+            Self::Mount(path) => write!(formatter, "mount {}", path.display()),
             Self::Image(name) => write!(formatter, "image {name}"),
             Self::Link(name) => write!(formatter, "link {name}"),
             Self::Namespace(name) => write!(formatter, "namespace {name}"),
@@ -186,6 +199,8 @@ impl FromStr for Trace {
         let (kind, rest) = line.split_once(' ').ok_or_else(unknown)?;
         Ok(match kind {
             "file" => Self::File(rest.into()),
+            "folder" => Self::Folder(rest.into()),
+            "mount" => Self::Mount(rest.into()),
             "image" => Self::Image(rest.to_owned()),
             "link" => Self::Link(rest.to_owned()),
             "namespace" => Self::Namespace(rest.to_owned()),
@@ -249,6 +264,8 @@ mod tests {
     fn traces_are_read_as_they_were_written() {
         let traces = [
             Trace::File("/etc/sudoers.d/a b".into()),
+            Trace::Folder("/run/a b".into()),
+            Trace::Mount("/tmp/lab/root/proc".into()),
             Trace::Image("chopsticks-test/python:2.7".to_owned()),
             Trace::Link("bridge".to_owned()),
             Trace::Namespace("one".to_owned()),

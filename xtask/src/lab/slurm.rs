@@ -1,4 +1,4 @@
-//! A cluster of one node under Slurm.
+//! A cluster under Slurm, whose nodes are all on this machine.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -14,7 +14,13 @@ use super::Lab;
 /// How long the node may take to be idle.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Settings of a cluster that asks nothing of the kernel; the node claims more cores than there are.
+/// The nodes, each with a `slurmd` and a port of its own.
+const NODES: u16 = 4;
+
+/// The port of the first node.
+const FIRST_PORT: u16 = 16818;
+
+/// Settings of a cluster that asks nothing of the kernel; the nodes claim more cores than there are.
 const SETTINGS: &str = "
 ClusterName=chopsticks
 SlurmUser=root
@@ -33,7 +39,8 @@ KillWait=1
 SchedulerParameters=batch_sched_delay=0,sched_interval=1
 PropagateResourceLimits=NONE
 SlurmdParameters=config_overrides
-PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:64
+PartitionName=test Nodes=node-[1-3] Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:64
+PartitionName=alone Nodes=node-4 MaxTime=INFINITE State=UP OverSubscribe=EXCLUSIVE
 ";
 
 impl Lab {
@@ -56,26 +63,34 @@ impl Lab {
         let folder = self.create_folder("slurm")?;
         let folder = folder.display();
         let config = format!(
-            "SlurmctldHost={host}(127.0.0.1)\nSlurmctldPort=16817\nSlurmdPort=16818\nAuthInfo=socket={socket}\n\
-             StateSaveLocation={folder}\nSlurmdSpoolDir={folder}/spool\nSlurmctldPidFile={folder}/slurmctld.pid\n\
-             SlurmdPidFile={folder}/slurmd.pid\nNodeName={host} NodeAddr=127.0.0.1 CPUs=64 Boards=1 \
-             SocketsPerBoard=1 CoresPerSocket=64 ThreadsPerCore=1 State=UNKNOWN\n{SETTINGS}",
+            "SlurmctldHost={host}(127.0.0.1)\nSlurmctldPort=16817\nAuthInfo=socket={socket}\n\
+             StateSaveLocation={folder}\nSlurmdSpoolDir={folder}/spool-%n\nSlurmctldPidFile={folder}/slurmctld.pid\n\
+             SlurmdPidFile={folder}/slurmd-%n.pid\nNodeName=node-[1-{NODES}] NodeHostname={host} NodeAddr=127.0.0.1 \
+             Port={FIRST_PORT}-{last} CPUs=64 Boards=1 SocketsPerBoard=1 CoresPerSocket=64 ThreadsPerCore=1 \
+             State=UNKNOWN\n{SETTINGS}",
             socket = file("socket"),
+            last = FIRST_PORT + NODES - 1,
         );
         let config = self.write("slurm.conf", 0o644, &config)?;
-        for server in ["slurmctld", "slurmd"] {
-            let mut command = Command::new(format!("/usr/sbin/{server}"));
-            self.start(server, command.args(["-D", "-f"]).arg(&config).env("SLURM_CONF", &config))?;
+        let mut controller = Command::new("/usr/sbin/slurmctld");
+        self.start("slurmctld", controller.args(["-D", "-f"]).arg(&config).env("SLURM_CONF", &config))?;
+        for number in 1..=NODES {
+            let node = format!("node-{number}");
+            let mut command = Command::new("/usr/sbin/slurmd");
+            command.args(["-D", "-N", &node, "-f"]).arg(&config).env("SLURM_CONF", &config);
+            self.start(&format!("slurmd-{number}"), &mut command)?;
         }
         let is_idle = || {
             let mut command = Command::new("sinfo");
-            command.args(["-h", "-o", "%T"]).env("SLURM_CONF", &config);
-            command::output(&mut command).is_ok_and(|text| text.contains("idle"))
+            command
+                .args(["-h", "-N", "-p", "test,alone", "-t", "idle", "-o", "%N"])
+                .env("SLURM_CONF", &config);
+            command::output(&mut command).is_ok_and(|text| text.lines().count() == usize::from(NODES))
         };
         if eventually(PATIENCE, is_idle) {
             return Ok(());
         }
-        Err(Failure::new("the Slurm node did not become idle"))
+        Err(Failure::new("the nodes of Slurm did not become idle"))
     }
 
     fn write_munge_key(&self) -> Result<(), Failure> {

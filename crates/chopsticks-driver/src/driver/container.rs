@@ -17,6 +17,7 @@ use crate::{
         setup::{Setup, setup_methods},
     },
     host::HostName,
+    interpreter::Interpreter,
     options::AgentOptions,
     process::Link,
     quiet::Quiet,
@@ -24,15 +25,18 @@ use crate::{
 
 pub use self::{
     attached::Attached,
+    compose::Compose,
     engine::{DockerEngine, Engine, PodmanEngine},
     listing::ContainerInfo,
 };
 use self::{controller::ControllerId, listing::CONTROLLER_LABEL};
 
 mod attached;
+mod compose;
 mod controller;
 mod engine;
 mod listing;
+mod persistent;
 
 /// Runs the agent in a new container, by Docker.
 ///
@@ -74,6 +78,7 @@ pub struct NewContainer<E: Engine> {
     workdir: Option<String>,
     args: Quiet<Vec<OsString>>,
     keep: bool,
+    persistent: bool,
     init: bool,
     program: OsString,
     engine: PhantomData<E>,
@@ -108,6 +113,7 @@ impl<E: Engine> NewContainer<E> {
             workdir: None,
             args: Quiet::default(),
             keep: false,
+            persistent: false,
             init: true,
             program: E::PROGRAM.into(),
             engine: PhantomData,
@@ -183,6 +189,19 @@ impl<E: Engine> NewContainer<E> {
         self
     }
 
+    /// Runs the agent beside a process that only waits, in a container that goes on running when the
+    /// connection has ended. The next tunnel to a container of this name uses the same container, as
+    /// [`attach`](Self::attach) does. So can several at once.
+    ///
+    /// The other settings of the container count only when it is created. It needs a
+    /// [name](Self::new), and [`leftovers`](Self::leftovers) does not list it: end it with
+    /// `docker rm --force NAME`.
+    #[must_use]
+    pub fn persistent(mut self) -> Self {
+        self.persistent = true;
+        self
+    }
+
     /// Runs the interpreter without an init process, for engines that do not provide one.
     ///
     /// The agent is then process 1: orphaned processes are not reaped, and signals to it have no
@@ -205,12 +224,24 @@ impl<E: Engine> NewContainer<E> {
         if !self.keep {
             arguments.push("--rm".into());
         }
+        let mut push = |option: &str, value: OsString| arguments.extend([OsString::from(option), value]);
+        push("--label", format!("{}={}", CONTROLLER_LABEL, ControllerId::this()).into());
+        push("--label", format!("{}={connection}", CONNECTION_LABEL).into());
+        self.add_settings(&mut arguments);
+        arguments.extend(agent.argv(&self.interpreter(agent)));
+        arguments
+    }
+
+    fn interpreter(&self, agent: &AgentCommand) -> Interpreter {
+        agent.python::<Self>(self.setup.interpreter.as_ref())
+    }
+
+    /// Adds the settings of the container, and its image.
+    fn add_settings(&self, arguments: &mut Vec<OsString>) {
         if self.init {
             arguments.push("--init".into());
         }
         let mut push = |option: &str, value: OsString| arguments.extend([OsString::from(option), value]);
-        push("--label", format!("{}={}", CONTROLLER_LABEL, ControllerId::this()).into());
-        push("--label", format!("{}={connection}", CONNECTION_LABEL).into());
         let texts = [
             ("--name", &self.container_name),
             ("--network", &self.network),
@@ -227,8 +258,6 @@ impl<E: Engine> NewContainer<E> {
         }
         arguments.extend(self.args.iter().cloned());
         arguments.push(self.image.clone().into());
-        arguments.extend(agent.argv(&agent.python::<Self>(self.setup.interpreter.as_ref())));
-        arguments
     }
 }
 
@@ -249,10 +278,13 @@ impl<E: Engine> Driver for NewContainer<E> {
     }
 
     fn is_exclusive(&self) -> bool {
-        self.container_name.is_some()
+        self.container_name.is_some() && !self.persistent
     }
 
     async fn open(&self, agent: &AgentCommand) -> io::Result<Link> {
+        if self.persistent {
+            return self.open_persistent(agent).await;
+        }
         // The keys of the standard library's hash maps are random.
         let [one, other] = [(); 2].map(|()| RandomState::new().hash_one(std::process::id()));
         let connection = format!("{one:016x}{other:016x}");

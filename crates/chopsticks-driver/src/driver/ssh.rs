@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::process::Command;
 
+use self::shared::Outcome;
 use crate::{
     defaults::sealed::Sealed,
     dialogue::{self, Marks, Progress},
@@ -27,6 +28,8 @@ use crate::{
     quiet::Quiet,
     secret::{Secret, SecretKind, Secrets},
 };
+
+mod shared;
 
 /// Runs the agent on another host, by the user's own `ssh`.
 ///
@@ -64,6 +67,7 @@ pub struct Ssh {
     keepalive: Option<(Duration, u32)>,
     program: OsString,
     secrets: Secrets,
+    shared: bool,
 }
 
 impl Ssh {
@@ -86,6 +90,7 @@ impl Ssh {
             keepalive: Some((KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)),
             program: "ssh".into(),
             secrets: Secrets::new(),
+            shared: false,
         }
     }
 
@@ -160,6 +165,23 @@ impl Ssh {
     #[must_use]
     pub fn sudo_user(mut self, user: impl Into<String>) -> Self {
         self.sudo = Some(user.into());
+        self
+    }
+
+    /// Shares one connection to the host with all tunnels of this process that have the same
+    /// settings and are shared too. Only the first of them logs in.
+    ///
+    /// The connection ends with the last tunnel that uses it, and when the controller dies in any
+    /// way. Its socket is in a folder that only this user may enter. It carries up to 10 tunnels;
+    /// further tunnels share another connection, and if the server allows fewer sessions
+    /// (`MaxSessions`), ssh makes connections of their own for the others. A login that takes longer
+    /// than 20 s is not waited for either.
+    ///
+    /// This has no effect on an ssh that is started through another tunnel, or that may need a password
+    /// or a passphrase.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
         self
     }
 
@@ -271,6 +293,27 @@ impl Ssh {
         Ok(arguments)
     }
 
+    /// Returns the right to a session over a master connection, if this is wanted and possible.
+    async fn lease(
+        &self,
+        agent: &AgentCommand,
+        arguments: &[OsString],
+        logs_in: bool,
+    ) -> io::Result<Outcome> {
+        if !self.shared || !agent.is_here() || logs_in {
+            return Ok(Outcome::Alone);
+        }
+        let key = format!("{:?} {arguments:?} {:?} {}", self.program, self.args.0, self.host);
+        let ssh = |socket: &Path| {
+            let mut command = Command::new(&self.program);
+            command.args(shared::master_arguments(socket)).args(arguments).args(["-o", LOG_LEVEL]);
+            command.args(self.args.iter()).args(["--", &self.host]);
+            command.env_remove("SSH_ASKPASS").env("SSH_ASKPASS_REQUIRE", "never");
+            command
+        };
+        shared::lease(key, ssh).await
+    }
+
     /// Returns the line for the login shell. `marks` are those for a sudo that may ask.
     fn remote_command(&self, agent: &AgentCommand, marks: Option<&Marks>) -> io::Result<OsString> {
         let interpreter = agent.python::<Self>(self.setup.interpreter.as_ref());
@@ -362,12 +405,25 @@ impl Driver for Ssh {
         let secrets = self.secrets.clone().or(agent.secrets());
         let logs_in = agent.is_here() && secrets.may_have(LOGIN);
         let marks = (self.sudo.is_some() && secrets.may_have(&[SecretKind::Sudo])).then(Marks::new);
-        let mut command = Command::new(&self.program);
         let arguments = self.arguments(agent, logs_in.then_some(&secrets)).await?;
+        // Each login asks by itself.
+        let lease = match self.lease(agent, &arguments, logs_in).await? {
+            Outcome::Shared(lease) => Some(lease),
+            Outcome::Failed(link) => return Ok(*link),
+            Outcome::Alone => None,
+        };
+        let mut command = Command::new(&self.program);
+        if let Some(lease) = &lease {
+            command.args(shared::session_arguments(lease.socket()));
+        }
         command.args(arguments).args(["-o", LOG_LEVEL]).args(self.args.iter());
         command.args(["--", &self.host]).arg(self.remote_command(agent, marks.as_ref())?);
         let askpass = if logs_in { Some(Askpass::new().await?) } else { None };
-        let link = self.spawn(agent, command, askpass.as_ref()).await?;
+        let mut link = self.spawn(agent, command, askpass.as_ref()).await?;
+        if let Some(lease) = lease {
+            // It holds the master connection until the tunnel's own has ended.
+            link = link.clean_up(async move { drop(lease) });
+        }
         let (host, progress) = (self.host(), Arc::<Progress>::default());
         if let Some(askpass) = askpass {
             let (host, secrets) = (host.clone(), secrets.clone());

@@ -254,3 +254,99 @@ fn jump_host_out_of_reach_is_no_busy_server() {
         assert_eq!(telling_line(&stderr), jump);
     }
 }
+
+/// util-linux 2.38, OpenDoas 6.8.2, coreutils 9.1, systemd 252, LXC 5.0.2, Slurm 22.05, kubectl 1.32.
+#[test]
+fn programs_that_lead_elsewhere_tell_what_they_miss() {
+    for (status, stderr, expected) in [
+        (1, "Password: su: Authentication failure", "su-password"),
+        (1, "This account is currently not available.", "account-closed"),
+        (
+            1,
+            "su: user nobody-of-this-name does not exist or the user entry does not contain all",
+            "user-unknown",
+        ),
+        (1, "doas: Authentication required", "doas-password"),
+        (1, "doas: Operation not permitted", "doas-not-allowed"),
+        (1, "doas: doas is not enabled, /etc/doas.conf: No such file or directory", "doas-not-allowed"),
+        (1, "doas: unknown user", "user-unknown"),
+        (1, "doas: /nowhere9: command not found", "python-missing"),
+        (
+            125,
+            "chroot: cannot change root directory to '/nowhere': No such file or directory",
+            "root-missing",
+        ),
+        (125, "chroot: cannot change root directory to '/tmp': Operation not permitted", "not-root"),
+        (
+            127,
+            "chroot: failed to run command \u{2018}p9\u{2019}: No such file or directory",
+            "python-missing",
+        ),
+        (126, "chroot: failed to run command \u{2018}/f\u{2019}: Permission denied", "python-not-runnable"),
+        (125, "chroot: invalid user", "user-unknown"),
+        (1, "nsenter: stat of /proc/999999/ns/user failed: No such file or directory", "process-missing"),
+        (1, "nsenter: cannot open /run/netns/nowhere: No such file or directory", "network-missing"),
+        (1, "nsenter: cannot open /proc/1/ns/net: Permission denied", "not-root"),
+        (127, "nsenter: failed to execute p9: No such file or directory", "python-missing"),
+        (1, "Failed to resolve path /nowhere: No such file or directory", "root-missing"),
+        (1, "No image for machine 'nowhere'.", "image-missing"),
+        (
+            1,
+            "Directory /x doesn't look like it has an OS tree (/usr/ directory is missing). Refusing.",
+            "root-missing",
+        ),
+        (1, "Directory tree /x is currently busy.", "root-busy"),
+        (1, "Need to be root.", "not-root"),
+        (1, "execv(nowhere9) failed: No such file or directory", "python-missing"),
+        (1, "Failed to resolve user nox.\nChild died too early.", "user-unknown"),
+        (1, "Failed to connect to bus: Host is down", "machine-missing"),
+        (
+            1,
+            "lxc-attach: c: ../src/lxc/attach.c: get_attach_context: 406 Connection refused - Failed to get init pid",
+            "container-stopped",
+        ),
+        (
+            127,
+            "lxc-attach: c: attach.c: lxc_attach_run_command: 1841 No such file or directory - Failed to exec \"p9\"",
+            "python-missing",
+        ),
+        (
+            1,
+            "lxc-attach: c1: ../src/lxc/lxclock.c: lxclock: 190 Permission denied - Failed to open \"/run/lxc/lock\"\n\
+             Failed to load config for c1",
+            "not-root",
+        ),
+        (
+            1,
+            "The connection to the server 127.0.0.1:1 was refused - did you specify the right host?",
+            "cluster-down",
+        ),
+        (1, "Error in configuration: context was not found for specified context: nox", "context-missing"),
+        (1, "Error from server (NotFound): pods \"web\" not found", "pod-missing"),
+        (
+            1,
+            "Error from server (Forbidden): pods \"web\" is forbidden: User \"u\" cannot create",
+            "kubectl-denied",
+        ),
+        (
+            1,
+            "srun: error: Unable to allocate resources: Invalid partition name specified",
+            "partition-unknown",
+        ),
+        (
+            1,
+            "salloc: error: Job submit/allocate failed: Requested node configuration is not available",
+            "nodes-unavailable",
+        ),
+        (127, "sh: 1: exec: salloc: not found", "program-missing"),
+    ] {
+        assert_eq!(cause(status, stderr, "").as_deref(), Some(expected), "{stderr}");
+    }
+    let lost = |stderr| of_loss(stderr).map(|hint| hint.cause().to_owned());
+    let over = "slurmstepd: error: *** STEP 9.0 ON n1 CANCELLED AT 2026-11-30T14:00:00 DUE TO TIME LIMIT ***";
+    assert_eq!(lost(over).as_deref(), Some("time-limit"));
+    assert_eq!(
+        telling_line("Need to be root.\nAttempted to remove disk file system under \"/x\""),
+        "Need to be root."
+    );
+}

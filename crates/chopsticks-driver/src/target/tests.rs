@@ -41,6 +41,23 @@ fn each_kind_of_target_has_a_name_of_its_own_unless_one_is_given() {
         ("docker-exec://web", "web"),
         ("podman://python:3", "python:3"),
         ("podman-exec://web", "web"),
+        ("su:postgres", "postgres@localhost"),
+        ("doas:root?arg=-L", "root@localhost"),
+        ("chroot:/srv/root", "/srv/root"),
+        ("nsenter:4711?namespace=net", "pid-4711"),
+        ("netns:blue", "blue"),
+        ("compose://web?project=shop", "web"),
+        ("kubectl://web-0", "web-0"),
+        ("kubectl://shop/web-0?container=app", "web-0"),
+        ("kubectl://deploy/api?namespace=shop", "deploy/api"),
+        ("lxc://web", "web"),
+        ("incus://cluster:web", "cluster:web"),
+        ("lxd://web", "web"),
+        ("nspawn://bookworm?ephemeral", "bookworm"),
+        ("nspawn:///srv/root", "/srv/root"),
+        ("machine://web", "web"),
+        ("slurm:", "slurm"),
+        ("slurm:debug?nodes=2", "debug"),
         ("exec:/usr/bin/srun -n1 python3", "srun"),
         ("node=exec:env A=B python3", "node"),
     ] {
@@ -62,6 +79,9 @@ fn target_behind_a_slash_is_reached_through_the_one_in_front() {
         ),
         ("web1/docker-exec://c/sudo:u", "web1, web1/c", "web1/c/u@localhost"),
         ("web1/podman://i", "web1", "web1/i"),
+        ("web1/kubectl://shop/web-0", "web1", "web1/web-0"),
+        ("web1/nspawn:///srv/root/su:u", "web1, web1//srv/root", "web1//srv/root/u@localhost"),
+        ("login/slurm:debug?nodes=2/chroot:/srv/su/x", "login, login/debug", "login/debug//srv/su/x"),
         ("web1/exec:sh -c 'x /ssh://y' python3", "web1", "web1/sh"),
         ("exec:sh -c /ssh://y python3", "", "sh"),
         ("docker://registry%2Fsudo:1", "", "registry/sudo:1"),
@@ -189,5 +209,81 @@ fn what_is_no_target_is_refused_with_what_is_wrong() {
     ] {
         let message = reason(text);
         assert!(message.contains(expected), "{text}: {message}");
+    }
+}
+
+#[test]
+fn settings_reach_the_drivers_of_other_programs() {
+    for (text, parts) in [
+        ("su:u?shell=/bin/sh&login", &[r#"shell: Some("/bin/sh")"#, "login: true"][..]),
+        ("chroot:/r?user=u", &[r#"folder: "/r""#, r#"user: Some("u")"#]),
+        ("nsenter:7?namespace=net&namespace=pid", &["target: Some(7)", r#"["net", "pid"]"#]),
+        ("netns:blue", &["target: None", r#"["net=/run/netns/blue"]"#]),
+        (
+            "compose://web?file=a&file=b&project=p&index=2&user=u&workdir=/w",
+            &[
+                r#"["a", "b"]"#,
+                r#"project: Some("p")"#,
+                "index: Some(2)",
+                r#"user: Some("u")"#,
+                r#"Some("/w")"#,
+            ],
+        ),
+        (
+            "kubectl://n%2Fs/web?container=c&context=x&kubeconfig=/k",
+            &[r#"namespace: Some("n/s")"#, r#"pod: "web""#, r#"Some("c")"#, r#"Some("x")"#, r#"Some("/k")"#],
+        ),
+        ("kubectl://deploy/web?namespace=n", &[r#"namespace: Some("n")"#, r#"pod: "deploy/web""#]),
+        ("kubectl://deploy%2Fweb", &["namespace: None", r#"pod: "deploy/web""#]),
+        ("lxc://c?path=/p&uid=7", &[r#"path: Some("/p")"#, "uid: Some(7)"]),
+        ("incus://c?project=p&uid=7", &[r#"program: "incus""#, r#"project: Some("p")"#, "uid: Some(7)"]),
+        ("lxd://c", &[r#"program: "lxc""#]),
+        ("nspawn:///r?bind=/a:/b&user=u&unregistered", &[r#""--directory", "/r""#, "registered: false"]),
+        ("nspawn://i?ephemeral", &[r#""--machine", "i""#, "ephemeral: true"]),
+        ("machine://m?user=u", &[r#"machine: "m""#, r#"user: Some("u")"#]),
+        (
+            "slurm:p?time=10&cpus=4&arg=-x",
+            &[r#"partition: Some("p")"#, r#"time: Some("10")"#, "cpus: Some(4)"],
+        ),
+        ("docker://i?name=n&persistent", &["persistent: true"]),
+        ("podman://i?keep", &["keep: true"]),
+        ("ssh://h?shared", &["shared: true"]),
+    ] {
+        let shown = driver(text);
+        for part in parts {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+    }
+}
+
+#[test]
+fn targets_with_one_text_share_an_allocation() {
+    let node = |text: &str| driver(text).split("allocation: ").nth(1).unwrap().to_owned();
+    let parse = |text: &str| text.parse::<Address>().unwrap();
+    let [one, other, more] = ["a=slurm:p?nodes=2", "b=slurm:p?nodes=2", "c=login/slurm:p?nodes=2"].map(parse);
+    let allocation = |address: &Address| match &address.place {
+        Place::SlurmNode(node) => node.allocation(),
+        place => panic!("{place:?}"),
+    };
+    assert!(std::sync::Arc::ptr_eq(&allocation(&one), &allocation(&other)));
+    assert!(!std::sync::Arc::ptr_eq(&allocation(&one), &allocation(&more)));
+    assert!(!std::sync::Arc::ptr_eq(&allocation(&one), &allocation(&parse("slurm:p?nodes=3"))));
+    assert!(node("slurm:p?nodes=2&python=auto").contains("count: 2"));
+}
+
+#[test]
+fn what_is_no_number_or_missing_is_named() {
+    for (text, expected) in [
+        ("su:", "missing user name after `su:`"),
+        ("chroot:", "missing folder after `chroot:`"),
+        ("nsenter:web", "`nsenter:web` is not a number"),
+        ("slurm:?nodes=0", "an allocation without nodes"),
+        ("slurm:?nodes=two", "`nodes=two` is not a number"),
+        ("lxc://", "nothing follows `lxc://`"),
+        ("lxc://c?project=p", "unknown setting `project`"),
+        ("kubectl://n/p?namespace=n&namespace=m", "`namespace` is set twice"),
+    ] {
+        let reason = reason(text);
+        assert!(reason.contains(expected), "{reason}");
     }
 }
