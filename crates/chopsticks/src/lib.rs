@@ -128,7 +128,13 @@ pub use chopsticks_transport as transport;
 pub use chopsticks_tunnel as tunnel;
 pub use chopsticks_tunnel::{
     Agent, AgentCommand, AgentInfo, AgentOptions, Args, AuditController, AuditLog, AuditRecord, AuditSink,
-    Call, Child, ChildStderr, ChildStdin, ChildStdout, Chroot, Command, Context, Doas, Driver, Encode, EncodedItems, Error, ErrorKind, Excludes, Fetch, FileKind, Function, Hint, HostName, Ignored, Incus, Interpreter, InvalidTarget, Items, Kubectl, Link, Local, LogLevel, LogRecord, Logging, Lxc, Machine, Nsenter, Nspawn, Obstacle, OsName, Phase, Progress, Put, RemoteCommand, RemoteException, Reply, Retry, Route, Secret, SecretKind, SecretRequest, Secrets, Side, Slurm, SlurmNode, Ssh, Stderr, Stdio, Stdout, Su, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand, TunnelConfig, TunnelFetch, TunnelPut, UnknownLogLevel, Via,
+    Call, Child, ChildStderr, ChildStdin, ChildStdout, Chroot, Command, Context, Doas, Driver, Encode,
+    EncodedItems, Error, ErrorKind, Excludes, Fetch, FileKind, Function, Hint, HostName, Ignored, Incus,
+    Interpreter, InvalidTarget, Items, Kubectl, Link, Local, LogLevel, LogRecord, Logging, Lxc, Machine,
+    Nsenter, Nspawn, Obstacle, OsName, Phase, Progress, Put, RemoteCommand, RemoteException, Reply, Retry,
+    Route, Secret, SecretKind, SecretRequest, Secrets, Side, Slurm, SlurmNode, Ssh, Stderr, Stdio, Stdout,
+    Su, Sudo, Symptoms, Target, Transferred, TransferredFolder, Tunnel, TunnelCall, TunnelCommand,
+    TunnelConfig, TunnelFetch, TunnelPut, UnknownLogLevel, Via,
 };
 pub use chopsticks_tunnel::{AgentProgram, Libc, Programs};
 #[cfg(feature = "containers")]
