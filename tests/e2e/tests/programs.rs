@@ -34,7 +34,7 @@ fn here() -> Command {
 
 /// A host that says it is another kind of machine.
 fn machine(scratch: &Scratch, name: &str) -> Command {
-    scratch.write("arch", &format!("{name}\n"));
+    scratch.write("arch", format!("{name}\n"));
     let path = scratch.path().join("arch");
     let script =
         format!("exec sh -c \"$(printf %s \"$0\" | sed s:/proc/sys/kernel/arch:{}:g)\"", path.display());
