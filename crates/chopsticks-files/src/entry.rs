@@ -35,6 +35,34 @@ impl Kind {
     }
 }
 
+/// How many entries of each kind a folder has, and the size of its files.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Regular files.
+    pub files: u64,
+    /// Folders, including the outermost one.
+    pub folders: u64,
+    /// Symbolic links.
+    pub links: u64,
+    /// Entries of other kinds, which were left out.
+    pub left_out: u64,
+    /// The size of all files, in bytes.
+    pub size: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, kind: Kind) {
+        match kind {
+            Kind::Leave => {}
+            Kind::Folder => self.folders += 1,
+            Kind::File => self.files += 1,
+            Kind::Link => self.links += 1,
+            Kind::LeftOut => self.left_out += 1,
+        }
+    }
+}
+
 /// The permissions and the time of modification of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Looks {

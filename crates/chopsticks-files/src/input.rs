@@ -50,13 +50,18 @@ pub(crate) struct Coming {
 }
 
 impl Coming {
+    /// Creates the state at the beginning of a content whose announced size is known, or 0.
+    pub(crate) fn new(announced: u64) -> Self {
+        Self { announced, came: 0, block: 0 }
+    }
+
     /// Returns the announced size, if it was known.
     pub(crate) fn announced(&self) -> Option<u64> {
         (self.announced > 0).then_some(self.announced)
     }
 
     /// Refuses content beyond the announced size as soon as it arrives.
-    fn add(&mut self, len: usize) -> Result<(), Stopped> {
+    pub(crate) fn add(&mut self, len: usize) -> Result<(), Stopped> {
         self.came += len as u64;
         match self.announced() {
             Some(announced) if self.came > announced => {
@@ -66,7 +71,7 @@ impl Coming {
         }
     }
 
-    fn end(&self) -> Result<(), Stopped> {
+    pub(crate) fn end(&self) -> Result<(), Stopped> {
         match self.announced() {
             Some(announced) if self.came != announced => {
                 Err(malformed(&format!("{} bytes came in place of {announced}", self.came)))
@@ -144,7 +149,7 @@ impl Input {
 
     /// Begins to read the content of a file.
     pub(crate) async fn begin(&mut self) -> Result<Coming, Stopped> {
-        Ok(Coming { announced: u64::from_be_bytes(self.array().await?), came: 0, block: 0 })
+        Ok(Coming::new(u64::from_be_bytes(self.array().await?)))
     }
 
     /// Continues to read the content of a file. A size that differs from the announced one is an

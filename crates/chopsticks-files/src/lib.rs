@@ -16,6 +16,7 @@
 //!   compared; [`difference`] shows how texts differ.
 //! * [`Excludes`] are patterns of what is left out; [`remove_entries`] removes what the other side
 //!   does not have.
+//! * [`blocking`] does the transfers without an asynchronous runtime, as agents do.
 //! * [`Progress`] and [`Watcher`] report the progress of a transfer.
 //!
 //! The crate does not know which host the other end is on, nor how a transfer is requested.
@@ -24,6 +25,7 @@
 compile_error!("chopsticks-files writes files with the modes, owners and links of Unix systems");
 
 mod attributes;
+pub mod blocking;
 mod content;
 mod delta;
 mod device;
@@ -48,7 +50,7 @@ pub use content::{BLOCK_LEN, SHA1_LEN, Summary};
 pub use delta::Signature;
 pub use difference::{DIFFERENCE_MAX, difference};
 pub use digest::{Entry, FileKind, Skip, digest_bytes, digest_file, digest_tree, list_tree};
-pub use entry::{nanoseconds, time};
+pub use entry::{Counts, nanoseconds, time};
 pub use excludes::Excludes;
 pub use input::{Input, Meter, Stopped};
 pub use progress::{Progress, Watcher};

@@ -239,7 +239,7 @@ fn no_base() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a copy without a base")
 }
 
-fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summary> {
+pub(crate) fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summary> {
     let sha1: [u8; SHA1_LEN] = sha1.finalize().into();
     if sha1 == expected {
         return Ok(Summary { size, sha1 });
@@ -248,7 +248,7 @@ fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summar
 }
 
 /// Returns a path that does not exist yet.
-fn fresh() -> PathBuf {
+pub(crate) fn fresh() -> PathBuf {
     let token = Nonce::random();
     let digits: String = token.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     std::env::temp_dir().join(format!("chopsticks-{digits}"))

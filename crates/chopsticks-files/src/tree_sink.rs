@@ -93,16 +93,17 @@ impl TreeSink {
 
 /// Writes a folder at `root`, which need not exist, until the outermost folder is left.
 fn write_tree(root: &Path, manner: Manner, mut orders: mpsc::Receiver<Order>) -> Result<(), Problem> {
-    let mut tree = Tree { path: root.to_owned(), manner, entered: Vec::new(), umask: umask(), file: None };
+    let mut tree = Tree::new(root, manner);
     while let Some(order) = orders.blocking_recv() {
         tree.obey(order).map_err(|error| (tree.path.clone(), error))?;
     }
     Ok(())
 }
 
-struct Tree {
+/// A folder that is being written by the thread that has this.
+pub(crate) struct Tree {
     /// The path that is being written.
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     manner: Manner,
     entered: Vec<Entered>,
     umask: u32,
@@ -124,7 +125,11 @@ struct Writing {
 }
 
 impl Tree {
-    fn obey(&mut self, order: Order) -> io::Result<()> {
+    pub(crate) fn new(root: &Path, manner: Manner) -> Self {
+        Self { path: root.to_owned(), manner, entered: Vec::new(), umask: umask(), file: None }
+    }
+
+    pub(crate) fn obey(&mut self, order: Order) -> io::Result<()> {
         match order {
             Order::Enter(name, looks) => self.enter(name, looks),
             Order::Leave => self.leave(),

@@ -1,6 +1,7 @@
 //! A local folder that is sent.
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
     fs::Metadata,
     io,
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::{
     content::{BLOCK_LEN, Encoder, Pool},
     digest::Skip,
-    entry::{self, Kind, Looks},
+    entry::{self, Counts, Kind, Looks},
     patience::patiently,
     source::{expected, open_checked, read_blocks},
 };
@@ -35,35 +36,56 @@ pub fn read_tree(root: PathBuf, block_len: usize, skip: Skip) -> mpsc::Receiver<
 }
 
 fn send_tree(root: PathBuf, block_len: usize, skip: Skip, pieces: &mpsc::Sender<Result<Piece, Problem>>) {
+    let mut give = |piece| pieces.blocking_send(Ok(piece)).is_ok();
+    if let Err(problem) = walk(root, block_len, skip, HashSet::new(), &mut give) {
+        // Nobody who waits, nobody to be told.
+        let _ = pieces.blocking_send(Err(problem));
+    }
+}
+
+/// Passes a folder with everything in it, but for the paths in `left_out`, to `give`, in blocks of
+/// `block_len`, until it returns false. Returns what was passed, or `None` if that was not all.
+pub(crate) fn walk(
+    root: PathBuf,
+    block_len: usize,
+    skip: Skip,
+    left_out: HashSet<PathBuf>,
+    give: &mut dyn FnMut(Piece) -> bool,
+) -> Result<Option<Counts>, Problem> {
     let mut walk = Walk {
-        pieces,
+        give,
         path: root.clone(),
         root,
         skip,
+        left_out,
         out: BytesMut::new(),
         content: 0,
         pool: Pool::new(block_len.min(BLOCK_LEN)),
         entered: Vec::new(),
+        counts: Counts::default(),
     };
-    if let Err(Stop::Problem(error)) = walk.run() {
-        let path = walk.path;
-        // Nobody who waits, nobody to be told.
-        let _ = pieces.blocking_send(Err((path, error)));
+    match walk.run() {
+        Ok(()) => Ok(Some(walk.counts)),
+        Err(Stop::Unwanted) => Ok(None),
+        Err(Stop::Problem(error)) => Err((walk.path, error)),
     }
 }
 
 struct Walk<'a> {
-    pieces: &'a mpsc::Sender<Result<Piece, Problem>>,
+    give: &'a mut dyn FnMut(Piece) -> bool,
     /// The current path.
     path: PathBuf,
     root: PathBuf,
     skip: Skip,
+    /// Files and folders, by their paths from the folder on.
+    left_out: HashSet<PathBuf>,
     /// Small pieces that are sent together, and the number of content bytes among them.
     out: BytesMut,
     content: u64,
     pool: Pool,
     /// The names that remain in each open folder, the last one first.
     entered: Vec<Vec<OsString>>,
+    counts: Counts,
 }
 
 enum Stop {
@@ -111,7 +133,9 @@ impl Walk<'_> {
         };
         let kind = metadata.file_type();
         let path = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
-        if self.skip.excludes.matches(path, kind.is_dir()) || !kind.is_dir() && self.skip.same.contains(path)
+        if self.skip.excludes.matches(path, kind.is_dir())
+            || !kind.is_dir() && self.skip.same.contains(path)
+            || self.left_out.contains(path)
         {
             return Ok(false);
         }
@@ -123,10 +147,10 @@ impl Walk<'_> {
             self.file(name)?;
         } else if kind.is_symlink() {
             let target = std::fs::read_link(&self.path)?;
-            entry::write(&mut self.out, Kind::Link, name, looks(&metadata))?;
+            self.head(Kind::Link, name, &metadata)?;
             entry::write_short(&mut self.out, target.as_os_str().as_bytes())?;
         } else {
-            entry::write(&mut self.out, Kind::LeftOut, name, looks(&metadata))?;
+            self.head(Kind::LeftOut, name, &metadata)?;
         }
         Ok(false)
     }
@@ -134,24 +158,31 @@ impl Walk<'_> {
     fn enter(&mut self, name: &[u8], metadata: &Metadata) -> Result<(), Stop> {
         let mut names = list(&self.path)?;
         names.sort_unstable_by(|left, right| right.cmp(left));
-        entry::write(&mut self.out, Kind::Folder, name, looks(metadata))?;
+        self.head(Kind::Folder, name, metadata)?;
         self.entered.push(names);
         Ok(())
     }
 
+    /// Writes the head of an entry.
+    fn head(&mut self, kind: Kind, name: &[u8], metadata: &Metadata) -> io::Result<()> {
+        self.counts.add(kind);
+        entry::write(&mut self.out, kind, name, looks(metadata))
+    }
+
     fn file(&mut self, name: &[u8]) -> Result<(), Stop> {
         let (file, metadata) = open_checked(&self.path, OFlags::NOFOLLOW)?;
-        entry::write(&mut self.out, Kind::File, name, looks(&metadata))?;
+        self.head(Kind::File, name, &metadata)?;
         self.out.extend_from_slice(&Encoder::begin(expected(&file, &metadata)));
         let mut encoder = Encoder::default();
-        let Self { pieces, out, content, pool, .. } = self;
+        let Self { give, out, content, pool, counts, .. } = self;
         let is_wanted = read_blocks(&file, &metadata, pool, &mut encoder, &mut |data, len| {
+            counts.size += len as u64;
             if len < SMALL {
                 out.extend_from_slice(&data);
                 *content += len as u64;
                 return true;
             }
-            send(pieces, out, content) && pieces.blocking_send(Ok((data, len as u64))).is_ok()
+            send(*give, out, content) && give((data, len as u64))
         })?;
         if !is_wanted {
             return Err(Stop::Unwanted);
@@ -161,16 +192,16 @@ impl Walk<'_> {
     }
 
     fn flush(&mut self, from: usize) -> Result<(), Stop> {
-        if self.out.len() < from || send(self.pieces, &mut self.out, &mut self.content) {
+        if self.out.len() < from || send(self.give, &mut self.out, &mut self.content) {
             return Ok(());
         }
         Err(Stop::Unwanted)
     }
 }
 
-fn send(pieces: &mpsc::Sender<Result<Piece, Problem>>, out: &mut BytesMut, content: &mut u64) -> bool {
+fn send(give: &mut dyn FnMut(Piece) -> bool, out: &mut BytesMut, content: &mut u64) -> bool {
     let piece = (out.split().freeze(), std::mem::take(content));
-    piece.0.is_empty() || pieces.blocking_send(Ok(piece)).is_ok()
+    piece.0.is_empty() || give(piece)
 }
 
 fn list(path: &Path) -> io::Result<Vec<OsString>> {

@@ -50,6 +50,8 @@ pub struct Connection {
     failed: Option<TransportError>,
     handshake: Handshake,
 
+    /// Requests of the peer whose streams are opened when they arrive.
+    presumed: Option<(Operation, u32)>,
     numbers: Numbers,
     exchanges: RequestMap<Exchange>,
     peer_requests: usize,
@@ -137,6 +139,7 @@ impl Connection {
             now,
             failed: None,
             handshake,
+            presumed: None,
             numbers: Numbers::new(side),
             exchanges: RequestMap::default(),
             peer_requests: 0,

@@ -394,7 +394,13 @@ impl Connection {
             if assembly.oversize {
                 self.refuse(id, Refusal::TooLarge);
             } else {
+                let presumed = self.presumed.filter(|(operation, _)| *operation == assembly.operation);
                 self.events.push_back(Event::Request { request: id, message: message(assembly) });
+                if let Some((_, bytes)) = presumed {
+                    // A request that has just arrived is neither answered nor has it streams.
+                    let _ = self.open_reader(id);
+                    self.presume_allowance(id, bytes);
+                }
             }
             return Ok(());
         }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::Connection;
 use super::stream::{Ending, IncomingState, OutgoingState, StreamRead};
 use crate::error::{TransportError, TransportErrorKind};
+use crate::operation::Operation;
 use crate::request::RequestId;
 
 impl Connection {
@@ -48,6 +49,13 @@ impl Connection {
             incoming.allowance = incoming.allowance.max(u64::from(bytes));
             incoming.credit_due = incoming.credit_due.saturating_sub(bytes);
         }
+    }
+
+    /// Opens the stream from the peer for each of its requests with this operation, as soon as the
+    /// request arrives, and presumes that the peer may send `bytes` without credit. This is for
+    /// operations whose first bytes may follow the request at once.
+    pub fn open_readers_of(&mut self, operation: Operation, bytes: u32) {
+        self.presumed = Some((operation, bytes));
     }
 
     /// Takes up to `max` bytes that the peer has sent on the stream.

@@ -324,3 +324,19 @@ fn window_is_no_smaller_than_what_is_taken_for_given() {
     assert_eq!(bench.sent(), frame(2, Operation::application(0x20), MARSHAL, b"call"));
     bench.take(2, Operation::DATA, 0, b"012345678");
 }
+
+#[test]
+fn first_bytes_may_follow_a_request_whose_stream_is_opened_at_once() {
+    let mut bench = Bench::agent(config());
+    bench.connection.open_readers_of(Operation::application(0x27), 6);
+    let request = RequestId::new(2).unwrap();
+    let frames = [
+        frame(2, Operation::application(0x27), MARSHAL, b"run"),
+        frame(2, Operation::DATA, 0, b"012345"),
+        frame(4, Operation::application(0x20), MARSHAL, b"call"),
+    ];
+    bench.feed(&frames.concat()).unwrap();
+    assert_eq!(bench.connection.stream_read(request, 99).unwrap(), data(b"012345"));
+    // Nothing of the kind holds for requests with other operations.
+    assert_eq!(bench.refuse(4, Operation::DATA, 0, b"8"), PeerFault::DataBeyondCredit { len: 1, credit: 0 });
+}
