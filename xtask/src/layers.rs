@@ -31,6 +31,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-agent", below: &[], in_tests: &[] },
     Layer { name: "chopsticks-protocol", below: &["chopsticks-pencode"], in_tests: &[] },
     Layer { name: "chopsticks-transport", below: &[], in_tests: &[] },
+    Layer { name: "chopsticks-files", below: &["chopsticks-transport"], in_tests: &[] },
     Layer { name: "chopsticks-function-macros", below: &[], in_tests: &[] },
     // Its agent is the other end of what a tunnel is this end of.
     Layer {
@@ -39,6 +40,7 @@ const LAYERS: &[Layer] = &[
             "chopsticks-pencode",
             "chopsticks-protocol",
             "chopsticks-transport",
+            "chopsticks-files",
             "chopsticks-function-macros",
         ],
         in_tests: &[],
@@ -46,7 +48,6 @@ const LAYERS: &[Layer] = &[
     Layer { name: "chopsticks-module", below: &["chopsticks-text"], in_tests: &[] },
     Layer { name: "chopsticks-importer", below: &["chopsticks-module"], in_tests: &[] },
     Layer { name: "chopsticks-driver", below: &[], in_tests: &[] },
-    Layer { name: "chopsticks-files", below: &["chopsticks-transport"], in_tests: &[] },
     Layer {
         name: "chopsticks-tunnel",
         below: &[

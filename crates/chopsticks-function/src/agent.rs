@@ -13,13 +13,17 @@ use std::{
 
 use crate::start::Role;
 
+mod channel;
 mod child;
 mod end;
+mod files;
 mod lead;
 mod panicked;
 mod pipes;
+mod program;
 mod serve;
 mod session;
+mod users;
 
 /// Plays the role that this process was started for.
 pub(crate) fn run(role: Role) -> ! {

@@ -31,6 +31,7 @@
 //! * [`function`](macro@function), [`closure`] and [`main`](macro@main) are the macros.
 //! * [`Invocation`] is a function with its arguments.
 //! * [`init`] and [`tests`] turn a process into an agent.
+//! * [`facts`] contains a function that describes its host.
 //! * [`is_cancelled`] is for functions that take long.
 //! * [`Catalog`] lists the functions of a program, to compare a program for another kind of machine
 //!   with this one.
@@ -81,6 +82,7 @@ mod agent;
 mod answer;
 mod call;
 mod catalog;
+pub mod facts;
 mod invocation;
 mod registry;
 mod start;

@@ -138,13 +138,15 @@ impl Family<'_> {
 }
 
 /// What is known of a process.
-struct Process {
-    parent: u32,
+pub(crate) struct Process {
+    pub(crate) parent: u32,
     session: u32,
+    /// When it was started. A later process with its number has another time.
+    pub(crate) started: u64,
 }
 
 /// Returns all processes of this host that live, as far as `/proc` shows them.
-fn processes() -> HashMap<u32, Process> {
+pub(crate) fn processes() -> HashMap<u32, Process> {
     let mut table = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -165,16 +167,17 @@ impl Process {
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
-        (!matches!(state, "Z" | "X")).then_some(Self { parent, session })
+        let started = fields.nth(15)?.parse().ok()?;
+        (!matches!(state, "Z" | "X")).then_some(Self { parent, session, started })
     }
 }
 
 /// This program, whose file no longer has a name.
 pub(crate) const PROGRAM: &str = "/proc/self/exe";
 /// How long processes have after the request to end.
-const TERM_ROUNDS: u32 = 25;
-const KILL_ROUNDS: u32 = 100;
-const ROUND: Duration = Duration::from_millis(20);
+pub(crate) const TERM_ROUNDS: u32 = 25;
+pub(crate) const KILL_ROUNDS: u32 = 100;
+pub(crate) const ROUND: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -182,9 +185,10 @@ mod tests {
 
     #[test]
     fn line_of_proc_is_read_whatever_the_name() {
-        let process = Process::read("7 (a) b) S 3 5 6 0 -1 4194560").unwrap();
-        assert_eq!((process.parent, process.session), (3, 6));
-        assert!(Process::read("7 (sh) Z 3 5 6 0").is_none());
+        let rest = "0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9876 10";
+        let process = Process::read(&format!("7 (a) b) S 3 5 6 {rest}")).unwrap();
+        assert_eq!((process.parent, process.session, process.started), (3, 6, 9876));
+        assert!(Process::read(&format!("7 (sh) Z 3 5 6 {rest}")).is_none());
         assert!(Process::read("7 (sh) S x").is_none());
         let (me, table) = (process::id(), processes());
         assert_eq!(table[&me].parent, std::os::unix::process::parent_id());

@@ -16,7 +16,12 @@ use chopsticks_transport::{
     AnswerKind, Connection, Event, Format, Message, Outbox, RequestId, TransportConfig,
 };
 
-use super::{child, end, fail, lead::Lead, panicked, pipes, say, session};
+use super::{
+    channel::{self, Signal},
+    child, end, fail,
+    lead::Lead,
+    panicked, pipes, say, session,
+};
 use crate::{
     answer::{Success, failure},
     call::Call,
@@ -31,6 +36,10 @@ pub(crate) struct Agent {
     /// Notified of work in the queue.
     pub(crate) work: Condvar,
     pub(crate) lead: Lead,
+    /// Notified of bytes of streams to write.
+    pub(crate) to_write: Condvar,
+    /// Notified when a request with streams has ended.
+    pub(crate) settled: Condvar,
     pub(crate) output: File,
     guard: Mutex<Option<PipeWriter>>,
 }
@@ -38,7 +47,7 @@ pub(crate) struct Agent {
 /// The state that is locked for a moment at a time.
 #[derive(Debug)]
 pub(crate) struct State {
-    connection: Connection,
+    pub(crate) connection: Connection,
     outbox: Outbox,
     /// Whether a thread is writing.
     is_writing: bool,
@@ -49,6 +58,10 @@ pub(crate) struct State {
     /// How many threads the pool has.
     pub(crate) threads: usize,
     calls: HashMap<RequestId, Arc<Call>>,
+    /// The requests with streams that are being answered.
+    pub(crate) streams: HashMap<RequestId, Arc<Signal>>,
+    /// Whether a thread writes the bytes of streams.
+    pub(crate) has_writer: bool,
 }
 
 /// Something to do.
@@ -56,6 +69,8 @@ pub(crate) struct State {
 pub(crate) enum Job {
     /// Runs a call.
     Call { request: RequestId, message: Message, call: Arc<Call> },
+    /// Begins to answer a request with streams.
+    Begin { request: RequestId, message: Message, signal: Arc<Signal> },
     /// Writes what there is to write.
     Flush,
 }
@@ -75,7 +90,8 @@ impl Agent {
             .max_request_len(1 << 30)
             .max_peer_requests(1 << 20)
             .handshake_timeout(None);
-        let connection = Connection::agent(Instant::now(), config).map_err(io::Error::other)?;
+        let mut connection = Connection::agent(Instant::now(), config).map_err(io::Error::other)?;
+        channel::presume(&mut connection);
         let state = State {
             connection,
             outbox: Outbox::new(),
@@ -84,12 +100,16 @@ impl Agent {
             idle: 0,
             threads: 0,
             calls: HashMap::new(),
+            streams: HashMap::new(),
+            has_writer: false,
         };
         let agent = Arc::new(Self {
             token,
             state: Mutex::new(state),
             work: Condvar::new(),
             lead: Lead::default(),
+            to_write: Condvar::new(),
+            settled: Condvar::new(),
             output,
             guard: Mutex::new(None),
         });
@@ -108,6 +128,7 @@ impl Agent {
 
     /// Ends this process, and everything that its functions have started.
     pub(crate) fn end(&self) -> ! {
+        self.stop_streams();
         end::end(&self.token, &self.output)
     }
 
@@ -125,8 +146,9 @@ impl Agent {
     }
 
     /// Does a job on this thread.
-    pub(crate) fn perform(&self, job: Job) {
+    pub(crate) fn perform(self: &Arc<Self>, job: Job) {
         match job {
+            Job::Begin { request, message, signal } => self.begin(request, message, signal),
             Job::Flush => self.flush(self.lock()),
             Job::Call { request, message, call } => self.call(request, &message, &call),
         }
@@ -170,26 +192,60 @@ impl Agent {
     }
 
     /// Writes what there is to write, unless another thread is at it, which then writes this too.
-    fn flush<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+    ///
+    /// While there are streams, new bytes may come without end. So this writes only what there is
+    /// now, and leaves the rest to the thread that writes streams.
+    fn flush<'a>(&'a self, state: MutexGuard<'a, State>) {
+        let state = self.write(state, false);
+        if state.is_some_and(|state| state.must_write()) {
+            self.to_write.notify_one();
+        }
+    }
+
+    /// Writes the bytes of streams, for ever.
+    pub(crate) fn write_streams(&self) {
+        let mut state = self.lock();
+        loop {
+            while !state.must_write() {
+                state = self.to_write.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            match self.write(state, true) {
+                Some(back) => state = back,
+                None => return,
+            }
+        }
+    }
+
+    /// Returns the state if it was left in order, with nobody writing.
+    fn write<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        is_writer: bool,
+    ) -> Option<MutexGuard<'a, State>> {
         if state.is_writing {
-            return;
+            return None;
         }
         state.is_writing = true;
         let mut outbox = mem::take(&mut state.outbox);
         loop {
             state.connection.transmit(&mut outbox, ENOUGH);
+            state.take_events();
             if outbox.is_empty() {
                 break;
             }
             drop(state);
             if write_all(&self.output, &mut outbox).is_err() {
                 // The controller is gone; the end of its bytes says so too. Nobody writes from here on.
-                return;
+                return None;
             }
             state = self.lock();
+            if state.has_writer && !is_writer {
+                break;
+            }
         }
         state.is_writing = false;
         state.outbox = outbox;
+        Some(state)
     }
 }
 
@@ -197,13 +253,17 @@ impl State {
     /// Handles bytes of the controller. Returns whether the connection goes on.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> bool {
         let result = self.connection.handle_input(Instant::now(), bytes);
-        while let Some(event) = self.connection.poll_event() {
-            self.handle(event);
-        }
+        self.take_events();
         if let Err(error) = &result {
             say(error);
         }
         result.is_ok()
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.connection.poll_event() {
+            self.handle(event);
+        }
     }
 
     /// Returns whether there is something to write, and no thread is writing.
@@ -219,6 +279,11 @@ impl State {
                 self.calls.insert(request, call.clone());
                 self.queue.push_back(Job::Call { request, message, call });
             }
+            Event::Request { request, message } if channel::has_streams(message.operation.code()) => {
+                let signal = self.open_streams(request, message.operation.code());
+                self.queue.push_back(Job::Begin { request, message, signal });
+            }
+            Event::Readable { request } | Event::Writable { request } => self.notify(request),
             Event::Request { request, .. } => {
                 let failure = encode(&failure("function", "", NO_PYTHON.to_owned()));
                 // A connection that has failed needs no answer.
@@ -227,6 +292,9 @@ impl State {
             Event::Cancelled { request } => {
                 if let Some(call) = self.calls.get(&request) {
                     call.cancel();
+                }
+                if let Some(signal) = self.streams.get(&request) {
+                    signal.stop();
                 }
             }
             // Modules and parts of an agent in Python are of no use here, and nothing was asked of the controller.
