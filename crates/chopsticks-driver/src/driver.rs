@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt, io,
     process::{Output, Stdio},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use async_trait::async_trait;
@@ -169,6 +169,8 @@ pub struct AgentCommand {
     pythons: Arc<DefaultPythons>,
     /// The secrets of the tunnel's configuration.
     secrets: Secrets,
+    /// The interpreter that the driver has named.
+    interpreter: Arc<OnceLock<Interpreter>>,
 }
 
 impl AgentCommand {
@@ -182,6 +184,7 @@ impl AgentCommand {
             launcher: None,
             pythons: Arc::default(),
             secrets: Secrets::new(),
+            interpreter: Arc::default(),
         }
     }
 
@@ -320,10 +323,17 @@ impl AgentCommand {
     /// Returns the argument vector that starts the agent: `interpreter` with these arguments, or a
     /// program that needs no interpreter.
     pub fn argv(&self, interpreter: &Interpreter) -> Vec<OsString> {
+        let _ = self.interpreter.set(interpreter.clone());
         if self.is_program {
             return self.arguments.clone();
         }
         interpreter.argv(&self.arguments)
+    }
+
+    /// Returns the interpreter for which a driver has asked first, by [`argv`](Self::argv) or
+    /// [`shell_line`](Self::shell_line), also if the agent needs none.
+    pub fn interpreter(&self) -> Option<&Interpreter> {
+        self.interpreter.get()
     }
 
     /// Returns one line for a shell that runs `prefix`, such as `sudo -n --`, followed by what [`argv`](Self::argv) returns.

@@ -62,7 +62,8 @@ impl Bootstrap {
             Agent::Native if programs.are_many() => Ok(Self::asking(programs, place == Place::Far)),
             Agent::Native if place == Place::Here && Path::new(PROGRAM).exists() => Self::here(),
             Agent::Native => Self::native(place == Place::Far).await,
-            Agent::Python => Ok(Self::python()),
+            // A tunnel that starts either has resolved it.
+            Agent::Auto | Agent::Python => Ok(Self::python()),
         }
     }
 
@@ -153,7 +154,7 @@ impl Bootstrap {
     pub(crate) fn program(&self) -> Cow<'static, str> {
         match self.agent {
             Agent::Native => "sh".into(),
-            Agent::Python => "the interpreter".into(),
+            Agent::Auto | Agent::Python => "the interpreter".into(),
         }
     }
 

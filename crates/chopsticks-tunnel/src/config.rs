@@ -1,8 +1,12 @@
 //! The configuration of a tunnel.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use chopsticks_driver::{AgentOptions, Encode, Secrets};
+use chopsticks_driver::{AgentOptions, Encode, Interpreter, Secrets};
 use chopsticks_transport::TransportConfig;
 
 use crate::{
@@ -40,6 +44,10 @@ pub struct TunnelConfig {
     pub(crate) options: AgentOptions,
     pub(crate) agent: Agent,
     pub(crate) programs: Programs,
+    /// Whether the agent is the second one of a tunnel, which is started through the first.
+    pub(crate) is_second: bool,
+    /// The interpreter that the driver has named, once it was used.
+    pub(crate) interpreter: Arc<OnceLock<Interpreter>>,
     pub(crate) audit: Audit,
     pub(crate) context: Arc<Context>,
     pub(crate) secrets: Secrets,
@@ -370,6 +378,8 @@ impl Default for TunnelConfig {
             options: AgentOptions::new(),
             agent: Agent::default(),
             programs: Programs::default(),
+            is_second: false,
+            interpreter: Arc::default(),
             audit: Audit::default(),
             context: Context::shared(),
             secrets: Secrets::new(),

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tracing::Instrument as _;
 
 use crate::{
+    agent::Agent,
     config::TunnelConfig,
     error::{Error, ErrorKind, Phase},
     keeper::Keeper,
@@ -54,6 +55,8 @@ pub(crate) enum Stage {
 pub(crate) struct Session {
     pub(crate) handle: Handle,
     pub(crate) serving: Arc<Serving>,
+    /// The kind of agent that was started.
+    kind: Agent,
     agent: OnceLock<AgentInfo>,
     /// The parts of the agent that have been sent on this connection before requests that need them.
     parts: Mutex<Vec<Part>>,
@@ -284,8 +287,9 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
 }
 
 impl Session {
-    pub(crate) fn new(handle: Handle, serving: Arc<Serving>) -> Self {
+    pub(crate) fn new(kind: Agent, handle: Handle, serving: Arc<Serving>) -> Self {
         Self {
+            kind,
             handle,
             serving,
             agent: OnceLock::new(),
@@ -299,8 +303,12 @@ impl Session {
         self.serving.output.settle(&self.handle).await;
     }
 
-    /// Sends a part of the agent and those that it requires, unless the agent has them.
+    /// Sends a part of the agent and those that it requires, unless the agent has them. An agent in
+    /// Rust has all of its parts.
     pub(crate) async fn extend(&self, part: Part) {
+        if self.kind != Agent::Python {
+            return;
+        }
         let mut sent = self.parts.lock().await;
         let missing: Vec<_> =
             part.with_requirements().into_iter().filter(|part| !sent.contains(part)).collect();

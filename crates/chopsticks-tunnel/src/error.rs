@@ -521,9 +521,9 @@ fn why(error: &dyn StdError) -> String {
 fn wrong(agent: Agent) -> &'static str {
     match agent {
         Agent::Native => {
-            "the agent of this tunnel is a copy of this program, which only runs functions in Rust"
+            "the agent of this tunnel is a copy of this program and has no Python: set `TunnelConfig::agent(Agent::Auto)`"
         }
-        Agent::Python => {
+        Agent::Auto | Agent::Python => {
             "the agent of this tunnel is in Python, and runs no functions in Rust: set `TunnelConfig::agent(Agent::Native)`"
         }
     }
@@ -666,7 +666,7 @@ mod tests {
             (
                 ErrorKind::WrongAgent { agent: Agent::Native },
                 "wrong-agent",
-                "the agent of this tunnel is a copy of this program, which only runs functions in Rust",
+                "the agent of this tunnel is a copy of this program and has no Python: set `TunnelConfig::agent(Agent::Auto)`",
                 false,
             ),
             (

@@ -8,7 +8,8 @@ use chopsticks_protocol::{CallFailure, operation};
 use chopsticks_transport::{AnswerKind, Format, Operation};
 
 use crate::{
-    agent::Agent,
+    auto::Task,
+    call::Reply,
     connection::Connection,
     error::{Error, ErrorKind, Phase},
     tunnel::{Tunnel, kind, refused},
@@ -17,7 +18,8 @@ use crate::{
 impl Tunnel {
     /// Calls a function of this program on the host and returns its result.
     ///
-    /// The tunnel needs an [`Agent::Native`]: a copy of this program, which is sent to the host with
+    /// The tunnel needs an [`Agent::Native`](crate::Agent::Native), or
+    /// [`Agent::Auto`](crate::Agent::Auto): a copy of this program, which is sent to the host with
     /// the first call. The program has to begin with `chopsticks_function::init`.
     ///
     /// Calls share one connection and may overlap, each on a thread of its own.
@@ -47,31 +49,35 @@ impl Tunnel {
         result.map(|(value, _)| value)
     }
 
+    /// Calls a function like [`invoke`](Self::invoke), and returns its result, still encoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Self::invoke), but the result is decoded only by the methods of [`Reply`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invoke`](Self::invoke).
+    pub async fn invoke_encoded<T>(&self, invocation: Invocation<T>) -> Result<Reply, Error> {
+        let entry = self.begin_entry("invoke", invocation.name());
+        let result = self.answered(&invocation).await;
+        let result = result.map_err(|error| error.of_function(invocation.name()));
+        if let Some(entry) = entry {
+            entry.end(&result, |(_, value)| Some(value.len() as u64));
+        }
+        let (format, value) = result?;
+        Ok(Reply::new(self.host().clone(), invocation.name().into(), format, value))
+    }
+
     /// Returns the result of a function, and its length as it was sent.
     async fn invoked<T>(&self, invocation: &Invocation<T>) -> Result<(T, u64), Error> {
-        let failed = |kind| self.error(Phase::Call, kind);
-        match self.agent_kind() {
-            Agent::Native => {}
-            agent @ Agent::Python => return Err(failed(ErrorKind::WrongAgent { agent })),
-        }
-        let message = invocation.message().map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
-        let payload = message.encode().map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
-        let connection = self.connection();
-        // A runtime without timers would panic below.
-        connection.check_runtime()?;
-        let answer = pin!(self.answer_of_run(&connection, payload));
-        let (format, value) = match invocation.deadline().or(self.call_timeout()) {
-            None => answer.await?,
-            Some(after) => {
-                tokio::time::timeout(after, answer).await.unwrap_or_else(|_| Err(connection.late(after)))?
-            }
-        };
+        let (format, value) = self.answered(invocation).await?;
         let result = match format {
             Format::Bytes => invocation.read(Encoded::Bytes(&value)),
             // Whatever the format says, this only reads `marshal`.
             _ => invocation.read(Encoded::Value(&value)),
         };
-        let result = result.map_err(|error| failed(ErrorKind::Result(Arc::new(error))))?;
+        let result = result.map_err(|error| self.error(Phase::Call, ErrorKind::Result(Arc::new(error))))?;
         Ok((result, value.len() as u64))
     }
 
@@ -87,6 +93,22 @@ impl Tunnel {
             }
         }
         failure
+    }
+
+    async fn answered<T>(&self, invocation: &Invocation<T>) -> Result<(Format, Bytes), Error> {
+        let failed = |kind| self.error(Phase::Call, kind);
+        let message = invocation.message().map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
+        let payload = message.encode().map_err(|error| failed(ErrorKind::Argument(Arc::new(error))))?;
+        let connection = self.connection_for(Task::Rust).await?;
+        // A runtime without timers would panic below.
+        connection.check_runtime()?;
+        let answer = pin!(self.answer_of_run(&connection, payload));
+        match invocation.deadline().or(self.call_timeout()) {
+            None => answer.await,
+            Some(after) => {
+                tokio::time::timeout(after, answer).await.unwrap_or_else(|_| Err(connection.late(after)))
+            }
+        }
     }
 
     /// Returns the result of a function, encoded.

@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     args::Args,
+    auto::Task,
     call::{Call, Function, Reply},
     connection::Session,
     error::{Error, ErrorKind, Phase},
@@ -490,7 +491,7 @@ impl Flow {
         if kind == Kind::Outcomes && call.input.is_none() {
             return Err(tunnel.error(Phase::Call, ErrorKind::Argument(Arc::new(NoInput))));
         }
-        let connection = tunnel.python_connection()?;
+        let connection = tunnel.connection_for(Task::Python).await?;
         let (script, payload) = tunnel.composed(&connection, &call).await?;
         loop {
             let session = connection.session().await?;

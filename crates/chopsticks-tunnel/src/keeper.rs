@@ -157,9 +157,11 @@ impl Keeper {
                 _ = before.wait_for(|stage| matches!(stage, Stage::Ended(_))) => {}
             }
         }
+        // What goes through a far tunnel goes far too.
+        let through = self.parent.as_ref().and_then(Tunnel::destination);
         let place = match &self.parent {
             None if self.route.driver.is_local() => Place::Here,
-            _ if self.destination().is_some() => Place::Far,
+            _ if self.destination().is_some() || through.is_some() => Place::Far,
             _ => Place::Near,
         };
         tokio::select! {
@@ -289,7 +291,9 @@ impl Keeper {
         let options = self.config.options.clone().overlaid(self.route.options());
         let failed = |kind| Error::new(&self.host, Phase::Spawn, kind);
         let mut hosts = self.parent.as_ref().map(Tunnel::hosts).unwrap_or_default();
-        hosts.push(self.host.to_string());
+        if !self.config.is_second {
+            hosts.push(self.host.to_string());
+        }
         let options_have_site = options.has_site_packages() || options.has_user_site();
         let options = start::options(&options, hosts, self.config.depth_limit_in_force())
             .encode()
@@ -317,7 +321,11 @@ impl Keeper {
         let (told, telling) = mpsc::channel(MAX_WAITING);
         let passing = tokio::spawn(output.pass_on(self.host.clone(), telling));
         let answering = tokio::spawn(serving.clone().answer(incoming, told));
-        self.stage.send_replace(Stage::Open(Arc::new(Session::new(handle.clone(), serving))));
+        self.stage.send_replace(Stage::Open(Arc::new(Session::new(
+            self.config.agent,
+            handle.clone(),
+            serving,
+        ))));
         tracing::debug!(after = ?begun.elapsed(), "interpreter started");
         Ok(Running { process, handle, io, pump, answering, passing, clean_up, answered })
     }
@@ -358,7 +366,7 @@ impl Keeper {
         let command = self.command();
         let after = self.config.spawn_timeout;
         let error = |kind| Error::new(&self.host, Phase::Spawn, kind);
-        tokio::select! {
+        let opened = tokio::select! {
             biased;
             _ = self.stopped.recv() => Err(error(ErrorKind::Closed)),
             opened = timeout(after, self.route.driver.open(&command)) => match opened {
@@ -376,7 +384,11 @@ impl Keeper {
                 }
                 Err(_) => Err(error(ErrorKind::Timeout { after, stderr: String::new(), noise: String::new() })),
             },
+        };
+        if let Some(named) = command.interpreter() {
+            let _ = self.config.interpreter.set(named.clone());
         }
+        opened
     }
 
     /// Waits for the event that ends the connection. When the agent answers, the turn at connecting

@@ -48,6 +48,7 @@
 mod agent;
 mod args;
 mod audit;
+mod auto;
 mod bootstrap;
 mod call;
 mod calling;

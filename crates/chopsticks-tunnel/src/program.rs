@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{error::Error, recording::Entry, relay, tunnel::Tunnel};
+use crate::{auto::Task, error::Error, recording::Entry, relay, tunnel::Tunnel};
 
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};
 use self::pump::{Sink, Source, Streams};
@@ -316,7 +316,7 @@ impl<'a> TunnelCommand<'a> {
     /// Dropping the future ends the program.
     pub async fn spawn(self) -> Result<Child<'a>, Error> {
         let Self { tunnel, command, stdin, stdout, stderr } = self;
-        let connection = tunnel.python_connection()?;
+        let connection = tunnel.connection_for(Task::Any).await?;
         let name = command.program.to_string_lossy().into_owned();
         let entry = entry(&tunnel, &command);
         let link = relay::spawn(&connection, &command.to_std()).await;
@@ -340,7 +340,7 @@ impl<'a> TunnelCommand<'a> {
         let name = command.program.to_string_lossy().into_owned();
         let timeout = command.timeout.or(tunnel.call_timeout());
         let entry = entry(&tunnel, &command);
-        let connection = tunnel.python_connection()?;
+        let connection = tunnel.connection_for(Task::Any).await?;
         let work = async {
             let link = relay::spawn(&connection, &command.to_std()).await;
             let link = link.map_err(|error| child::failure(tunnel.host(), &name, error))?;

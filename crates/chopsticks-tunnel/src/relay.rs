@@ -23,6 +23,7 @@ use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::{
+    auto::Task,
     connection::{Connection, Session},
     lease::Lease,
     tunnel::Tunnel,
@@ -42,23 +43,27 @@ impl FarSide {
         Self { parent, connection: OnceLock::new() }
     }
 
-    fn connection(&self) -> &Lease {
-        self.connection.get_or_init(|| self.parent.connection())
+    async fn connection(&self) -> io::Result<&Lease> {
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection);
+        }
+        let connection = self.parent.connection_for(Task::Any).await.map_err(io::Error::other)?;
+        Ok(self.connection.get_or_init(|| connection))
     }
 }
 
 #[async_trait]
 impl Launcher for FarSide {
     async fn spawn(&self, command: &std::process::Command) -> io::Result<Link> {
-        spawn(self.connection(), command).await
+        spawn(self.connection().await?, command).await
     }
 
     async fn output(&self, command: &std::process::Command) -> io::Result<Output> {
-        output(self.connection(), command).await
+        output(self.connection().await?, command).await
     }
 
     async fn known(&self) -> io::Result<Arc<Known>> {
-        Ok(connected(self.connection()).await?.programs_known.clone())
+        Ok(connected(self.connection().await?).await?.programs_known.clone())
     }
 }
 

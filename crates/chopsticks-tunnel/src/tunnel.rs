@@ -21,6 +21,7 @@ use tracing::{Instrument as _, Span};
 use crate::{
     agent::Agent,
     args::Args,
+    auto::{Auto, Task},
     call::{Call, Function, Reply, Script},
     calling::TunnelCall,
     config::TunnelConfig,
@@ -66,6 +67,9 @@ struct Shared {
     opened: Notify,
     /// The progress of the last connection.
     last: Mutex<Option<watch::Receiver<Stage>>>,
+    /// The tunnels to the agents of both kinds, if it starts either. Then it has no connection
+    /// itself.
+    auto: Option<Auto>,
 }
 
 /// The description that an agent gives of itself.
@@ -96,11 +100,13 @@ impl Tunnel {
     /// a text, such as `web1` or `docker://debian`.
     pub fn with_config(route: impl Into<Route>, config: TunnelConfig) -> Self {
         let route = route.into();
+        let auto = (config.agent == Agent::Auto).then(Auto::default);
         Self {
             shared: Arc::new(Shared {
                 host: route.host(),
                 route,
                 config,
+                auto,
                 current: Mutex::new(None),
                 opened: Notify::new(),
                 last: Mutex::new(None),
@@ -131,7 +137,9 @@ impl Tunnel {
     /// Returns the names of the tunnels that lead there, outermost first, and the tunnel's own.
     pub(crate) fn hosts(&self) -> Vec<String> {
         let mut hosts = self.parent().map(|parent| parent.hosts()).unwrap_or_default();
-        hosts.push(self.host().to_string());
+        if !self.shared.config.is_second {
+            hosts.push(self.host().to_string());
+        }
         hosts
     }
 
@@ -156,12 +164,12 @@ impl Tunnel {
     /// If the future is dropped, the tunnel continues to connect, and a later use continues with
     /// that connection.
     pub async fn connect(&self) -> Result<AgentInfo, Error> {
-        self.connection().agent().await
+        self.connection_for(Task::Any).await?.agent().await
     }
 
     /// Connects unless connected, and lets the agent prepare for programs meanwhile.
     pub(crate) async fn prepare(&self) -> Result<(), Error> {
-        let connection = self.python_connection()?;
+        let connection = self.connection_for(Task::Any).await?;
         // Why there is none is told below.
         if let Ok(session) = connection.session().await {
             session.extend(Part::Relay).await;
@@ -179,7 +187,11 @@ impl Tunnel {
         loop {
             let mut opened = pin!(self.shared.opened.notified());
             opened.as_mut().enable();
-            if let Some(connection) = self.lease().filter(|connection| !connection.has_ended()) {
+            let lease = match self.first() {
+                Some(first) => first.lease(),
+                None => self.lease(),
+            };
+            if let Some(connection) = lease.filter(|connection| !connection.has_ended()) {
                 // Whoever uses the connection is told of its failure.
                 let _ = connection.agent().await;
                 return;
@@ -280,6 +292,9 @@ impl Tunnel {
     ///
     /// Dropping the future does not stop the closing.
     pub async fn close(&self) -> Result<(), Error> {
+        if let Some(auto) = &self.shared.auto {
+            return auto.close().await;
+        }
         let (connection, last) = {
             let mut current = self.current();
             (current.take(), self.last().clone())
@@ -308,6 +323,9 @@ impl Tunnel {
     /// other tunnels can be asked to [give way](Self::give_way), as groups and queues do.
     /// Connecting does not check this: it fails when no descriptor is left.
     pub fn room(&self) -> Option<Room> {
+        if let Some(first) = self.first() {
+            return first.room();
+        }
         let is_connected = self.current().as_ref().is_some_and(|connection| !connection.has_ended());
         match self.parent() {
             _ if is_connected => Some(Room::of_a_connection()),
@@ -331,6 +349,9 @@ impl Tunnel {
     ///
     /// The tunnel connects again when it is next used.
     pub fn give_way(&self) -> bool {
+        if let Some(auto) = &self.shared.auto {
+            return auto.give_way();
+        }
         let mut current = self.current();
         // While this is locked, no use can begin. Without its owner it closes.
         let is_idle =
@@ -342,7 +363,7 @@ impl Tunnel {
     }
 
     async fn answer(&self, call: &Call) -> Result<Reply, Error> {
-        let connection = self.python_connection()?;
+        let connection = self.connection_for(Task::Python).await?;
         let (script, payload) = self.composed(&connection, call).await?;
         let answer = self.request(&connection, call, script, payload);
         match call.timeout.or(self.shared.config.call_timeout) {
@@ -468,16 +489,8 @@ impl Tunnel {
         self.error(Phase::Call, kind)
     }
 
-    /// Returns the connection for what only an agent in Python does.
-    pub(crate) fn python_connection(&self) -> Result<Lease, Error> {
-        match self.shared.config.agent {
-            Agent::Python => Ok(self.connection()),
-            agent => Err(self.error(Phase::Call, ErrorKind::WrongAgent { agent })),
-        }
-    }
-
-    /// Returns the kind of agent that the tunnel starts.
-    pub(crate) fn agent_kind(&self) -> Agent {
+    /// Returns the kind of agent that the tunnel was configured to start.
+    pub fn agent(&self) -> Agent {
         self.shared.config.agent
     }
 
@@ -487,8 +500,35 @@ impl Tunnel {
         &self.shared.config.programs
     }
 
-    /// Returns a lease of the connection, or of a new one if it has ended.
+    /// Returns the tunnels to the agents of both kinds, if the tunnel starts either.
+    pub(crate) fn auto(&self) -> Option<&Auto> {
+        self.shared.auto.as_ref()
+    }
+
+    /// Returns the tunnel to the agent that was started first, if the tunnel starts either kind.
+    fn first(&self) -> Option<Tunnel> {
+        self.auto()?.first()
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        &self.shared.route
+    }
+
+    pub(crate) fn config(&self) -> &TunnelConfig {
+        &self.shared.config
+    }
+
+    /// Notifies those who wait for a connection.
+    pub(crate) fn tell_opened(&self) {
+        self.shared.opened.notify_waiters();
+    }
+
+    /// Returns a lease of the connection, or of a new one if it has ended. A tunnel that starts either kind of
+    /// agent returns that of the first, which is in Python if there is none yet.
     pub(crate) fn connection(&self) -> Lease {
+        if let Some(auto) = self.auto() {
+            return auto.first_or(self, Agent::Python).connection();
+        }
         let mut current = self.current();
         match &*current {
             Some(connection) if !connection.has_ended() => connection.lease(),

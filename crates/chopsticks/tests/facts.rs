@@ -16,7 +16,7 @@ async fn facts_come_typed_from_every_interpreter() {
     for python in interpreters() {
         let tunnel = tunnel(python);
         let all = facts::all(&tunnel).await.unwrap();
-        assert_eq!(all.python_version, python.version(), "{python}");
+        assert_eq!(all.python_version, Some(python.version()), "{python}");
         assert_eq!(facts::python_version(&tunnel).await.unwrap(), python.version());
         let executable = facts::python_executable(&tunnel).await.unwrap();
         assert_eq!(fs::canonicalize(executable).unwrap(), python.path());

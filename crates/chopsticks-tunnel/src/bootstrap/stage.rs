@@ -36,12 +36,12 @@ pub(crate) fn token() -> String {
 /// The file is tried as a script, because folders may forbid programs (`noexec`). mksh and ksh do not
 /// pass descriptor 4 on to what they start, hence `5<&4`.
 const PLACE: &str = concat!(
-    r#"set -C;umask 077;"#,
+    r#"set -C;u=$(umask);umask 077;"#,
     r#"for d in "$XDG_RUNTIME_DIR" /dev/shm "$TMPDIR" /tmp /var/tmp "$HOME" .;do f=$d/.chopsticks-$0;p=;"#,
     r#"if [ -d "$d" ]&&echo : 2>/dev/null >"$f";then exec 4<"$f";p=/proc/self/fd;"#,
     r#"if [ -e $p/4 ];then rm -f "$f";f=;q=$p/5;p=$p/4;else p=$f;q=$f;fi;"#,
     r#"if chmod 700 "$q" 5<&4&&"$q" 2>/dev/null 5<&4;then break;fi;"#,
-    r#"if [ "$f" ];then rm -f "$f";fi;fi;p=;done;"#,
+    r#"if [ "$f" ];then rm -f "$f";fi;fi;p=;done;umask $u;"#,
     r#"if [ -z "$p" ];then "#,
     r#"if command -v python3 >/dev/null;then exec python3 -S -c "$2" "$1" "$0";fi;"#,
     r#"if command -v perl >/dev/null;then exec perl -e "$3" "$1" "$0";fi;"#,

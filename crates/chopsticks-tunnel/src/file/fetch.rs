@@ -20,6 +20,7 @@ use serde_bytes::ByteBuf;
 use tokio::io::AsyncWrite;
 
 use crate::{
+    auto::Task,
     error::{Error, ErrorKind, Phase},
     file::{
         Comparing, FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
@@ -364,7 +365,7 @@ impl Tunnel {
         let (base, part) = base.map(|base| (base.file, base.part)).unzip();
         let mut sink = destination.open_with(wish, base).await.map_err(here)?;
 
-        let connection = self.python_connection()?;
+        let connection = self.connection_for(Task::Any).await?;
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_reader();
         let mut request = session.handle.request_with(

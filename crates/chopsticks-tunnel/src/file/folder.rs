@@ -18,6 +18,7 @@ use chopsticks_transport::{
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
+    auto::Task,
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
     file::{
@@ -154,7 +155,7 @@ impl Tunnel {
             return Err(self.local(&path, error));
         }
 
-        let connection = self.python_connection()?;
+        let connection = self.connection_for(Task::Any).await?;
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_writer();
         let mut request = session.handle.request_with(
@@ -216,7 +217,7 @@ impl Tunnel {
             sync: fetch.sync.unwrap_or(false),
         };
 
-        let connection = self.python_connection()?;
+        let connection = self.connection_for(Task::Any).await?;
         let session = self.transferring_folders(&connection).await?;
         let options = RequestOptions::new().order(When::AfterNotices).with_reader();
         let mut request = session.handle.request_with(

@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    auto::Task,
     error::{Error, ErrorKind, Phase},
     file::{
         Comparing, FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
@@ -367,7 +368,7 @@ impl Tunnel {
         let payload = put
             .payload(&Local { name, mode: feed.mode, modified: feed.modified }, false, base)
             .map_err(|error| self.error(Phase::Transfer, ErrorKind::Argument(Arc::new(error))))?;
-        let connection = self.python_connection()?;
+        let connection = self.connection_for(Task::Any).await?;
         let session = self.transferring(&connection).await?;
         let options = RequestOptions::new().order(Order::AfterNotices).with_writer();
         let mut request = session.handle.request_with(
