@@ -18,8 +18,8 @@ mod value;
 use self::value::{seconds, size};
 pub(crate) use self::{
     option::{
-        AgentArgs, CodeArgs, ColorName, ConnectArgs, EncodeName, EngineName, FleetArgs, GroupArgs, LinksName,
-        RetryArgs, SelectArgs, ShownArgs,
+        AgentArgs, AgentName, CodeArgs, ColorName, ConnectArgs, EncodeName, EngineName, FleetArgs, GroupArgs,
+        LinksName, RetryArgs, SelectArgs, ShownArgs,
     },
     transfer::TransferArgs,
     value::VariableKeyword,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chopsticks::{Call, facts::Facts};
+use chopsticks::facts::{self, Facts};
 
 use crate::{
     answer::Answer,
@@ -14,7 +14,7 @@ use crate::{
 pub(crate) fn run(args: FactsArgs) -> ExitCode {
     let targets = args::checked("facts", || args.fleet.targets());
     Fleet::new(args.fleet, targets).run(move |tunnel, _| async move {
-        let reply = tunnel.call_with(Call::new("chopsticks.facts:all")).await?;
+        let reply = facts::encoded(&tunnel).await?;
         let facts: Facts = reply.decode()?;
         Ok(Answer::Facts(Box::new(facts), reply))
     })

@@ -43,6 +43,8 @@ use std::process::ExitCode;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    // A copy of this program may be the agent of a target.
+    chopsticks::init();
     let Args { command, .. } = config::parse();
     match command {
         Command::Call(args) => call::run(args),

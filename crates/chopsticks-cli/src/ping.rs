@@ -2,6 +2,8 @@
 
 use std::{process::ExitCode, time::Instant};
 
+use chopsticks::{Agent, Error, Tunnel, functions::facts::nothing};
+
 use crate::{
     answer::{Answer, Pong},
     args::{self, PingArgs},
@@ -14,17 +16,29 @@ pub(crate) fn run(args: PingArgs) -> ExitCode {
     Fleet::new(args.fleet, targets).run(move |tunnel, _| async move {
         let begun = Instant::now();
         // A call, and not `connect` alone: it has the deadline.
-        let _: f64 = tunnel.call(NOTHING, ()).await?;
+        let is_native = match tunnel.agent() {
+            Agent::Python => false,
+            _ => tunnel.connect().await?.python.is_none(),
+        };
+        once(&tunnel, is_native).await?;
         let connect_ms = ms(begun);
         let mut latency_ms = f64::INFINITY;
         for _ in 0..ROUND_TRIPS {
             let begun = Instant::now();
-            let _: f64 = tunnel.call(NOTHING, ()).await?;
+            once(&tunnel, is_native).await?;
             latency_ms = latency_ms.min(ms(begun));
         }
         let agent = tunnel.connect().await?;
         Ok::<_, Stopped>(Answer::Pong(Pong { agent, connect_ms, latency_ms }))
     })
+}
+
+/// Calls a function that does almost nothing.
+async fn once(tunnel: &Tunnel, is_native: bool) -> Result<(), Error> {
+    if is_native {
+        return tunnel.invoke(nothing::with()).await;
+    }
+    tunnel.call::<f64>(NOTHING, ()).await.map(drop)
 }
 
 fn ms(begun: Instant) -> f64 {

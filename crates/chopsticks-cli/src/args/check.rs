@@ -8,11 +8,11 @@ use std::{
 };
 
 use anstream::ColorChoice;
-use chopsticks::{Codebase, Encode, Limits, Links, Retry, Scope, Target, TunnelConfig};
+use chopsticks::{Agent, Codebase, Encode, Limits, Links, Retry, Scope, Target, TunnelConfig};
 
 use super::{
-    AgentArgs, CallArgs, CodeArgs, ColorName, ConnectArgs, EncodeName, FetchArgs, FleetArgs, GroupArgs,
-    LinksName, MapArgs, PutArgs, RunArgs, ShellArgs,
+    AgentArgs, AgentName, CallArgs, CodeArgs, ColorName, ConnectArgs, EncodeName, FetchArgs, FleetArgs,
+    GroupArgs, LinksName, MapArgs, PutArgs, RunArgs, ShellArgs,
 };
 use crate::{
     answer::Compared,
@@ -60,6 +60,7 @@ impl RunArgs {
 impl CallArgs {
     /// Checks the options and returns the targets.
     pub(crate) fn check(&self) -> Result<Chosen, String> {
+        self.fleet.agent.check_python()?;
         self.code.check(&self.function, &self.args, &self.kwargs)?;
         let chosen = self.fleet.targets()?;
         let mut names: BTreeSet<_> = self.kwargs.iter().map(|keyword| &keyword.name).collect();
@@ -76,6 +77,7 @@ impl CallArgs {
 impl MapArgs {
     /// Checks the options and returns the targets.
     pub(crate) fn check(&self) -> Result<Chosen, String> {
+        self.agent.check_python()?;
         self.code.check(&self.function, &self.args, &self.kwargs)?;
         if is_stdin(&self.input) && self.select.on.iter().any(|on| on.split(',').any(|target| target == "@-"))
         {
@@ -155,7 +157,12 @@ impl CodeArgs {
 
 impl AgentArgs {
     /// Adds the options to a configuration.
-    pub(crate) fn configure(self, mut config: TunnelConfig) -> TunnelConfig {
+    pub(crate) fn configure(self, config: TunnelConfig) -> TunnelConfig {
+        let mut config = config.agent(match self.kind {
+            AgentName::Auto => Agent::Auto,
+            AgentName::Native => Agent::Native,
+            AgentName::Python => Agent::Python,
+        });
         if self.site_packages {
             config = config.with_site_packages();
         }
@@ -175,6 +182,14 @@ impl AgentArgs {
             config = config.env(variable.name, variable.value);
         }
         secrets::configure(&self.secrets, config)
+    }
+
+    /// Refuses an agent that cannot call functions in Python.
+    fn check_python(&self) -> Result<(), String> {
+        if self.kind == AgentName::Native {
+            return Err("a native agent calls no functions in Python: use --agent auto or python".to_owned());
+        }
+        Ok(())
     }
 
     /// Gives targets that name no Python the one of the options.

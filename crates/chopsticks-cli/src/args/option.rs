@@ -199,6 +199,13 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
 
+    /// What runs on the targets. `native` is a copy of this program, for targets without Python.
+    ///
+    /// `native` needs a POSIX `sh` on the target, and the same kind of machine as this one. It runs programs and transfers files, but
+    /// no functions in Python. `auto` is `python`, and `native` on targets that have no Python.
+    #[arg(long = "agent", value_enum, value_name = "KIND", default_value_t = AgentName::Python)]
+    pub(crate) kind: AgentName,
+
     /// Let targets also import from their Python's site-packages, and not only from its standard library.
     #[arg(long)]
     pub(crate) site_packages: bool,
@@ -225,6 +232,14 @@ pub(crate) struct AgentArgs {
 
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
+}
+
+/// The kind of agent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum AgentName {
+    Auto,
+    Native,
+    Python,
 }
 
 /// A program that runs containers.

@@ -13,11 +13,14 @@ pub(super) struct Table {
 impl Table {
     /// Adds the facts of the target with this position.
     pub(super) fn add(&mut self, index: usize, host: &str, facts: &Facts) {
-        let (major, minor, micro) = facts.python_version;
+        let python = match facts.python_version {
+            Some((major, minor, micro)) => format!("{major}.{minor}.{micro}"),
+            None => "-".to_owned(),
+        };
         let row = [
             host.to_owned(),
             facts.ip.map_or("-".to_owned(), |ip| ip.to_string()),
-            format!("{major}.{minor}.{micro}"),
+            python,
             facts.os.name.clone(),
             format!("{} {}", facts.kernel.release, facts.kernel.machine),
             facts.cpu_count.to_string(),

@@ -13,6 +13,7 @@ mod group;
 mod hosts;
 mod map;
 mod memory;
+mod native;
 mod passwords;
 mod run;
 mod running;
