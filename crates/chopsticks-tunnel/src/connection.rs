@@ -20,15 +20,21 @@ use crate::{
     config::TunnelConfig,
     error::{Error, ErrorKind, Phase},
     keeper::Keeper,
-    lease::Leased,
+    lease,
     route::Route,
     serving::{Need, Serving},
     stderr::Tail,
     tunnel::{AgentInfo, Tunnel, WeakTunnel},
 };
 
-/// A connection, from the point of view of its users, who hold a [`Lease`](crate::lease::Lease) of
-/// it. When the last one drops it, it is closed.
+/// The connection of a tunnel, which counts its uses.
+pub(crate) type Leased = lease::Leased<Connection>;
+
+/// The use of a connection. One without leases is idle, and may be closed.
+pub(crate) type Lease = lease::Lease<Connection>;
+
+/// A connection, from the point of view of its users, who hold a [`Lease`] of it. When the last one
+/// drops it, it is closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
     host: HostName,

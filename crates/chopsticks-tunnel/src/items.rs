@@ -26,10 +26,9 @@ use crate::{
     args::Args,
     auto::Task,
     call::{Call, Function, Reply},
-    connection::Session,
+    connection::{Lease, Session},
     error::{Error, ErrorKind, Phase},
     input::Unfit,
-    lease::Lease,
     recording::Entry,
     tunnel::Tunnel,
 };

@@ -1,4 +1,4 @@
-//! Leases: who uses a connection.
+//! Leases: who uses something that is shared.
 
 use std::{
     ops::Deref,
@@ -8,31 +8,29 @@ use std::{
     },
 };
 
-use crate::connection::Connection;
-
-/// The connection of a tunnel, which counts its users. When this and the last lease are dropped, the
-/// connection closes.
+/// Something that is shared and counts its uses, such as the connection of a tunnel. When this and
+/// the last lease are dropped, it is dropped too.
 #[derive(Debug)]
-pub(crate) struct Leased {
-    connection: Arc<Connection>,
+pub(crate) struct Leased<T> {
+    shared: Arc<T>,
     leases: Arc<AtomicUsize>,
 }
 
-/// The use of a connection. A connection without leases is idle, and may be closed.
+/// A use of what is leased. What has no leases is idle, and may be closed.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    connection: Arc<Connection>,
+pub(crate) struct Lease<T> {
+    shared: Arc<T>,
     leases: Arc<AtomicUsize>,
 }
 
-impl Leased {
-    pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, leases: Arc::default() }
+impl<T> Leased<T> {
+    pub(crate) fn new(shared: Arc<T>) -> Self {
+        Self { shared, leases: Arc::default() }
     }
 
     /// Begins a use.
-    pub(crate) fn lease(&self) -> Lease {
-        Lease::new(self.connection.clone(), self.leases.clone())
+    pub(crate) fn lease(&self) -> Lease<T> {
+        Lease::new(self.shared.clone(), self.leases.clone())
     }
 
     /// Returns whether nothing uses the connection.
@@ -41,36 +39,36 @@ impl Leased {
     }
 }
 
-impl Deref for Leased {
-    type Target = Connection;
+impl<T> Deref for Leased<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Connection {
-        &self.connection
+    fn deref(&self) -> &T {
+        &self.shared
     }
 }
 
-impl Lease {
-    fn new(connection: Arc<Connection>, leases: Arc<AtomicUsize>) -> Self {
+impl<T> Lease<T> {
+    fn new(shared: Arc<T>, leases: Arc<AtomicUsize>) -> Self {
         leases.fetch_add(1, Ordering::Relaxed);
-        Self { connection, leases }
+        Self { shared, leases }
     }
 }
 
-impl Clone for Lease {
+impl<T> Clone for Lease<T> {
     fn clone(&self) -> Self {
-        Self::new(self.connection.clone(), self.leases.clone())
+        Self::new(self.shared.clone(), self.leases.clone())
     }
 }
 
-impl Deref for Lease {
-    type Target = Connection;
+impl<T> Deref for Lease<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Connection {
-        &self.connection
+    fn deref(&self) -> &T {
+        &self.shared
     }
 }
 
-impl Drop for Lease {
+impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
         self.leases.fetch_sub(1, Ordering::Release);
     }

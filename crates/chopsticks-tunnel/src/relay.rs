@@ -24,8 +24,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::{
     auto::Task,
-    connection::{Connection, Session},
-    lease::Lease,
+    connection::{Connection, Lease, Session},
     tunnel::Tunnel,
 };
 

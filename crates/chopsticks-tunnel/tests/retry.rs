@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt, fs,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -131,7 +131,7 @@ impl Subscriber for Spans {
     }
 
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        let mut spans = self.0.lock().unwrap();
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fields = BTreeMap::new();
         attributes.record(&mut Fields(&mut fields));
         spans.push(fields);
@@ -139,7 +139,7 @@ impl Subscriber for Spans {
     }
 
     fn record(&self, id: &span::Id, values: &span::Record<'_>) {
-        let mut spans = self.0.lock().unwrap();
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         values.record(&mut Fields(&mut spans[id.into_u64() as usize - 1]));
     }
 

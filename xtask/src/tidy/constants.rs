@@ -103,7 +103,7 @@ const OF_PARTS: &[Constant] = &[
     constant("MAP", APPLICATION, "MAP ="),
     constant("WINDOW", CONFIG, "stream_window:"),
     constant("FIRST_CREDIT", "crates/chopsticks-protocol/src/item.rs", "FIRST_CREDIT: u32 ="),
-    constant("_DEPTH_LIMIT", "crates/chopsticks-tunnel/src/config.rs", "DEFAULT_DEPTH_LIMIT: AtomicU32 ="),
+    constant("_DEPTH_LIMIT", "crates/chopsticks-tunnel/src/context.rs", "DEPTH_LIMIT: u32 ="),
     constant("SPARE", "crates/chopsticks-files/src/spare.rs", "PREFIX: &[u8] ="),
 ];
 
