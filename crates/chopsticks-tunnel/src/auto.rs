@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use crate::{
     agent::Agent,
     config::TunnelConfig,
+    connection::Lease,
     error::{Error, ErrorKind, Phase},
-    lease::Lease,
     route::Route,
     tunnel::Tunnel,
 };
