@@ -10,7 +10,7 @@ async fn user(text: &str) -> u32 {
     let target: Target = text.parse().unwrap_or_else(|error| panic!("{error}"));
     let tunnel = target.tunnel(config());
     let user = tunnel.call("far:user", ()).await.unwrap_or_else(|error| panic!("{text}: {}", error.report()));
-    tunnel.close().await.unwrap();
+    tunnel.close().await.unwrap_or_else(|error| panic!("{text}: {}", error.report()));
     drop(tunnel);
     childless().await;
     user
@@ -120,9 +120,9 @@ async fn root_in_use_is_told_and_a_copy_of_it_is_free() {
 }
 
 async fn fails_beside(first: &Tunnel, second: Nspawn) {
-    let error = tunnel(second).connect().await.unwrap_err();
+    let error = tunnel(second).connect().await.expect_err("the root is in use");
     assert_eq!(error.hint().map(chopsticks::Hint::cause), Some("root-busy"), "{}", error.report());
-    first.call::<i64>("far:add", (1, 2)).await.unwrap();
+    first.call::<i64>("far:add", (1, 2)).await.unwrap_or_else(|error| panic!("{}", error.report()));
 }
 
 /// `kubectl` takes the arguments of the real one, as far as the driver uses them.

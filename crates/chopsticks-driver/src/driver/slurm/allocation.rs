@@ -173,12 +173,18 @@ impl Drop for Lease {
     }
 }
 
-/// Runs `salloc` until its stdin ends, also while it waits for nodes, when it reads nothing. SIGINT
-/// ends it only then: the command of an allocation ends by itself.
-const GUARD: &str = "exec 3<&0;(trap '' INT TERM;cat >/dev/null;kill -INT 0)<&3 >/dev/null 2>&1 3<&- &exec salloc \"$@\" 3<&-";
+/// Runs `salloc` until its stdin ends, also while it waits for nodes, when it reads nothing: then a
+/// process beside it ends it. A `salloc` that has nodes must not get a signal, since it may then run
+/// for ever, and is to have no other child than the command of the allocation.
+const GUARD: &str = "exec 3<&0;CHOPSTICKS_GUARD=$(\
+                     { trap '' INT TERM;cat >/dev/null;kill -INT 0;sleep 5;kill -KILL 0;}\
+                     <&3 >/dev/null 2>&1 3<&- &echo $!);\
+                     export CHOPSTICKS_GUARD;exec salloc \"$@\" 3<&-";
 
-/// Prints the number of the job, its nodes, and an empty line. Then it waits for the end of stdin.
-const HOLD: &str = "echo $SLURM_JOB_ID;scontrol show hostnames $SLURM_JOB_NODELIST;echo;exec cat";
+/// Ends that process, and prints the number of the job, its nodes, and an empty line. Then it waits
+/// for the end of stdin.
+const HOLD: &str = "kill -KILL $CHOPSTICKS_GUARD;\
+                    echo $SLURM_JOB_ID;scontrol show hostnames $SLURM_JOB_NODELIST;echo;exec cat";
 
 /// How long `salloc` may take to give the nodes back, before it gets a signal.
 const END_TIMEOUT: Duration = Duration::from_secs(30);

@@ -218,7 +218,7 @@ fn guarded(ssh: &Command, folder: &Path) -> Command {
 /// Becomes ssh. A process beside it, in the same process group, waits for the end of stdin, which
 /// comes also when the controller is killed.
 const GUARD: &str = "d=$1;shift;exec 3<&0 </dev/null;\
-                     (trap '' TERM;cat;kill -TERM 0;rm -rf \"$d\")<&3 >/dev/null 2>&1 3<&- &\
+                     ({ trap '' TERM;cat;kill -TERM 0;rm -rf \"$d\";}<&3 >/dev/null 2>&1 3<&- &);\
                      exec \"$@\" 3<&-";
 
 /// What makes a connection a master. ssh runs the local command when it has logged in and listens.
