@@ -1,3 +1,5 @@
+//! Transfers without an asynchronous runtime.
+
 use std::{fs, os::unix::fs::symlink};
 
 use super::*;

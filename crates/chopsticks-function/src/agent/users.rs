@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn home_folders_are_found() {
-        assert_eq!(absolute(Path::new("~root/a")).unwrap(), Path::new("/root/a"));
+        assert!(absolute(Path::new("~root/a")).unwrap().ends_with("root/a"));
         assert_eq!(absolute(Path::new("/a/../b")).unwrap(), Path::new("/a/../b"));
         assert!(absolute(Path::new("~")).unwrap().is_absolute());
         let error = absolute(Path::new("~no-such-user/a")).unwrap_err();
