@@ -14,8 +14,8 @@ SEARCH = getattr(os, 'O_PATH', 0o10000000 if sys.platform.startswith('linux') el
 PIECE = 1 << 18
 ABSENT = errno.ENOENT, errno.ENOTDIR
 # Folders that belong to the system or to many.
-SHARED = ('bin boot dev etc home lib lib32 lib64 libx32 media mnt opt proc root run sbin srv sys tmp usr var Applications '
-          'Library System Users Volumes private').split()
+SHARED = ('bin boot dev etc home lib lib32 lib64 libx32 media mnt opt proc root run sbin srv sys tmp usr var '
+          'Applications Library System Users Volumes private').split()
 USR = 'bin games include lib lib32 lib64 libexec libx32 local sbin share src'.split()
 SYSTEM = frozenset([b'/'] + [('/' + name).encode() for name in SHARED] + [('/usr/' + name).encode() for name in USR])
 
