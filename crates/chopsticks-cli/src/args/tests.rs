@@ -104,7 +104,8 @@ fn examples_of_the_help_are_well_formed() {
             if target.contains(['[', '!', '*']) {
                 continue;
             }
-            let target = target.replace(":PORT", ":22").replace("COMMAND…", "srun python3");
+            let target =
+                target.replace(":PORT", ":22").replace("COMMAND…", "srun python3").replace(":PID", ":1");
             assert!(target.parse::<Target>().is_ok(), "{target}");
         }
     }
