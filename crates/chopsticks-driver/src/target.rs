@@ -25,7 +25,7 @@ mod place;
 /// | text | what it reaches |
 /// |---|---|
 /// | `local` | a subprocess: [`Local`](crate::Local) |
-/// | `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT` | another host: [`Ssh`](crate::Ssh) |
+/// | `HOST`, `USER@HOST`, `ssh://USER@HOST:PORT` | another host: [`Ssh`] |
 /// | `sudo:USER` | another user here: [`Sudo`](crate::Sudo) |
 /// | `docker://IMAGE`, `podman://IMAGE` | a fresh container: [`Docker`](crate::Docker), [`Podman`](crate::Podman) |
 /// | `docker-exec://CONTAINER`, `podman-exec://CONTAINER` | a container that runs: [`Docker::attach`](crate::Docker::attach) |

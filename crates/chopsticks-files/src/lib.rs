@@ -13,7 +13,7 @@
 //!   [`find_part`] finds what an interrupted transfer has left.
 //! * [`Input`], [`Meter`] and [`Stopped`] describe the stream from which they are received.
 //! * [`list_tree`], [`digest_file`] and [`digest_tree`] return what local files contain, to be
-//!   compared; [`difference`] shows how texts differ.
+//!   compared; [`difference`](fn@difference) shows how texts differ.
 //! * [`Excludes`] are patterns of what is left out; [`remove_entries`] removes what the other side
 //!   does not have.
 //! * [`blocking`] does the transfers without an asynchronous runtime, as agents do.
