@@ -251,8 +251,8 @@ async fn container_that_ends_by_itself_needs_no_removal() {
     assert_eq!(asked(&scratch), ["run"]);
     let line = lines(&scratch.path().join("asked")).join("");
     for part in [
-        "run -i --log-driver none --rm --init --label chopsticks.controller=",
-        "--name box --network none --user me --workdir /w --volume /a:/b --memory=1g image ",
+        "run -i --log-driver none --rm --label chopsticks.controller=",
+        " --init --name box --network none --user me --workdir /w --volume /a:/b --memory=1g image ",
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }
