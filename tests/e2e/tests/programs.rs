@@ -115,7 +115,9 @@ fn program_says_what_it_is() {
     let program = AgentProgram::read(FUNCTIONS).unwrap();
     assert_eq!(program.architecture(), std::env::consts::ARCH);
     assert!(matches!(program.libc(), Libc::Glibc(2, _) | Libc::Static), "{:?}", program.libc());
-    assert_eq!(program.functions().names().collect::<Vec<_>>(), ["e2e::program", "e2e::starts"]);
+    // Beside those of the library.
+    let own: Vec<_> = program.functions().names().filter(|name| name.starts_with("e2e::")).collect();
+    assert_eq!(own, ["e2e::program", "e2e::starts"]);
     let error = AgentProgram::read("/bin/sh").unwrap_err();
     assert!(error.to_string().contains("has no functions"), "{error}");
 }
