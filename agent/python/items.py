@@ -8,7 +8,7 @@ leaves at once while the controller keeps up, and many leave together when it do
 YIELD = 0x29
 FEED = 0x2a
 PIPE = 0x2b
-# What the controller may be sent before it gives any credit, and what waits in a line before whoever yields has to:
+# How much is sent before the controller has given any credit; and how much a line holds before the generator waits:
 # several items of 64 KiB, since two threads take turns at each line.
 FIRST_CREDIT = 1 << 16
 LINE = 1 << 18

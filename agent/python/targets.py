@@ -388,7 +388,7 @@ class Target(object):
             os.close(self.old)
         if self.temp:
             temporary.discard(self.temp)
-            # What has come of a file stays where that is wanted, so that the next transfer can go on with it.
+            # With the option `part`, what has arrived of a file stays, so that the next transfer can go on from there.
             if not self.part or not os.fstat(self.fd).st_size:
                 unlink(self.temp)
         os.close(self.fd)

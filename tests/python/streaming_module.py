@@ -71,6 +71,15 @@ def large(count, size):
         yield bytearray([number % 256]) * size
 
 
+def meets(folder, hosts, item):
+    """Returns once functions run on this many hosts."""
+    with open(os.path.join(folder, str(os.getpid())), 'w'):
+        pass
+    while len(os.listdir(folder)) < hosts:
+        time.sleep(0.005)
+    return len(item)
+
+
 def sleeps(seconds):
     time.sleep(seconds)
     return seconds
@@ -89,7 +98,7 @@ def first_is_slow(item):
 
 def large_behind_a_slow_one(item):
     if item == 0:
-        time.sleep(0.5)
+        time.sleep(3)
     return b'x' * (1 << 20)
 
 

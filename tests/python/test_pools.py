@@ -34,11 +34,13 @@ def results(run):
     return {done.index: done.result() for done in run}
 
 
-def test_items_are_spread_over_hosts():
+def test_items_are_spread_over_hosts(tmp_path):
     hosts = [Local('host%d' % number, python=python) for number, python in enumerate(AGENTS)]
     with Group(hosts) as group:
         items = ['a' * number for number in range(300)]
-        done = list(Pool(group).map(len, items))
+        # None goes on until all are busy, so that a host that connects early does not take everything.
+        meets = functools.partial(remote.meets, str(tmp_path), len(hosts))
+        done = list(Pool(group).map(meets, items))
         assert sorted(one.index for one in done) == list(range(300))
         assert all(one.value == one.index and one.error is None and one.attempts == 1 for one in done)
         assert {one.host for one in done} == {tunnel.host for tunnel in hosts}
@@ -210,8 +212,17 @@ def test_timeline_is_drawn(hosts):
 
 def test_results_that_wait_are_bounded(hosts):
     # Of 400 MB, a few wait here while the first item takes its time.
+    before = memory('VmRSS')
+    pathlib.Path('/proc/self/clear_refs').write_text('5')
     run = Pool(hosts).map(remote.large_behind_a_slow_one, range(400), ordered=True, max_buffered=8 << 20)
     assert sum(len(done.result()) for done in run) == 400 << 20
+    assert memory('VmHWM') - before < 100 << 20
+
+
+def memory(kind):
+    """Of this process, in bytes: what it has, or the most that it has had since `clear_refs` was written."""
+    status = pathlib.Path('/proc/self/status').read_text()
+    return int(re.search(kind + r':\s+(\d+) kB', status).group(1)) << 10
 
 
 def test_wrong_arguments_are_refused(hosts):

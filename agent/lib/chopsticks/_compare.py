@@ -188,7 +188,7 @@ def search(root, known, reach):
 
 
 def guard(root):
-    """Refuses folders from which nobody removes what another folder does not have."""
+    """Refuses folders that must not be made equal to others by deleting: those of the system, and home folders."""
     real = os.path.realpath(root)
     home = os.path.expanduser(b'~')
     if real in SYSTEM or real == os.path.realpath(home):

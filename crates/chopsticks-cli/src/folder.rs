@@ -25,7 +25,7 @@ impl Folder {
         fs::create_dir_all(path).map_err(|error| format!("cannot create {}: {error}", path.display()))?;
         let folder = path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
         let files = |ending: &str| {
-            // The path of the folder is no template.
+            // Placeholders are replaced in the names of the files only, not in the path of the folder.
             let names =
                 chopsticks::host_paths(&format!("{{host}}{ending}"), targets.iter().map(Target::host));
             names.map_err(|error| error.to_string())

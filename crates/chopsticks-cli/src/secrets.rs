@@ -119,7 +119,7 @@ fn printed(command: &str, option: &str) -> Result<Secret, String> {
 
 /// Keeps secrets out of core dumps, and other processes of the user out of the memory.
 fn keep_memory_private() {
-    // Where this is not possible, the program is no worse than others.
+    // If the system refuses, the secrets are as exposed as those of any other program.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

@@ -83,7 +83,7 @@ pub(crate) fn run(args: ShellArgs) -> ExitCode {
                 lock(&session.output).complain(&format!("cannot write: {error}"));
                 FAILED
             }
-            Err(End::Nobody) => FAILED,
+            Err(End::AllLost) => FAILED,
         }
     });
     runtime.shutdown_background();
@@ -93,8 +93,8 @@ pub(crate) fn run(args: ShellArgs) -> ExitCode {
 /// Why a session ends early.
 #[derive(Debug)]
 enum End {
-    /// There is no target left.
-    Nobody,
+    /// All targets are lost.
+    AllLost,
     Output(io::Error),
     Signal(Signal),
 }
@@ -141,7 +141,7 @@ impl Session {
             Ok(editor) => editor,
             Err(error) => {
                 lock(&self.output).complain(&format!("cannot edit lines: {error}"));
-                return Err(End::Nobody);
+                return Err(End::AllLost);
             }
         };
         let mut signals = Signals::new().map_err(End::Output)?;
@@ -252,7 +252,7 @@ impl Session {
     }
 
     fn someone(&self) -> Result<(), End> {
-        if self.group.is_empty() { Err(End::Nobody) } else { Ok(()) }
+        if self.group.is_empty() { Err(End::AllLost) } else { Ok(()) }
     }
 
     fn first(&self) -> Option<Tunnel> {
@@ -267,7 +267,7 @@ impl Session {
         signals: &mut Signals,
     ) -> Result<Option<T>, End> {
         loop {
-            let Some(tunnel) = self.first() else { return Err(End::Nobody) };
+            let Some(tunnel) = self.first() else { return Err(End::AllLost) };
             let answer = tokio::select! {
                 answer = tunnel.call::<T>(function(name), (text.clone(),)) => answer,
                 signal = signals.next() => match signal {

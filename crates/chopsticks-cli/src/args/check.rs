@@ -114,7 +114,7 @@ impl CodeArgs {
         }
         self.check_roots()?;
         if let Some(script) = function.script().filter(|script| !script.is_file()) {
-            return Err(format!("there is no script '{}'", script.display()));
+            return Err(format!("the script '{}' does not exist", script.display()));
         }
         Ok(())
     }

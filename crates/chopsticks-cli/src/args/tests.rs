@@ -60,7 +60,7 @@ fn usage_errors_say_what_is_wanted() {
         ("m:f --on local,", "it is empty"),
         ("m:f --on @/nonexistent", "cannot read targets from /nonexistent"),
         ("m:f --on local --env x", "NAME=VALUE"),
-        ("/nonexistent.py:f --on local", "there is no script '/nonexistent.py'"),
+        ("/nonexistent.py:f --on local", "the script '/nonexistent.py' does not exist"),
         ("m:f --on local,local", "a=local,b=local"),
         ("f --on local", "module:name"),
         ("m:f --on local --timeout soon", "a number of seconds"),

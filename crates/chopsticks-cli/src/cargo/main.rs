@@ -140,7 +140,7 @@ fn build(args: &AgentsArgs, target: &str) -> Result<(), String> {
     }
 }
 
-/// Copies a program into the folder. Whoever reads the folder sees the old one or the new one.
+/// Copies a program into the folder. It replaces an older one atomically.
 fn copy(folder: &Path, executable: &Path, target: &str) -> Result<PathBuf, String> {
     let mut name = executable.file_name().unwrap_or(OsStr::new("agent")).to_owned();
     name.push("-");

@@ -1,4 +1,4 @@
-//! How the results of hosts differ from the most frequent one.
+//! Prints the differences between the results of hosts and the most frequent result.
 
 use chopsticks::text::harmless;
 use similar::TextDiff;

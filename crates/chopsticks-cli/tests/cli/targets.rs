@@ -73,7 +73,7 @@ fn function_of_a_script_is_called_without_its_main_block() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "a: [True, 'beside', 'web']\n"), "{ran:?}");
     let ran = bench.run("../ops/none.py:restart --on a=local");
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("there is no script '../ops/none.py'"), "{ran:?}");
+    assert!(ran.stderr.contains("the script '../ops/none.py' does not exist"), "{ran:?}");
 }
 
 #[test]
