@@ -129,6 +129,46 @@ def file(path, name, size, modified, owner):
 
 
 @answered
+def rehearse(given, name, is_folder, parents, replace):
+    """Fails as a transfer to a path would, as far as that is known before anything is written."""
+    path = resolved(given)
+    if given[:1] == b'~' and os.path.expanduser(given) == given:
+        raise problem(errno.ENOENT, given, 'there is no such user')
+    is_there = os.path.isdir(path)
+    if is_folder:
+        if os.path.exists(path) and not is_there:
+            raise problem(errno.ENOTDIR, path)
+    else:
+        if is_there and not name:
+            raise problem(errno.EISDIR, path)
+        if not is_there and given[-1:] == b'/':
+            if os.path.exists(path):
+                raise problem(errno.ENOTDIR, path)
+            if not parents:
+                raise problem(errno.ENOENT, path, 'The folder does not exist')
+        if is_there or given[-1:] == b'/':
+            path = os.path.join(path, name)
+        if os.path.isdir(path):
+            raise problem(errno.EISDIR, path)
+        if not replace and os.path.lexists(path):
+            raise problem(errno.EEXIST, path)
+    if os.path.exists(path):
+        if not (os.access(path, os.W_OK) or not is_folder and os.access(os.path.dirname(path), os.W_OK | os.X_OK)):
+            raise problem(errno.EACCES, path)
+        return True
+    around = os.path.dirname(os.path.realpath(path))
+    while parents and not os.path.lexists(around):
+        around = os.path.dirname(around)
+    if not os.path.isdir(around):
+        if os.path.lexists(around):
+            raise problem(errno.ENOTDIR, path)
+        raise problem(errno.ENOENT, path, 'Its folder does not exist')
+    if not os.access(around, os.W_OK | os.X_OK):
+        raise problem(errno.EACCES, path)
+    return True
+
+
+@answered
 def folder(root, entries, owner, reach):
     """Returns the path of a folder, what is there of the entries of the controller's folder, and, on request, all else.
 

@@ -12,6 +12,7 @@ use crate::{
 
 mod check;
 mod option;
+mod place;
 mod transfer;
 mod value;
 
@@ -214,7 +215,7 @@ pub(crate) struct FactsArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::FILES)]
 pub(crate) struct FetchArgs {
-    /// The path on the targets; a leading `~` is a home folder there.
+    /// The path on the targets; a leading `~` is a home folder there. With -r, a path that ends with `/` means the content of the folder.
     #[arg(value_name = "REMOTE")]
     pub(crate) remote: PathBuf,
 
@@ -233,7 +234,7 @@ pub(crate) struct FetchArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::FILES)]
 pub(crate) struct PutArgs {
-    /// The local path; `-` is stdin.
+    /// The local path; `-` is stdin. With -r, a path that ends with `/` means the content of the folder.
     #[arg(value_name = "LOCAL")]
     pub(crate) local: PathBuf,
 

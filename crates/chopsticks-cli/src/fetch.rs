@@ -1,6 +1,6 @@
 //! `chopsticks fetch`.
 
-use std::{collections::HashMap, process::ExitCode, sync::Arc};
+use std::{collections::HashMap, io, process::ExitCode, sync::Arc};
 
 use chopsticks::{Error, ErrorKind, Fetch, Side};
 
@@ -9,6 +9,7 @@ use crate::{
     args::{self, FetchArgs},
     bars::Bars,
     fleet::{Fleet, Stopped},
+    outcome::Failure,
 };
 
 /// Reads the file or folder of all targets.
@@ -44,15 +45,31 @@ pub(crate) fn run(args: FetchArgs) -> ExitCode {
                     Err(error) => Err(unwritten(&error).unwrap_or_else(|| error.into())),
                 };
             }
-            let answer = if transfer.recursive {
+            let is_folder = transfer.recursive;
+            let answer = if is_folder {
                 tunnel.fetch_dir_with(fetch).await.map(|folder| Answer::Folder(folder, compares))
             } else {
                 tunnel.fetch_with(fetch).await.map(|file| Answer::File(file, compares))
             };
             bars.end(&host);
-            Ok(answer?)
+            answer.map_err(|error| refused(error, is_folder))
         }
     })
+}
+
+/// Adds what to do about a folder in place of a file, and the other way round.
+fn refused(error: Error, is_folder: bool) -> Stopped {
+    let advice = match error.kind() {
+        ErrorKind::File { side: Side::Remote, source, .. } => match source.kind() {
+            io::ErrorKind::IsADirectory if !is_folder => ": write -r to fetch all that is in it",
+            io::ErrorKind::NotADirectory if is_folder => ": leave out -r to fetch a file",
+            _ => "",
+        },
+        _ => "",
+    };
+    let mut failure = Failure::from(error);
+    failure.message.push_str(advice);
+    Stopped::Failure(failure)
 }
 
 /// Returns the reason if stdout did not accept the content.

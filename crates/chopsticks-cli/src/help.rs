@@ -162,6 +162,9 @@ Files:
   permissions of its source, or 644 without a source, as far as the umask allows.
   Only its owner can read a file with a new temporary name. Devices, FIFOs and mount
   points are written in place.
+  With -r, the content of LOCAL goes to REMOTE itself: `put -r site /srv/site`. If
+  REMOTE is `.`, `~`, a folder of the system such as /tmp, or ends with `/`, the
+  folder keeps its name there, unless LOCAL ends with `/`. The same applies to fetch.
   With -r, --delete makes the target equal to the source. Whatever --exclude matches
   stays as it is on both sides. Nothing outside the target is deleted.
 

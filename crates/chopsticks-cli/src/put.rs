@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Writes the file or folder to all targets.
-pub(crate) fn run(args: PutArgs) -> ExitCode {
+pub(crate) fn run(mut args: PutArgs) -> ExitCode {
     let targets = args::checked("put", || args.check());
     let has_template = args.has_local_template();
     let PutArgs { local, remote, owner, transfer, fleet } = args;

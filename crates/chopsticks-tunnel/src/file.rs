@@ -6,6 +6,7 @@ mod comparing;
 mod fetch;
 mod folder;
 mod put;
+mod rehearsal;
 mod reply;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -13,6 +13,7 @@ use chopsticks::{Agent, Codebase, Encode, Limits, Links, Retry, Scope, Target, T
 use super::{
     AgentArgs, AgentName, CallArgs, CodeArgs, ColorName, ConnectArgs, EncodeName, FetchArgs, FleetArgs,
     GroupArgs, LinksName, MapArgs, PutArgs, RunArgs, ShellArgs,
+    place::{check_remote, folder_destination, in_home},
 };
 use crate::{
     answer::Compared,
@@ -211,6 +212,7 @@ impl FetchArgs {
     /// Checks the options, and returns the targets and the local path of each.
     pub(crate) fn check(&self) -> Result<(Chosen, Option<Vec<PathBuf>>), String> {
         let targets = self.fleet.targets()?;
+        check_remote(&self.remote, &targets.targets)?;
         if self.is_stdout() {
             if self.transfer.recursive || self.fleet.json {
                 return Err("stdout gets the content of a file, and nothing else".to_owned());
@@ -225,8 +227,15 @@ impl FetchArgs {
         if self.local.is_none() && self.transfer.compares() != Compared::No {
             return Err("a new temporary file cannot be compared: give a local path".to_owned());
         }
-        let paths = self.local.as_deref().map(|local| local_paths(local, &targets)).transpose()?;
-        Ok((targets, paths))
+        let Some(local) = &self.local else { return Ok((targets, None)) };
+        let mut paths = local_paths(local, &targets)?;
+        if self.transfer.recursive {
+            let destination = |path: &PathBuf| folder_destination(&self.remote, path);
+            paths = paths.iter().map(destination).collect::<Result<_, _>>()?;
+        }
+        let paths = paths.into_iter().map(|path| path.to_str().map_or_else(|| path.clone(), in_home));
+        let paths = paths.collect();
+        Ok((targets, Some(paths)))
     }
 }
 
@@ -263,8 +272,22 @@ impl PutArgs {
         self.local.to_str().is_some_and(target::is_template)
     }
 
-    /// Checks the options and returns the targets.
-    pub(crate) fn check(&self) -> Result<Chosen, String> {
+    /// Checks the options, completes the paths, and returns the targets.
+    pub(crate) fn check(&mut self) -> Result<Chosen, String> {
+        let chosen = self.check_options()?;
+        if let Some(remote) = &mut self.remote {
+            check_remote(remote, &chosen.targets)?;
+            if self.transfer.recursive {
+                *remote = folder_destination(&self.local, remote)?;
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn check_options(&mut self) -> Result<Chosen, String> {
+        if let Some(local) = self.local.to_str() {
+            self.local = in_home(local);
+        }
         if is_stdin(&self.local) {
             self.transfer.check_stream("stdin")?;
             if self.fleet.retry.idempotent {
@@ -303,7 +326,7 @@ impl PutArgs {
                 Err(format!("{local} is a folder: write -r to put all that is in it"))
             }
             Ok(metadata) if !metadata.is_dir() && self.transfer.recursive => {
-                Err(format!("{local} is not a folder"))
+                Err(format!("{local} is not a folder: leave out -r"))
             }
             Ok(_) => Ok(()),
         }

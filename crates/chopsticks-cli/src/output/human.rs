@@ -7,7 +7,7 @@ use std::{
 };
 
 use chopsticks::{
-    HostName, Transferred, TransferredFolder,
+    HostName, Obstacle, Transferred, TransferredFolder,
     text::{harmless, harmless_line},
 };
 
@@ -299,7 +299,14 @@ fn inventory(folder: &TransferredFolder, compared: Compared) -> String {
     let (folders, links) = (counted(*folders, "folder"), counted(*links, "link"));
     let mut text = match (folder.changed, compared) {
         (false, _) => format!("{path}: unchanged"),
-        (true, Compared::Only) => format!("{path}: would be written: {size} in {files}, {folders}, {links}"),
+        (true, Compared::Only) => {
+            let is_left = |obstacle: &&Obstacle| !folder.deleted.contains(&obstacle.path);
+            let state = match folder.obstacles.iter().filter(is_left).count() as u64 {
+                0 => "would be written".to_owned(),
+                count => format!("would fail, with {} in the way", counted(count, "path")),
+            };
+            format!("{path}: {state}: {size} in {files}, {folders}, {links}")
+        }
         (true, _) => format!("{path}: {size} in {files}, {folders}, {links}"),
     };
     if compared != Compared::No {

@@ -227,7 +227,7 @@ fn folders_become_equal_and_differences_are_shown() {
     let to = there.to_str().unwrap();
     let ran = run("put", "site", to, &["--dry-run", "--diff"]);
     let shown = [
-        "would be written: 5 bytes in 2 files, 1 folder, 0 links; 0 files the same\n",
+        "would fail, with 1 path in the way: 5 bytes in 2 files, 1 folder, 0 links; 0 files the same\n",
         "\n    kind (a file is in the way, and only --delete replaces it)\n",
         "\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-1\n+one\n",
     ];

@@ -10,6 +10,7 @@ mod facts;
 mod files;
 mod generate;
 mod group;
+mod habits;
 mod hosts;
 mod map;
 mod memory;

@@ -22,7 +22,10 @@ use crate::{
     args::Args,
     call::Call,
     error::{Error, Phase},
-    file::{Compares, Comparing, Fetch, Obstacle, Put, Transferred, TransferredFolder, reply},
+    file::{
+        Compares, Comparing, Fetch, Obstacle, Put, Transferred, TransferredFolder, rehearsal::Rehearsal,
+        reply,
+    },
     tunnel::Tunnel,
 };
 
@@ -186,6 +189,9 @@ impl Tunnel {
                     && modified.is_none_or(|modified| is_near(modified, time)));
             old = state.filter(|state| state.0 == 2).map(|state| state.1);
             compared.remote = path;
+            if compared.changed && Plan::is_dry(&put.comparing) {
+                self.rehearse(Rehearsal::of_file(put, remote, &name)).await?;
+            }
         }
         if put.comparing.diffs && compared.changed {
             let new = match &put.source {
@@ -210,6 +216,10 @@ impl Tunnel {
         local: Option<&Path>,
     ) -> Result<Option<Transferred>, Error> {
         let Some(local) = local.filter(|_| fetch.comparing.is_on()) else { return Ok(None) };
+        if Plan::is_dry(&fetch.comparing) {
+            let rehearsal = Rehearsal::here(fetch, local);
+            blocking(move || rehearsal.run()).await.map_err(|error| self.local(local, error))?;
+        }
         let path = local.to_owned();
         // One that does not exist, or cannot be read, is not the same.
         let digested = blocking(move || digest_file(&path)).await.ok();
@@ -270,6 +280,9 @@ impl Tunnel {
             return Ok(None);
         };
         let entries = self.list(root.to_owned(), &comparing.excludes).await?;
+        if Plan::is_dry(comparing) {
+            self.rehearse(Rehearsal::of_folder(put, remote)).await?;
+        }
         let reach = if comparing.deletes { WITHIN_DEVICE } else { NO_SEARCH };
         let sides = Sides { root, remote, owner: &put.owner, keeps_modified: put.keep_modified, reach };
         let (remote, entries, verdicts, others) = self.verdicts(comparing, &sides, entries).await?;

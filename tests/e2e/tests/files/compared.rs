@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chopsticks::{ErrorKind, Put};
+use chopsticks::{ErrorKind, Fetch, Put};
 use chopsticks_e2e::{newest_and_oldest, tunnel};
 use chopsticks_support::Scratch;
 
@@ -90,6 +90,50 @@ async fn only_what_differs_in_a_folder_is_sent() {
         // With times, those are compared as well.
         assert!(tunnel.put_dir_with(put().keep_modified()).await.unwrap().changed);
         assert!(!tunnel.put_dir_with(put().keep_modified()).await.unwrap().changed);
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn dry_run_fails_where_the_transfer_would() {
+    for interpreter in newest_and_oldest() {
+        let scratch = Scratch::new();
+        for (folder, file) in [("from", "a"), ("there/a", "x"), ("from/sub", "b")] {
+            scratch.write(format!("{folder}/{file}"), folder);
+        }
+        let at = |path: &str| scratch.path().join(path);
+        let tunnel = tunnel(interpreter);
+        let dry = |to: &str| Put::new(at("from/a")).to(at(to)).dry_run();
+        for (put, fails) in [
+            (dry("there"), true),
+            (dry("there/x"), false),
+            (dry("there/a/x/"), true),
+            (dry("from/a/x"), true),
+            (dry("no/x"), true),
+            (dry("no/x").parents(), false),
+            (dry("no/"), true),
+            (dry("no/").parents(), false),
+            (dry("from/a/no/x").parents(), true),
+            (dry("there/a/x").no_overwrite(), true),
+            (Put::bytes("x").to(at("there")).dry_run(), true),
+            (Put::bytes("x").to("~no-such-user/x").dry_run(), true),
+        ] {
+            let text = format!("{interpreter:?}: {put:?}");
+            let done = tunnel.put_with(put).await;
+            assert_eq!(done.is_err(), fails, "{text}: {done:?}");
+        }
+        for (to, parents, fails) in
+            [("from/a", false, true), ("no/x", false, true), ("no/x", true, false), ("there", false, false)]
+        {
+            let put = Put::new(at("from")).to(at(to)).dry_run();
+            let put = if parents { put.parents() } else { put };
+            assert_eq!(tunnel.put_dir_with(put).await.is_err(), fails, "{interpreter:?}: {to}");
+            let fetch = Fetch::new(at("from/a")).to(at(to)).dry_run();
+            let fetch = if parents { fetch.parents() } else { fetch };
+            let fails = fails && to != "from/a" || to == "there";
+            assert_eq!(tunnel.fetch_with(fetch).await.is_err(), fails, "{interpreter:?}: {to}");
+        }
+        assert!(!at("no").exists());
         tunnel.close().await.unwrap();
     }
 }
