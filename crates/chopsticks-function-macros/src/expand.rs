@@ -3,13 +3,13 @@
 use proc_macro2::{Delimiter, Spacing, Span, TokenStream as Tokens, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
-    Error, FnArg, GenericParam, Ident, ItemFn, Pat, ReturnType, Safety, Signature, Type, parse2,
-    spanned::Spanned as _,
+    Error, FnArg, GenericParam, Ident, ItemFn, Pat, Safety, Signature, Type, parse2, spanned::Spanned as _,
 };
 
 use crate::{
-    kind::{bare, is_bytes, owned, result_of},
+    kind::{bare, is_bytes, owned},
     options::Options,
+    output::{Output, output},
 };
 
 /// Returns the function, and what lets it be called on hosts.
@@ -45,15 +45,14 @@ pub(crate) fn rest(
     let (ident, visibility) = (&signature.ident, &function.vis);
     let names: Vec<_> = parameters.iter().map(|(name, _)| name).collect();
     let types: Vec<_> = parameters.iter().map(|(_, ty)| *ty).collect();
-    let output = match &signature.output {
-        ReturnType::Default => quote!(()),
-        ReturnType::Type(_, ty) => quote!(#ty),
-    };
-    let Results { value, is_bytes: has_bytes, answer } = results(signature, krate)?;
-    let (read, write) = if has_bytes {
-        (quote!(read_bytes), quote!(bytes(value)))
-    } else {
-        (quote!(read_value::<#value>), quote_spanned!(value.span()=> value(&value)))
+    let Output { invocation, create, read, annotation, finish, items } = output(signature, krate)?;
+    let (body, sink) = match items {
+        Some(place) if is_process => {
+            let text = "a function that yields items cannot run in a process of its own: leave out `process`";
+            return Err(Error::new(place, text));
+        }
+        Some(_) => (quote!(Items), quote!(, sink: &mut dyn #krate::__private::Sink)),
+        None => (quote!(Value), Tokens::new()),
     };
     let sent = parameters.iter().map(|(name, ty)| match is_bytes(ty) {
         true => quote!(#krate::__private::Bytes::new(&#name)),
@@ -94,13 +93,8 @@ pub(crate) fn rest(
             #[doc = #documentation]
             #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value, clippy::ptr_arg, dead_code)]
             #[allow(unreachable_pub)]
-            #visibility fn with(#(#names: #types),*) -> #krate::Invocation<#value> {
-                #krate::__private::invocation(
-                    #name,
-                    #hash,
-                    &(#(#sent,)*),
-                    #krate::__private::#read,
-                )
+            #visibility fn with(#(#names: #types),*) -> #invocation {
+                #krate::__private::#create(#name, #hash, &(#(#sent,)*), #krate::__private::#read)
             }
         }
 
@@ -113,19 +107,18 @@ pub(crate) fn rest(
                     text: #text,
                     mark: ::core::concat!(#mark, #name, "\n"),
                     is_process: #is_process,
-                    run,
+                    body: #krate::__private::Body::#body(run),
                 }
             }
 
             #[allow(clippy::let_unit_value)]
-            fn run(arguments: &[u8]) -> #krate::__private::Answer {
+            fn run(arguments: &[u8] #sink) -> #krate::__private::Answer {
                 let (#(#names,)*): (#(#owned,)*) = match #krate::__private::arguments(arguments) {
                     ::core::result::Result::Ok(arguments) => arguments,
                     ::core::result::Result::Err(answer) => return answer,
                 };
-                let output: #output = #call;
-                #answer
-                #krate::__private::#write
+                let output #annotation = #call;
+                #finish
             }
         };
     })
@@ -182,47 +175,6 @@ fn parameters(signature: &Signature) -> Result<Vec<(Ident, &Type)>, Error> {
         return refuse(signature.inputs.span(), "at most 16 arguments can be sent: use a struct");
     }
     Ok(parameters)
-}
-
-/// What a function returns.
-struct Results {
-    /// The type of the value that is sent.
-    value: Tokens,
-    is_bytes: bool,
-    /// Statements that turn `output` into `value`, or return.
-    answer: Tokens,
-}
-
-fn results(signature: &Signature, krate: &Tokens) -> Result<Results, Error> {
-    let plain = quote!(let value = output;);
-    let ReturnType::Type(_, ty) = &signature.output else {
-        return Ok(Results { value: quote!(()), is_bytes: false, answer: plain });
-    };
-    if let Type::Reference(reference) = bare(ty) {
-        let text = "the result is sent as a value: return an owned type, such as `String`";
-        return Err(Error::new(reference.span(), text));
-    }
-    if let Type::ImplTrait(other) = bare(ty) {
-        return Err(Error::new(other.span(), "`impl` types cannot be sent: write the type of the result"));
-    }
-    let Some(ok) = result_of(ty) else {
-        return Ok(Results { value: quote!(#ty), is_bytes: is_bytes(ty), answer: plain });
-    };
-    let value = match ok {
-        Some(ok) => quote!(#ok),
-        None => quote!(<#ty as #krate::__private::Fallible>::Ok),
-    };
-    let answer = quote_spanned! {ty.span()=>
-        let value = match output {
-            ::core::result::Result::Ok(value) => value,
-            ::core::result::Result::Err(error) => {
-                #[allow(unused_imports)]
-                use #krate::__private::{ByDebug as _, ByDisplay as _, BySerialize as _};
-                return (&&&#krate::__private::Returned(&error)).answer();
-            }
-        };
-    };
-    Ok(Results { value, is_bytes: ok.is_some_and(is_bytes), answer })
 }
 
 /// Returns tokens as a text that does not depend on the compiler, nor on blanks and lines in the

@@ -20,6 +20,7 @@ mod entry;
 mod expand;
 mod kind;
 mod options;
+mod output;
 
 /// Lets a function be called on hosts.
 ///
@@ -39,6 +40,10 @@ mod options;
 /// * If the type of the result is called `Result`, its `Err` becomes the error of the call.
 ///   `Error::returned` returns an error that implements `Serialize` and `Display` as a value. Of
 ///   all other errors only the text arrives.
+/// * If the result is an `impl Iterator` or an `impl Stream`, `with` returns a `StreamInvocation`: the
+///   items are sent while the function runs, and are a stream on the controller. It may be in a
+///   `Result`, and so may be each item; the first `Err` ends the stream. A `Box<dyn Iterator>`, a
+///   `Pin<Box<dyn Stream>>` and a `BoxStream` do the same.
 /// * An `async fn` runs on a small built-in executor. Futures that need a runtime, such as those of
 ///   tokio, do not run on it.
 /// * Generic functions, methods, and functions that are `const`, `unsafe` or `extern` are refused.

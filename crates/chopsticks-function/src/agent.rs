@@ -17,6 +17,7 @@ mod channel;
 mod child;
 mod end;
 mod files;
+mod items;
 mod lead;
 mod panicked;
 mod pipes;

@@ -3,6 +3,7 @@
 use std::{
     any::type_name,
     fmt,
+    future::poll_fn,
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
@@ -11,6 +12,7 @@ use std::{
 
 use chopsticks_pencode::marshal;
 use chopsticks_protocol::CallFailure;
+use futures_core::Stream;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::call::is_cancelled;
@@ -127,6 +129,53 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
             return None;
         }
         thread::park();
+    }
+}
+
+/// Takes the items of a function while it runs.
+pub trait Sink {
+    /// Sends an item, which may have to wait until there is room for it. Returns whether more are
+    /// wanted.
+    ///
+    /// # Errors
+    ///
+    /// The failure that ends the call if the item is too large to be sent.
+    fn give(&mut self, item: Success) -> Result<bool, CallFailure>;
+}
+
+/// Gives the items of an iterator to a sink, until either ends. `encode` returns the item, or the
+/// failure that ends the call.
+pub fn items<I: IntoIterator>(items: I, sink: &mut dyn Sink, encode: impl Fn(I::Item) -> Answer) -> Answer {
+    for item in items {
+        if !sink.give(encode(item)?)? {
+            return cancelled();
+        }
+    }
+    Ok(Success::nothing())
+}
+
+/// As [`items`], for a stream. It is dropped where it waits if the call is cancelled.
+pub fn items_of_stream<S: Stream>(
+    stream: S,
+    sink: &mut dyn Sink,
+    encode: impl Fn(S::Item) -> Answer,
+) -> Answer {
+    let mut stream = pin!(stream);
+    loop {
+        let Some(next) = block_on(poll_fn(|context| stream.as_mut().poll_next(context))) else {
+            return cancelled();
+        };
+        let Some(item) = next else { return Ok(Success::nothing()) };
+        if !sink.give(encode(item)?)? {
+            return cancelled();
+        }
+    }
+}
+
+impl Success {
+    /// What follows the last item.
+    fn nothing() -> Self {
+        Self::Value(b"N".to_vec())
     }
 }
 

@@ -73,6 +73,80 @@ impl<T> Invocation<T> {
     }
 }
 
+/// A function of this program with its arguments, which yields items that are `T`s.
+///
+/// The `with` of a function that returns an `impl Iterator` or an `impl Stream` creates it: see
+/// [`function`](macro@crate::function). In all else it is as an [`Invocation`].
+pub struct StreamInvocation<T> {
+    invocation: Invocation<T>,
+    item_timeout: Option<Duration>,
+}
+
+impl<T> StreamInvocation<T> {
+    /// As [`Invocation::name`].
+    pub fn name(&self) -> &'static str {
+        self.invocation.name
+    }
+
+    /// Sets how long all of the stream may take. When the time has passed, the call is cancelled on
+    /// the host as if the stream were dropped.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.invocation.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long each item may take, from when it is polled for.
+    #[must_use]
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = Some(timeout);
+        self
+    }
+
+    /// Returns how long all of the stream may take, if that was set.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.invocation.timeout
+    }
+
+    /// Returns how long each item may take, if that was set.
+    pub fn item_deadline(&self) -> Option<Duration> {
+        self.item_timeout
+    }
+
+    /// As [`Invocation::message`].
+    ///
+    /// # Errors
+    ///
+    /// The error of an argument that cannot be sent.
+    pub fn message(&self) -> Result<Run, EncodeError> {
+        self.invocation.message()
+    }
+
+    /// Reads an item.
+    ///
+    /// # Errors
+    ///
+    /// The error if the agent has sent anything but a `T`.
+    pub fn read(&self, item: Encoded<'_>) -> Result<T, DecodeError> {
+        self.invocation.read(item)
+    }
+}
+
+impl<T> Clone for StreamInvocation<T> {
+    fn clone(&self) -> Self {
+        Self { invocation: self.invocation.clone(), ..*self }
+    }
+}
+
+/// Shows the name, but not the arguments.
+impl<T> fmt::Debug for StreamInvocation<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("StreamInvocation");
+        shown.field("name", &self.name()).field("timeout", &self.deadline());
+        shown.field("item_timeout", &self.item_timeout).finish_non_exhaustive()
+    }
+}
+
 impl<T> Clone for Invocation<T> {
     fn clone(&self) -> Self {
         Self { arguments: self.arguments.clone(), ..*self }
@@ -101,6 +175,16 @@ pub fn invocation<T>(
 ) -> Invocation<T> {
     let arguments = marshal::to_vec_exact(arguments).map(Bytes::from);
     Invocation { name, signature, arguments, timeout: None, read }
+}
+
+/// Creates an invocation of a function that yields items. `arguments` is a tuple.
+pub fn stream_invocation<T>(
+    name: &'static str,
+    signature: u64,
+    arguments: &impl Serialize,
+    read: fn(Encoded<'_>) -> Result<T, DecodeError>,
+) -> StreamInvocation<T> {
+    StreamInvocation { invocation: invocation(name, signature, arguments, read), item_timeout: None }
 }
 
 /// Reads any value.

@@ -29,7 +29,7 @@
 //! # Layout
 //!
 //! * [`function`](macro@function), [`closure`] and [`main`](macro@main) are the macros.
-//! * [`Invocation`] is a function with its arguments.
+//! * [`Invocation`] is a function with its arguments, and [`StreamInvocation`] one that yields items.
 //! * [`init`] and [`tests`] turn a process into an agent.
 //! * [`facts`] contains a function that describes its host.
 //! * [`is_cancelled`] is for functions that take long.
@@ -92,7 +92,7 @@ pub use chopsticks_function_macros::{closure, function, main};
 pub use self::{
     call::is_cancelled,
     catalog::Catalog,
-    invocation::{Encoded, Invocation},
+    invocation::{Encoded, Invocation, StreamInvocation},
     start::{Start, init},
 };
 
@@ -104,11 +104,11 @@ pub mod __private {
 
     pub use crate::{
         answer::{
-            Answer, ByDebug, ByDisplay, BySerialize, Fallible, Returned, Success, arguments, block_on, bytes,
-            cancelled, value,
+            Answer, ByDebug, ByDisplay, BySerialize, Fallible, Returned, Sink, Success, arguments, block_on,
+            bytes, cancelled, items, items_of_stream, value,
         },
-        invocation::{invocation, read_bytes, read_value, sent},
-        registry::{Entry, TestAgent},
+        invocation::{invocation, read_bytes, read_value, sent, stream_invocation},
+        registry::{Body, Entry, TestAgent},
     };
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use chopsticks_protocol::{CallFailure, Run};
 
-use crate::answer::{Answer, failure};
+use crate::answer::{Answer, Sink, failure};
 
 /// A function of this program that can be called on hosts.
 #[derive(Debug)]
@@ -23,8 +23,18 @@ pub struct Entry {
     pub mark: &'static str,
     /// Whether it runs in a process of its own.
     pub is_process: bool,
-    /// Decodes the arguments, calls the function, and encodes its result.
-    pub run: fn(&[u8]) -> Answer,
+    /// What runs it.
+    pub body: Body,
+}
+
+/// Code that decodes the arguments, calls a function, and encodes what it returns.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the code that a macro writes creates it")]
+pub enum Body {
+    /// It returns a value.
+    Value(fn(&[u8]) -> Answer),
+    /// It yields items, which it gives to the sink. What it returns then has no value.
+    Items(fn(&[u8], &mut dyn Sink) -> Answer),
 }
 
 /// The test as which a program of tests becomes an agent.
@@ -54,8 +64,21 @@ pub(crate) fn marks() -> impl Iterator<Item = &'static str> {
 /// Runs a function of this program.
 pub(crate) fn run(message: &Run) -> Answer {
     let Run { signature, name, arguments } = message;
-    let entry = find(name, *signature)?;
-    (entry.run)(arguments)
+    match find(name, *signature)?.body {
+        Body::Value(run) => run(arguments),
+        // The signature of a function says which it is, so only a peer that is none asks for this.
+        Body::Items(_) => Err(failure("function", "", format!("{name} yields items"))),
+    }
+}
+
+/// Runs a function of this program that yields items.
+#[cfg(feature = "agent")]
+pub(crate) fn run_items(message: &Run, sink: &mut dyn Sink) -> Answer {
+    let Run { signature, name, arguments } = message;
+    match find(name, *signature)?.body {
+        Body::Items(run) => run(arguments, sink),
+        Body::Value(_) => Err(failure("function", "", format!("{name} yields no items"))),
+    }
 }
 
 /// Returns whether a function runs in a process of its own.

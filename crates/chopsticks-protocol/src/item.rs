@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, mem};
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, BufMut, Bytes};
 
 /// One value of a stream, or the end of one that has failed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,11 +37,20 @@ impl Item {
     ///
     /// [`ItemError::TooLarge`] if the payload has more than 4 GiB.
     pub fn write(format: ItemFormat, payload: &[u8], buffer: &mut Vec<u8>) -> Result<(), ItemError> {
-        let len = u32::try_from(payload.len())
-            .map_err(|_| ItemError::TooLarge { len: payload.len(), limit: u32::MAX as usize })?;
-        buffer.push(format.code());
-        buffer.extend_from_slice(&len.to_be_bytes());
+        Self::write_head(format, payload.len(), buffer)?;
         buffer.extend_from_slice(payload);
+        Ok(())
+    }
+
+    /// Appends what precedes a payload of `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_head(format: ItemFormat, len: usize, buffer: &mut impl BufMut) -> Result<(), ItemError> {
+        let size = u32::try_from(len).map_err(|_| ItemError::TooLarge { len, limit: u32::MAX as usize })?;
+        buffer.put_u8(format.code());
+        buffer.put_u32(size);
         Ok(())
     }
 }

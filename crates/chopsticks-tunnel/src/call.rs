@@ -770,7 +770,7 @@ impl Reply {
         }
     }
 
-    fn failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    pub(crate) fn failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
         self.error(ErrorKind::Result(Arc::new(error)))
     }
 

@@ -111,26 +111,31 @@ impl Tunnel {
         }
     }
 
+    /// Returns the error for the answer to a request that has failed.
+    pub(crate) async fn failure_of_run(&self, reply: &chopsticks_transport::Answer) -> Error {
+        if reply.format == Format::None {
+            // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
+            return self.error(Phase::Call, refused(&reply.payload));
+        }
+        let kind = match CallFailure::decode(&reply.payload) {
+            Ok(failure) => kind(self.with_names(failure).await),
+            Err(error) => ErrorKind::Result(Arc::new(error)),
+        };
+        self.error(Phase::Call, kind)
+    }
+
     /// Returns the result of a function, encoded.
     async fn answer_of_run(
         &self,
         connection: &Connection,
         payload: Vec<Bytes>,
     ) -> Result<(Format, Bytes), Error> {
-        let failed = |kind| self.error(Phase::Call, kind);
         loop {
             let session = connection.session().await?;
             let run = Operation::application(operation::RUN);
             match session.handle.request(run, Format::Bytes, payload.clone()).await {
                 Ok(reply) if reply.kind == AnswerKind::Reply => return Ok((reply.format, reply.payload)),
-                // From the agent's transport, which gives its reason in a byte: `docs/wire.md`, section 4.
-                Ok(reply) if reply.format == Format::None => return Err(failed(refused(&reply.payload))),
-                Ok(reply) => {
-                    return Err(failed(match CallFailure::decode(&reply.payload) {
-                        Ok(failure) => kind(self.with_names(failure).await),
-                        Err(error) => ErrorKind::Result(Arc::new(error)),
-                    }));
-                }
+                Ok(reply) => return Err(self.failure_of_run(&reply).await),
                 Err(error) => match connection.refusal(Phase::Call, &error) {
                     Some(refusal) => return Err(refusal),
                     None => connection.after(&session).await?,

@@ -3,14 +3,15 @@
 use std::{
     fmt,
     future::Future,
-    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
 use chopsticks_agent::Part;
+use chopsticks_function::{Encoded, StreamInvocation};
 use chopsticks_protocol::{FIRST_CREDIT, Item, ItemError, ItemFormat, ItemReader, operation};
 use chopsticks_transport::{
     AnswerKind, Format, Operation, Order, Request, RequestOptions, StreamReader, TransportError,
@@ -33,7 +34,8 @@ use crate::{
     tunnel::Tunnel,
 };
 
-/// The items that a function yields, as they come. Made by [`Tunnel::stream`] and [`Tunnel::stream_with`].
+/// The items that a function yields, as they come. Made by [`Tunnel::stream`], [`Tunnel::stream_with`] and
+/// [`Tunnel::invoke_stream`].
 ///
 /// Nothing is sent before it is polled for the first time. After the last item, and after an error that ends it, it yields `None`.
 /// An item that is not a `T` is an error in its place, and does not end it.
@@ -41,11 +43,12 @@ use crate::{
 /// # Cancel safety
 ///
 /// Dropping a future of the next item, such as that of `StreamExt::next`, loses nothing. Dropping the stream cancels the call:
-/// the agent closes the generator, so that its `finally` blocks run, and ends the processes that it started.
+/// the agent closes the generator, so that its `finally` blocks run, and ends the processes that it started. The iterator of a
+/// function in Rust is dropped.
 #[must_use = "nothing is called unless the stream is polled"]
 pub struct Items<T> {
     tunnel: Tunnel,
-    call: Call,
+    maker: Maker,
     function: Arc<str>,
     kind: Kind,
     state: State,
@@ -53,13 +56,31 @@ pub struct Items<T> {
     /// How many of them are failures.
     failed: u64,
     took: Option<Duration>,
+    /// How long all of it may take, and each item.
+    timeout: Option<Duration>,
+    item_timeout: Option<Duration>,
     /// When all of it has to be over.
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
     /// When the item has to be there that is waited for.
     item_deadline: Option<Pin<Box<Sleep>>>,
     /// The record, until it is written.
     entry: Option<Entry>,
-    marker: PhantomData<fn() -> T>,
+    decode: Decode<T>,
+}
+
+/// What yields the items.
+#[derive(Clone)]
+enum Maker {
+    /// A function in Python.
+    Call(Box<Call>),
+    /// A function of this program: the request, in pieces.
+    Run(Result<Vec<Bytes>, Error>),
+}
+
+/// What turns an item into a value.
+enum Decode<T> {
+    Reply(fn(&Reply) -> Result<T, Error>),
+    Invocation(StreamInvocation<T>),
 }
 
 /// What the items are.
@@ -127,7 +148,31 @@ impl Tunnel {
     /// ends with [`ErrorKind::Timeout`]. [`TunnelConfig::call_timeout`](crate::TunnelConfig::call_timeout) does not apply. With
     /// [`Call::input`] the function reads and yields at the same time, and neither side holds more than it needs for that.
     pub fn stream_with<T: DeserializeOwned>(&self, call: Call) -> Items<T> {
-        Items::new(self, call, Kind::Yielded)
+        Items::of_call(self, call, Kind::Yielded)
+    }
+
+    /// Calls a function of this program on the host, and returns the items that it yields, as they
+    /// arrive: see [`invoke`](Self::invoke) and [`stream`](Self::stream).
+    ///
+    /// The function returns an `impl Iterator` or an `impl Stream`. If this side takes no items, the
+    /// function pauses between two items when it is one window ahead, 4 MiB, and some KiB. An error
+    /// and a panic arrive in their place, after the items before them, and end the stream. The
+    /// deadlines are those of the invocation. The function keeps a thread of the agent until its end.
+    ///
+    /// Dropping the stream cancels the call: the iterator is dropped after the item that it is
+    /// working on. If it waits for long within one item, it should call `is_cancelled`.
+    ///
+    /// # Errors
+    ///
+    /// The stream yields those of [`invoke`](Self::invoke). [`Error::items`] says how many items had
+    /// come before.
+    pub fn invoke_stream<T>(&self, invocation: StreamInvocation<T>) -> Items<T> {
+        let failed = |error: Arc<dyn std::error::Error + Send + Sync>| {
+            self.error(Phase::Call, ErrorKind::Argument(error))
+        };
+        let message = invocation.message().map_err(|error| failed(Arc::new(error)));
+        let payload = message.and_then(|message| message.encode().map_err(|error| failed(Arc::new(error))));
+        Items::of_invocation(self, invocation, Maker::Run(payload))
     }
 
     /// Calls the function of `call` for each item of its [input](Call::input), on one connection,
@@ -156,41 +201,75 @@ impl Tunnel {
     /// # }
     /// ```
     pub fn map_with<T: DeserializeOwned>(&self, call: Call) -> Items<T> {
-        Items::new(self, call, Kind::Outcomes)
+        Items::of_call(self, call, Kind::Outcomes)
     }
 }
 
-impl<T> Items<T> {
-    fn new(tunnel: &Tunnel, call: Call, kind: Kind) -> Self {
+impl<T: DeserializeOwned> Items<T> {
+    fn of_call(tunnel: &Tunnel, call: Call, kind: Kind) -> Self {
         let mut entry = tunnel.begin_entry("stream", call.function.label());
         if let Some(entry) = &mut entry {
             entry.note_call(&call);
-            entry.note_items(0);
             if kind == Kind::Outcomes {
                 entry.note_failed_items(0);
             }
         }
         let digest = entry.as_ref().map(|entry| entry.digest_later(&call, tunnel.modules()));
-        let opening = Flow::open(tunnel.clone(), call.clone(), kind);
-        let opening = async {
+        let before = async {
             if let Some(digest) = digest {
                 digest.await;
             }
+        };
+        let function = call.function.label().into();
+        let timeouts = (call.timeout, call.item_timeout);
+        let maker = Maker::Call(Box::new(call));
+        Self::new(tunnel, maker, kind, Decode::Reply(Reply::decode), function, timeouts, entry, before)
+    }
+}
+
+impl<T> Items<T> {
+    fn of_invocation(tunnel: &Tunnel, invocation: StreamInvocation<T>, maker: Maker) -> Self {
+        let entry = tunnel.begin_entry("stream", invocation.name());
+        let timeouts = (invocation.deadline(), invocation.item_deadline());
+        let function = invocation.name().into();
+        let decode = Decode::Invocation(invocation);
+        Self::new(tunnel, maker, Kind::Yielded, decode, function, timeouts, entry, std::future::ready(()))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "it only puts them together")]
+    fn new(
+        tunnel: &Tunnel,
+        maker: Maker,
+        kind: Kind,
+        decode: Decode<T>,
+        function: Arc<str>,
+        (timeout, item_timeout): (Option<Duration>, Option<Duration>),
+        mut entry: Option<Entry>,
+        before: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        if let Some(entry) = &mut entry {
+            entry.note_items(0);
+        }
+        let opening = Flow::open(tunnel.clone(), maker.clone(), kind);
+        let opening = async {
+            before.await;
             opening.await
         };
         Self {
             tunnel: tunnel.clone(),
-            function: call.function.label().into(),
+            maker,
+            function,
             kind,
             state: State::Opening(on_a_task(opening)),
-            call,
             count: 0,
             failed: 0,
             took: None,
+            timeout,
+            item_timeout,
             deadline: None,
             item_deadline: None,
             entry,
-            marker: PhantomData,
+            decode,
         }
     }
 
@@ -244,7 +323,7 @@ impl<T> Items<T> {
                         return Poll::Ready(None);
                     }
                     Ok(After::Again) => {
-                        let opening = Flow::open(self.tunnel.clone(), self.call.clone(), self.kind);
+                        let opening = Flow::open(self.tunnel.clone(), self.maker.clone(), self.kind);
                         self.state = State::Opening(on_a_task(opening));
                     }
                     Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
@@ -296,7 +375,7 @@ impl<T> Items<T> {
     fn close(&mut self, ending: Ending) {
         if let State::Flowing(flow) = std::mem::replace(&mut self.state, State::Ended) {
             self.state =
-                State::Closing(on_a_task(flow.close(self.tunnel.clone(), self.call.clone(), ending)));
+                State::Closing(on_a_task(flow.close(self.tunnel.clone(), self.maker.clone(), ending)));
         }
     }
 
@@ -312,7 +391,7 @@ impl<T> Items<T> {
         {
             return Poll::Ready(*after);
         }
-        if let Some(after) = self.call.item_timeout {
+        if let Some(after) = self.item_timeout {
             let deadline = self.item_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
             ready!(deadline.as_mut().poll(context));
             return Poll::Ready(after);
@@ -330,22 +409,24 @@ impl<T> Items<T> {
 impl<T> Items<T> {
     /// Returns the same items, still encoded.
     pub fn encoded(self) -> EncodedItems {
-        let Self { tunnel, call, function, kind, state, count, failed, .. } = self;
-        let Self { took, deadline, entry, item_deadline, .. } = self;
-        let marker = PhantomData;
+        let Self { tunnel, maker, function, kind, state, count, failed, .. } = self;
+        let Self { took, timeout, item_timeout, deadline, entry, item_deadline, .. } = self;
+        let decode = Decode::Reply(Reply::decode);
         EncodedItems(Items {
             entry,
             tunnel,
-            call,
+            maker,
             function,
             kind,
             state,
             count,
             failed,
             took,
+            timeout,
+            item_timeout,
             deadline,
             item_deadline,
-            marker,
+            decode,
         })
     }
 
@@ -356,7 +437,7 @@ impl<T> Items<T> {
             return Poll::Ready(None);
         }
         // Without a runtime nothing connects either, which the error of that says.
-        if let Some(after) = this.call.timeout
+        if let Some(after) = this.timeout
             && tokio::runtime::Handle::try_current().is_ok()
         {
             let (_, deadline) =
@@ -379,7 +460,24 @@ impl<T> Items<T> {
     }
 }
 
-impl<T: DeserializeOwned> Stream for Items<T> {
+impl<T> Decode<T> {
+    fn decode(&self, reply: &Reply) -> Result<T, Error> {
+        match self {
+            Self::Reply(decode) => decode(reply),
+            Self::Invocation(invocation) => {
+                let (format, value) = reply.encoded();
+                let encoded = match format {
+                    Format::Bytes => Encoded::Bytes(value),
+                    // Whatever the format says, this only reads `marshal`.
+                    _ => Encoded::Value(value),
+                };
+                invocation.read(encoded).map_err(|error| reply.failed(error))
+            }
+        }
+    }
+}
+
+impl<T> Stream for Items<T> {
     type Item = Result<T, Error>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -387,7 +485,8 @@ impl<T: DeserializeOwned> Stream for Items<T> {
         let next = ready!(this.poll_reply(context));
         this.note(next.as_ref());
         let before = this.count.saturating_sub(1);
-        Poll::Ready(next.map(|reply| reply?.decode().map_err(|error: Error| error.of_items(before))))
+        let decoded = |reply| this.decode.decode(&reply).map_err(|error: Error| error.of_items(before));
+        Poll::Ready(next.map(|reply| reply.and_then(decoded)))
     }
 }
 
@@ -433,7 +532,7 @@ impl fmt::Debug for EncodedItems {
     }
 }
 
-impl<T: DeserializeOwned> FusedStream for Items<T> {
+impl<T> FusedStream for Items<T> {
     fn is_terminated(&self) -> bool {
         matches!(self.state, State::Ended)
     }
@@ -486,7 +585,34 @@ enum Ending {
 }
 
 impl Flow {
-    async fn open(tunnel: Tunnel, call: Call, kind: Kind) -> Result<Self, Error> {
+    async fn open(tunnel: Tunnel, maker: Maker, kind: Kind) -> Result<Self, Error> {
+        match maker {
+            Maker::Call(call) => Self::open_call(tunnel, *call, kind).await,
+            Maker::Run(payload) => Self::open_run(tunnel, payload?).await,
+        }
+    }
+
+    async fn open_run(tunnel: Tunnel, payload: Vec<Bytes>) -> Result<Self, Error> {
+        let connection = tunnel.connection_for(Task::Rust).await?;
+        loop {
+            let session = connection.session().await?;
+            let options = RequestOptions::new().with_reader().initial_allowance(FIRST_CREDIT);
+            let code = Operation::application(operation::YIELD);
+            let mut request = session.handle.request_with(code, Format::Bytes, payload.clone(), options);
+            match request.reader() {
+                Ok(reader) => {
+                    let items = ItemReader::new(tunnel.max_item_len());
+                    return Ok(Self { connection, session, request, reader, items, input: None });
+                }
+                Err(error) => match connection.refusal(Phase::Call, &error) {
+                    Some(refusal) => return Err(refusal),
+                    None => connection.after(&session).await?,
+                },
+            }
+        }
+    }
+
+    async fn open_call(tunnel: Tunnel, call: Call, kind: Kind) -> Result<Self, Error> {
         if kind == Kind::Outcomes && call.input.is_none() {
             return Err(tunnel.error(Phase::Call, ErrorKind::Argument(Arc::new(NoInput))));
         }
@@ -559,7 +685,7 @@ impl Flow {
         }
     }
 
-    async fn close(self: Box<Self>, tunnel: Tunnel, call: Call, ending: Ending) -> Result<After, Error> {
+    async fn close(self: Box<Self>, tunnel: Tunnel, maker: Maker, ending: Ending) -> Result<After, Error> {
         let Self { connection, session, mut request, reader, input, .. } = *self;
         // Nobody is to wait for a stream that nobody reads.
         drop(reader);
@@ -577,7 +703,10 @@ impl Flow {
                 };
                 Err(tunnel.error(Phase::Call, ErrorKind::Result(source)))
             }
-            (Ok(reply), _) => Err(tunnel.failure(&session, &call, &reply).await),
+            (Ok(reply), _) => Err(match maker {
+                Maker::Call(call) => tunnel.failure(&session, &call, &reply).await,
+                Maker::Run(_) => tunnel.failure_of_run(&reply).await,
+            }),
             (Err(error), _) => match connection.refusal(Phase::Call, &error) {
                 Some(refusal) => Err(refusal),
                 None => connection.after(&session).await.map(|()| After::Again),

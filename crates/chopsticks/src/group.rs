@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use chopsticks_function::Invocation;
+use chopsticks_function::{Invocation, StreamInvocation};
 use chopsticks_group::Limits;
 use chopsticks_inventory::{Host, Selection};
 use chopsticks_tunnel::{
@@ -328,6 +328,18 @@ impl Group {
             let invocation = invocation.clone();
             async move { tunnel.invoke(invocation).await }
         })
+    }
+
+    /// Calls a function of this program on all hosts, and returns the items that it yields, with their
+    /// hosts, as they arrive: see [`Tunnel::invoke_stream`], and [`stream`](Self::stream) for failures
+    /// and the pace.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream cancels the calls on all hosts, as with [`Tunnel::invoke_stream`].
+    pub fn invoke_stream<T: Send + 'static>(&self, invocation: StreamInvocation<T>) -> GroupItems<T> {
+        let streams = move |member: Member| member.0.invoke_stream(invocation.clone());
+        GroupItems { inner: self.inner.streams(streams) }
     }
 
     /// Runs a program on all hosts, and returns the status and the output of each: see

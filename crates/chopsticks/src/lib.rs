@@ -33,7 +33,8 @@
 //!   stream to read.
 //! * [`function`](macro@function) makes a Rust function callable on hosts, even without Python
 //!   there. [`Tunnel::invoke`], [`Group::invoke`] and [`Queue::invoke`] run an [`Invocation`] of
-//!   it. [`init`], [`main`](macro@main) and [`tests!`] let the program become the [`Agent`].
+//!   it, and [`Tunnel::invoke_stream`] runs a [`StreamInvocation`] of one that yields items.
+//!   [`init`], [`main`](macro@main) and [`tests!`] let the program become the [`Agent`].
 //! * [`RemoteCommand`], [`TunnelCommand`], [`Child`] and [`Stdio`] run programs on hosts, with an
 //!   interface like that of [`std::process`].
 //! * [`Put`], [`Fetch`] and [`Transferred`] transfer files.
@@ -95,7 +96,7 @@ pub use chopsticks_driver as driver;
 pub use chopsticks_files as files;
 #[doc(inline)]
 pub use chopsticks_function as functions;
-pub use chopsticks_function::{Invocation, init, is_cancelled};
+pub use chopsticks_function::{Invocation, StreamInvocation, init, is_cancelled};
 pub use chopsticks_function_macros::{
     facade_closure as closure, facade_function as function, facade_main as main,
 };

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 #[path = "functions/hostile.rs"]
 mod hostile;
+#[path = "functions/items.rs"]
+mod items;
 #[path = "functions/process.rs"]
 mod process_of_its_own;
 

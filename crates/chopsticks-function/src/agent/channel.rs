@@ -18,16 +18,17 @@ use std::{
 
 use bytes::Bytes;
 use chopsticks_files::blocking::Inlet;
-use chopsticks_protocol::{Failure, operation};
+use chopsticks_protocol::{CallFailure, FIRST_CREDIT, Failure, operation};
 use chopsticks_transport::{
     AnswerKind, Connection, Format, Message, Operation, Refusal, RequestId, StreamRead, TransportErrorKind,
 };
 use rustix::io::Errno;
 
 use super::{
-    files, program, say,
+    files, items, program, say,
     serve::{Agent, State},
 };
+use crate::call::Call;
 
 /// Notifies the threads of one request.
 #[derive(Debug, Default)]
@@ -36,6 +37,10 @@ pub(crate) struct Signal {
     pub(crate) changed: Condvar,
     /// Whether the controller no longer wants the request.
     is_stopped: AtomicBool,
+    /// The call, if the request is one.
+    pub(crate) call: Arc<Call>,
+    /// Whether code of a function runs, which may never notice that the request was stopped.
+    pub(crate) is_busy: AtomicBool,
     /// Pipes that threads poll beside others. They are closed when the request is stopped.
     wakes: Mutex<Vec<PipeWriter>>,
     /// The pipe that a request for the stderr of a program waits for.
@@ -46,6 +51,7 @@ impl Signal {
     /// Stops the request. To be called with the state of the agent locked.
     pub(crate) fn stop(&self) {
         self.is_stopped.store(true, Ordering::SeqCst);
+        self.call.cancel();
         mem::take(&mut *self.wakes.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
@@ -84,7 +90,10 @@ impl fmt::Debug for Channel {
 
 /// Returns whether requests with this operation have streams.
 pub(crate) fn has_streams(code: u8) -> bool {
-    matches!(code, operation::PUT | operation::FETCH | operation::SPAWN | operation::STDERR)
+    matches!(
+        code,
+        operation::PUT | operation::FETCH | operation::SPAWN | operation::STDERR | operation::YIELD
+    )
 }
 
 /// Lets the first bytes for a program follow its request at once.
@@ -100,6 +109,9 @@ impl State {
             operation::PUT => self.connection.open_reader(request),
             _ => self.connection.open_writer(request),
         };
+        if code == operation::YIELD {
+            self.connection.presume_credit(request, FIRST_CREDIT);
+        }
         self.streams.entry(request).or_default().clone()
     }
 
@@ -122,7 +134,10 @@ impl Agent {
         // Opening its streams has given the controller credit.
         channel.write_on(&self.lock());
         let answering = channel.clone();
-        if let Err(error) = spawn("chopsticks-stream", move || answer(&answering, &message)) {
+        let thread = thread::Builder::new().name("chopsticks-stream".to_owned());
+        let stack_len =
+            if message.operation.code() == operation::YIELD { super::STACK_LEN } else { STACK_LEN };
+        if let Err(error) = thread.stack_size(stack_len).spawn(move || answer(&answering, &message)) {
             channel.fail(&error, b"");
         }
     }
@@ -138,15 +153,26 @@ impl Agent {
         }
     }
 
-    /// Stops all requests with streams, and waits a moment until nothing unfinished is left of them.
+    /// Waits until the end of a request's stream to the controller has left.
+    pub(crate) fn wait_for_end(&self, request: RequestId, signal: &Signal) {
+        let mut state = self.lock();
+        while !signal.is_stopped() && !state.connection.stream_has_ended(request) {
+            state = signal.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Stops all requests with streams, and waits a moment until nothing unfinished is left of them. For
+    /// those that run code of functions the moment is short, because they may never notice.
     pub(crate) fn stop_streams(&self) {
         let mut state = self.lock();
         for signal in state.streams.values() {
             signal.stop();
         }
-        let deadline = Instant::now() + SETTLING;
+        let begun = Instant::now();
         while !state.streams.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let are_busy = state.streams.values().all(|signal| signal.is_busy.load(Ordering::SeqCst));
+            let time = if are_busy { SETTLING_BUSY } else { SETTLING };
+            let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 break;
             }
@@ -223,6 +249,13 @@ impl Channel {
         self.write_on(&state);
     }
 
+    /// Ends the stream to the controller, and waits until the end has left. An answer that says that the
+    /// request has failed would overtake it.
+    pub(crate) fn finish_first(&self) {
+        self.finish();
+        self.agent.wait_for_end(self.request, &self.signal);
+    }
+
     /// Wants no more bytes of the controller.
     pub(crate) fn reset(&self) {
         let mut state = self.agent.lock();
@@ -247,6 +280,12 @@ impl Channel {
     /// Answers that the request has failed, with an error about `path`.
     pub(crate) fn fail(&self, error: &io::Error, path: &[u8]) {
         let failure = failure(error, path);
+        // Only a text of 2 GiB cannot be encoded.
+        self.respond(AnswerKind::Fail, failure.encode().unwrap_or_default());
+    }
+
+    /// Answers that the call has failed.
+    pub(crate) fn fail_call(&self, failure: &CallFailure) {
         // Only a text of 2 GiB cannot be encoded.
         self.respond(AnswerKind::Fail, failure.encode().unwrap_or_default());
     }
@@ -304,6 +343,7 @@ fn answer(channel: &Arc<Channel>, message: &Message) {
         operation::PUT => files::put(channel, &message.payload),
         operation::FETCH => files::fetch(channel, &message.payload),
         operation::SPAWN => program::run(channel, &message.payload),
+        operation::YIELD => items::run(channel, message),
         _ => program::errors(channel),
     }
 }
@@ -338,6 +378,8 @@ fn failure(error: &io::Error, path: &[u8]) -> Failure {
 const INITIAL_CREDIT: u32 = 64 << 10;
 /// How long the end of the agent waits for files that are not finished.
 const SETTLING: Duration = Duration::from_secs(2);
+/// How long it waits for functions that yield items: longer than most need for one.
+const SETTLING_BUSY: Duration = Duration::from_millis(50);
 const STACK_LEN: usize = 512 << 10;
 
 #[cfg(test)]

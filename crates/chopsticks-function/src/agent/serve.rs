@@ -23,7 +23,7 @@ use super::{
     panicked, pipes, say, session,
 };
 use crate::{
-    answer::{Success, failure},
+    answer::{Answer, Success, failure},
     call::Call,
     registry,
 };
@@ -62,6 +62,8 @@ pub(crate) struct State {
     pub(crate) streams: HashMap<RequestId, Arc<Signal>>,
     /// Whether a thread writes the bytes of streams.
     pub(crate) has_writer: bool,
+    /// How many bytes an item of a stream may have.
+    pub(crate) item_limit: usize,
 }
 
 /// Something to do.
@@ -102,6 +104,7 @@ impl Agent {
             calls: HashMap::new(),
             streams: HashMap::new(),
             has_writer: false,
+            item_limit: usize::MAX,
         };
         let agent = Arc::new(Self {
             token,
@@ -116,6 +119,8 @@ impl Agent {
         let weak: Weak<Self> = Arc::downgrade(&agent);
         panicked::hook(move |failure| {
             if let (Some(agent), Some(request)) = (weak.upgrade(), CURRENT.get()) {
+                // What it has yielded comes first.
+                agent.finish_stream(request);
                 agent.reply(request, Err(failure));
             }
         });
@@ -158,24 +163,42 @@ impl Agent {
         if call.is_cancelled() {
             return self.reply(request, crate::answer::cancelled());
         }
-        CURRENT.set(Some(request));
-        let answer = call.run(|| {
-            panicked::catch(|| {
-                let payload = &message.payload;
-                let message =
-                    Run::decode(payload).map_err(|error| failure("argument", "", error.to_string()))?;
-                match registry::needs_process(&message) {
-                    true => child::run(&self.token, payload, call),
-                    false => registry::run(&message),
-                }
-            })
+        let answer = self.in_call(request, call, || {
+            let payload = &message.payload;
+            let message = Run::decode(payload).map_err(|error| failure("argument", "", error.to_string()))?;
+            match registry::needs_process(&message) {
+                true => child::run(&self.token, payload, call),
+                false => registry::run(&message),
+            }
         });
-        CURRENT.set(None);
-        self.protect();
         self.reply(request, answer);
     }
 
-    fn reply(&self, request: RequestId, answer: Result<Success, CallFailure>) {
+    /// Runs `work` as a call on this thread.
+    pub(crate) fn in_call(
+        &self,
+        request: RequestId,
+        call: &Arc<Call>,
+        work: impl FnOnce() -> Answer,
+    ) -> Answer {
+        CURRENT.set(Some(request));
+        let answer = call.run(|| panicked::catch(work));
+        CURRENT.set(None);
+        self.protect();
+        answer
+    }
+
+    /// Ends the stream of a request, if it has one, and waits until the end has left.
+    fn finish_stream(&self, request: RequestId) {
+        let mut state = self.lock();
+        let Some(signal) = state.streams.get(&request).cloned() else { return };
+        // One that is not wanted any more has ended.
+        let _ = state.connection.stream_finish(request);
+        self.flush(state);
+        self.wait_for_end(request, &signal);
+    }
+
+    fn reply(&self, request: RequestId, answer: Answer) {
         let (outcome, format, payload) = match answer {
             Ok(Success::Bytes(bytes)) => (AnswerKind::Reply, Format::Bytes, bytes),
             Ok(Success::Value(value)) => (AnswerKind::Reply, Format::Marshal, value),
@@ -273,7 +296,11 @@ impl State {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Started(start) => self.begin(&start.options),
+            Event::Started(start) => {
+                let limit = start.max_message_len.min(u64::from(u32::MAX));
+                self.item_limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                self.begin(&start.options);
+            }
             Event::Request { request, message } if message.operation.code() == operation::RUN => {
                 let call = Arc::new(Call::default());
                 self.calls.insert(request, call.clone());
@@ -363,4 +390,5 @@ fn encode(failure: &CallFailure) -> Vec<u8> {
 
 /// A few frames.
 const ENOUGH: usize = 256 << 10;
-const NO_PYTHON: &str = "this agent is a program in Rust: it runs functions of its own, and has no Python";
+pub(crate) const NO_PYTHON: &str =
+    "this agent is a program in Rust: it runs functions of its own, and has no Python";

@@ -29,6 +29,26 @@ fn borrowed() -> &'static str {
 }
 
 #[function]
+fn shown() -> impl ToString {
+    ""
+}
+
+#[function]
+fn untyped() -> impl Iterator {
+    0..3
+}
+
+#[function]
+fn borrowed_items() -> impl Iterator<Item = &'static str> {
+    ["a"].into_iter()
+}
+
+#[function(process)]
+fn apart() -> impl Iterator<Item = u8> {
+    0..3
+}
+
+#[function]
 struct Data;
 
 #[function(names = "x")]

@@ -196,6 +196,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Returns whether the stream to the peer has ended: its `END` has been passed to the outbox, or it
+    /// is no longer wanted. After `false`, [`Event::Writable`](crate::Event::Writable) follows when it has.
+    ///
+    /// [`AnswerKind::Fail`](crate::AnswerKind::Fail) ends streams at once, so an answer that must not
+    /// overtake the bytes of a stream has to wait for this.
+    pub fn stream_has_ended(&mut self, request: RequestId) -> bool {
+        let streams = self.exchanges.get_mut(&request).and_then(|exchange| exchange.streams.as_mut());
+        let Some(outgoing) = streams.map(|streams| &mut streams.outgoing) else { return true };
+        let has_ended = outgoing.state != OutgoingState::Open;
+        outgoing.blocked |= !has_ended;
+        has_ended
+    }
+
     /// Breaks off the stream to the peer. The queued bytes are dropped, and the peer knows that the
     /// stream is incomplete. Does nothing if the stream has ended.
     pub fn stream_abort(&mut self, request: RequestId, reason: u32) {

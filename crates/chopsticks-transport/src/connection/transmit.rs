@@ -249,6 +249,9 @@ impl Connection {
                 Ending::Aborted(reason) => put_frame(outbox, Operation::END, number, &reason.to_be_bytes()),
             }
             outgoing.state = OutgoingState::Ended;
+            if std::mem::take(&mut outgoing.blocked) {
+                self.events.push_back(Event::Writable { request });
+            }
             self.settle(request);
             return;
         }

@@ -7,9 +7,10 @@ use chopsticks::{
     Agent, AgentCommand, Driver, Error, ErrorKind, HostName, Link, Stderr, Tunnel, TunnelConfig,
     transport::{Format, IncomingMessage, IncomingRequest, Transport, TransportConfig, TransportError},
 };
-use tokio::io::AsyncReadExt as _;
+use futures::TryStreamExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{CountError, doubled, parse, sizes};
+use crate::{CountError, doubled, items::count, parse, sizes};
 
 /// A host whose agent is a task of this test, and answers each request by `answer`.
 struct Liar<F>(Arc<F>);
@@ -110,6 +111,45 @@ async fn value_in_place_of_bytes_is_refused() {
     let tunnel = tunnel(|request| request.responder.reply(Format::Marshal, b"s\x01\0\0\0x".to_vec()));
     let error = tunnel.invoke(doubled::with(Vec::new())).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Result(_)), "{error}");
+}
+
+/// Sends bytes as the items of a request, and says that this was all.
+async fn send_items(mut request: IncomingRequest, bytes: Vec<u8>) -> io::Result<()> {
+    let mut writer = request.responder.writer().map_err(io::Error::other)?;
+    writer.write_all(&bytes).await?;
+    writer.finish().map_err(io::Error::other)?;
+    request.responder.reply(Format::Marshal, b"N".to_vec()).map_err(io::Error::other)
+}
+
+#[tokio::test]
+async fn items_that_are_none_end_their_stream_alone() {
+    let streams: [&[u8]; 6] = [
+        // An item of another type, of a format that there is not, and of 4 GiB.
+        b"\x02\0\0\0\x01T",
+        b"\x07\0\0\0\x01T",
+        b"\x02\xff\xff\xff\xffT",
+        // One that is cut off, one that says that the stream has failed, and an outcome.
+        b"\x02\0\0\0\x09T",
+        b"\0\0\0\0\x01x",
+        b"\x04\0\0\0\x02{0",
+    ];
+    let rest = std::sync::Mutex::new(streams.into_iter());
+    let tunnel = tunnel(move |request| {
+        match rest.lock().expect("no test panics with it").next() {
+            Some(bytes) => drop(tokio::spawn(send_items(request, bytes.to_vec()))),
+            None => return request.responder.reply(Format::Marshal, b"i\x2a\0\0\0".to_vec()),
+        }
+        Ok(())
+    });
+    for bytes in streams {
+        let error = tunnel.invoke_stream(count::with(1)).try_next().await.unwrap_err();
+        let fits = matches!(error.kind(), ErrorKind::Result(_) | ErrorKind::TooLarge { .. });
+        assert!(fits && error.items() == Some(0), "{bytes:?}: {error}");
+    }
+    // An answer without a stream.
+    let error = tunnel.invoke_stream(count::with(1)).try_next().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Result(_)), "{error}");
+    assert_eq!(tunnel.invoke(parse::with("1")).await.unwrap(), 42);
 }
 
 #[tokio::test]

@@ -125,6 +125,28 @@ fn presumed_credit_lets_the_first_bytes_follow_the_request() {
 }
 
 #[test]
+fn end_of_a_stream_is_reported_when_it_has_left() {
+    let mut bench = Bench::controller(config());
+    let request = bench.sent_call();
+    bench.connection.open_writer(request).unwrap();
+    bench.connection.stream_write(request, Bytes::from_static(b"01")).unwrap();
+    bench.connection.stream_finish(request).unwrap();
+    assert!(!bench.connection.stream_has_ended(request));
+    bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 1]);
+    assert_eq!(bench.sent(), frame(2, Operation::DATA, 0, b"0"));
+    bench.events();
+    assert!(!bench.connection.stream_has_ended(request));
+    bench.take(2, Operation::CREDIT, 0, &[0, 0, 0, 1]);
+    assert_eq!(bench.sent(), [frame(2, Operation::DATA, 0, b"1"), frame(2, Operation::END, 0, b"")].concat());
+    assert_eq!(bench.events(), [Event::Writable { request }]);
+    assert!(bench.connection.stream_has_ended(request));
+    bench.take(2, Operation::REPLY, 0, b"");
+    bench.events();
+    bench.assert_idle();
+    assert!(bench.connection.stream_has_ended(request));
+}
+
+#[test]
 fn small_writes_share_frames() {
     let mut bench = Bench::controller(config());
     let request = bench.sent_call();
