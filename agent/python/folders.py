@@ -1,6 +1,6 @@
 """Transfers of folders, in both directions: docs/wire.md, section 8. The controller sends this part in EXTEND."""
 
-LEAVE, FOLDER, FILE, LINK, LEFT_OUT = range(5)
+LEAVE, FOLDER, FILE, LINK, LEFT_OUT, REUSED = range(6)
 SHORT = Struct('>H')
 ATTRIBUTES = Struct('>Lq')
 # A folder that is written to need not be readable.
@@ -71,7 +71,7 @@ def put_folder(stream, options, path):
         make_folder(os.path.dirname(root.rstrip(b'/')))
     owner, keep = owner_of(options.get('owner')), options.get('keep')
     source, mask = Input(stream), umask()
-    entered, counts, total = [], [0] * 5, 0
+    entered, counts, total = [], [0] * 6, 0
     try:
         while 1:
             kind, = bytearray(source.take(1))
@@ -90,21 +90,41 @@ def put_folder(stream, options, path):
             at = os.path.join(entered[-1].at, name) if entered else follow(root)[0]
             if kind == FOLDER:
                 entered.append(Entered(path[0], at, mode, modified))
-            elif kind == FILE:
-                replace = options['replace']
-                target = Target(entered[-1].at, name, takes_place(at, replace), replace, None, owner)
-                try:
-                    total += receive(source, target)[0]
-                    target.finish(mode & ~mask, modified, options['sync'])
-                finally:
-                    target.close()
+            elif kind in (FILE, REUSED):
+                base = part = None
+                if kind == REUSED:
+                    base = source.take(*SHORT.unpack(source.take(2)))
+                    base = base and os.path.join(entered[-1].at, base)
+                    part = part_name(name) if options.get('part') else None
+                total += put_entry(source, options, (entered[-1].at, name, takes_place(at, options['replace'])), owner,
+                                   (mode & ~mask, modified), base, part)
             elif kind == LINK:
                 place_link(source.take(*SHORT.unpack(source.take(2))), at, owner, options['replace'])
     finally:
         for folder in entered:
             os.close(folder.fd)
     source.finish()
+    counts[FILE] += counts[REUSED]
     return summary(root, counts, total)
+
+
+def put_entry(source, options, place, owner, looks, base, part):
+    """Receives a file of a folder; returns its size. Content may come from another file there, the base."""
+    fd = open_source(base, False)[0] if base else None
+    try:
+        folder, name, info = place
+        target = Target(folder, name, info, options['replace'], None, owner, part)
+        try:
+            size = receive(source, target, fd)[0]
+            target.finish(looks[0], looks[1], options['sync'])
+            if base and os.path.basename(base)[:17] == SPARE + b'part-':
+                unlink(base)
+        finally:
+            target.close()
+    finally:
+        if fd is not None:
+            os.close(fd)
+    return size
 
 
 def takes_place(at, replace):

@@ -178,7 +178,7 @@ JSON:
     {\"host\": …, \"ok\": true, \"value\": {\"remote\": …, \"local\": …, \"size\": …,
      \"sha1\": …, \"in_place\": false, \"changed\": true, \"sent\": …}, \"ms\": 31.4}
   For folders, files, folders, links, left_out, unchanged, changes, deleted and
-  obstacles take the place of sha1, in_place and sent. With --diff there is a diff.
+  obstacles take the place of sha1 and in_place. With --diff there is a diff.
   Paths that are not UTF-8 are {\"$bytes\": \"…\"} (base64).
 
 Examples:

@@ -149,6 +149,7 @@ fn receive_entries(input: &mut Input<'_>, tree: &mut Tree) -> io::Result<Counts>
                 let to = input.short()?;
                 tree.obey(Order::Link(name, to))?;
             }
+            Kind::Reused => return Err(invalid("an agent in Rust copies no parts of files that it has")),
             Kind::LeftOut | Kind::Leave => {}
         }
     }
@@ -191,7 +192,9 @@ pub fn send_folder(
     left_out: HashSet<PathBuf>,
     give: &mut dyn FnMut(Bytes) -> bool,
 ) -> Result<Option<Counts>, Problem> {
-    tree_source::walk(root.to_owned(), block_len, Skip::default(), left_out, &mut |(bytes, _)| give(bytes))
+    tree_source::walk(root.to_owned(), block_len, Skip::default(), left_out, None, &mut |(bytes, _)| {
+        give(bytes)
+    })
 }
 
 /// The bytes of a stream, read in the sizes that its format requires.

@@ -16,7 +16,7 @@ use sha1::{Digest as _, Sha1};
 use tokio::sync::mpsc;
 
 use crate::{
-    content::{BLOCK_LEN, COPY, Encoder, SHA1_LEN},
+    content::{BLOCK_LEN, COPY, Encoder, SHA1_LEN, Summary},
     source::Piece,
 };
 
@@ -195,20 +195,30 @@ pub(crate) fn read_delta(
     signature: &Signature,
     pieces: &mpsc::Sender<io::Result<Piece>>,
 ) {
-    let mut delta = Delta { pieces, encoder: Encoder::default(), copy: None };
-    let last = match delta.run(file, before, signature) {
-        Ok(true) => {
-            let (summary, end) = delta.encoder.finish();
-            Ok(Piece::End(summary, end))
-        }
-        Ok(false) => return,
+    let ended = send_delta(file, before, signature, &mut |piece| pieces.blocking_send(Ok(piece)).is_ok());
+    let last = match ended {
+        Ok(Some((summary, end))) => Ok(Piece::End(summary, end)),
+        Ok(None) => return,
         Err(error) => Err(error),
     };
     let _ = pieces.blocking_send(last);
 }
 
+/// Passes what the base does not have of a file to `give`, until it returns false. Returns a summary
+/// of the file and the end of its content, or `None` if that was not all.
+pub(crate) fn send_delta(
+    file: &File,
+    before: &Metadata,
+    signature: &Signature,
+    give: &mut dyn FnMut(Piece) -> bool,
+) -> io::Result<Option<(Summary, Bytes)>> {
+    let mut delta = Delta { give, encoder: Encoder::default(), copy: None };
+    let is_whole = delta.run(file, before, signature)?;
+    Ok(is_whole.then(|| delta.encoder.finish()))
+}
+
 struct Delta<'a> {
-    pieces: &'a mpsc::Sender<io::Result<Piece>>,
+    give: &'a mut dyn FnMut(Piece) -> bool,
     encoder: Encoder,
     /// Where a copy begins in the base, and its length.
     copy: Option<(u64, u32)>,
@@ -306,7 +316,7 @@ impl Delta<'_> {
         for content in content.chunks(BLOCK_LEN) {
             let header = self.encoder.header(content);
             let piece = Piece::Block { header, data: Bytes::copy_from_slice(content), len: content.len() };
-            if self.pieces.blocking_send(Ok(piece)).is_err() {
+            if !(self.give)(piece) {
                 return Ok(false);
             }
         }
@@ -333,7 +343,7 @@ impl Delta<'_> {
         header.put_u64(at);
         header.put_u32(len);
         let piece = Piece::Block { header: header.freeze(), data: Bytes::new(), len: len as usize };
-        self.pieces.blocking_send(Ok(piece)).is_ok()
+        (self.give)(piece)
     }
 }
 

@@ -17,10 +17,12 @@ pub(crate) enum Kind {
     Link,
     /// A file of another kind, which is not transferred.
     LeftOut,
+    /// A file of which the receiver may have a part: the name of that follows, empty for none.
+    Reused,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Leave, Self::Folder, Self::File, Self::Link, Self::LeftOut];
+    const ALL: [Self; 6] = [Self::Leave, Self::Folder, Self::File, Self::Link, Self::LeftOut, Self::Reused];
 
     /// Decodes the first byte of an entry.
     pub(crate) fn read(byte: u8) -> io::Result<Self> {
@@ -56,7 +58,7 @@ impl Counts {
         match kind {
             Kind::Leave => {}
             Kind::Folder => self.folders += 1,
-            Kind::File => self.files += 1,
+            Kind::File | Kind::Reused => self.files += 1,
             Kind::Link => self.links += 1,
             Kind::LeftOut => self.left_out += 1,
         }

@@ -10,7 +10,7 @@
 //! * [`Destination`], [`Sink`] and [`receive_file`] receive a file; [`TreeSink`] and
 //!   [`receive_folder`] receive a folder.
 //! * [`Signature`] describes a file of the receiver, so that only what differs is sent;
-//!   [`find_part`] finds what an interrupted transfer has left.
+//!   [`find_part`] finds what an interrupted transfer has left. [`Bases`] are such files of a folder.
 //! * [`Input`], [`Meter`] and [`Stopped`] describe the stream from which they are received.
 //! * [`list_tree`], [`digest_file`] and [`digest_tree`] return what local files contain, to be
 //!   compared; [`difference`](fn@difference) shows how texts differ.
@@ -25,6 +25,7 @@
 compile_error!("chopsticks-files writes files with the modes, owners and links of Unix systems");
 
 mod attributes;
+mod bases;
 pub mod blocking;
 mod content;
 mod delta;
@@ -46,6 +47,7 @@ mod target;
 mod tree_sink;
 mod tree_source;
 
+pub use bases::{Base, Bases, Question};
 pub use content::{BLOCK_LEN, SHA1_LEN, Summary};
 pub use delta::Signature;
 pub use difference::{DIFFERENCE_MAX, difference};

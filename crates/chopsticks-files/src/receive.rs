@@ -80,6 +80,11 @@ pub async fn receive_folder(
                 let to = short(&mut input).await?;
                 sink.give(Order::Link(name, to)).await?;
             }
+            Kind::Reused => {
+                let problem = "a file with a base, which was not asked for";
+                let error = std::io::Error::new(std::io::ErrorKind::InvalidData, problem);
+                return Err(Stopped::Malformed(error));
+            }
             Kind::LeftOut | Kind::Leave => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     ffi::OsString,
-    fs::Metadata,
+    fs::{File, Metadata},
     io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
@@ -14,11 +14,13 @@ use rustix::fs::OFlags;
 use tokio::sync::mpsc;
 
 use crate::{
+    bases::Bases,
     content::{BLOCK_LEN, Encoder, Pool},
+    delta::{Signature, send_delta},
     digest::Skip,
     entry::{self, Counts, Kind, Looks},
     patience::patiently,
-    source::{expected, open_checked, read_blocks},
+    source::{self, expected, open_checked, read_blocks},
 };
 
 /// Bytes to send, and how many of them are content of files.
@@ -27,17 +29,29 @@ pub type Piece = (Bytes, u64);
 /// A path, and the error that occurred there.
 pub type Problem = (PathBuf, io::Error);
 
-/// Reads a folder with everything in it, in blocks of `block_len`. A separate thread reads, which
-/// ends when the receiver is dropped.
-pub fn read_tree(root: PathBuf, block_len: usize, skip: Skip) -> mpsc::Receiver<Result<Piece, Problem>> {
+/// Reads a folder with everything in it, in blocks of `block_len`. What the receiver has of the files
+/// that `bases` asks about is not sent. A separate thread reads, which ends when the receiver is
+/// dropped.
+pub fn read_tree(
+    root: PathBuf,
+    block_len: usize,
+    skip: Skip,
+    bases: Option<Bases>,
+) -> mpsc::Receiver<Result<Piece, Problem>> {
     let (pieces, receiver) = mpsc::channel(AHEAD);
-    drop(tokio::task::spawn_blocking(move || send_tree(root, block_len, skip, &pieces)));
+    drop(tokio::task::spawn_blocking(move || send_tree(root, block_len, skip, bases, &pieces)));
     receiver
 }
 
-fn send_tree(root: PathBuf, block_len: usize, skip: Skip, pieces: &mpsc::Sender<Result<Piece, Problem>>) {
+fn send_tree(
+    root: PathBuf,
+    block_len: usize,
+    skip: Skip,
+    bases: Option<Bases>,
+    pieces: &mpsc::Sender<Result<Piece, Problem>>,
+) {
     let mut give = |piece| pieces.blocking_send(Ok(piece)).is_ok();
-    if let Err(problem) = walk(root, block_len, skip, HashSet::new(), &mut give) {
+    if let Err(problem) = walk(root, block_len, skip, HashSet::new(), bases, &mut give) {
         // Nobody who waits, nobody to be told.
         let _ = pieces.blocking_send(Err(problem));
     }
@@ -50,6 +64,7 @@ pub(crate) fn walk(
     block_len: usize,
     skip: Skip,
     left_out: HashSet<PathBuf>,
+    bases: Option<Bases>,
     give: &mut dyn FnMut(Piece) -> bool,
 ) -> Result<Option<Counts>, Problem> {
     let mut walk = Walk {
@@ -58,6 +73,7 @@ pub(crate) fn walk(
         root,
         skip,
         left_out,
+        bases,
         out: BytesMut::new(),
         content: 0,
         pool: Pool::new(block_len.min(BLOCK_LEN)),
@@ -79,6 +95,7 @@ struct Walk<'a> {
     skip: Skip,
     /// Files and folders, by their paths from the folder on.
     left_out: HashSet<PathBuf>,
+    bases: Option<Bases>,
     /// Small pieces that are sent together, and the number of content bytes among them.
     out: BytesMut,
     content: u64,
@@ -171,7 +188,21 @@ impl Walk<'_> {
 
     fn file(&mut self, name: &[u8]) -> Result<(), Stop> {
         let (file, metadata) = open_checked(&self.path, OFlags::NOFOLLOW)?;
-        self.head(Kind::File, name, &metadata)?;
+        let path = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
+        if let Some(bases) = self.bases.as_ref().filter(|bases| bases.has(path)) {
+            // The receiver can only answer once it has what comes before.
+            if !send(self.give, &mut self.out, &mut self.content) {
+                return Err(Stop::Unwanted);
+            }
+            let base = bases.find(path);
+            self.head(Kind::Reused, name, &metadata)?;
+            entry::write_short(&mut self.out, base.as_ref().map_or(&[], |base| &base.name))?;
+            if let Some(base) = base {
+                return self.delta(&file, &metadata, &base.signature);
+            }
+        } else {
+            self.head(Kind::File, name, &metadata)?;
+        }
         self.out.extend_from_slice(&Encoder::begin(expected(&file, &metadata)));
         let mut encoder = Encoder::default();
         let Self { give, out, content, pool, counts, .. } = self;
@@ -188,6 +219,24 @@ impl Walk<'_> {
             return Err(Stop::Unwanted);
         }
         self.out.extend_from_slice(&encoder.finish().1);
+        Ok(())
+    }
+
+    /// Sends the content of a file of which the receiver has a part.
+    fn delta(&mut self, file: &File, metadata: &Metadata, signature: &Signature) -> Result<(), Stop> {
+        self.out.extend_from_slice(&Encoder::begin(metadata.len()));
+        let Self { give, out, content, counts, .. } = self;
+        let sent = send_delta(file, metadata, signature, &mut |piece| {
+            let source::Piece::Block { header, data, len } = piece else { return true };
+            counts.size += len as u64;
+            out.extend_from_slice(&header);
+            if data.is_empty() {
+                return true;
+            }
+            send(*give, out, content) && give((data, len as u64))
+        })?;
+        let (_, end) = sent.ok_or(Stop::Unwanted)?;
+        self.out.extend_from_slice(&end);
         Ok(())
     }
 

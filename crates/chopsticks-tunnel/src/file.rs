@@ -87,6 +87,9 @@ pub struct TransferredFolder {
     pub obstacles: Vec<Obstacle>,
     /// The differences between the texts, with [`Put::diff`].
     pub diff: Option<String>,
+    /// The number of bytes of content that went over the connection: fewer than the size with
+    /// [`Put::delta`] or [`Put::resume`], and none if nothing was written.
+    pub sent: u64,
 }
 
 impl Tunnel {

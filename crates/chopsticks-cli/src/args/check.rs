@@ -224,6 +224,9 @@ impl FetchArgs {
             return Ok((targets, None));
         }
         self.transfer.patterns()?;
+        if self.transfer.recursive && (self.transfer.delta || self.transfer.resume) {
+            return Err("with -r, only put has --delta and --resume".to_owned());
+        }
         if self.local.is_none() && self.transfer.compares() != Compared::No {
             return Err("a new temporary file cannot be compared: give a local path".to_owned());
         }

@@ -110,12 +110,13 @@ pub(crate) struct TransferArgs {
     #[arg(long)]
     pub(crate) parents: bool,
 
-    /// Transfer only those parts of a large file that the existing one does not have.
-    #[arg(long, conflicts_with = "recursive")]
+    /// Transfer only those parts of a large file that the existing one does not have. With -r, implies --if-changed; only for put.
+    #[arg(long)]
     pub(crate) delta: bool,
 
-    /// Keep what has arrived of a file if the transfer is interrupted, and go on from there the next time.
-    #[arg(long, conflicts_with = "recursive")]
+    /// Keep what has arrived of a file if the transfer is interrupted, and go on from there the next time. With -r, implies --if-changed;
+    /// only for put.
+    #[arg(long)]
     pub(crate) resume: bool,
 }
 
@@ -130,6 +131,7 @@ impl TransferArgs {
         match self.dry_run {
             true => Compared::Only,
             false if self.if_changed || self.trust_times || self.diff => Compared::Yes,
+            false if self.recursive && (self.delta || self.resume) => Compared::Yes,
             false => Compared::No,
         }
     }

@@ -309,6 +309,9 @@ fn inventory(folder: &TransferredFolder, compared: Compared) -> String {
         }
         (true, _) => format!("{path}: {size} in {files}, {folders}, {links}"),
     };
+    if compared == Compared::Yes && folder.sent < folder.size {
+        text.push_str(&format!(", {} sent", counted(folder.sent, "byte")));
+    }
     if compared != Compared::No {
         text.push_str(&format!("; {} the same", counted(folder.unchanged, "file")));
     }

@@ -125,7 +125,17 @@ fn file(file: &Transferred) -> String {
 
 fn folder(folder: &TransferredFolder) -> String {
     let TransferredFolder {
-        local, remote, files, folders, links, left_out, size, changed, unchanged, ..
+        local,
+        remote,
+        files,
+        folders,
+        links,
+        left_out,
+        size,
+        changed,
+        unchanged,
+        sent,
+        ..
     } = folder;
     let list = |paths: &[PathBuf]| {
         let paths = paths.iter().map(|path| value::output(path.as_os_str().as_bytes()).to_string());
@@ -142,7 +152,7 @@ fn folder(folder: &TransferredFolder) -> String {
     format!(
         "{{{paths},\"size\":{size},\"files\":{files},\"folders\":{folders},\"links\":{links},\
          \"left_out\":{left_out},\"changed\":{changed},\"unchanged\":{unchanged},\"changes\":[{changes}],\
-         \"deleted\":[{deleted}],\"obstacles\":[{obstacles}]{diff}}}"
+         \"deleted\":[{deleted}],\"obstacles\":[{obstacles}],\"sent\":{sent}{diff}}}"
     )
 }
 

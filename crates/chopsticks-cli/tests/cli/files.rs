@@ -211,6 +211,33 @@ fn only_what_differs_is_put() {
 }
 
 #[test]
+fn parts_of_files_in_folders_are_put() {
+    let bench = Bench::new();
+    let mut content: Vec<_> =
+        (0..300_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    bench.scratch.write("root/there/big", &content);
+    content[150_000] ^= 1;
+    bench.scratch.write("root/site/big", &content);
+    let words = ["-r", "site", "there", "--delta", "--resume", "--on", "n=local"];
+    let put = || bench.verb("put", &words);
+    let ran = Ran::of(put().output().unwrap());
+    assert!(
+        ran.stdout
+            .contains("there: 300000 bytes in 1 file, 1 folder, 0 links, 4096 bytes sent; 0 files the same"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("1 ok (1 changed; paths: 1 changed, 0 unchanged)"), "{ran:?}");
+    assert_eq!(fs::read(bench.scratch.path().join("root/there/big")).unwrap(), content);
+    let ran = Ran::of(put().arg("--json").output().unwrap());
+    assert_eq!(
+        (&ran.json()[0]["value"]["sent"], &ran.json()[0]["value"]["changed"]),
+        (&json!(0), &json!(false))
+    );
+    let ran = run(&bench, "fetch", &["-r", "there", "here", "--delta", "--on", "n=local"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("only put has --delta and --resume"), "{ran:?}");
+}
+
+#[test]
 fn folders_become_equal_and_differences_are_shown() {
     let bench = Bench::new();
     for (file, content) in [("site/a", "one\n"), ("site/kind/x", "x"), ("there/a", "1\n"), ("there/old", "")]

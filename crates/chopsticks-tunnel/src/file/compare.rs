@@ -36,6 +36,8 @@ pub(super) struct Plan {
     local: Option<PathBuf>,
     /// The files and links that are the same on both sides.
     pub(super) same: HashSet<PathBuf>,
+    /// The files that may be made from what the host has.
+    pub(super) reusable: HashSet<PathBuf>,
     /// Folders and other things of the host that are left out.
     pub(super) left_out: Vec<PathBuf>,
     pub(super) unchanged: u64,
@@ -72,6 +74,7 @@ impl Plan {
             deleted: Vec::new(),
             obstacles: Vec::new(),
             diff: None,
+            sent: 0,
         };
         self.complete(nothing)
     }
@@ -297,7 +300,13 @@ impl Tunnel {
                     plan.unchanged += 1;
                     plan.same.insert(entry.path.clone());
                 }
-                Verdict::Differs(_) | Verdict::Absent => plan.add(&entry.path, entry.kind, entry.size),
+                Verdict::Differs(_) | Verdict::Absent => {
+                    let has_file = matches!(verdict, Verdict::Differs(FileKind::File));
+                    if entry.kind == FileKind::File && put.reuse.applies(entry.size, has_file) {
+                        plan.reusable.insert(entry.path.clone());
+                    }
+                    plan.add(&entry.path, entry.kind, entry.size);
+                }
                 Verdict::InTheWay(kind) => {
                     plan.add(&entry.path, entry.kind, entry.size);
                     plan.obstacles.push(Obstacle { path: entry.path.clone(), kind });

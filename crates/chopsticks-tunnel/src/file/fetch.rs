@@ -24,7 +24,7 @@ use crate::{
     error::{Error, ErrorKind, Phase},
     file::{
         Comparing, FILE_MODE, Progress, TEMPORARY_MODE, Transferred,
-        base::{Base, Reuse, local_base},
+        base::{LocalBase, Reuse, local_base},
         compare::{Plan, blocking},
         reply::{self, Decoded as _},
     },
@@ -206,7 +206,7 @@ impl<'a> Fetch<'a> {
         &self,
         folder: bool,
         skip: Vec<PathBuf>,
-        base: Option<&mut Base>,
+        base: Option<&mut LocalBase>,
     ) -> Result<Vec<u8>, EncodeError> {
         let limit = self.limit.map_or(0, |limit| i64::try_from(limit.get()).unwrap_or(i64::MAX));
         let path = self.remote.as_os_str().as_bytes().to_vec();

@@ -8,13 +8,14 @@ use std::{
 
 use chopsticks_agent::Part;
 use chopsticks_files::{
-    Destination, Input, Manner, Meter, Problem, Skip, Source, Stopped, TreePiece as Piece, TreeSink, Watcher,
-    read_tree, receive_folder, remove_entries,
+    Bases, Destination, Input, Manner, Meter, Problem, Skip, Source, Stopped, TreePiece as Piece, TreeSink,
+    Watcher, read_tree, receive_folder, remove_entries,
 };
 use chopsticks_protocol::{DoneFolder, operation};
 use chopsticks_transport::{
     Answer, Format, Operation, Order as When, Request, RequestOptions, StreamWriter, TransportError,
 };
+use futures::FutureExt as _;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -131,6 +132,9 @@ impl Tunnel {
             return Err(self.local(&put.source.path(), io::ErrorKind::NotADirectory.into()));
         };
         let (root, block_len) = (root.clone(), Pace::block_len(put.limit));
+        if put.reuse.is_on() {
+            put = put.if_changed();
+        }
         let payload = put
             .payload(&Local::default(), true, Vec::new())
             .map_err(|error| transfer(ErrorKind::Argument(Arc::new(error))))?;
@@ -148,7 +152,11 @@ impl Tunnel {
             self.remove_remote(&folder, &mut plan.first).await?;
             skip.same = std::mem::take(&mut plan.same);
         }
-        let mut receiver = read_tree(root, block_len, skip);
+        let (folder, reusable) = plan.as_mut().map_or_else(Default::default, |plan| {
+            (plan.remote().to_owned(), std::mem::take(&mut plan.reusable))
+        });
+        let (bases, questions) = Bases::new(reusable);
+        let mut receiver = read_tree(root, block_len, skip, Some(bases));
         // A folder that is not there is told before the host is asked.
         let first = receiver.recv().await;
         if let Some(Err((path, error))) = first {
@@ -168,13 +176,22 @@ impl Tunnel {
             Ok(writer) => writer,
             Err(error) => return Err(connection.failure(Phase::Transfer, &error).await),
         };
-        let sending = Sending { writer, pace: Pace::new(put.limit), watcher: &mut put.watcher };
-        match sending.run(first, receiver, request).await {
+        let mut sent = 0;
+        let sending =
+            Sending { writer, pace: Pace::new(put.limit), watcher: &mut put.watcher, sent: &mut sent };
+        let answering = self.answer_bases(folder, put.reuse, questions);
+        let done = tokio::select! {
+            biased;
+            done = sending.run(first, receiver, request) => done,
+            never = answering.then(|()| std::future::pending()) => never,
+        };
+        match done {
             Ok(Ok(reply)) => {
                 let done = reply::read::<DoneFolder>(&reply).map_err(transfer)?;
-                let Some(mut plan) = plan else { return Ok(transferred(None, &done)) };
+                let folder = TransferredFolder { sent, ..transferred(None, &done) };
+                let Some(mut plan) = plan else { return Ok(folder) };
                 self.remove_remote(&done.remote(), &mut plan.last).await?;
-                Ok(plan.complete(transferred(None, &done)))
+                Ok(plan.complete(folder))
             }
             Ok(Err(error)) => Err(connection.failure(Phase::Transfer, &error).await),
             Err((path, error)) => Err(self.local(&path, error)),
@@ -294,6 +311,7 @@ fn transferred(local: Option<PathBuf>, done: &DoneFolder) -> TransferredFolder {
         deleted: Vec::new(),
         obstacles: Vec::new(),
         diff: None,
+        sent: size,
     }
 }
 
@@ -302,6 +320,8 @@ struct Sending<'a, 'b> {
     writer: StreamWriter,
     pace: Pace,
     watcher: &'b mut Watcher<'a>,
+    /// The bytes of content that were sent.
+    sent: &'b mut u64,
 }
 
 impl Sending<'_, '_> {
@@ -330,16 +350,16 @@ impl Sending<'_, '_> {
         first: Option<Result<Piece, Problem>>,
         mut rest: mpsc::Receiver<Result<Piece, Problem>>,
     ) -> Result<(), Problem> {
-        let (mut next, mut done) = (first, 0);
+        let mut next = first;
         while let Some(piece) = next {
             let (bytes, content) = piece?;
             if self.writer.send(bytes).await.is_err() {
                 // The agent will explain.
                 return Ok(());
             }
-            done += content;
-            self.watcher.tell(done, None);
-            self.pace.wait(done).await;
+            *self.sent += content;
+            self.watcher.tell(*self.sent, None);
+            self.pace.wait(*self.sent).await;
             next = rest.recv().await;
         }
         let _ = self.writer.finish();

@@ -232,7 +232,7 @@ impl<'a> Put<'a> {
             keep: self.keep_modified,
             parents: self.parents,
             base,
-            part: self.reuse.resume && self.remote.is_some() && !folder,
+            part: self.reuse.resume && self.remote.is_some(),
         };
         put.encode()
     }

@@ -169,3 +169,102 @@ async fn delta_that_is_broken_off_leaves_the_old_file() {
         tunnel.close().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_files_in_a_folder_do_not_have_is_sent() {
+    for interpreter in newest_and_oldest() {
+        let scratch = Scratch::new();
+        let old = noise(LEN);
+        let mut new = old.clone();
+        new.splice(300_000..300_000, *b"inserted");
+        for name in ["from/big", "from/sub/big", "from/sub/linked"] {
+            scratch.write(name, &new);
+        }
+        for name in ["from/same", "to/same", "to/big", "to/sub/big", "outside"] {
+            scratch.write(name, &old);
+        }
+        scratch.write("from/short", "new");
+        scratch.write("to/short", "old");
+        let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
+        fs::set_permissions(to.join("sub/big"), fs::Permissions::from_mode(0o604)).unwrap();
+        // Links are replaced and not followed, neither for the content nor for what it is made from.
+        std::os::unix::fs::symlink("../../outside", to.join("sub/linked")).unwrap();
+        let tunnel = tunnel(interpreter);
+        let put = || Put::new(&from).to(&to).delta();
+        let done = tunnel.put_dir_with(put()).await.unwrap();
+        let whole = new.len() as u64;
+        assert_eq!((done.files, done.unchanged, done.size), (4, 1, 3 * whole + 3), "{interpreter:?}");
+        assert!((whole..whole + 100_000).contains(&done.sent), "{interpreter:?}: {}", done.sent);
+        for name in ["big", "sub/big", "sub/linked"] {
+            assert!(fs::read(to.join(name)).unwrap() == new, "{interpreter:?}: {name}");
+        }
+        assert_eq!(fs::read(to.join("short")).unwrap(), b"new");
+        assert!(
+            !to.join("sub/linked").is_symlink() && fs::read(scratch.path().join("outside")).unwrap() == old
+        );
+        assert_eq!(fs::metadata(to.join("sub/big")).unwrap().permissions().mode() & 0o777, 0o604);
+        let again = tunnel.put_dir_with(put()).await.unwrap();
+        assert_eq!((again.changed, again.sent, again.unchanged), (false, 0, 5), "{interpreter:?}");
+        assert_eq!(names(&to.join("sub")), ["big", "linked"]);
+        tunnel.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_folder_goes_on_where_it_stopped() {
+    for interpreter in newest_and_oldest() {
+        let (here, there) = (Scratch::new(), Scratch::new());
+        let content = noise(LEN);
+        here.write("a/first", "first");
+        here.write("big/file", &content);
+        here.write("last", "last");
+        let slow = std::num::NonZeroU64::new(4_000_000).unwrap();
+        let tunnel = tunnel(interpreter);
+        let to = there.path().join("to");
+        let put = || Put::new(here.path()).to(&to).resume();
+        let pid = tunnel.connect().await.unwrap().pid;
+        let broken = put().limit(slow).on_progress(after(1_500_000, || kill(pid)));
+        tunnel.put_dir_with(broken).await.unwrap_err();
+        assert_eq!(
+            (names(&to), fs::read(to.join("a/first")).unwrap()),
+            (vec!["a".into(), "big".into()], b"first".to_vec())
+        );
+        let left = parts(&to.join("big"));
+        assert_eq!((left.len(), names(&to.join("big")).len()), (1, 1), "{interpreter:?}");
+        let part = to.join("big").join(&left[0]);
+        assert_eq!(fs::metadata(&part).unwrap().permissions().mode() & 0o777, 0o600);
+        let arrived = fs::metadata(&part).unwrap().len();
+        assert!(arrived > 100_000 && content.starts_with(&fs::read(&part).unwrap()));
+        // One that is dropped leaves one as well; the longer one counts.
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let dropped = put().limit(slow).on_progress(after(100_000, move || drop(stop)));
+        tokio::select! {
+            biased;
+            _ = stopped => {}
+            done = tunnel.put_dir_with(dropped) => panic!("{done:?}"),
+        }
+        // Its agent may still be about to give the part its name.
+        tunnel.close().await.unwrap();
+        let done = tunnel.put_dir_with(put()).await.unwrap();
+        assert_eq!((done.files, done.unchanged), (2, 1), "{interpreter:?}");
+        assert!(done.sent <= LEN as u64 + 4 - arrived + 4096, "{} of {arrived}", done.sent);
+        assert!(fs::read(to.join("big/file")).unwrap() == content);
+        assert_eq!(
+            (names(&to.join("big")), fs::read(to.join("last")).unwrap()),
+            (vec!["file".into()], b"last".to_vec())
+        );
+
+        // A part that is not what it was is not used.
+        fs::write(to.join("big/file"), "old").unwrap();
+        let pid = tunnel.connect().await.unwrap().pid;
+        let broken = put().limit(slow).on_progress(after(1_500_000, || kill(pid)));
+        tunnel.put_dir_with(broken).await.unwrap_err();
+        assert_eq!(fs::read(to.join("big/file")).unwrap(), b"old");
+        let part = to.join("big").join(&parts(&to.join("big"))[0]);
+        fs::write(&part, vec![b'x'; 1_000_000]).unwrap();
+        let done = tunnel.put_dir_with(put()).await.unwrap();
+        assert_eq!((done.sent, names(&to.join("big"))), (LEN as u64, vec!["file".into()]));
+        assert!(fs::read(to.join("big/file")).unwrap() == content);
+        tunnel.close().await.unwrap();
+    }
+}
