@@ -75,10 +75,12 @@ def read_on():
 def settle_threads():
     """Prepares the end of the interpreter, which waits for threads."""
     main = getattr(sys.modules.get('threading'), '_main_thread', None)
-    if hasattr(main, '_set_tstate_lock') and not (main._tstate_lock and main._tstate_lock.locked()):
-        # Before Python 3.13 it took the thread that imported it first for the main one, and that has ended.
-        main._is_stopped = False
-        main._set_tstate_lock()
+    if hasattr(main, '_set_tstate_lock'):
+        # Before Python 3.13 it took the thread that imported it first for the main one, and that may have ended.
+        main._ident = MAIN
+        if not (main._tstate_lock and main._tstate_lock.locked()):
+            main._is_stopped = False
+            main._set_tstate_lock()
     # What runs is about to be ended: the user's code is not to blame for not having waited for it.
     getattr(sys.modules.get('warnings'), 'filters', []).insert(0, (
         'ignore', type('', (), {'match': lambda self, text: 'is still running' in text})(), Warning, None, 0))

@@ -198,6 +198,27 @@ class End(Case):
         agent.close()
         self.assertTrue(eventually(lambda: agent.errors == [b'bye\n']), agent.errors)
 
+    def test_exit_functions_run_after_another_thread_was_the_first_to_import_threading(self):
+        agent = self.agent()
+        agent.call(function("""
+import atexit, os, sys
+if sys.version_info < (3,): from thread import allocate_lock, start_new_thread
+else: from _thread import allocate_lock, start_new_thread
+def f():
+    assert "threading" not in sys.modules
+    done = allocate_lock()
+    done.acquire()
+    def first():
+        import threading
+        done.release()
+    start_new_thread(first, ())
+    done.acquire()
+    atexit.register(os.write, 2, b"bye\\n")
+"""))
+        agent.close()
+        # Python 2.7 has something to say about it, as in any other program.
+        self.assertTrue(eventually(lambda: agent.errors[-1:] == [b'bye\n']), agent.errors)
+
     def test_exit_function_that_never_returns_saves_no_child(self):
         self.leftovers('[subprocess.Popen(LOOP, preexec_fn=os.setsid), '
                        '__import__("atexit").register(time.sleep, 600)]', 0)

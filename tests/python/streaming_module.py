@@ -98,7 +98,7 @@ def first_is_slow(item):
 
 def large_behind_a_slow_one(item):
     if item == 0:
-        time.sleep(3)
+        time.sleep(1.5)
     return b'x' * (1 << 20)
 
 
@@ -114,7 +114,11 @@ def kills_once(item, mark):
 
 
 def starts_child(path):
-    if path:
+    """Starts a child and waits for it; of a list, waits until those have been started."""
+    if isinstance(path, list):
+        while not all(os.path.exists(one) and os.path.getsize(one) for one in path):
+            time.sleep(0.005)
+    else:
         process = subprocess.Popen(['sleep', '1000'])
         with open(path, 'w') as f:
             f.write(str(process.pid))

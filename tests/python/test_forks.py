@@ -8,10 +8,15 @@ def test_child_has_an_agent_of_its_own_and_the_parent_keeps_its_own(script, busy
     out = script(
         """
         import threading
+
+        def wait_for(path):
+            while not os.path.exists(path):
+                time.sleep(.01)
+
         tun = Here()
         agent = tun.call(os.getpid)
         if %r:
-            thread = threading.Thread(target=tun.call, args=(time.sleep, 3))
+            thread = threading.Thread(target=tun.call, args=(wait_for, __file__ + '.end'))
             thread.start()
         reader, writer = os.pipe()
         child = os.fork()
@@ -26,6 +31,7 @@ def test_child_has_an_agent_of_its_own_and_the_parent_keeps_its_own(script, busy
         print('parent', tun.call(os.getpid) == agent)
         sys.stdout.flush()
         if %r:
+            open(__file__ + '.end', 'w').close()
             thread.join()
         # The child lives on, and has no copy of what leads to the agent.
         tun.close()

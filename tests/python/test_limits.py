@@ -13,16 +13,11 @@ from chopsticks import aio
 from chopsticks.group import ErrorResult, Group, Limits
 from chopsticks.queue import Queue
 from chopsticks.tunnel import Local
+from remote import is_true, spans
 
 
 def group_of(count, **options):
     return Group([Local('host%d' % number, python=sys.executable) for number in range(count)], **options)
-
-
-def spans(delay):
-    began = time.time()
-    time.sleep(delay)
-    return began, time.time()
 
 
 def overlapping(spans):
@@ -57,11 +52,7 @@ def test_failures_stop_what_has_not_begun():
         # Groups that are made of it have its limits.
         rest = group - Local('host0')
         assert rest.limits is group.limits and (group | Local('more')).limits is group.limits
-        assert group.filter(eval_true).limits is group.limits
-
-
-def eval_true():
-    return True
+        assert group.filter(is_true).limits is group.limits
 
 
 def test_each_host_has_a_time_of_its_own():

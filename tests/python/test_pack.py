@@ -1,4 +1,6 @@
 """Functions and arguments of this Python, in agents of others: by `pytest`, or by `python -m unittest` in this folder."""
+import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import far  # noqa: E402
 WANTED = ('2.7', '3.4', '3.6', '3.8', '3.12', '3.13', '3.15')
 
 
+@functools.lru_cache(None)
 def agents():
     """The interpreters of agents: version -> path."""
     found = {'%d.%d' % sys.version_info[:2]: sys.executable}
@@ -25,27 +28,41 @@ def agents():
             if path == sys.executable or version in WANTED or version in (oldest_and_newest[0], oldest_and_newest[-1])}
 
 
+def few_agents():
+    """Those of the oldest and the newest of each Python, and this one."""
+    by_age = sorted(agents(), key=lambda version: list(map(int, version.split('.'))))
+    threes = [version for version in by_age if version > '3']
+    wanted = [version for version in by_age if version < '3'] + threes[:1] + threes[-1:]
+    return {version: path for version, path in agents().items() if path == sys.executable or version in wanted}
+
+
 class Pack(unittest.TestCase):
-    def run_script(self, name):
-        for version, path in sorted(agents().items()):
-            with self.subTest(agent=version):
-                run = subprocess.run([sys.executable, os.path.join(HERE, name), path], stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT, timeout=far.harness.PATIENCE * 5)
-                output = run.stdout.decode('utf-8', 'replace')
-                self.assertEqual(run.returncode, 0, output)
-                self.assertRegex(output, r'(?m)^(\d+) of \1 right$')
+    def run_script(self, name, agents):
+        runs = {}
+        with contextlib.ExitStack() as stack:
+            # All at once: each takes most of its time to wait.
+            for version, path in sorted(agents.items()):
+                command = [sys.executable, os.path.join(HERE, name), path]
+                run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                runs[version] = stack.enter_context(run)
+                stack.callback(run.kill)
+            for version, run in runs.items():
+                with self.subTest(agent=version):
+                    output = run.communicate(timeout=far.harness.PATIENCE * 5)[0].decode('utf-8', 'replace')
+                    self.assertEqual(run.returncode, 0, output)
+                    self.assertRegex(output, r'(?m)^(\d+) of \1 right$')
 
     def test_all_kinds_of_callables_and_arguments(self):
-        self.run_script('kinds.py')
+        self.run_script('kinds.py', agents())
 
     def test_classes_and_decorators_as_programs_have_them(self):
-        self.run_script('classes.py')
+        self.run_script('classes.py', few_agents())
 
     def test_functions_of_a_script_are_passed_on_there(self):
-        self.run_script('onward.py')
+        self.run_script('onward.py', few_agents())
 
     def test_edges(self):
-        self.run_script('edges.py')
+        self.run_script('edges.py', few_agents())
 
     def test_lambda_of_a_module_has_the_globals_of_the_module_there(self):
         sys.path.insert(0, HERE)

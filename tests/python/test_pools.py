@@ -146,13 +146,13 @@ def test_failures_over_the_limit_stop_the_run(hosts):
 @pytest.mark.parametrize('how', ['close', 'with', 'del', 'interrupt'])
 def test_end_of_a_run_ends_what_is_under_way(hosts, tmp_path, how):
     paths = [str(tmp_path / name) for name in 'ab']
-    run = Pool(hosts).map(remote.starts_child, ['', *paths])
-    next(run)
+    # Nothing begins while nobody waits for outcomes: the first comes once the other items have begun.
+    run = Pool(hosts).map(remote.starts_child, [paths, *paths], per_host=2, ahead=0)
+    assert next(run).result() is None
 
     def pids():
-        return [int(open(path).read()) for path in paths if os.path.exists(path) and open(path).read()]
+        return [int(open(path).read()) for path in paths]
 
-    until(lambda: len(pids()) == 2)
     if how == 'close':
         run.close()
     elif how == 'with':

@@ -29,37 +29,32 @@ def test_ctrl_c_interrupts_a_call_and_ends_what_it_started(tun, tmp_path):
     assert tun.call(len, 'abc') == 3
 
 
-@pytest.mark.parametrize('keeps', [False, True], ids=['dropped', 'kept'])
-def test_program_that_ignores_the_end_of_its_input_is_ended_with_ours(script, tmp_path, keeps):
-    pid = tmp_path / 'pid'
-    script(
-        """
+def test_program_that_ignores_the_end_of_its_input_is_ended_with_ours(script):
+    out = script("""
         import signal, threading
         from chopsticks.tunnel import Command
 
-        def interrupt():
-            while not os.path.exists(%r) or not os.stat(%r).st_size:
+        def interrupt(pid):
+            while not os.path.exists(pid) or not os.stat(pid).st_size:
                 time.sleep(.01)
             os.kill(os.getpid(), signal.SIGINT)
 
-        def connect():
-            tunnel = Command('c', ['sh', '-c', 'echo $$ > %s; exec sleep 1000'])
-            if %r:
+        def connect(pid, keeps):
+            tunnel = Command(pid, ['sh', '-c', 'echo $$ > %s; exec sleep 1000' % pid])
+            if keeps:
                 kept.append(tunnel)
             tunnel.connect()
 
         kept = []
-        threading.Thread(target=interrupt).start()
-        try:
-            connect()
-        except KeyboardInterrupt:
-            pass
-        else:
-            sys.exit(3)
-        """
-        % (str(pid), str(pid), pid, keeps)
-    )
-    assert not is_alive(int(pid.read_text()))
+        for keeps in False, True:
+            pid = '%s.%s' % (__file__, keeps)
+            threading.Thread(target=interrupt, args=(pid,)).start()
+            try:
+                connect(pid, keeps)
+            except KeyboardInterrupt:
+                print(open(pid).read())
+    """)
+    assert len(out.split()) == 2 and not any(is_alive(int(pid)) for pid in out.split())
 
 
 def test_handler_of_a_signal_may_call(tun):
@@ -137,7 +132,7 @@ def test_deadline_within_a_deadline_is_the_earlier(script):
 
 def test_program_ends_although_its_handler_of_stderr_is_slow(script):
     out = script("""
-        import threading
+        import chopsticks.tunnel, threading
 
         def write():
             for number in range(10000):
@@ -148,6 +143,8 @@ def test_program_ends_although_its_handler_of_stderr_is_slow(script):
             came.set()
             time.sleep(0.1)
 
+        # How long it is waited for.
+        chopsticks.tunnel.PATIENCE = 0.5
         came, tun = threading.Event(), Here()
         tun.stderr = handle
         threading.Thread(target=tun.call, args=(write,), daemon=True).start()

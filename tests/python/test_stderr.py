@@ -11,13 +11,7 @@ import pytest
 from chopsticks.group import Group
 from chopsticks.tunnel import Local
 from conftest import PATIENCE, until
-from remote import print_to_stderr
-
-
-def write_lines(count, end=''):
-    for number in range(count):
-        sys.stderr.write('%d%s\n' % (number, end))
-    sys.stderr.flush()
+from remote import print_to_stderr, write_and_sleep, write_lines
 
 
 def test_lines_of_a_call_are_handled_before_its_result_in_their_order(tun):
@@ -134,14 +128,9 @@ def test_ctrl_c_while_a_handler_runs_interrupts_the_call(tun):
     assert tun.call(len, 'abc') == 3
 
 
-def write_and_sleep():
-    print_to_stderr('one')
-    time.sleep(1000)
-
-
 def test_program_ends_although_a_handler_blocks(script):
     out = script("""
-        import threading
+        import chopsticks.tunnel, threading
 
         def handle(host, line):
             came.set()
@@ -150,6 +139,8 @@ def test_program_ends_although_a_handler_blocks(script):
         def write():
             sys.stderr.write('a\\nb\\nc\\n')
 
+        # How long it is waited for.
+        chopsticks.tunnel.PATIENCE = 0.2
         came, tun = threading.Event(), Here()
         tun.stderr = handle
         tun.call(write)

@@ -567,6 +567,14 @@ def close_all() -> None:
         is_over = True
 
 
+def before_fork() -> None:
+    """Lets no other thread be where a child could not go on."""
+    if alive:
+        # A thread that is about to import it has a lock, which nobody would release in the child.
+        from chopsticks import _source  # noqa: F401
+    _chopsticks.stop_engine()
+
+
 def after_fork_in_child() -> None:
     """A child has tunnels of its own: the agents are the parent's."""
     for descriptor in _chopsticks.forget_engine():
@@ -582,7 +590,7 @@ def after_fork_in_child() -> None:
 
 
 os.register_at_fork(
-    before=_chopsticks.stop_engine,
+    before=before_fork,
     after_in_parent=_chopsticks.resume_engine,
     after_in_child=after_fork_in_child,
 )
