@@ -380,6 +380,7 @@ const START: &[Rule] = &[
             "sudo: * incorrect authentication attempt",
             "sudo: Incorrect authentication attempt",
             "sudo: Maximum * incorrect authentication attempts",
+            "sudo-rs: Maximum * incorrect authentication attempts",
         ],
     ),
     Rule(
@@ -389,6 +390,7 @@ const START: &[Rule] = &[
             "sudo: a password is required",
             "sudo: a terminal is required",
             "sudo: interactive authentication is required",
+            "sudo-rs: interactive authentication is required",
             "sudo: Authentication required",
             "sudo: no password was provided",
             "chopsticks: the password of sudo is",
@@ -402,7 +404,7 @@ const START: &[Rule] = &[
     Rule(
         "sudo-not-allowed",
         "no sudo rule allows this",
-        &["is not in the sudoers file", "is not allowed to execute", "may not run sudo", "sudo: I'm sorry"],
+        &["is not in the sudoers file", "is not allowed to execute", "may not run sudo", "sudo: I'm sorry", "sudo-rs: I'm sorry"],
     ),
     Rule(
         "user-unknown",
@@ -410,6 +412,7 @@ const START: &[Rule] = &[
         &[
             "sudo: unknown user",
             "sudo: user * not found",
+            "sudo-rs: user * not found",
             "su: user * does not exist",
             "unable to find user",
             "no users found",

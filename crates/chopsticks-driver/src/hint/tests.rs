@@ -114,7 +114,7 @@ fn folder_that_cannot_be_entered_is_told() {
     }
 }
 
-/// sudo 1.9.13, and sudo-rs.
+/// sudo 1.9.13, and sudo-rs 0.2.5, which Debian renames.
 #[test]
 fn sudo_tells_what_it_misses() {
     for (stderr, expected) in [
@@ -125,6 +125,10 @@ fn sudo_tells_what_it_misses() {
         ),
         ("sudo: Maximum 3 incorrect authentication attempts", "sudo-password-wrong"),
         ("sudo: interactive authentication is required", "sudo-password"),
+        ("sudo-rs: interactive authentication is required", "sudo-password"),
+        ("sudo-rs: Maximum 3 incorrect authentication attempts", "sudo-password-wrong"),
+        ("sudo-rs: I'm sorry x. I'm afraid I can't do that", "sudo-not-allowed"),
+        ("sudo-rs: user 'nouser' not found", "user-unknown"),
         ("sudo: sorry, you must have a tty to run sudo", "sudo-tty"),
         ("Sorry, user x is not allowed to execute '/usr/bin/python3' as root on vm.", "sudo-not-allowed"),
         ("x is not in the sudoers file.", "sudo-not-allowed"),
