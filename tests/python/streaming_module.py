@@ -134,3 +134,45 @@ def meets_another(item):
     while len(here) < 3:
         time.sleep(0.001)
     return 3
+
+
+def total(numbers, start=0):
+    for number in numbers:
+        start += number
+    return start
+
+
+def total_of_lengths(words):
+    return sum(len(word) for word in words)
+
+
+def none_of(words):
+    return 'none'
+
+
+def first_of(words):
+    for word in words:
+        return word
+
+
+def doubled(numbers):
+    for number in numbers:
+        yield number * 2
+
+
+def doubled_one(number):
+    return number * 2
+
+
+def environments_and_arguments():
+    """Those of all processes that may be read."""
+    found = []
+    for name in os.listdir('/proc'):
+        if name.isdigit():
+            for kind in 'environ', 'cmdline':
+                try:
+                    with open('/proc/%s/%s' % (name, kind), 'rb') as f:
+                        found.append(f.read())
+                except (IOError, OSError):
+                    pass
+    return found

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from chopsticks.group import Group
+from chopsticks.queue import Queue
 from chopsticks.tunnel import Local, RemoteException, Timeout
 
 
@@ -55,7 +56,7 @@ def test_folder_goes_there_and_back(tun, tmp_path):
     (source / 'sub' / 'file').write_text('abc')
     (source / 'link').symlink_to('sub')
     found = tun.put_dir(source, tmp_path / 'there')
-    counts = {'files': 1, 'folders': 2, 'links': 1, 'left_out': 0, 'size': 3}
+    counts = {'files': 1, 'folders': 2, 'links': 1, 'left_out': 0, 'size': 3, 'changed': True, 'unchanged': 0, 'deleted': []}
     assert found == dict(counts, remote_path=str(tmp_path / 'there'))
     found = tun.fetch_dir(tmp_path / 'there', tmp_path / 'back')
     assert found == dict(counts, remote_path=str(tmp_path / 'there'), local_path=str(tmp_path / 'back'))
@@ -71,3 +72,61 @@ def test_group_fetches_each_file_to_its_own_path(tmp_path):
             group.fetch('/etc/hostname', str(tmp_path / 'same'))
         found = group.put(tmp_path / 'source', tmp_path / 'put')
         assert list(found) == ['a', 'b'] and found['a'] == found['b']
+
+
+def test_only_what_has_changed_is_sent(tun, tmp_path):
+    source, there, back = tmp_path / 'source', tmp_path / 'there', tmp_path / 'back'
+    source.write_text('abc')
+    assert tun.put(source, there, if_changed=True)['changed'] is True
+    assert tun.put(source, there, if_changed=True)['changed'] is False
+    assert tun.fetch(there, back, if_changed=True)['changed'] is True
+    assert tun.fetch(there, back, if_changed=True)['changed'] is False
+    source.write_text('abcd')
+    assert tun.put(source, there, if_changed=True)['changed'] is True and there.read_text() == 'abcd'
+    assert tun.put(source, there, resume=True)['size'] == 4 and tun.fetch(there, back, resume=True)['size'] == 4
+    assert 'changed' not in tun.put(source, there)
+
+
+def test_folder_becomes_what_the_other_is(tun, tmp_path):
+    source, there, back = tmp_path / 'source', tmp_path / 'there', tmp_path / 'back'
+    source.mkdir()
+    for name in ('kept', 'new', 'notes.txt'):
+        (source / name).write_text(name)
+    there.mkdir()
+    for name in ('kept', 'old', 'other.txt'):
+        (there / name).write_text(name)
+    found = tun.put_dir(source, there, if_changed=True, delete=True, exclude=['*.txt'])
+    assert found['changed'] and found['deleted'] == ['old'] and found['unchanged'] == 1 and found['files'] == 1
+    assert sorted(path.name for path in there.iterdir()) == ['kept', 'new', 'other.txt']
+    found = tun.put_dir(source, there, if_changed=True, delete=True, exclude=['*.txt'])
+    assert not found['changed'] and found['deleted'] == [] and found['unchanged'] == 2
+    found = tun.fetch_dir(there, back, exclude=['other.*'])
+    assert found['files'] == 2
+    (back / 'more').write_text('more')
+    found = tun.fetch_dir(there, back, if_changed=True, delete=True)
+    assert found['deleted'] == ['more'] and found['files'] == 1 and (back / 'other.txt').exists()
+    with pytest.raises(TypeError, match='one pattern'):
+        tun.put_dir(source, there, exclude='*.txt')
+    with pytest.raises(ValueError, match='invalid pattern'):
+        tun.put_dir(source, there, exclude=['[z-a]'])
+
+
+def test_groups_and_queues_send_what_has_changed(tmp_path):
+    (tmp_path / 'source').mkdir()
+    (tmp_path / 'source' / 'file').write_text('abc')
+    with Group([Local('a'), Local('b')]) as group:
+        for expected in (True, False):
+            found = group.put(tmp_path / 'source' / 'file', tmp_path / 'one', if_changed=True)
+            if not expected:
+                assert [done['changed'] for done in found.values()] == [False, False]
+        to = str(tmp_path / '{host}')
+        assert [done['changed'] for done in group.fetch_dir(tmp_path / 'source', to).values()] == [True, True]
+        found = group.fetch_dir(tmp_path / 'source', to, if_changed=True, delete=True)
+        assert [done['changed'] for done in found.values()] == [False, False]
+        queue = Queue()
+        done = queue.put_dir(group, tmp_path / 'source', tmp_path / 'again')
+        queue.run()
+        same = queue.put_dir(group, tmp_path / 'source', tmp_path / 'again', if_changed=True)
+        queue.run()
+        done.value.raise_failures()
+        assert [value['changed'] for value in same.value.values()] == [False, False]

@@ -7,10 +7,16 @@ from chopsticks import _calling, _command, _serving
 from chopsticks._agent import OLD, agent, allocate_lock, guarded, hosts, native, start_new_thread, text
 from chopsticks._connection import Connection, Malformed, packed
 from chopsticks._constants import CALL, FAIL, HANDSHAKE_TIMEOUT, MARSHAL, MODULES
+from chopsticks._controllers import absent
 from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, RemoteException, Timeout
 
 __all__ = ['BaseTunnel', 'Command', 'DepthLimitExceeded', 'Disconnected', 'Docker', 'ErrorResult', 'Local', 'Podman',
            'RemoteException', 'SSHTunnel', 'SubprocessTunnel', 'Sudo', 'Timeout', 'Tunnel']
+# What controllers have besides. Here `Command` does it.
+for name in ('Chroot', 'Compose', 'Doas', 'DockerExec', 'Incus', 'Kubectl', 'Lxc', 'Lxd', 'Machine', 'Netns', 'Nsenter',
+             'Nspawn', 'PodmanExec', 'Slurm', 'Su'):
+    globals()[name] = absent(name)
+    __all__.append(name)
 # Whether this Python can pickle what has no name.
 PICKLES = sys.version_info >= (3, 8)
 # How often a server that bears only so many connections at once is tried.

@@ -79,11 +79,11 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             // The operation's error is all there is to say: it stands for itself, not behind a word of ours.
             Self::Operation(error) => error.fmt(f),
             Self::Timeout { after, stage } => {
-                write!(f, "dropped after {after:.1?}, because the deadline had passed")?;
-                match stage {
-                    Stage::Connecting => f.write_str(" before it was connected"),
-                    Stage::Running => Ok(()),
-                }
+                let what = match stage {
+                    Stage::Connecting => "not connected",
+                    Stage::Running => "cancelled",
+                };
+                write!(f, "{what} after {after:.1?}, when the deadline passed")
             }
         }
     }

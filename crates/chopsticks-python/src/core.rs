@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chopsticks::{Group, HostName, Route, Tunnel};
+use chopsticks::{Group, HostName, Retry, Route, Tunnel};
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
@@ -20,6 +20,7 @@ use crate::{
     errors::{Trouble, Within},
     limits::{Count, Limits},
     operation::{Operation, Outcome},
+    secrets::Secrets,
     stderr::Lines,
 };
 
@@ -35,9 +36,23 @@ pub(crate) struct Core {
 
 #[pymethods]
 impl Core {
+    /// `retries` has how often it tries again to connect, and for how many seconds.
     #[new]
-    fn new(driver: &Driver, config: &Config, stderr: &Lines, parent: Option<&Self>) -> PyResult<Self> {
-        let config = config.with_stderr(stderr.sink());
+    fn new(
+        driver: &Driver,
+        config: &Config,
+        stderr: &Lines,
+        parent: Option<&Self>,
+        secrets: Option<&Secrets>,
+        retries: (u32, Option<f64>),
+    ) -> PyResult<Self> {
+        let mut config = config.with_stderr(stderr.sink());
+        if let Some(secrets) = secrets {
+            config = config.secrets(secrets.inner());
+        }
+        if let Some(retry) = retry(retries)? {
+            config = config.connect_retry(retry);
+        }
         let route = match parent {
             Some(parent) => Route::through(driver.0.clone(), &parent.tunnel()?),
             None => Route::from(driver.0.clone()),
@@ -76,12 +91,12 @@ impl Core {
         let run = engine(py)?.spawn(async move {
             let result = operation.run_within(tunnel, within).await;
             // While the interpreter ends, nobody waits.
-            Python::try_attach(|py| {
+            Python::try_attach(move |py| {
                 let made = match result {
                     Ok(outcome) => outcome.object(py, &host),
                     Err(trouble) => Err(trouble.raised(py)),
                 };
-                tell(py, &done, made);
+                tell(py, done, made);
             });
         });
         Ok(Task(run))
@@ -144,13 +159,16 @@ impl Task {
 }
 
 /// Calls `done` with a result, or with an exception.
-pub(crate) fn tell<'py>(py: Python<'py>, done: &Py<PyAny>, made: PyResult<Bound<'py, PyAny>>) {
+///
+/// It is dropped here, where its object is freed at once. Elsewhere that would wait until somebody comes from Python.
+pub(crate) fn tell<'py>(py: Python<'py>, done: Py<PyAny>, made: PyResult<Bound<'py, PyAny>>) {
+    let done = done.into_bound(py);
     let called = match made {
-        Ok(value) => done.bind(py).call1((value, py.None())),
-        Err(error) => done.bind(py).call1((py.None(), error.into_value(py))),
+        Ok(value) => done.call1((value, py.None())),
+        Err(error) => done.call1((py.None(), error.into_value(py))),
     };
     if let Err(error) = called {
-        error.write_unraisable(py, Some(done.bind(py)));
+        error.write_unraisable(py, Some(&done));
     }
 }
 
@@ -200,7 +218,7 @@ pub(crate) fn start_all(
     let (group, operation) = (group_of(&cores, within, limits)?, operation.clone());
     let run = engine(py)?.spawn(async move {
         let results = group.run(|tunnel| operation.clone().run(tunnel)).await;
-        Python::try_attach(|py| tell(py, &done, pairs(py, results.iter(), within).map(Bound::into_any)));
+        Python::try_attach(move |py| tell(py, done, pairs(py, results.iter(), within).map(Bound::into_any)));
     });
     Ok(Task(run))
 }
@@ -257,6 +275,14 @@ fn pair<'py>(
         Err(failure) => (none(), Trouble::of(host, failure, within).exception(py)?),
     };
     PyTuple::new(py, [value, exception])
+}
+
+/// Returns when to connect again.
+fn retry((times, seconds): (u32, Option<f64>)) -> PyResult<Option<Retry>> {
+    Ok(match Within::new(seconds.map(|seconds| (seconds, seconds)))? {
+        Some(within) => Some(Retry::within(within.left)),
+        None => (times > 0).then(|| Retry::times(times)),
+    })
 }
 
 /// How often the progress of a group is reported.

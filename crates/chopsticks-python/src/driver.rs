@@ -15,7 +15,7 @@ use chopsticks::{
 };
 use pyo3::{exceptions::PyValueError, prelude::*};
 
-use crate::{engine::engine, errors::broken};
+use crate::{engine::engine, errors::broken, program};
 
 /// A driver.
 #[pyclass(frozen, module = "chopsticks._chopsticks")]
@@ -91,6 +91,21 @@ impl Driver {
         let mut words = words.into_iter();
         let program = words.next().ok_or_else(|| PyValueError::new_err("a command has at least one word"))?;
         Ok(Self(Arc::new(Command::new(program).args(words).python(python).name(host))))
+    }
+
+    /// What reaches a place by a program of its own, such as `kubectl`, in a manner that `settings` describes.
+    #[staticmethod]
+    fn program(
+        kind: &str,
+        host: &str,
+        place: String,
+        settings: Vec<(String, String)>,
+        args: Vec<OsString>,
+        program: Option<OsString>,
+        python: OsString,
+    ) -> PyResult<Self> {
+        let words = program::Words { args, program, python };
+        program::driver(kind, host, place, settings, words).map(Self)
     }
 
     /// What `words()` returns, asked for at each connection: the whole command.

@@ -15,9 +15,11 @@ mod errors;
 mod limits;
 mod operation;
 mod pool;
+mod program;
 mod queue;
 mod reader;
 mod search;
+mod secrets;
 mod stderr;
 mod stream;
 mod taking;
@@ -39,6 +41,7 @@ mod _chopsticks {
         queue::Queue,
         resume_engine,
         search::Search,
+        secrets::Secrets,
         stderr::{Lines, next_line, stop_lines, write_unraisable},
         stop_engine,
         stream::{Feed, Stream},

@@ -3,8 +3,11 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use chopsticks::{Call, Error, Fetch, Function, Put, Reply, Transferred, TransferredFolder, Tunnel};
+use chopsticks::{
+    Call, Error, Excludes, Fetch, Function, Put, Reply, Transferred, TransferredFolder, Tunnel,
+};
 use pyo3::{
+    exceptions::PyValueError,
     prelude::*,
     pybacked::PyBackedBytes,
     types::{PyDict, PyString},
@@ -26,19 +29,27 @@ enum Kind {
     Call(Call),
     Close,
     Connect,
-    Fetch { remote: PathBuf, local: Local, is_folder: bool },
-    Put { local: PathBuf, remote: Option<PathBuf>, mode: Option<u32> },
-    PutFolder { local: PathBuf, remote: PathBuf },
+    Fetch { remote: PathBuf, local: Local, is_folder: bool, manner: Manner },
+    Put { local: PathBuf, remote: Option<PathBuf>, mode: Option<u32>, is_folder: bool, manner: Manner },
 }
 
 /// Where what is fetched goes: host -> path. A host that has none gets a temporary file.
 type Local = Arc<HashMap<String, PathBuf>>;
 
+/// How a file or a folder is transferred.
+#[derive(Clone)]
+struct Manner {
+    if_changed: bool,
+    resume: bool,
+    delete: bool,
+    excludes: Excludes,
+}
+
 /// What came of an operation.
 #[derive(Clone)]
 pub(crate) enum Outcome {
     Nothing,
-    File { file: Transferred, is_here: bool },
+    File { file: Transferred, is_here: bool, is_compared: bool },
     Folder(TransferredFolder),
     Reply(Reply),
 }
@@ -73,24 +84,47 @@ impl Operation {
     }
 
     #[staticmethod]
-    fn put(local: PathBuf, remote: Option<PathBuf>, mode: Option<u32>) -> Self {
-        Self(Kind::Put { local, remote, mode })
+    fn put(
+        local: PathBuf,
+        remote: Option<PathBuf>,
+        mode: Option<u32>,
+        if_changed: bool,
+        resume: bool,
+    ) -> Self {
+        let manner = Manner { resume, ..Manner::of(if_changed) };
+        Self(Kind::Put { local, remote, mode, is_folder: false, manner })
     }
 
+    /// `exclude` has patterns, as those of a `.gitignore`.
     #[staticmethod]
-    fn put_dir(local: PathBuf, remote: PathBuf) -> Self {
-        Self(Kind::PutFolder { local, remote })
+    fn put_dir(
+        local: PathBuf,
+        remote: PathBuf,
+        if_changed: bool,
+        delete: bool,
+        exclude: Vec<String>,
+    ) -> PyResult<Self> {
+        let manner = Manner { delete, excludes: excludes(&exclude)?, ..Manner::of(if_changed) };
+        Ok(Self(Kind::Put { local, remote: Some(remote), mode: None, is_folder: true, manner }))
     }
 
     /// `local` has the path of each host; one that is not there gets a temporary file.
     #[staticmethod]
-    fn fetch(remote: PathBuf, local: HashMap<String, PathBuf>) -> Self {
-        Self(Kind::Fetch { remote, local: Arc::new(local), is_folder: false })
+    fn fetch(remote: PathBuf, local: HashMap<String, PathBuf>, if_changed: bool, resume: bool) -> Self {
+        let manner = Manner { resume, ..Manner::of(if_changed) };
+        Self(Kind::Fetch { remote, local: Arc::new(local), is_folder: false, manner })
     }
 
     #[staticmethod]
-    fn fetch_dir(remote: PathBuf, local: HashMap<String, PathBuf>) -> Self {
-        Self(Kind::Fetch { remote, local: Arc::new(local), is_folder: true })
+    fn fetch_dir(
+        remote: PathBuf,
+        local: HashMap<String, PathBuf>,
+        if_changed: bool,
+        delete: bool,
+        exclude: Vec<String>,
+    ) -> PyResult<Self> {
+        let manner = Manner { delete, excludes: excludes(&exclude)?, ..Manner::of(if_changed) };
+        Ok(Self(Kind::Fetch { remote, local: Arc::new(local), is_folder: true, manner }))
     }
 }
 
@@ -101,27 +135,51 @@ impl Operation {
             Kind::Call(call) => tunnel.call_with(call).await.map(Outcome::Reply),
             Kind::Close => tunnel.close().await.map(|()| Outcome::Nothing),
             Kind::Connect => tunnel.connect().await.map(|_| Outcome::Nothing),
-            Kind::Fetch { remote, local, is_folder } => {
-                let mut fetch = Fetch::new(remote);
+            Kind::Fetch { remote, local, is_folder, manner } => {
+                let mut fetch = Fetch::new(remote).exclude(manner.excludes);
                 if let Some(path) = local.get(tunnel.host().as_str()) {
                     fetch = fetch.to(path);
+                }
+                if manner.if_changed {
+                    fetch = fetch.if_changed();
+                }
+                if manner.resume {
+                    fetch = fetch.resume();
+                }
+                if manner.delete {
+                    fetch = fetch.delete();
                 }
                 if is_folder {
                     return tunnel.fetch_dir_with(fetch).await.map(Outcome::Folder);
                 }
-                tunnel.fetch_with(fetch).await.map(|file| Outcome::File { file, is_here: true })
+                let is_compared = manner.if_changed;
+                let file = tunnel.fetch_with(fetch).await?;
+                Ok(Outcome::File { file, is_here: true, is_compared })
             }
-            Kind::Put { local, remote, mode } => {
-                let mut put = Put::new(local);
+            Kind::Put { local, remote, mode, is_folder, manner } => {
+                let mut put = Put::new(local).exclude(manner.excludes);
                 if let Some(path) = remote {
                     put = put.to(path);
                 }
                 if let Some(mode) = mode {
                     put = put.mode(mode);
                 }
-                tunnel.put_with(put).await.map(|file| Outcome::File { file, is_here: false })
+                if manner.if_changed {
+                    put = put.if_changed();
+                }
+                if manner.resume {
+                    put = put.resume();
+                }
+                if manner.delete {
+                    put = put.delete();
+                }
+                if is_folder {
+                    return tunnel.put_dir_with(put).await.map(Outcome::Folder);
+                }
+                let is_compared = manner.if_changed;
+                let file = tunnel.put_with(put).await?;
+                Ok(Outcome::File { file, is_here: false, is_compared })
             }
-            Kind::PutFolder { local, remote } => tunnel.put_dir(local, remote).await.map(Outcome::Folder),
         }
     }
 
@@ -159,7 +217,7 @@ impl Operation {
             Kind::Call(_) => "call",
             Kind::Close => "close",
             Kind::Connect => "connect",
-            Kind::Fetch { .. } | Kind::Put { .. } | Kind::PutFolder { .. } => "transfer",
+            Kind::Fetch { .. } | Kind::Put { .. } => "transfer",
         }
     }
 }
@@ -170,7 +228,7 @@ impl Outcome {
         match self {
             Self::Nothing => Ok(py.None().into_bound(py)),
             Self::Reply(reply) => reader::reply(py, host, reply),
-            Self::File { file, is_here } => {
+            Self::File { file, is_here, is_compared } => {
                 let found = PyDict::new(py);
                 if let (true, Some(local)) = (is_here, &file.local) {
                     found.set_item("local_path", local.as_os_str())?;
@@ -178,6 +236,9 @@ impl Outcome {
                 found.set_item("remote_path", file.remote.as_os_str())?;
                 found.set_item("size", file.size)?;
                 found.set_item("sha1sum", &file.sha1)?;
+                if *is_compared {
+                    found.set_item("changed", file.changed)?;
+                }
                 Ok(found.into_any())
             }
             Self::Folder(folder) => {
@@ -196,10 +257,24 @@ impl Outcome {
                 for (name, count) in counts {
                     found.set_item(PyString::intern(py, name), count)?;
                 }
+                found.set_item("changed", folder.changed)?;
+                found.set_item("unchanged", folder.unchanged)?;
+                let deleted: Vec<_> = folder.deleted.iter().map(|path| path.as_os_str()).collect();
+                found.set_item("deleted", deleted)?;
                 Ok(found.into_any())
             }
         }
     }
+}
+
+impl Manner {
+    fn of(if_changed: bool) -> Self {
+        Self { if_changed, resume: false, delete: false, excludes: Excludes::default() }
+    }
+}
+
+fn excludes(patterns: &[String]) -> PyResult<Excludes> {
+    Excludes::new(patterns).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// Takes a piece of a message; that of a `bytes` is not copied.

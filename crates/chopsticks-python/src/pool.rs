@@ -82,12 +82,12 @@ impl PoolRun {
         let taken = self.taken.clone();
         let run = engine(py)?.spawn(async move {
             let batch = taken.next().await;
-            Python::try_attach(|py| {
+            Python::try_attach(move |py| {
                 let made = match batch {
                     None => Ok(py.None().into_bound(py)),
                     Some(batch) => objects(py, batch).map(Bound::into_any),
                 };
-                tell(py, &done, made);
+                tell(py, done, made);
             });
         });
         Ok(Task(run))

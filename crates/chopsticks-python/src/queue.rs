@@ -112,9 +112,9 @@ impl Queue {
         let events = self.events.clone();
         let run = engine(py)?.spawn(async move {
             let event = events.lock().await.recv().await;
-            Python::try_attach(|py| {
+            Python::try_attach(move |py| {
                 let event = event.map_or(Ok(None), |event| event.object(py));
-                tell(py, &done, event.and_then(|event| event.into_bound_py_any(py)));
+                tell(py, done, event.and_then(|event| event.into_bound_py_any(py)));
             });
         });
         Ok(Task(run))

@@ -1,8 +1,14 @@
 //! The items that functions yield, and those that functions read.
 
 use std::{
+    convert::Infallible,
     fmt, mem,
-    sync::{Arc, Mutex, PoisonError},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -15,9 +21,12 @@ use pyo3::{
     exceptions::PyValueError,
     prelude::*,
     pybacked::PyBackedBytes,
-    types::{PyList, PyTuple},
+    types::{PyBool, PyList, PyTuple},
 };
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 use crate::{
     core::{Core, Task, tell},
@@ -46,13 +55,16 @@ type Batch = Vec<(usize, Result<Reply, Error>)>;
 #[pymethods]
 impl Stream {
     /// Prepares a call on some hosts. Nothing is sent before the first item is requested.
+    ///
+    /// With `feeds`, the function of each host reads the items of its own feed.
     #[new]
-    #[pyo3(signature = (cores, operation, timeout=None, item_timeout=None))]
+    #[pyo3(signature = (cores, operation, timeout=None, item_timeout=None, feeds=None))]
     fn new(
         cores: Vec<Py<Core>>,
         operation: &Operation,
         timeout: Option<(f64, f64)>,
         item_timeout: Option<f64>,
+        feeds: Option<Vec<Py<Feed>>>,
     ) -> PyResult<Self> {
         let within = Within::new(timeout)?;
         let each = Within::new(item_timeout.map(|seconds| (seconds, seconds)))?;
@@ -61,6 +73,9 @@ impl Stream {
         for (number, core) in cores.iter().enumerate() {
             let tunnel = core.get().tunnel()?;
             let mut call = operation.to_call()?;
+            if let Some(feed) = feeds.as_ref().and_then(|feeds| feeds.get(number)) {
+                call = call.try_encoded_input(feed.get().items()?);
+            }
             if let Some(within) = within {
                 call = call.timeout(within.left);
             }
@@ -90,12 +105,13 @@ impl Stream {
         let taken = slf.get().taken.clone();
         let run = engine(py)?.spawn(async move {
             let batch = taken.next().await;
-            Python::try_attach(|py| {
+            Python::try_attach(move |py| {
                 let made = match batch {
                     None => Ok(py.None().into_bound(py)),
                     Some(batch) => slf.get().objects(py, batch).map(Bound::into_any),
                 };
-                tell(py, &done, made);
+                drop(slf);
+                tell(py, done, made);
             });
         });
         Ok(Task(run))
@@ -136,42 +152,88 @@ impl Drop for Stream {
 /// An item for a function, or why there are no more.
 type Fed = Result<(Format, Bytes), Failed>;
 
-/// What a function reads: a thread of Python puts items in, and the call takes them out.
+/// What a function reads: Python puts items in, and the call takes them out.
 #[pyclass(frozen, module = "chopsticks._chopsticks")]
 pub(crate) struct Feed {
     sender: Mutex<Option<mpsc::Sender<Fed>>>,
-    receiver: Mutex<Option<mpsc::Receiver<Fed>>>,
+    waiting: Shared,
+    is_taken: AtomicBool,
+    /// Until somebody waits for it.
+    gone: Mutex<Option<oneshot::Receiver<Infallible>>>,
+}
+
+/// What waits for the call. `None` once it is closed.
+type Shared = Arc<Mutex<Option<Waiting>>>;
+
+struct Waiting {
+    items: mpsc::Receiver<Fed>,
+    /// Tells by its end that nobody reads them any more.
+    _is_read: oneshot::Sender<Infallible>,
 }
 
 #[pymethods]
 impl Feed {
     #[new]
     fn new() -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        Self { sender: Mutex::new(Some(sender)), receiver: Mutex::new(Some(receiver)) }
+        let (sender, items) = mpsc::channel(WAITING);
+        let (is_read, gone) = oneshot::channel();
+        Self {
+            sender: Mutex::new(Some(sender)),
+            waiting: Arc::new(Mutex::new(Some(Waiting { items, _is_read: is_read }))),
+            is_taken: AtomicBool::new(false),
+            gone: Mutex::new(Some(gone)),
+        }
     }
 
     /// Puts an item in, when there is room: in `marshal`, in pencode, or bytes. Returns whether the
     /// function still reads.
+    ///
+    /// The format 0 is an item that cannot be sent; the bytes say why. The function gets an error in its place.
     fn put(&self, py: Python<'_>, format: u8, item: PyBackedBytes) -> PyResult<bool> {
-        let format = match format {
-            1 => Format::Pencode,
-            2 => Format::Marshal,
-            3 => Format::Bytes,
-            format => return Err(PyValueError::new_err(format!("no format {format}"))),
-        };
-        Ok(self.send(py, Ok((format, Bytes::from_owner(item)))))
+        let Some(sender) = self.sender() else { return Ok(false) };
+        Ok(match sender.try_send(fed(format, item)?) {
+            Ok(()) => true,
+            Err(TrySendError::Full(item)) => py.detach(|| sender.blocking_send(item).is_ok()),
+            Err(TrySendError::Closed(_)) => false,
+        })
     }
 
-    /// Puts in an item that cannot be sent, and why, in a pool. Returns whether others are still wanted.
-    fn refuse(&self, py: Python<'_>, text: String) -> bool {
-        self.send(py, Err(Failed(text)))
+    /// As `put`, but returns nothing if there is no room.
+    fn offer(&self, format: u8, item: PyBackedBytes) -> PyResult<Option<bool>> {
+        let Some(sender) = self.sender() else { return Ok(Some(false)) };
+        Ok(match sender.try_send(fed(format, item)?) {
+            Ok(()) => Some(true),
+            Err(TrySendError::Full(_)) => None,
+            Err(TrySendError::Closed(_)) => Some(false),
+        })
     }
 
-    /// Ends it with an error, which is raised where the function reads.
-    fn fail(&self, py: Python<'_>, text: String) {
-        self.send(py, Err(Failed(text)));
-        self.end();
+    /// Has `done(what `put` returns, exception)` called, by another thread.
+    fn start_put(&self, py: Python<'_>, format: u8, item: PyBackedBytes, done: Py<PyAny>) -> PyResult<Task> {
+        let (sender, item) = (self.sender(), fed(format, item)?);
+        Ok(Task(engine(py)?.spawn(async move {
+            let is_read = match sender {
+                Some(sender) => sender.send(item).await.is_ok(),
+                None => false,
+            };
+            Python::try_attach(move |py| tell(py, done, Ok(PyBool::new(py, is_read).to_owned().into_any())));
+        })))
+    }
+
+    /// Has `done(None, None)` called once, by another thread, when nobody reads any more.
+    fn start_gone(&self, py: Python<'_>, done: Py<PyAny>) -> PyResult<Task> {
+        let gone = mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Task(engine(py)?.spawn(async move {
+            if let Some(gone) = gone {
+                let _ = gone.await;
+            }
+            Python::try_attach(move |py| tell(py, done, Ok(py.None().into_bound(py))));
+        })))
+    }
+
+    /// Drops what waits: nobody reads any more, although somebody may hold on to the call.
+    fn close(&self) {
+        close(&self.waiting);
     }
 
     /// Ends it.
@@ -181,21 +243,50 @@ impl Feed {
 }
 
 impl Feed {
-    fn send(&self, py: Python<'_>, item: Fed) -> bool {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        sender.is_some_and(|sender| match sender.try_send(item) {
-            Ok(()) => true,
-            Err(TrySendError::Full(item)) => py.detach(|| sender.blocking_send(item).is_ok()),
-            Err(TrySendError::Closed(_)) => false,
-        })
+    fn sender(&self) -> Option<mpsc::Sender<Fed>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the items, for the one call that reads them.
     pub(crate) fn items(&self) -> PyResult<impl futures::Stream<Item = Fed> + Send + 'static> {
-        let receiver = mem::take(&mut *self.receiver.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut receiver = receiver.ok_or_else(|| PyValueError::new_err("the input has been read"))?;
-        Ok(futures::stream::poll_fn(move |context| receiver.poll_recv(context)))
+        if self.is_taken.swap(true, SeqCst) {
+            return Err(PyValueError::new_err("the input has been read"));
+        }
+        Ok(Reading(self.waiting.clone()))
     }
+}
+
+/// The items for the one call that reads them, which are dropped with it.
+struct Reading(Shared);
+
+impl futures::Stream for Reading {
+    type Item = Fed;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Fed>> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.as_mut().map_or(Poll::Ready(None), |waiting| waiting.items.poll_recv(context))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        close(&self.0);
+    }
+}
+
+fn close(waiting: &Shared) {
+    drop(waiting.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+fn fed(format: u8, item: PyBackedBytes) -> PyResult<Fed> {
+    let format = match format {
+        0 => return Ok(Err(Failed(String::from_utf8_lossy(&item).into_owned()))),
+        1 => Format::Pencode,
+        2 => Format::Marshal,
+        3 => Format::Bytes,
+        format => return Err(PyValueError::new_err(format!("no format {format}"))),
+    };
+    Ok(Ok((format, Bytes::from_owner(item))))
 }
 
 /// Why there are no more items.

@@ -31,6 +31,12 @@ const NOTEBOOKS: &str = "tests/python/test_notebooks.py";
 /// What the tests of notebooks need beside [`REQUIREMENTS`], pinned.
 const NOTEBOOK_REQUIREMENTS: &str = "tests/python/requirements-notebooks.txt";
 
+/// The test of the stubs, which needs mypy. Once is enough.
+const STUBS: &str = "tests/python/test_stubs.py";
+
+/// What it needs.
+const TYPE_REQUIREMENTS: &str = "tests/python/requirements-types.txt";
+
 /// The oldest and the newest Python that [`NOTEBOOK_REQUIREMENTS`] has wheels for.
 const NOTEBOOK_PYTHONS: ((u8, u8), (u8, u8)) = ((3, 11), (3, 14));
 
@@ -61,14 +67,17 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
     let mut runs = Vec::new();
     for interpreter in &interpreters {
         let has_notebooks = for_notebooks.is_some_and(|chosen| chosen.path() == interpreter.path());
-        let requirements: &[&str] =
-            if has_notebooks { &[REQUIREMENTS, NOTEBOOK_REQUIREMENTS] } else { &[REQUIREMENTS] };
+        let requirements: &[&str] = if has_notebooks {
+            &[REQUIREMENTS, NOTEBOOK_REQUIREMENTS, TYPE_REQUIREMENTS]
+        } else {
+            &[REQUIREMENTS]
+        };
         let python = install(workspace, interpreter, requirements, &wheel, &folder)?;
         for tests in TESTS.iter().filter(|tests| workspace.root().join(tests).is_dir()) {
             let mut pytest = workspace.program(&python.to_string_lossy());
             pytest.args(["-m", "pytest", "-q", "-rfE", "--strict-markers", "-p", "no:cacheprovider", tests]);
             if !has_notebooks {
-                pytest.args(["--ignore", NOTEBOOKS]);
+                pytest.args(["--ignore", NOTEBOOKS, "--ignore", STUBS]);
             }
             if let [first, more @ ..] = options.filters.as_slice() {
                 let filter = more.iter().fold(first.clone(), |all, one| format!("{all} or {one}"));

@@ -10,6 +10,14 @@ class Packed:
     label: str
     message: list[Any]
     modules: tuple[str, ...] | list[str]
+    def __init__(
+        self,
+        function: str | None,
+        message: list[Any],
+        modules: tuple[str, ...] | list[str],
+        label: str,
+        keys: Any = (),
+    ) -> None: ...
 
 def pack(
     function: Callable[..., Any],

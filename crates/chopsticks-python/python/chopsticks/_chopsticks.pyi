@@ -4,6 +4,34 @@ from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any, final
 
+__all__ = [
+    'Config',
+    'Core',
+    'Driver',
+    'Feed',
+    'Limits',
+    'Lines',
+    'Operation',
+    'PYTHON_ARGS',
+    'PoolRun',
+    'Queue',
+    'Search',
+    'Secrets',
+    'Stream',
+    'Task',
+    '__version__',
+    'close_all',
+    'forget_engine',
+    'loads',
+    'next_line',
+    'pdecode',
+    'resume_engine',
+    'run_all',
+    'start_all',
+    'stop_engine',
+    'stop_lines',
+    'write_unraisable',
+]
 PYTHON_ARGS: list[str]
 __version__: str
 _Path = str | PathLike[str]
@@ -37,6 +65,16 @@ class Driver:
     @staticmethod
     def local(host: str, python: str) -> Driver: ...
     @staticmethod
+    def program(
+        kind: str,
+        host: str,
+        place: str,
+        settings: list[tuple[str, str]],
+        args: list[str],
+        program: str | None,
+        python: str,
+    ) -> Driver: ...
+    @staticmethod
     def ssh(
         host: str, user: str | None, port: int | None, sudo: bool, config_file: str | None, python: str
     ) -> Driver: ...
@@ -54,18 +92,30 @@ class Operation:
     @staticmethod
     def connect() -> Operation: ...
     @staticmethod
-    def fetch(remote: _Path, local: Mapping[str, _Path]) -> Operation: ...
+    def fetch(remote: _Path, local: Mapping[str, _Path], if_changed: bool, resume: bool) -> Operation: ...
     @staticmethod
-    def fetch_dir(remote: _Path, local: Mapping[str, _Path]) -> Operation: ...
+    def fetch_dir(
+        remote: _Path, local: Mapping[str, _Path], if_changed: bool, delete: bool, exclude: list[str]
+    ) -> Operation: ...
     @staticmethod
-    def put(local: _Path, remote: _Path | None, mode: int | None) -> Operation: ...
+    def put(
+        local: _Path, remote: _Path | None, mode: int | None, if_changed: bool, resume: bool
+    ) -> Operation: ...
     @staticmethod
-    def put_dir(local: _Path, remote: _Path) -> Operation: ...
+    def put_dir(
+        local: _Path, remote: _Path, if_changed: bool, delete: bool, exclude: list[str]
+    ) -> Operation: ...
 
 @final
 class Core:
     def __new__(
-        cls, driver: Driver, config: Config, stderr: Lines, parent: Core | None
+        cls,
+        driver: Driver,
+        config: Config,
+        stderr: Lines,
+        parent: Core | None,
+        secrets: Secrets | None,
+        retries: tuple[int, float | None],
     ) -> Core: ...
     def forget(self) -> None: ...
     def python(self) -> tuple[int, int] | None: ...
@@ -88,6 +138,7 @@ class Stream:
         operation: Operation,
         timeout: _Within | None = None,
         item_timeout: float | None = None,
+        feeds: list[Feed] | None = None,
     ) -> Stream: ...
     def close(self) -> None: ...
     def next(self, timeout: _Within | None = None) -> list[tuple[int, Any, BaseException | None]] | None: ...
@@ -136,10 +187,22 @@ class Limits:
 @final
 class Feed:
     def __new__(cls) -> Feed: ...
+    def close(self) -> None: ...
     def end(self) -> None: ...
-    def fail(self, text: str) -> None: ...
+    def offer(self, format: int, item: bytes) -> bool | None: ...
     def put(self, format: int, item: bytes) -> bool: ...
-    def refuse(self, text: str) -> bool: ...
+    def start_gone(self, done: Callable[[Any, BaseException | None], object]) -> Task: ...
+    def start_put(
+        self, format: int, item: bytes, done: Callable[[Any, BaseException | None], object]
+    ) -> Task: ...
+
+@final
+class Secrets:
+    def __new__(
+        cls,
+        password: str | Callable[[str], str | None] | None,
+        sudo_password: str | Callable[[str], str | None] | None,
+    ) -> Secrets: ...
 
 @final
 class Task:

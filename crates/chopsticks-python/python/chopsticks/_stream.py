@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from marshal import dumps
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
 from chopsticks import _chopsticks
 from chopsticks._call import SCALARS
 from chopsticks._deadline import remaining
+from chopsticks._errors import RemoteException
 from chopsticks.pencode import pencode
 
 T = TypeVar('T')
 Self = TypeVar('Self', bound='Taking[Any]')
-#: Of items: the formats of the wire.
-PENCODE, MARSHAL, BYTES = 1, 2, 3
+#: Of items: the formats of the wire, in front of them that of an item that says why there are no more.
+FAILURE, PENCODE, MARSHAL, BYTES = range(4)
 #: What the end of a host's items is made of: the number of the host, and its exception if there is one.
 Ended = Callable[[int, BaseException], Any]
 
@@ -106,42 +107,113 @@ class Stream(Taking[T]):
         made: Callable[[int, Any], T],
         failed: Ended,
         ended: Callable[[], object] = lambda: None,
+        input: Reading | None = None,
     ) -> None:
         super().__init__(source)
-        self._made, self._failed, self._ended = made, failed, ended
+        self._made, self._failed, self._ended, self._input = made, failed, ended, input
+
+    def _begin(self) -> None:
+        if self._input is not None:
+            self._input.begin()
 
     def _finish(self) -> None:
         self._ended()
+
+    def close(self) -> None:
+        super().close()
+        if self._input is not None:
+            self._input.close()
 
     def _taken(self) -> T:
         number, value, error = self._ready.popleft()
         if error is None:
             return self._made(number, value)
+        if isinstance(error, RemoteException):
+            error.__cause__ = caused(error, self._input)
         found: T = self._failed(number, error)
         return found
 
 
-def reading(operation: _chopsticks.Operation, items: Iterable[Any]) -> _chopsticks.Operation:
-    """The same call, with the items as first argument of its function."""
-    feed = _chopsticks.Feed()
-    operation = operation.reading(feed)
-    # A generator of this side may wait for anything, and so has a thread of its own.
-    Thread(target=put_all, args=(feed, iter(items)), name='chopsticks-input', daemon=True).start()
-    return operation
+class Reading:
+    """Items of this side, which functions read."""
+
+    def __init__(self, count: int) -> None:
+        #: One for each function: all of them get all items.
+        self.feeds = [_chopsticks.Feed() for _ in range(count)]
+        #: What the input has raised.
+        self.error: BaseException | None = None
+
+    def begin(self) -> None:
+        """Begins to read, if that has not begun."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Ends the reading: no function reads any more."""
+        for feed in self.feeds:
+            feed.close()
 
 
-def put_all(feed: _chopsticks.Feed, items: Iterator[Any]) -> None:
-    """Puts items into a feed until there are no more, or the function stops reading."""
-    try:
-        for item in items:
-            if not feed.put(*encoded(item)):
-                break
-        feed.end()
-    except BaseException as e:
-        feed.fail('%s: %s' % (type(e).__name__, e))
-    finally:
-        if hasattr(items, 'close'):
-            items.close()
+class Input(Reading):
+    """The items of an iterable. A thread of their own takes them from where they come."""
+
+    def __init__(self, items: Iterable[Any], count: int = 1) -> None:
+        super().__init__(count)
+        self._items = iter(items)
+        self._lock = Lock()
+        self._has_begun = False
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._has_begun:
+                return
+            self._has_begun = True
+        # A generator of this side may wait for anything.
+        Thread(target=self._read, name='chopsticks-input', daemon=True).start()
+
+    def _read(self) -> None:
+        items, wanted = self._items, self.feeds
+        try:
+            for item in items:
+                wanted = [feed for feed in wanted if feed.put(*self._encoded(item))]
+                if not wanted:
+                    break
+        except BaseException as e:
+            self.error = e
+            for feed in wanted:
+                self._tell(feed, e)
+        finally:
+            for feed in self.feeds:
+                feed.end()
+            # Not a file, which is its owner's.
+            if isinstance(items, Generator):
+                items.close()
+
+    def _encoded(self, item: Any) -> tuple[int, bytes]:
+        """The format and the bytes of an item. What it raises ends the input."""
+        return encoded(item)
+
+    def _tell(self, feed: _chopsticks.Feed, error: BaseException) -> None:
+        """Has the error raised where the function reads."""
+        feed.put(*failure(error))
+
+
+def taken_input(input: Any, kwargs: dict[str, Any]) -> Any:
+    """What the functions are to read. Text and bytes are arguments of the function itself, as `subprocess.run` has it."""
+    if isinstance(input, (str, bytes, bytearray, memoryview)):
+        kwargs['input'] = input
+        return None
+    return input
+
+
+def caused(error: RemoteException, input: Reading | None) -> BaseException | None:
+    """What goes into `raise … from`: the error of the input, if there is one."""
+    found: BaseException | None = error.__cause__ if input is None or input.error is None else input.error
+    return found
+
+
+def failure(error: BaseException) -> tuple[int, bytes]:
+    text = '%s: %s' % (type(error).__name__, error)
+    return FAILURE, text.encode('utf-8', 'backslashreplace')
 
 
 def encoded(item: Any) -> tuple[int, bytes]:
@@ -151,3 +223,11 @@ def encoded(item: Any) -> tuple[int, bytes]:
     if kind in SCALARS:
         return MARSHAL, dumps(item, 2)
     return PENCODE, pencode(item)
+
+
+def encoded_or_not(item: Any) -> tuple[int, bytes]:
+    """The same for a pool: what cannot be sent is one that says why."""
+    try:
+        return encoded(item)
+    except Exception as e:
+        return failure(e)

@@ -11,24 +11,27 @@ When the task that awaits is cancelled, so is the operation: on the host too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from time import monotonic
-from typing import Any, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 from chopsticks import _chopsticks, _stderr, queue, tunnel
 from chopsticks._call import protocol_for
 from chopsticks._deadline import remaining
 from chopsticks._errors import ErrorResult, RemoteException
 from chopsticks._limits import Limits, core_of
-from chopsticks._stream import Taking
+from chopsticks._stream import Input, Reading, Taking, caused, encoded, encoded_or_not, failure, taken_input
 from chopsticks.group import Group as SyncGroup
-from chopsticks.group import GroupResult, common_protocol, settled
+from chopsticks.group import GroupResult, common_protocol, refuse_input, settled
 from chopsticks.pool import Pool as SyncPool
 from chopsticks.pool import PoolOutcome as PoolOutcome
 from chopsticks.pool import PoolRun as SyncPoolRun
 from chopsticks.queue import AsyncResult as AsyncResult
 from chopsticks.queue import NotCompleted as NotCompleted
-from chopsticks.tunnel import CLOSE, CONNECT, Operation, PathLike, packed
+from chopsticks.tunnel import CLOSE, CONNECT, Operation, PathLike, packed, patterns
+
+if TYPE_CHECKING:
+    from chopsticks._secrets import Password
 
 __all__ = [
     'AsyncResult',
@@ -50,6 +53,8 @@ __all__ = [
 ]
 T = TypeVar('T')
 Self = TypeVar('Self', bound='BaseTunnel')
+#: What functions may read.
+AnyItems = Union[Iterable[Any], AsyncIterable[Any]]
 Done = Callable[[Any, Union[BaseException, None]], None]
 #: What groups and queues take.
 Hosts = Union['BaseTunnel', 'Group']
@@ -99,11 +104,82 @@ async def settle(*states: tunnel.State, seconds: float = _stderr.MOMENT) -> None
             state.is_slow = False
 
 
+class AsyncInput(Reading):
+    """The items of an asynchronous iterable. A task of the loop takes them from where they come."""
+
+    def __init__(self, items: AsyncIterable[Any], count: int = 1, is_of_pool: bool = False) -> None:
+        super().__init__(count)
+        self._items = items.__aiter__()
+        self._is_of_pool = is_of_pool
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        if self._task is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._task = task = loop.create_task(self._read())
+        reading = len(self.feeds)
+
+        def stop() -> None:
+            nonlocal reading
+            reading -= 1
+            if not reading:
+                task.cancel()
+
+        def gone(*_: Any) -> None:
+            try:
+                loop.call_soon_threadsafe(stop)
+            except RuntimeError:
+                # The loop is closed, and its tasks are cancelled.
+                pass
+
+        for feed in self.feeds:
+            feed.start_gone(gone)
+
+    async def end(self) -> None:
+        """Ends it, and waits until the iterable is closed."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _read(self) -> None:
+        items, wanted = self._items, self.feeds
+        try:
+            async for item in items:
+                form, data = encoded_or_not(item) if self._is_of_pool else encoded(item)
+                wanted = [feed for feed in wanted if await put(feed, form, data)]
+                if not wanted:
+                    break
+        except Exception as e:
+            self.error = e
+            if not self._is_of_pool:
+                for feed in wanted:
+                    await put(feed, *failure(e))
+        finally:
+            for feed in self.feeds:
+                feed.end()
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
+
+
+async def put(feed: _chopsticks.Feed, form: int, data: bytes) -> bool:
+    """Puts an item in when there is room, and returns whether the function still reads."""
+    is_read = feed.offer(form, data)
+    if is_read is None:
+        is_read = bool(await awaited(lambda done: feed.start_put(form, data, done)))
+    return is_read
+
+
+def made_input(input: AnyItems, count: int = 1) -> Reading:
+    """What functions read, of any kind of iterable."""
+    return AsyncInput(input, count) if isinstance(input, AsyncIterable) else Input(input, count)
+
+
 class Stream(Generic[T]):
     """The items of what a function returns, as they come: an asynchronous iterator."""
 
-    def __init__(self, items: Taking[T]) -> None:
-        self._items = items
+    def __init__(self, items: Taking[T], input: Reading | None = None) -> None:
+        self._items, self._input = items, input
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
@@ -124,6 +200,8 @@ class Stream(Generic[T]):
     async def aclose(self) -> None:
         """Ends the stream. Its generator over there is closed, and what it has started is ended."""
         self._items.close()
+        if isinstance(self._input, AsyncInput):
+            await self._input.end()
 
     async def __aenter__(self) -> Stream[T]:
         return self
@@ -148,13 +226,29 @@ class BaseTunnel:
         """Connects, unless it is connected."""
         await self._run(CONNECT)
 
-    async def call(self, callable: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-        """Calls a function there, and returns what it does. An exception becomes a `RemoteException`."""
-        result: T = await self._run(packed(callable, args, kwargs, self.tunnel._state.protocol))
-        return result
+    async def call(self, callable: Callable[..., T], /, *args: Any, input: AnyItems | None = None, **kwargs: Any) -> T:
+        """Calls a function there, and returns what it does. An exception becomes a `RemoteException`.
+
+        `input` is an iterable or an asynchronous iterable; see `call` of the tunnels of `chopsticks.tunnel`. A task of
+        this loop reads an asynchronous one.
+        """
+        items = taken_input(input, kwargs)
+        operation = packed(callable, args, kwargs, self.tunnel._state.protocol)
+        if items is None:
+            return await self._run(operation)  # type: ignore[no-any-return]
+        source = made_input(items)
+        try:
+            source.begin()
+            return await self._run(operation.reading(source.feeds[0]))  # type: ignore[no-any-return]
+        except RemoteException as e:
+            raise e from caused(e, source)
+        finally:
+            source.close()
+            if isinstance(source, AsyncInput):
+                await source.end()
 
     def stream(
-        self, callable: Callable[..., Any], /, *args: Any, input: Iterable[Any] | None = None, **kwargs: Any
+        self, callable: Callable[..., Any], /, *args: Any, input: AnyItems | None = None, **kwargs: Any
     ) -> Stream[Any]:
         """Calls a function there, and returns an asynchronous iterator over the items of what it returns.
 
@@ -162,29 +256,66 @@ class BaseTunnel:
             print(line)
 
         See `stream` of the tunnels of `chopsticks.tunnel`. The end of a task that awaits an item, as by `break` or by
-        cancelling, does not end the stream: `aclose`, `async with`, and the end of the last reference do.
+        cancelling, does not end the stream: `aclose`, `async with`, and the end of the last reference do. `input` may
+        be an asynchronous iterable too.
         """
-        return Stream(self.tunnel.stream(callable, *args, input=input, **kwargs))
+        items = taken_input(input, kwargs)
+        source = None if items is None else made_input(items)
+        return Stream(self.tunnel._stream(callable, args, kwargs, source), source)
 
-    async def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> dict[str, Any]:
+    async def put(
+        self,
+        local_path: PathLike,
+        remote_path: PathLike | None = None,
+        mode: int | None = 0o644,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> dict[str, Any]:
         """Copies a file to the host."""
-        done: dict[str, Any] = await self._run(Operation.put(local_path, remote_path, mode))
+        done: dict[str, Any] = await self._run(Operation.put(local_path, remote_path, mode, if_changed, resume))
         return done
 
-    async def fetch(self, remote_path: PathLike, local_path: PathLike | None = None) -> dict[str, Any]:
+    async def fetch(
+        self,
+        remote_path: PathLike,
+        local_path: PathLike | None = None,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> dict[str, Any]:
         """Copies a file from the host."""
         local = {} if local_path is None else {self.host: local_path}
-        done: dict[str, Any] = await self._run(Operation.fetch(remote_path, local))
+        done: dict[str, Any] = await self._run(Operation.fetch(remote_path, local, if_changed, resume))
         return done
 
-    async def put_dir(self, local_path: PathLike, remote_path: PathLike) -> dict[str, Any]:
+    async def put_dir(
+        self,
+        local_path: PathLike,
+        remote_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> dict[str, Any]:
         """Copies a folder to the host, with all that is in it."""
-        done: dict[str, Any] = await self._run(Operation.put_dir(local_path, remote_path))
+        operation = Operation.put_dir(local_path, remote_path, if_changed, delete, patterns(exclude))
+        done: dict[str, Any] = await self._run(operation)
         return done
 
-    async def fetch_dir(self, remote_path: PathLike, local_path: PathLike) -> dict[str, Any]:
+    async def fetch_dir(
+        self,
+        remote_path: PathLike,
+        local_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> dict[str, Any]:
         """Copies a folder from the host, with all that is in it."""
-        done: dict[str, Any] = await self._run(Operation.fetch_dir(remote_path, {self.host: local_path}))
+        local = {self.host: local_path}
+        operation = Operation.fetch_dir(remote_path, local, if_changed, delete, patterns(exclude))
+        done: dict[str, Any] = await self._run(operation)
         return done
 
     async def close(self) -> None:
@@ -240,8 +371,15 @@ class Local(BaseTunnel):
 class Sudo(BaseTunnel):
     """A process of another user on this host."""
 
-    def __init__(self, user: str = 'root', name: str | None = None, python: str | None = None) -> None:
-        super().__init__(tunnel.Sudo(user, name, python))
+    def __init__(
+        self,
+        user: str = 'root',
+        name: str | None = None,
+        python: str | None = None,
+        *,
+        password: Password | None = None,
+    ) -> None:
+        super().__init__(tunnel.Sudo(user, name, python, password=password))
 
 
 class SSHTunnel(BaseTunnel):
@@ -254,8 +392,12 @@ class SSHTunnel(BaseTunnel):
         port: int | None = None,
         sudo: bool = False,
         python: str | None = None,
+        *,
+        password: Password | None = None,
+        sudo_password: Password | None = None,
     ) -> None:
-        super().__init__(tunnel.SSHTunnel(host, user, port, sudo, python))
+        secrets = {'password': password, 'sudo_password': sudo_password}
+        super().__init__(tunnel.SSHTunnel(host, user, port, sudo, python, **secrets))
 
 
 Tunnel = SSHTunnel
@@ -307,23 +449,70 @@ class Group:
 
     async def call(self, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GroupResult:
         """Calls a function on all hosts at once."""
+        refuse_input(kwargs)
         return await self._run(packed(callable, args, kwargs, common_protocol(self.group)))
 
-    async def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> GroupResult:
+    def stream(
+        self, callable: Callable[..., Any], /, *args: Any, input: AnyItems | None = None, **kwargs: Any
+    ) -> Stream[tuple[str, Any]]:
+        """Calls a function on all hosts at once, and returns an asynchronous iterator over pairs of a host and an item.
+
+        See `stream` of the groups of `chopsticks.group`. `input` may be an asynchronous iterable too.
+        """
+        items = taken_input(input, kwargs)
+        source = None if items is None else made_input(items, len(self.group))
+        return Stream(self.group._stream(callable, args, kwargs, source), source)
+
+    async def put(
+        self,
+        local_path: PathLike,
+        remote_path: PathLike | None = None,
+        mode: int | None = 0o644,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> GroupResult:
         """Copies a file to all hosts."""
-        return await self._run(Operation.put(local_path, remote_path, mode))
+        return await self._run(Operation.put(local_path, remote_path, mode, if_changed, resume))
 
-    async def fetch(self, remote_path: PathLike, local_path: str | None = None) -> GroupResult:
+    async def fetch(
+        self,
+        remote_path: PathLike,
+        local_path: str | None = None,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> GroupResult:
         """Copies a file from all hosts, each to the path in which `{host}` stands for its name."""
-        return await self._run(Operation.fetch(remote_path, self.group.paths(local_path)))
+        local = self.group.paths(local_path)
+        return await self._run(Operation.fetch(remote_path, local, if_changed, resume))
 
-    async def put_dir(self, local_path: PathLike, remote_path: PathLike) -> GroupResult:
-        """Copies a folder to all hosts."""
-        return await self._run(Operation.put_dir(local_path, remote_path))
+    async def put_dir(
+        self,
+        local_path: PathLike,
+        remote_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> GroupResult:
+        """Copies a folder to all hosts, with all that is in it."""
+        operation = Operation.put_dir(local_path, remote_path, if_changed, delete, patterns(exclude))
+        return await self._run(operation)
 
-    async def fetch_dir(self, remote_path: PathLike, local_path: str) -> GroupResult:
-        """Copies a folder from all hosts, each to the path in which `{host}` stands for its name."""
-        return await self._run(Operation.fetch_dir(remote_path, self.group.paths(local_path)))
+    async def fetch_dir(
+        self,
+        remote_path: PathLike,
+        local_path: str,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> GroupResult:
+        """Copies a folder from all hosts, each to the path in which `{host}` stands for its name, with all that is in it."""
+        local = self.group.paths(local_path)
+        operation = Operation.fetch_dir(remote_path, local, if_changed, delete, patterns(exclude))
+        return await self._run(operation)
 
     async def filter(self, predicate: Callable[[], Any], exclude: bool = False) -> Group:
         """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
@@ -402,9 +591,15 @@ class Pool:
         """Removes a host, and returns whether it was there. It finishes the items that it has."""
         return self.pool.remove(host)
 
-    def map(self, callable: Callable[..., T], items: Iterable[Any], /, **settings: Any) -> PoolRun[T]:
-        """Calls a function once for each item; takes and returns what `map` of `chopsticks.pool.Pool` does."""
-        return PoolRun(self.pool.map(callable, items, **settings))
+    def map(self, callable: Callable[..., T], items: AnyItems, /, **settings: Any) -> PoolRun[T]:
+        """Calls a function once for each item; takes and returns what `map` of `chopsticks.pool.Pool` does.
+
+        The items may be an asynchronous iterable too.
+        """
+        if not isinstance(items, AsyncIterable):
+            return PoolRun(self.pool.map(callable, items, **settings))
+        source = AsyncInput(items, is_of_pool=True)
+        return PoolRun(self.pool.map(callable, source, **settings), source)
 
     def __len__(self) -> int:
         return len(self.pool)

@@ -10,10 +10,10 @@ from chopsticks._deadline import remaining
 from chopsticks._errors import ErrorResult, RemoteException, error_result
 from chopsticks._limits import Limits as Limits
 from chopsticks._limits import bar, core_of
-from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel, packed, settle
+from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, Tunnel, packed, patterns, settle
 
 if TYPE_CHECKING:
-    from chopsticks._stream import Stream
+    from chopsticks._stream import Reading, Stream
 
 __all__ = ['ErrorResult', 'Group', 'GroupResult', 'Limits']
 V = TypeVar('V')
@@ -97,42 +97,85 @@ class Group:
         self._run(CLOSE, [tunnel for tunnel in self.tunnels if tunnel._state.core is not None]).raise_failures()
 
     def call(self, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GroupResult:
-        """Calls a function on all hosts at once; see `call` of a tunnel."""
+        """Calls a function on all hosts at once; see `call` of a tunnel. Only `stream` takes an `input`."""
+        refuse_input(kwargs)
         return self._run(packed(callable, args, kwargs, common_protocol(self)))
 
     def stream(
-        self, callable: Callable[..., Iterable[Any]], /, *args: Any, **kwargs: Any
+        self, callable: Callable[..., Iterable[Any]], /, *args: Any, input: Iterable[Any] | None = None, **kwargs: Any
     ) -> Stream[tuple[str, Any]]:
         """Calls a function on all hosts at once, and returns an iterator over pairs of a host and an item, as they come.
 
-        A host that fails has an `ErrorResult` as its last item. See `stream` of a tunnel.
+        A host that fails has an `ErrorResult` as its last item. See `stream` of a tunnel. With `input`, the function
+        gets all of its items on each host, and the host that reads most slowly sets the pace for the others.
         """
+        from chopsticks._stream import Input, taken_input
+
+        items = taken_input(input, kwargs)
+        return self._stream(callable, args, kwargs, None if items is None else Input(items, len(self)))
+
+    def _stream(
+        self, callable: Any, args: tuple[Any, ...], kwargs: dict[str, Any], input: Reading | None
+    ) -> Stream[tuple[str, Any]]:
         from chopsticks._stream import Stream
 
         tunnels = list(self.tunnels)
         operation = packed(callable, args, kwargs, common_protocol(self))
-        source = _chopsticks.Stream([tunnel._open() for tunnel in tunnels], operation, remaining())
+        cores, feeds = [tunnel._open() for tunnel in tunnels], None if input is None else input.feeds
         return Stream(
-            source,
+            _chopsticks.Stream(cores, operation, remaining(), None, feeds),
             lambda number, value: (tunnels[number].host, value),
             lambda number, error: (tunnels[number].host, settled(tunnels[number], None, error)),
+            input=input,
         )
 
-    def put(self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644) -> GroupResult:
+    def put(
+        self,
+        local_path: PathLike,
+        remote_path: PathLike | None = None,
+        mode: int | None = 0o644,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> GroupResult:
         """Copies a file to all hosts; see `put` of a tunnel."""
-        return self._run(Operation.put(local_path, remote_path, mode))
+        return self._run(Operation.put(local_path, remote_path, mode, if_changed, resume))
 
-    def fetch(self, remote_path: PathLike, local_path: str | None = None) -> GroupResult:
+    def fetch(
+        self,
+        remote_path: PathLike,
+        local_path: str | None = None,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> GroupResult:
         """Copies a file from all hosts, each to the path in which `{host}` stands for its name."""
-        return self._run(Operation.fetch(remote_path, self.paths(local_path)))
+        return self._run(Operation.fetch(remote_path, self.paths(local_path), if_changed, resume))
 
-    def put_dir(self, local_path: PathLike, remote_path: PathLike) -> GroupResult:
+    def put_dir(
+        self,
+        local_path: PathLike,
+        remote_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> GroupResult:
         """Copies a folder to all hosts; see `put_dir` of a tunnel."""
-        return self._run(Operation.put_dir(local_path, remote_path))
+        return self._run(Operation.put_dir(local_path, remote_path, if_changed, delete, patterns(exclude)))
 
-    def fetch_dir(self, remote_path: PathLike, local_path: str) -> GroupResult:
+    def fetch_dir(
+        self,
+        remote_path: PathLike,
+        local_path: str,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> GroupResult:
         """Copies a folder from all hosts, each to the path in which `{host}` stands for its name."""
-        return self._run(Operation.fetch_dir(remote_path, self.paths(local_path)))
+        local = self.paths(local_path)
+        return self._run(Operation.fetch_dir(remote_path, local, if_changed, delete, patterns(exclude)))
 
     def filter(self, predicate: Callable[[], Any], exclude: bool = False) -> Group:
         """The group of those tunnels for which `predicate()`, called there, is true; with `exclude`, is not."""
@@ -248,6 +291,12 @@ def group_of(value: Hosts) -> Group:
     if isinstance(value, BaseTunnel):
         return Group([value])
     raise TypeError('%r is neither a tunnel nor a group' % (value,))
+
+
+def refuse_input(kwargs: dict[str, Any]) -> None:
+    """Refuses what `call` of a tunnel takes for its own, and the function of a group would get."""
+    if not isinstance(kwargs.get('input'), (str, bytes, bytearray, memoryview, type(None))):
+        raise TypeError('only `call` of a tunnel, and `stream`, take `input`: give the function another argument')
 
 
 def common_protocol(group: Group) -> int | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Generator, Iterable
-from threading import Lock, Thread
+from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any, Generic, TypeVar, Union
 
 from chopsticks import _chopsticks
 from chopsticks._deadline import checked
 from chopsticks._errors import ErrorResult, RemoteException, error_result
 from chopsticks._limits import Limits, core_of
-from chopsticks._stream import Taking, encoded
+from chopsticks._stream import Input, Reading, Taking, encoded_or_not
 from chopsticks.group import Group, Hosts
 from chopsticks.tunnel import BaseTunnel, packed, settle
 
@@ -47,44 +47,14 @@ class PoolOutcome(Generic[T]):
         return 'PoolOutcome(index=%d, host=%r, attempts=%d, %s)' % (self.index, self.host, self.attempts, came)
 
 
-class Input:
-    """The items of a run, which a thread of their own takes from where they come."""
+class PoolInput(Input):
+    """The items of a run. One that cannot be sent is an outcome. An error of the input is raised behind the outcomes."""
 
-    def __init__(self, items: Iterable[Any]) -> None:
-        self.feed = _chopsticks.Feed()
-        self.items = iter(items)
-        self.lock = Lock()
-        self.has_begun = False
-        # What the input has raised.
-        self.error: BaseException | None = None
+    def _encoded(self, item: Any) -> tuple[int, bytes]:
+        return encoded_or_not(item)
 
-    def begin(self) -> None:
-        """Begins to read, if that has not begun."""
-        with self.lock:
-            if self.has_begun:
-                return
-            self.has_begun = True
-        Thread(target=self.read, name='chopsticks-input', daemon=True).start()
-
-    def read(self) -> None:
-        feed, items = self.feed, self.items
-        try:
-            for item in items:
-                try:
-                    form, data = encoded(item)
-                except Exception as e:
-                    wants = feed.refuse('%s: %s' % (type(e).__name__, e))
-                else:
-                    wants = feed.put(form, data)
-                if not wants:
-                    break
-        except BaseException as e:
-            self.error = e
-        finally:
-            feed.end()
-            # Not a file, which is its owner's.
-            if isinstance(items, Generator):
-                items.close()
+    def _tell(self, feed: _chopsticks.Feed, error: BaseException) -> None:
+        pass
 
 
 class PoolRun(Taking[PoolOutcome[T]]):
@@ -95,7 +65,7 @@ class PoolRun(Taking[PoolOutcome[T]]):
     the last reference to this cancel what is under way. The hosts stay connected.
     """
 
-    def __init__(self, source: _chopsticks.PoolRun, input: Input, tunnels: dict[str, BaseTunnel]) -> None:
+    def __init__(self, source: _chopsticks.PoolRun, input: Reading, tunnels: dict[str, BaseTunnel]) -> None:
         super().__init__(source)
         self._input, self._tunnels = input, tunnels
 
@@ -190,7 +160,7 @@ class Pool:
     def map(
         self,
         callable: Callable[..., T],
-        items: Iterable[Any],
+        items: Iterable[Any] | Reading,
         /,
         *,
         per_host: int = 1,
@@ -221,7 +191,7 @@ class Pool:
         for name, number in ('per_host', per_host), ('attempts', attempts), ('window', window):
             if number < 1:
                 raise ValueError('%s is at least 1' % name)
-        source = Input(items)
+        source = items if isinstance(items, Reading) else PoolInput(items)
         with self._lock:
             tunnels = dict(self._tunnels)
             run: PoolRun[T] = PoolRun(
@@ -230,7 +200,7 @@ class Pool:
                     core_of(self._limits),
                     # Hosts that are added may be of any version.
                     packed(callable, (), {}, None),
-                    source.feed,
+                    source.feeds[0],
                     per_host,
                     attempts,
                     ahead,

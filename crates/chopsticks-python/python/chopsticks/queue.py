@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 from chopsticks import _chopsticks
 from chopsticks._deadline import remaining
 from chopsticks._limits import Limits, bar, core_of
-from chopsticks.group import Group, GroupResult, Hosts, common_protocol, group_of, settled
-from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, packed
+from chopsticks.group import Group, GroupResult, Hosts, common_protocol, group_of, refuse_input, settled
+from chopsticks.tunnel import CLOSE, CONNECT, BaseTunnel, Operation, PathLike, packed, patterns
 
 __all__ = ['AsyncResult', 'NotCompleted', 'Queue']
 
@@ -73,6 +73,7 @@ class Lines(Generic[Target]):
 
     def call(self, target: Target, callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult:
         """Adds a call; see `call` of a tunnel. The arguments are taken as they are now."""
+        refuse_input(kwargs)
         return self._add(target, packed(callable, args, kwargs, common_protocol(group_of(self._hosts(target)))))
 
     def connect(self, target: Target) -> AsyncResult:
@@ -89,21 +90,53 @@ class Lines(Generic[Target]):
         local_path: PathLike,
         remote_path: PathLike | None = None,
         mode: int | None = 0o644,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
     ) -> AsyncResult:
         """Adds the copying of a file to the target; see `put` of a tunnel."""
-        return self._add(target, Operation.put(local_path, remote_path, mode))
+        return self._add(target, Operation.put(local_path, remote_path, mode, if_changed, resume))
 
-    def fetch(self, target: Target, remote_path: PathLike, local_path: PathLike | None = None) -> AsyncResult:
+    def fetch(
+        self,
+        target: Target,
+        remote_path: PathLike,
+        local_path: PathLike | None = None,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> AsyncResult:
         """Adds the copying of a file from the target. For a group, `{host}` in the local path stands for each name."""
-        return self._add(target, Operation.fetch(remote_path, self._paths(target, local_path)))
+        local = self._paths(target, local_path)
+        return self._add(target, Operation.fetch(remote_path, local, if_changed, resume))
 
-    def put_dir(self, target: Target, local_path: PathLike, remote_path: PathLike) -> AsyncResult:
+    def put_dir(
+        self,
+        target: Target,
+        local_path: PathLike,
+        remote_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> AsyncResult:
         """Adds the copying of a folder to the target; see `put_dir` of a tunnel."""
-        return self._add(target, Operation.put_dir(local_path, remote_path))
+        operation = Operation.put_dir(local_path, remote_path, if_changed, delete, patterns(exclude))
+        return self._add(target, operation)
 
-    def fetch_dir(self, target: Target, remote_path: PathLike, local_path: PathLike) -> AsyncResult:
+    def fetch_dir(
+        self,
+        target: Target,
+        remote_path: PathLike,
+        local_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> AsyncResult:
         """Adds the copying of a folder from the target, as `fetch` does of a file."""
-        return self._add(target, Operation.fetch_dir(remote_path, self._paths(target, local_path)))
+        local = self._paths(target, local_path)
+        return self._add(target, Operation.fetch_dir(remote_path, local, if_changed, delete, patterns(exclude)))
 
     def timeline(self) -> str | None:
         """A picture of what each host has done, and when, as a document in SVG. `None` if nothing has begun."""

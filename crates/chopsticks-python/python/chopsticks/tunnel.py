@@ -18,20 +18,53 @@ from chopsticks._errors import DepthLimitExceeded, Disconnected, ErrorResult, Re
 from chopsticks._stderr import write_line
 
 if TYPE_CHECKING:
-    from chopsticks._stream import Stream
+    from chopsticks._programs import (
+        Chroot as Chroot,
+        Compose as Compose,
+        Doas as Doas,
+        DockerExec as DockerExec,
+        Incus as Incus,
+        Kubectl as Kubectl,
+        Lxc as Lxc,
+        Lxd as Lxd,
+        Machine as Machine,
+        Netns as Netns,
+        Nsenter as Nsenter,
+        Nspawn as Nspawn,
+        PodmanExec as PodmanExec,
+        Slurm as Slurm,
+        Su as Su,
+    )
+    from chopsticks._secrets import Password
+    from chopsticks._stream import Reading, Stream
     from chopsticks.group import Group
 
 __all__ = [
     'BaseTunnel',
+    'Chroot',
     'Command',
+    'Compose',
     'DepthLimitExceeded',
     'Disconnected',
+    'Doas',
     'Docker',
+    'DockerExec',
     'ErrorResult',
+    'Incus',
+    'Kubectl',
     'Local',
+    'Lxc',
+    'Lxd',
+    'Machine',
+    'Netns',
+    'Nsenter',
+    'Nspawn',
     'Podman',
+    'PodmanExec',
     'RemoteException',
     'SSHTunnel',
+    'Slurm',
+    'Su',
     'SubprocessTunnel',
     'Sudo',
     'Timeout',
@@ -52,6 +85,12 @@ def packed(
     """The call of a function. Without a version of pickle, any Python has to read it."""
     call = pack(function, args, kwargs, protocol or 2)
     return Operation.call(call.label, call.message, None if call.function else list(call.modules))
+
+
+def patterns(exclude: Iterable[str]) -> list[str]:
+    if isinstance(exclude, str):
+        raise TypeError('%r is one pattern: give a list of them' % (exclude,))
+    return list(exclude)
 
 
 class State:
@@ -145,7 +184,13 @@ class BaseTunnel:
         stderr: Callable[[str, str], object] | None
     else:
         stderr = staticmethod(write_line)
+    #: How often it tries again to connect after a failure that may pass, at most. The time between attempts doubles,
+    #: from half a second to 15.
+    connect_retries = 0
+    #: For how many seconds it tries again, as often as necessary. It goes before `connect_retries`.
+    connect_within: float | None = None
     _state: State
+    _secrets: _chopsticks.Secrets | None = None
     _seconds: float | None = None
     _item_seconds: float | None = None
     _parent: BaseTunnel | None = None
@@ -160,14 +205,40 @@ class BaseTunnel:
         """Connects, unless it is connected."""
         self._run(CONNECT)
 
-    def call(self, callable: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    def call(
+        self, callable: Callable[..., T], /, *args: Any, input: Iterable[Any] | None = None, **kwargs: Any
+    ) -> T:
         """Calls a function there, and returns what it does. An exception becomes a `RemoteException`.
 
         The function and its arguments travel by name, by value and by source. The result is of Python's primitive
         types: nothing in it can run code here.
+
+        `input` is an iterable of this side, of items of such types. The function gets an iterator over these as its
+        first argument, in front of `args`: an asynchronous one if it is a coroutine function. They are taken by another
+        thread of this process, as far ahead as the function reads, and no further once it has stopped reading or ended.
+        An exception of the iterable is raised as an `OSError` where the function reads. Text and bytes are no such
+        input: the function gets them as its own keyword `input`.
+
+        rows = tunnel.call(insert, 'table', input=(line.split() for line in open('rows.txt')))
         """
-        result: T = self._run(packed(callable, args, kwargs, self._state.protocol))
-        return result
+        if input is None:
+            result: T = self._run(packed(callable, args, kwargs, self._state.protocol))
+            return result
+        from chopsticks._stream import Input, caused, taken_input
+
+        items = taken_input(input, kwargs)
+        operation = packed(callable, args, kwargs, self._state.protocol)
+        if items is None:
+            return self._run(operation)  # type: ignore[no-any-return]
+        source = Input(items)
+        try:
+            source.begin()
+            return self._run(operation.reading(source.feeds[0]))  # type: ignore[no-any-return]
+        except RemoteException as e:
+            raise e from caused(e, source)
+        finally:
+            # Who handles what was raised may hold on to the operation, and so to its input.
+            source.close()
 
     def stream(
         self, callable: Callable[..., Iterable[T]], /, *args: Any, input: Iterable[Any] | None = None, **kwargs: Any
@@ -181,19 +252,27 @@ class BaseTunnel:
         the first item is asked for. The generator stands still while nobody takes its items, and is closed when the
         stream is closed or let go. An item is of the types that results have.
 
-        `input` is an iterable of this side, of items of such types. The function gets an iterator over these as its
-        first argument, in front of `args`. They are taken by another thread of this process, as far ahead as the
-        function reads.
+        `input` is an iterable of this side, as that of `call`. The function may yield while it reads, so that both
+        sides need no more memory for many items than for few.
 
         Deadlines of the tunnel and of contexts are for all of the stream; `options(item_timeout=…)` is for each item.
         """
-        from chopsticks._stream import Stream, reading
+        from chopsticks._stream import Input, taken_input
 
-        operation = packed(callable, args, kwargs, self._state.protocol)
-        if input is not None:
-            operation = reading(operation, input)
-        source = _chopsticks.Stream([self._open()], operation, remaining(self._seconds), self._item_seconds)
-        return Stream(source, lambda _, value: value, self._stream_failed, lambda: settle(self._state))
+        items = taken_input(input, kwargs)
+        return self._stream(callable, args, kwargs, None if items is None else Input(items))
+
+    def _stream(self, callable: Any, args: tuple[Any, ...], kwargs: dict[str, Any], input: Reading | None) -> Stream[Any]:
+        from chopsticks._stream import Stream
+
+        source = _chopsticks.Stream(
+            [self._open()],
+            packed(callable, args, kwargs, self._state.protocol),
+            remaining(self._seconds),
+            self._item_seconds,
+            None if input is None else input.feeds,
+        )
+        return Stream(source, lambda _, value: value, self._stream_failed, lambda: settle(self._state), input)
 
     def _stream_failed(self, _: int, error: BaseException) -> Any:
         if isinstance(error, RemoteException) and error.is_lost:
@@ -202,38 +281,79 @@ class BaseTunnel:
         raise error
 
     def put(
-        self, local_path: PathLike, remote_path: PathLike | None = None, mode: int | None = 0o644
+        self,
+        local_path: PathLike,
+        remote_path: PathLike | None = None,
+        mode: int | None = 0o644,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
     ) -> dict[str, Any]:
         """Copies a file to the host: under a path, or as a new file in the folder for temporary files.
 
         `mode` has the permission bits. With `None`, a file that is replaced keeps its own, and a new one gets those of
         the local file. Returns a dict with `remote_path`, `size` and `sha1sum`.
+
+        With `if_changed`, a file that is the same on both sides, in content and permission bits, is not sent, and the
+        dict has `changed` too. With `resume`, what has arrived before a transfer was broken off is not sent again.
         """
-        done: dict[str, Any] = self._run(Operation.put(local_path, remote_path, mode))
+        done: dict[str, Any] = self._run(Operation.put(local_path, remote_path, mode, if_changed, resume))
         return done
 
-    def fetch(self, remote_path: PathLike, local_path: PathLike | None = None) -> dict[str, Any]:
+    def fetch(
+        self,
+        remote_path: PathLike,
+        local_path: PathLike | None = None,
+        *,
+        if_changed: bool = False,
+        resume: bool = False,
+    ) -> dict[str, Any]:
         """Copies a file from the host: to a path, or to a new file in the folder for temporary files.
 
-        Returns a dict with `local_path`, `remote_path`, `size` and `sha1sum`.
+        Returns a dict with `local_path`, `remote_path`, `size` and `sha1sum`. `if_changed` and `resume` are as in `put`.
         """
-        done: dict[str, Any] = self._run(Operation.fetch(remote_path, {} if local_path is None else {self.host: local_path}))
+        local = {} if local_path is None else {self.host: local_path}
+        done: dict[str, Any] = self._run(Operation.fetch(remote_path, local, if_changed, resume))
         return done
 
-    def put_dir(self, local_path: PathLike, remote_path: PathLike) -> dict[str, Any]:
+    def put_dir(
+        self,
+        local_path: PathLike,
+        remote_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> dict[str, Any]:
         """Copies a folder to the host, with all that is in it.
 
-        Returns a dict with `remote_path`, the counts `files`, `folders`, `links` and `left_out`, and `size`.
+        With `if_changed`, files that are the same on both sides are not sent. With `delete`, what the other folder has
+        beyond this one is removed, once all has arrived. `exclude` has patterns as those of a `.gitignore`: what
+        matches is neither sent nor replaced nor removed.
+
+        Returns a dict with `remote_path`, the counts `files`, `folders`, `links` and `left_out` of what was sent, its
+        `size`, whether anything was `changed`, how many files were `unchanged`, and the list of what was `deleted`.
         """
-        done: dict[str, Any] = self._run(Operation.put_dir(local_path, remote_path))
+        operation = Operation.put_dir(local_path, remote_path, if_changed, delete, patterns(exclude))
+        done: dict[str, Any] = self._run(operation)
         return done
 
-    def fetch_dir(self, remote_path: PathLike, local_path: PathLike) -> dict[str, Any]:
+    def fetch_dir(
+        self,
+        remote_path: PathLike,
+        local_path: PathLike,
+        *,
+        if_changed: bool = False,
+        delete: bool = False,
+        exclude: Iterable[str] = (),
+    ) -> dict[str, Any]:
         """Copies a folder from the host, with all that is in it.
 
-        Returns a dict as `put_dir` does, with `local_path`.
+        Takes and returns what `put_dir` does, and `local_path`.
         """
-        done: dict[str, Any] = self._run(Operation.fetch_dir(remote_path, {self.host: local_path}))
+        local = {self.host: local_path}
+        operation = Operation.fetch_dir(remote_path, local, if_changed, delete, patterns(exclude))
+        done: dict[str, Any] = self._run(operation)
         return done
 
     def close(self) -> None:
@@ -283,7 +403,9 @@ class BaseTunnel:
             raise RuntimeError('tunnels cannot be used any more while Python ends')
         parent = self._parent._open() if self._parent is not None else None
         with state.lock:
-            recipe, config = (*self._recipe(), parent), _codebase.config()
+            within = None if self.connect_within is None else checked(float(self.connect_within))
+            recipe = self._recipe(), parent, self._secrets, (int(self.connect_retries), within)
+            config = _codebase.config()
             state.is_stale, state.protocol = False, None
             if state.core is not None:
                 if recipe == state.recipe and config is state.config:
@@ -291,13 +413,13 @@ class BaseTunnel:
                 # What is left of its connection would be in the way of the next.
                 state.core.run(CLOSE)
             state.owner, state.recipe, state.config = weakref.ref(self), recipe, config
-            name, *arguments, parent = recipe
+            name, *arguments = recipe[0]
             if name == 'argv':
                 arguments.append(Words(state))
             driver = getattr(Driver, name)(*arguments)
             if state.lines is None:
                 state.lines = _chopsticks.Lines(Sink(state))
-            core = state.core = _chopsticks.Core(driver, config, state.lines, parent)
+            core = state.core = _chopsticks.Core(driver, config, state.lines, *recipe[1:])
         _stderr.begin()
         alive.add(state)
         return core
@@ -323,8 +445,8 @@ class BaseTunnel:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        # A tunnel is an argument as any other: over there it is one of that host.
-        return {name: value for name, value in self.__dict__.items() if name != '_state'}
+        # A tunnel is an argument as any other: over there it is one of that host. Passwords stay here.
+        return {name: value for name, value in self.__dict__.items() if name not in ('_state', '_secrets')}
 
     def __repr__(self) -> str:
         return '%s(%r)' % (type(self).__name__, self.host)
@@ -402,6 +524,8 @@ class SubprocessTunnel(BaseTunnel):
         hooks = 'cmd_args', 'command', 'PYTHON_ARGS'
         if own is not SubprocessTunnel and all(getattr(type(self), hook) is getattr(own, hook) for hook in hooks):
             return self._native()
+        if self._secrets is not None:
+            raise ValueError('%s composes its command itself: programs get passwords only without that' % type(self).__name__)
         return 'argv', self.host
 
     def _native(self) -> Recipe:
@@ -411,9 +535,12 @@ class SubprocessTunnel(BaseTunnel):
     def _prefixed(self, python: list[str]) -> list[str]:
         """The words of the compiled half with `python` in place of its own."""
         name, *arguments = self._native()
-        words = getattr(Driver, name)(*arguments).words()
         own = 1 + len(_chopsticks.PYTHON_ARGS)
-        return [*words[:-own], *python]
+        return [*self._words(name, arguments)[:-own], *python]
+
+    def _words(self, name: str, arguments: list[Any]) -> list[str]:
+        words: list[str] = getattr(Driver, name)(*arguments).words()
+        return words
 
 
 class Local(SubprocessTunnel):
@@ -427,10 +554,21 @@ class Local(SubprocessTunnel):
 
 
 class Sudo(SubprocessTunnel):
-    """A process of another user on this host. sudo is never given a password: a rule has to allow it without."""
+    """A process of another user on this host. Unless a rule allows it without, sudo gets `password` when it asks.
 
-    def __init__(self, user: str = 'root', name: str | None = None, python: str | None = None) -> None:
+    That is text, or a function that is called once with the name of the tunnel, by another thread, and returns text.
+    """
+
+    def __init__(
+        self,
+        user: str = 'root',
+        name: str | None = None,
+        python: str | None = None,
+        *,
+        password: Password | None = None,
+    ) -> None:
         self.user, self.host, self.python = user, name or user + '@localhost', python
+        self._secrets = secrets_of(None, password)
 
     def command(self, python: list[str]) -> list[str]:
         return self._prefixed(python)
@@ -440,9 +578,13 @@ class Sudo(SubprocessTunnel):
 
 
 class SSHTunnel(SubprocessTunnel):
-    """Another host, by the `ssh` of this one, as its user has set that up. It never asks anything.
+    """Another host, by the `ssh` of this one, as its user has set that up. It never asks anything on the terminal.
 
     `user` and `port` go before what the configuration says. With `sudo`, the agent runs as root there.
+
+    ssh gets `password` if it asks for one, and `sudo` over there gets `sudo_password`. Each is text, or a function that
+    is called once for each host, with its name, by another thread, and returns text. A password that no host has
+    accepted yet goes to one host at a time, and to no further one if that refuses it.
     """
 
     #: The configuration that is read in place of the user's.
@@ -455,12 +597,16 @@ class SSHTunnel(SubprocessTunnel):
         port: int | None = None,
         sudo: bool = False,
         python: str | None = None,
+        *,
+        password: Password | None = None,
+        sudo_password: Password | None = None,
     ) -> None:
         self.host, self.user, self.port, self.sudo, self.python = host, user, port, sudo, python
+        self._secrets = secrets_of(password, sudo_password)
 
     def command(self, python: list[str]) -> list[str]:
         name, *arguments = self._native()
-        words = getattr(Driver, name)(*arguments).words()
+        words = self._words(name, arguments)
         sudo = ['sudo', '--non-interactive', '--set-home', '-u', 'root', '--'] if self.sudo else []
         return [*words[:-1], 'exec ' + ' '.join(map(shlex.quote, sudo + python))]
 
@@ -541,6 +687,23 @@ class Command(SubprocessTunnel):
 
     def _native(self) -> Recipe:
         return 'command', self.host, self.words, self._interpreter()
+
+
+def secrets_of(password: Password | None, sudo_password: Password | None) -> _chopsticks.Secrets | None:
+    if password is None and sudo_password is None:
+        return None
+    from chopsticks import _secrets
+
+    return _secrets.secrets_of(password, sudo_password)
+
+
+def __getattr__(name: str) -> Any:
+    # When it is first asked for: few programs need any of these.
+    if name in __all__:
+        from chopsticks import _programs
+
+        return getattr(_programs, name)
+    raise AttributeError("module 'chopsticks.tunnel' has no attribute %r" % name)
 
 
 #: What may be connected.
