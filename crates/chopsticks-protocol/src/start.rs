@@ -8,6 +8,7 @@ use serde::Deserialize;
 /// The options of `START`, which the agent applies before anything runs.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "whoever starts an agent decides on each of them")]
+#[serde(default)]
 pub struct Start {
     /// The tunnel's name.
     pub host: String,
@@ -26,13 +27,10 @@ pub struct Start {
     /// Whether the folders of `PYTHONPATH` are importable.
     pub search: bool,
     /// The folder to work in.
-    #[serde(default)]
     pub cwd: Option<String>,
     /// The kinds of values that the agent sends in a plain form.
-    #[serde(default)]
     pub encode: Vec<String>,
     /// The variables that are added to the environment.
-    #[serde(default)]
     pub env: BTreeMap<String, String>,
 }
 

@@ -104,15 +104,20 @@ pub(crate) fn presume(connection: &mut Connection) {
 impl State {
     /// Opens the streams of a request that has arrived.
     pub(crate) fn open_streams(&mut self, request: RequestId, code: u8) -> Arc<Signal> {
-        // One that was cancelled meanwhile has none. That of a program's stdin is open already.
-        let _ = match code {
+        // That of a program's stdin is open already.
+        let opened = match code {
             operation::PUT => self.connection.open_reader(request),
             _ => self.connection.open_writer(request),
         };
         if code == operation::YIELD {
             self.connection.presume_credit(request, FIRST_CREDIT);
         }
-        self.streams.entry(request).or_default().clone()
+        let signal = self.streams.entry(request).or_default().clone();
+        if opened.is_err() {
+            // It was cancelled, or its stream was reset, by what came together with it.
+            signal.stop();
+        }
+        signal
     }
 
     /// Notifies the threads of a request of bytes or room.

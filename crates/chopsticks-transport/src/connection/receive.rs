@@ -550,8 +550,11 @@ impl Connection {
 
     fn handle_reset(&mut self, header: FrameHeader, reason: u32) -> Result<(), PeerFault> {
         let Some(exchange) = self.find_exchange(header)? else { return Ok(()) };
-        let Some(streams) = &mut exchange.streams else { return Ok(()) };
-        let outgoing = &mut streams.outgoing;
+        if exchange.streams.is_none() && !exchange.may_open_streams() {
+            return Ok(());
+        }
+        // It may come together with the request, before anyone here could open the stream.
+        let outgoing = &mut exchange.streams().outgoing;
         let Some(id) = RequestId::new(header.request) else { return Ok(()) };
         match outgoing.state {
             // Nobody here needs to open it any more.

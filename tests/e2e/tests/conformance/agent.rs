@@ -11,7 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream::FusedStream as _};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
-use crate::{Frame, Table, framed, hex, unhex};
+use crate::{Frame, Language, Table, framed, hex, unhex};
 
 #[derive(Debug, Deserialize)]
 struct Cases {
@@ -55,7 +55,7 @@ impl Case {
         // A dict with the key `python` and what else agents say, in `marshal`.
         let hello = self.hello.clone().unwrap_or_else(|| hex(HELLO));
         let hello = framed(0, 2, 2, &unhex(&hello));
-        let send: Vec<u8> = self.send.iter().flat_map(Frame::bytes).collect();
+        let send: Vec<u8> = self.send.iter().flat_map(|frame| frame.bytes(Language::Python)).collect();
         [hex(self.noise.as_bytes()), hex(&hello), hex(&send)]
     }
 

@@ -13,7 +13,7 @@ use chopsticks::{
 use chopsticks_support::interpreters;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Argument, Frame, Table, framed, hex, length, text, unhex};
+use crate::{Argument, Frame, Language, Table, framed, hex, length, native, text, unhex};
 
 #[derive(Debug, Deserialize)]
 struct Cases {
@@ -34,6 +34,11 @@ struct Case {
     /// Those of a MAP.
     #[serde(default)]
     outcomes: Vec<Item>,
+    /// Why it is not for agents in Rust.
+    no_rust: Option<String>,
+    /// Whether it is for them alone.
+    #[serde(default)]
+    rust: bool,
 }
 
 /// A value, or a failure.
@@ -83,10 +88,10 @@ impl Case {
     }
 
     /// Returns what the agent that `command` starts does otherwise than it should.
-    fn run(&self, mut command: Command) -> Result<(), String> {
+    fn run(&self, language: Language, mut command: Command) -> Result<(), String> {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.map_err(|error| error.to_string())?;
-        let outcome = self.converse(&mut child);
+        let outcome = self.converse(language, &mut child);
         // Without a stdin it ends.
         drop(child.stdin.take());
         let status = child.wait().map_err(|error| error.to_string())?;
@@ -94,14 +99,18 @@ impl Case {
         if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
     }
 
-    fn converse(&self, child: &mut Child) -> Result<(), String> {
+    fn converse(&self, language: Language, child: &mut Child) -> Result<(), String> {
         let mut start = b"\0\x01".to_vec();
         start.extend(NONCE);
         start.extend((1_u64 << 30).to_be_bytes());
         start.extend(b"{0");
-        let mut data = PACKED.to_vec();
+        let mut data = match language {
+            Language::Python => PACKED.to_vec(),
+            // What follows a program: here there is none before it.
+            Language::Rust => b">".to_vec(),
+        };
         data.extend(framed(0, 1, 0, &start));
-        data.extend(self.send.iter().flat_map(Frame::bytes));
+        data.extend(self.send.iter().flat_map(|frame| frame.bytes(language)));
         data.extend(framed(0, 6, 0, b"ping"));
         let stdin = child.stdin.as_mut().expect("it is piped");
         let mut write = |data: &[u8]| stdin.write_all(data).map_err(|error| error.to_string());
@@ -112,7 +121,12 @@ impl Case {
             let mut bytes = vec![0; length];
             stdout.read_exact(&mut bytes).map_err(|error| format!("it has ended: {error}")).map(|()| bytes)
         };
-        if read(16)? != NONCE {
+        let mut greeting = read(16)?;
+        // A program of tests prints something first.
+        while language == Language::Rust && !greeting.ends_with(NONCE) {
+            greeting.extend(read(1)?);
+        }
+        if !greeting.ends_with(NONCE) {
             return Err("no nonce".to_owned());
         }
         let has_streams =
@@ -233,12 +247,29 @@ impl Expected {
 fn cases_of_a_controller_against_the_agent_in_python() {
     let mut table = Table::default();
     for interpreter in interpreters() {
-        for case in Case::all() {
+        for case in Case::all().iter().filter(|case| !case.rust) {
             let mut command = interpreter.command();
             command.args(["-s", "-S", "-E", "-c", FIRST_STAGE]);
-            let found = case.run(command).err().unwrap_or_else(|| "as expected".to_owned());
+            let found = case.run(Language::Python, command).err().unwrap_or_else(|| "as expected".to_owned());
             let label = format!("§{} {}", case.section, case.name);
             table.add(&format!("Python {interpreter}"), &label, &found, "as expected");
+        }
+    }
+    table.finish();
+}
+
+#[test]
+fn cases_of_a_controller_against_the_agent_in_rust() {
+    let mut table = Table::default();
+    for case in Case::all() {
+        let label = format!("§{} {}", case.section, case.name);
+        match case.no_rust.as_deref() {
+            Some(reason) => table.leave_out("Rust", &label, reason),
+            None => {
+                let found = case.run(Language::Rust, native::command());
+                let found = found.err().unwrap_or_else(|| "as expected".to_owned());
+                table.add("Rust", &label, &found, "as expected");
+            }
         }
     }
     table.finish();

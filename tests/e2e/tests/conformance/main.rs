@@ -1,8 +1,8 @@
 //! The cases of `tests/conformance`, against every controller and every agent.
 //!
 //! What a peer sends, and what must happen, stands in those files as data. Here the cases of an agent run against
-//! the Rust controller and the Python package on hosts, and those of a controller against the Python agent. Each
-//! test prints a table: `cargo test -p chopsticks-e2e --test conformance -- --nocapture`.
+//! the Rust controller and the Python package on hosts, and those of a controller against the agents in Python and
+//! in Rust. Each test prints a table: `cargo test -p chopsticks-e2e --test conformance -- --nocapture`.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,6 +18,17 @@ use serde::Deserialize;
 mod agent;
 mod api;
 mod controller;
+mod native;
+
+// The agent in Rust is a copy of this program.
+chopsticks::tests!();
+
+/// What an agent is written in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Language {
+    Python,
+    Rust,
+}
 
 /// A frame of a case, or several bytes without one.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +43,8 @@ struct Frame {
     hex: Option<String>,
     raw: Option<String>,
     call: Option<NamedCall>,
+    /// Where a call is cut in two frames.
+    cut: Option<usize>,
     /// The names of parts of the agent, which EXTEND brings.
     extend: Option<Vec<String>>,
     /// What stands behind them.
@@ -59,9 +72,12 @@ fn first_request() -> u32 {
 }
 
 impl Frame {
-    fn bytes(&self) -> Vec<u8> {
+    fn bytes(&self, language: Language) -> Vec<u8> {
         if let Some(raw) = &self.raw {
             return unhex(raw);
+        }
+        if self.extend.is_some() && language == Language::Rust {
+            return Vec::new();
         }
         if let Some(names) = &self.extend {
             let part = |name: &String| Part::named(name).expect("there is such a part").source().to_owned();
@@ -71,7 +87,13 @@ impl Frame {
             return framed(0, 0x26, 0, text.as_bytes());
         }
         let (operation, flags, payload) = match &self.call {
-            Some(call) => (self.operation.unwrap_or(0x20), 2, call.payload()),
+            Some(call) => {
+                let (code, format, payload) = match language {
+                    Language::Python => (0x20, 2, call.payload()),
+                    Language::Rust => (0x2d, 3, native::message(call)),
+                };
+                (self.operation.unwrap_or(code), format, payload)
+            }
             None => {
                 let payload = match (&self.hex, &self.text) {
                     (Some(hex), _) => unhex(hex),
@@ -80,7 +102,10 @@ impl Frame {
                 (self.operation.expect("a frame has an operation"), self.flags, payload)
             }
         };
-        framed(self.request, operation, flags, &payload)
+        let Some(cut) = self.cut else { return framed(self.request, operation, flags, &payload) };
+        let (first, rest) = payload.split_at(cut);
+        let first = framed(self.request, operation, flags | 0x80, first);
+        [first, framed(self.request, operation, flags, rest)].concat()
     }
 }
 
@@ -139,6 +164,8 @@ fn hex(bytes: &[u8]) -> String {
 #[derive(Default)]
 struct Table {
     rows: Vec<(String, String, Result<(), String>)>,
+    /// Cases that do not apply, with the reasons.
+    left_out: Vec<(String, String, String)>,
 }
 
 impl Table {
@@ -146,6 +173,11 @@ impl Table {
     fn add(&mut self, implementation: &str, case: &str, found: &str, wanted: &str) {
         let outcome = if found == wanted { Ok(()) } else { Err(format!("{found}; wanted: {wanted}")) };
         self.rows.push((implementation.to_owned(), case.to_owned(), outcome));
+    }
+
+    /// Adds a case that does not apply.
+    fn leave_out(&mut self, implementation: &str, case: &str, reason: &str) {
+        self.left_out.push((implementation.to_owned(), case.to_owned(), reason.to_owned()));
     }
 
     /// Prints all rows, and fails if one does.
@@ -158,6 +190,9 @@ impl Table {
             let outcome =
                 outcome.as_ref().map_or_else(|found| format!("FAILED  {found}"), |()| "ok".to_owned());
             let _ = writeln!(text, "{implementation:width$}  {case:60}  {outcome}");
+        }
+        for (implementation, case, reason) in &self.left_out {
+            let _ = writeln!(text, "{implementation:width$}  {case:60}  does not apply: {reason}");
         }
         println!("{text}");
         assert!(!self.rows.is_empty(), "there are cases");

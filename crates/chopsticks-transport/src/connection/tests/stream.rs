@@ -147,6 +147,18 @@ fn end_of_a_stream_is_reported_when_it_has_left() {
 }
 
 #[test]
+fn reset_that_comes_with_the_request_is_not_lost() {
+    let mut bench = Bench::agent(config());
+    let request = bench.served(2);
+    bench.take(2, Operation::RESET, 0, &[0; 4]);
+    let error = bench.connection.open_writer(request).unwrap_err();
+    assert!(matches!(error.kind(), TransportErrorKind::StreamReset { reason: 0 }), "{error}");
+    bench.reply(request, b"fine");
+    assert_eq!(bench.sent(), frame(2, Operation::REPLY, MARSHAL, b"fine"));
+    bench.assert_idle();
+}
+
+#[test]
 fn small_writes_share_frames() {
     let mut bench = Bench::controller(config());
     let request = bench.sent_call();
