@@ -404,7 +404,13 @@ const START: &[Rule] = &[
     Rule(
         "sudo-not-allowed",
         "no sudo rule allows this",
-        &["is not in the sudoers file", "is not allowed to execute", "may not run sudo", "sudo: I'm sorry", "sudo-rs: I'm sorry"],
+        &[
+            "is not in the sudoers file",
+            "is not allowed to execute",
+            "may not run sudo",
+            "sudo: I'm sorry",
+            "sudo-rs: I'm sorry",
+        ],
     ),
     Rule(
         "user-unknown",

@@ -8,9 +8,15 @@
 use std::{
     env, fmt,
     io::{self, Write as _},
-    process, thread,
+    process,
+    sync::Arc,
+    thread,
 };
 
+use chopsticks_protocol::operation;
+use chopsticks_transport::Message;
+
+use self::channel::Channel;
 use crate::start::Role;
 
 mod channel;
@@ -39,7 +45,7 @@ pub(crate) fn run(role: Role) -> ! {
             }
             // Not on this thread, which may be in the middle of a runtime.
             let agent = thread::Builder::new().name("chopsticks".to_owned()).stack_size(STACK_LEN);
-            let served = agent.spawn(move || match serve::Agent::start(token) {
+            let served = agent.spawn(move || match serve::Agent::start(token, answer) {
                 Ok((agent, reader)) => agent.serve(reader),
                 Err(error) => fail(&error),
             });
@@ -48,6 +54,17 @@ pub(crate) fn run(role: Role) -> ! {
                 Err(error) => fail(&error),
             }
         }
+    }
+}
+
+/// Answers a request with streams.
+fn answer(channel: &Arc<Channel>, message: &Message) {
+    match message.operation.code() {
+        operation::PUT => files::put(channel, &message.payload),
+        operation::FETCH => files::fetch(channel, &message.payload),
+        operation::SPAWN => program::run(channel, &message.payload),
+        operation::YIELD => items::run(channel, message),
+        _ => program::errors(channel),
     }
 }
 

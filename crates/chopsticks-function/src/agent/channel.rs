@@ -25,7 +25,7 @@ use chopsticks_transport::{
 use rustix::io::Errno;
 
 use super::{
-    files, items, program, say,
+    say,
     serve::{Agent, State},
 };
 use crate::call::Call;
@@ -142,7 +142,9 @@ impl Agent {
         let thread = thread::Builder::new().name("chopsticks-stream".to_owned());
         let stack_len =
             if message.operation.code() == operation::YIELD { super::STACK_LEN } else { STACK_LEN };
-        if let Err(error) = thread.stack_size(stack_len).spawn(move || answer(&answering, &message)) {
+        if let Err(error) =
+            thread.stack_size(stack_len).spawn(move || (answering.agent.answer)(&answering, &message))
+        {
             channel.fail(&error, b"");
         }
     }
@@ -341,16 +343,6 @@ impl Inlet for &Channel {
 /// Starts a thread that need not have room for functions.
 pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_LEN).spawn(work).map(drop)
-}
-
-fn answer(channel: &Arc<Channel>, message: &Message) {
-    match message.operation.code() {
-        operation::PUT => files::put(channel, &message.payload),
-        operation::FETCH => files::fetch(channel, &message.payload),
-        operation::SPAWN => program::run(channel, &message.payload),
-        operation::YIELD => items::run(channel, message),
-        _ => program::errors(channel),
-    }
 }
 
 /// Returns an error in the form in which it is sent.

@@ -17,7 +17,7 @@ use chopsticks_transport::{
 };
 
 use super::{
-    channel::{self, Signal},
+    channel::{self, Channel, Signal},
     child, end, fail,
     lead::Lead,
     panicked, pipes, say, session,
@@ -32,6 +32,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) token: String,
+    /// Answers a request with streams, on a thread of its own.
+    pub(crate) answer: Answering,
     state: Mutex<State>,
     /// Notified of work in the queue.
     pub(crate) work: Condvar,
@@ -43,6 +45,8 @@ pub(crate) struct Agent {
     pub(crate) output: File,
     guard: Mutex<Option<PipeWriter>>,
 }
+
+pub(crate) type Answering = fn(&Arc<Channel>, &Message);
 
 /// The state that is locked for a moment at a time.
 #[derive(Debug)]
@@ -84,7 +88,7 @@ thread_local! {
 
 impl Agent {
     /// Takes the pipes, and prepares this process for calls.
-    pub(crate) fn start(token: String) -> io::Result<(Arc<Self>, pipes::Reader)> {
+    pub(crate) fn start(token: String, answer: Answering) -> io::Result<(Arc<Self>, pipes::Reader)> {
         let (reader, output) = pipes::take()?;
         session::lead();
         // The controller is trusted with the memory of its host.
@@ -108,6 +112,7 @@ impl Agent {
         };
         let agent = Arc::new(Self {
             token,
+            answer,
             state: Mutex::new(state),
             work: Condvar::new(),
             lead: Lead::default(),
