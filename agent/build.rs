@@ -16,7 +16,7 @@ use part::Part;
 const PIECE: usize = 3 << 10;
 
 /// The library's modules for functions that have no name: large, and rarely needed.
-const ON_DEMAND: [&str; 4] = ["_call", "_compare", "_items", "_source"];
+const ON_DEMAND: [&str; 6] = ["_call", "_compare", "_input", "_items", "_merged", "_source"];
 
 /// The library's module that has the first stage.
 const FIRST_STAGE_MODULE: &str = "_first_stage";

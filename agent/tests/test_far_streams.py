@@ -73,6 +73,51 @@ def slow(path):
     yield 1
     with open(path, 'w') as f: f.write('begun')
     while 1: time.sleep(.01)
+
+def words(path):
+    try:
+        while 1: yield 'x' * 1000
+    finally:
+        with open(path, 'w') as f: f.write('closed')
+def total(items, path=None):
+    n = 0
+    for item in items:
+        n += len(item)
+        if path and not os.path.exists(path): open(path, 'w').close()
+    return n
+def ends_at_third(items):
+    for n, item in enumerate(items):
+        if n == 2: os._exit(3)
+def feeds(begun, closed):
+    with Local('i') as tun: return tun.call(total, begun, input=words(closed))
+def loses_what_reads(closed):
+    with Local('i') as tun:
+        try: tun.call(ends_at_third, input=words(closed))
+        except Disconnected as e: return type(e).__name__, tun.call(plain)
+def group():
+    from chopsticks.group import Group
+    return Group([Local('a'), Local('b')])
+def closed_in(path):
+    path = os.path.join(path, str(os.getpid()))
+    for item in endless(path): yield item
+def breaks_group(path):
+    with group() as hosts:
+        for item in hosts.stream(closed_in, path): break
+        if hasattr(sys, 'pypy_version_info'): gc.collect()
+        end = time.time() + 30
+        while len(os.listdir(path)) < 1 and time.time() < end: time.sleep(.01)
+        return len(os.listdir(path)) >= 1, sorted(hosts.call(plain).values())
+def waits_in_group(path):
+    with group() as hosts:
+        for item in hosts.stream(slow, path): pass
+def loses_one():
+    from chopsticks.group import Group
+    with Group([Local('a'), Local('b')]) as hosts:
+        found = list(hosts.stream(dies_in_one, hosts.tunnels[0].call(os.getpid)))
+        return [i for h, i in found if h == 'b'], [type(i).__name__ for h, i in found if h == 'a'][-1]
+def dies_in_one(pid):
+    for i in range(3): yield i
+    if os.getpid() == pid: os._exit(3)
 '''
 
 
@@ -114,6 +159,35 @@ class FarStreams(Case):
         agent.cancel(request)
         self.assertEqual(agent.failure(request)['kind'], 'cancelled')
         self.assertEqual(agent.call('mine:plain'), 5)
+
+    def test_cancel_of_a_call_ends_what_it_feeds(self):
+        agent, folder = self.outer(SOURCE), self.folder()
+        begun, closed = os.path.join(folder, 'begun'), os.path.join(folder, 'closed')
+        request = agent.call_later('mine:feeds', begun, closed)
+        self.assertTrue(eventually(lambda: os.path.exists(begun)))
+        agent.cancel(request)
+        self.assertEqual(agent.failure(request)['kind'], 'cancelled')
+        self.assertTrue(eventually(lambda: os.path.exists(closed)))
+        self.assertEqual(agent.call('mine:plain'), 5)
+
+    def test_lost_connection_ends_what_is_fed(self):
+        closed = os.path.join(self.folder(), 'closed')
+        self.assertEqual(self.outer(SOURCE).call('mine:loses_what_reads', closed), ('Disconnected', 5))
+        self.assertTrue(eventually(lambda: os.path.exists(closed)))
+
+    def test_loop_over_a_group_that_breaks_off_closes_the_generators(self):
+        self.assertEqual(self.outer(SOURCE).call('mine:breaks_group', self.folder()), (True, [5, 5]))
+
+    def test_cancel_of_a_call_that_waits_for_an_item_of_a_group(self):
+        agent, path = self.outer(SOURCE), os.path.join(self.folder(), 'begun')
+        request = agent.call_later('mine:waits_in_group', path)
+        self.assertTrue(eventually(lambda: os.path.exists(path)))
+        agent.cancel(request)
+        self.assertEqual(agent.failure(request)['kind'], 'cancelled')
+        self.assertEqual(agent.call('mine:plain'), 5)
+
+    def test_lost_host_of_a_group_is_its_last_item(self):
+        self.assertEqual(self.outer(SOURCE).call('mine:loses_one'), ([0, 1, 2], 'ErrorResult'))
 
 
 if __name__ == '__main__':

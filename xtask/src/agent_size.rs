@@ -17,7 +17,7 @@ const FIRST_STAGE_BUDGET: usize = 512;
 /// Most bytes that the Python package may have which code on hosts imports, as it is sent to those that open tunnels.
 ///
 /// It is compiled there, at 5 KB in a millisecond: as long as two agents take to start.
-const LIBRARY_BUDGET: usize = 82 << 10;
+const LIBRARY_BUDGET: usize = 84 << 10;
 
 /// Prints the sizes, and fails above a budget.
 pub(crate) fn run() -> Result<(), Failure> {

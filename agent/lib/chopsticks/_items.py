@@ -8,6 +8,8 @@ from chopsticks._constants import CANCEL, CREDIT, DATA, END, EXTEND, MARSHAL
 from chopsticks._errors import Disconnected, RemoteException
 
 YIELD = 0x29
+FEED = 0x2a
+PIPE = 0x2b
 # What may be under way. The first part needs no frame.
 WINDOW, FIRST_CREDIT = 1 << 20, 1 << 16
 HEAD = struct.Struct('>BL')
@@ -32,11 +34,23 @@ class Arrivals(object):
             self.wait.ring()
 
 
+def extend(connection):
+    """Sends what the agent needs for such calls, unless it has that."""
+    with connection.lock:
+        has_items, connection.has_items = getattr(connection, 'has_items', False), True
+        has_streams, connection.extended = connection.extended, True
+        names = (() if has_streams else _files.PARTS) + (() if has_items else ('items',))
+    if names:
+        connection.notice(EXTEND, 0, b'\n'.join(_serving.part(name) for name in names))
+
+
 class Items(object):
     """The items of a call, one after the other. Nothing is called before the first is asked for."""
 
-    def __init__(self, tunnel, function, args, kwargs):
+    def __init__(self, tunnel, function, args, kwargs, source=None, number=0):
         self._tunnel, self._call = tunnel, (function, args, kwargs)
+        # What the function reads, and which of those it is that read the same.
+        self._source, self._number = source, number
         self._slot = self._connection = None
         self._done = False
         self._data, self._taken = bytearray(), 0
@@ -53,8 +67,11 @@ class Items(object):
             self.close()
             raise
         if not found:
-            self._done = True
+            self.close()
             raise StopIteration
+        return self._value(found)
+
+    def _value(self, found):
         try:
             return self._connection.value(*found)
         except Malformed as e:
@@ -75,6 +92,8 @@ class Items(object):
 
     def __del__(self):
         # Anywhere, also where the lock that a cancel needs is held.
+        if self._source:
+            self._outlet().close()
         slot = self._slot
         if slot and not self._done and not slot.answer:
             try:
@@ -84,17 +103,21 @@ class Items(object):
 
     def _close(self, wait):
         self._done = True
+        if self._source:
+            self._outlet().close()
         if self._slot:
             if not self._slot.answer:
                 self._connection.cancel(self._slot)
             self._connection.streams.pop(self._slot.request, None)
 
+    def _outlet(self):
+        return self._source.outlets[self._number]
+
     def _next(self, wait):
         """The format and bytes of the next item, or `None` after the last."""
         if not self._slot:
             self._tunnel._attempt(wait, lambda connection: self._open(wait, connection))
-        slot, connection = self._slot, self._connection
-        stream = slot.stream
+        slot, connection, stream = self._slot, self._connection, self._stream
         slot.wait = stream.wait = wait
         while 1:
             found = self._parsed()
@@ -107,7 +130,12 @@ class Items(object):
                 self._take(stream.pieces)
             elif is_over:
                 # An exception comes in its place, behind the items before it.
-                self._tunnel._answer(wait, connection, slot)
+                try:
+                    self._tunnel._answer(wait, connection, slot)
+                except RemoteException as e:
+                    if self._source:
+                        self._source.blame(e)
+                    raise
                 connection.streams.pop(slot.request, None)
                 if stream.broken or self._data:
                     raise RemoteException('the stream of its items was broken off', self._tunnel.host)
@@ -115,16 +143,14 @@ class Items(object):
 
     def _open(self, wait, connection):
         payload, needed = self._tunnel._packed(*self._call)
-        with connection.lock:
-            has_items, connection.has_items = getattr(connection, 'has_items', False), True
-            has_streams, connection.extended = connection.extended, True
-            names = (() if has_streams else _files.PARTS) + (() if has_items else ('items',))
-        if names:
-            connection.notice(EXTEND, 0, b'\n'.join(_serving.part(name) for name in names))
+        extend(connection)
         for module in needed:
             self._tunnel._send_ahead(connection, module)
-        slot = connection.open(YIELD, MARSHAL, payload, wait, Arrivals)
-        stream = slot.stream
+        if self._source:
+            slot, stream = self._open_pipe(connection, payload, wait)
+        else:
+            slot = connection.open(YIELD, MARSHAL, payload, wait, Arrivals)
+            stream = slot.stream
         stream.wait = wait
         try:
             wait.until(lambda: stream.pieces or stream.ended or slot.answer)
@@ -134,7 +160,14 @@ class Items(object):
         if isinstance(slot.answer, Disconnected) and not stream.pieces:
             # One that a server has refused is tried again.
             raise slot.answer.copy()
-        self._slot, self._connection = slot, connection
+        self._slot, self._connection, self._stream = slot, connection, stream
+
+    def _open_pipe(self, connection, payload, wait):
+        from chopsticks._input import Fed
+        self._source.begin()
+        slot = connection.open(
+            PIPE, MARSHAL, payload, wait, lambda request: Fed(self._outlet(), connection, request, Arrivals(request)))
+        return slot, slot.stream.arrivals
 
     def _take(self, pieces):
         if not self._taken:

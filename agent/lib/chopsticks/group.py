@@ -4,7 +4,7 @@ from collections import OrderedDict
 from chopsticks._agent import Wait, guarded, native, start_new_thread
 from chopsticks._controllers import absent
 from chopsticks._errors import ErrorResult, RemoteException, error_result
-from chopsticks.tunnel import BaseTunnel, Tunnel
+from chopsticks.tunnel import BaseTunnel, Tunnel, made_input
 
 __all__ = ['ErrorResult', 'Group', 'GroupResult', 'Limits']
 Limits = absent('Limits')
@@ -115,8 +115,18 @@ class Group(object):
         self._each(lambda tunnel, wait: tunnel._close(wait)).raise_failures()
 
     def call(self, callable, *args, **kwargs):
-        """Calls a function on all hosts at once; returns a `GroupResult`."""
+        """Calls a function on all hosts at once; returns a `GroupResult`. Only `stream` takes an `input`."""
+        refuse_input(kwargs)
         return self._each(lambda tunnel, wait: tunnel._call(wait, callable, args, kwargs))
+
+    def stream(self, callable, *args, **kwargs):
+        """Calls a function on all hosts at once, and iterates over pairs of a host and an item, as they come.
+
+        A host that fails has an `ErrorResult` as its last item. `input` is as in `call` of a tunnel: each host gets all
+        of its items, and the one that reads most slowly sets the pace.
+        """
+        from chopsticks._merged import Merged
+        return Merged(self.tunnels, callable, args, kwargs, made_input(kwargs, len(self.tunnels)))
 
     def put(self, local_path, remote_path=None, mode=None):
         """Copies a file to all hosts; returns a `GroupResult` of dicts, like those of `put` of a tunnel."""
@@ -178,6 +188,13 @@ class Group(object):
     __and__ = intersection
     __sub__ = difference
     __xor__ = symmetric_difference
+
+
+def refuse_input(kwargs):
+    """Refuses what `call` of a tunnel takes for its own, and the function of a group would get."""
+    if kwargs.get('input') is not None:
+        from chopsticks import _input
+        _input.refuse(kwargs)
 
 
 def group_of(value):

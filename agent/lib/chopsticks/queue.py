@@ -1,7 +1,7 @@
 """Queues: a line of operations for each host, which each host works through without waiting for the others."""
 from chopsticks._agent import Wait, allocate_lock, guarded, sleep, start_new_thread, time
 from chopsticks._errors import Disconnected, error_result
-from chopsticks.group import Group, GroupResult, group_of
+from chopsticks.group import Group, GroupResult, group_of, refuse_input
 
 # How long a run that has failed waits for what it has cancelled.
 PATIENCE = 5
@@ -65,6 +65,7 @@ class Queue(object):
         self._empty = []        # results of groups without hosts
 
     def call(self, target, callable, *args, **kwargs):
+        refuse_input(kwargs)
         return self._add(target, lambda tunnel, wait: tunnel._call(wait, callable, args, kwargs))
 
     def connect(self, target):

@@ -23,6 +23,16 @@ PICKLES = sys.version_info >= (3, 8)
 ATTEMPTS = 8
 
 
+def made_input(kwargs, count=1):
+    """What functions are to read, of the keyword arguments of a call; `None` if there is nothing."""
+    if kwargs.get('input') is None:
+        kwargs.pop('input', None)
+        return None
+    from chopsticks import _input
+    items = _input.taken(kwargs)
+    return None if items is None else _input.Input(items, count)
+
+
 class BaseTunnel(object):
     """A host on which functions can be called. It connects when it is first used, and again after a loss.
 
@@ -53,12 +63,20 @@ class BaseTunnel(object):
         guarded(self._connect)
 
     def call(self, callable, *args, **kwargs):
-        """Calls a function there and returns its result. An exception becomes a `RemoteException`."""
+        """Calls a function there and returns its result. An exception becomes a `RemoteException`.
+
+        With the keyword `input`, an iterable of this side, the function gets an iterator over its items as its first
+        argument. A thread reads it, as far ahead as the function does. Text and bytes are the function's own `input`.
+        """
+        source = made_input(kwargs)
+        if source:
+            return guarded(self._call_reading, callable, args, kwargs, source)
         return guarded(self._call, callable, args, kwargs)
 
     def stream(self, callable, *args, **kwargs):
-        """Calls a function there and iterates over what it yields, as it comes."""
-        return __import__('chopsticks._items', fromlist='_').Items(self, callable, args, kwargs)
+        """Calls a function there and iterates over what it yields, as it comes. `input` is as in `call`."""
+        source = made_input(kwargs)
+        return __import__('chopsticks._items', fromlist='_').Items(self, callable, args, kwargs, source)
 
     def put(self, local_path, remote_path=None, mode=None):
         """Copies a file to the host: under a path, or as a new file in the folder for temporary files."""
@@ -212,6 +230,30 @@ class BaseTunnel(object):
                 self._send_ahead(connection, module)
             return self._answer(wait, connection, connection.open(CALL, MARSHAL, payload, wait))
         return self._attempt(wait, work)
+
+    def _call_reading(self, wait, function, args, kwargs, source):
+        from chopsticks._input import Fed
+        from chopsticks._items import FEED, extend
+        payload, needed = self._packed(function, args, kwargs)
+
+        def work(connection):
+            extend(connection)
+            for module in needed:
+                self._send_ahead(connection, module)
+            slot = connection.open(
+                FEED, MARSHAL, payload, wait, lambda request: Fed(source.outlets[0], connection, request))
+            try:
+                return self._answer(wait, connection, slot)
+            finally:
+                connection.streams.pop(slot.request, None)
+        try:
+            source.begin()
+            return self._attempt(wait, work)
+        except RemoteException as e:
+            source.blame(e)
+            raise
+        finally:
+            source.close()
 
     def _pickled(self, function, args, kwargs):
         """The payload of CALL for what has no name, or is not plain, and the modules that it needs."""
