@@ -80,6 +80,11 @@ def meets(folder, hosts, item):
     return len(item)
 
 
+def touch(path):
+    with open(path, 'w'):
+        pass
+
+
 def sleeps(seconds):
     time.sleep(seconds)
     return seconds

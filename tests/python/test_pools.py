@@ -143,6 +143,18 @@ def test_failures_over_the_limit_stop_the_run(hosts):
     assert 4 <= len(done) < 2000 and all(one.error for one in done)
 
 
+def test_hosts_stay_busy_while_nobody_takes_outcomes(hosts, tmp_path):
+    paths = [str(tmp_path / str(number)) for number in range(50)]
+    run = Pool(hosts).map(remote.touch, paths)
+    until(lambda: all(map(os.path.exists, paths)))
+    assert sorted(done.index for done in run) == list(range(50))
+    # Outcomes that wait keep nothing alive.
+    run = Pool(hosts).map(remote.touch, [str(tmp_path / 'more')])
+    until((tmp_path / 'more').exists)
+    run.close()
+    assert list(run) == []
+
+
 @pytest.mark.parametrize('how', ['close', 'with', 'del', 'interrupt'])
 def test_end_of_a_run_ends_what_is_under_way(hosts, tmp_path, how):
     paths = [str(tmp_path / name) for name in 'ab']

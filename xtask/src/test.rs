@@ -72,6 +72,8 @@ struct Plan {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum AtOnce {
     One,
+    /// For runners that wait about as long as they work.
+    OnePerCore,
     /// For runners that mostly wait. Their lines are told apart by the label.
     TwoPerCore,
 }
@@ -207,9 +209,11 @@ fn end_lab(lab: Lab, options: &Options) -> Vec<String> {
 
 /// Calls the runners, some of them side by side, and returns how they went in the order given.
 fn perform_all(runs: Vec<Run>, at_once: AtOnce) -> Vec<Result<Finished, Failure>> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = match at_once {
         AtOnce::One => 1,
-        AtOnce::TwoPerCore => 2 * thread::available_parallelism().map_or(1, usize::from),
+        AtOnce::OnePerCore => cores,
+        AtOnce::TwoPerCore => 2 * cores,
     };
     let queue = Mutex::new(runs.into_iter().enumerate());
     let finished = Mutex::new(Vec::new());

@@ -350,8 +350,12 @@ impl<P: Clone, V, E: Clone> Spread<P, V, E> {
 
     /// Returns whether every item has an outcome that was taken, and no other will be read.
     pub(crate) fn is_over(&self) -> bool {
-        let is_idle = self.under_way == 0 && self.back.is_empty() && self.settled.is_empty();
-        is_idle && (self.is_read || self.is_stopped)
+        self.is_done() && self.settled.is_empty()
+    }
+
+    /// Returns whether every item has an outcome, and no other will be read.
+    pub(crate) fn is_done(&self) -> bool {
+        self.under_way == 0 && self.back.is_empty() && (self.is_read || self.is_stopped)
     }
 
     /// Returns whether no slot runs an item, or may get one.

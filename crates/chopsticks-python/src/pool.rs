@@ -28,11 +28,12 @@ pub(crate) struct PoolRun {
 
 #[pymethods]
 impl PoolRun {
-    /// Prepares calls of one function for the items of `feed`. Nothing is sent before the first outcome is requested.
+    /// Begins to call one function for the items of `feed`. It goes on whether or not somebody waits for outcomes.
     #[new]
     #[pyo3(signature = (cores, limits, operation, feed, per_host, attempts, ahead, item_timeout, max_failures, max_buffered, window, is_recorded))]
     #[expect(clippy::too_many_arguments, reason = "Python's side has them as keywords")]
     fn new(
+        py: Python<'_>,
         cores: Vec<Py<Core>>,
         limits: Option<&Limits>,
         operation: &Operation,
@@ -63,7 +64,10 @@ impl PoolRun {
         if is_recorded {
             run = run.recorded();
         }
-        Ok(Self { pool, taken: Arc::new(Taken::new(run)) })
+        let taken = Arc::new(Taken::new(run));
+        let kept = taken.clone();
+        engine(py)?.spawn(async move { kept.keep_going().await });
+        Ok(Self { pool, taken })
     }
 
     /// Waits for the next outcomes, and returns those that are there: tuples of the number of an item, a host, how many hosts have tried it, a value, and an exception. Returns nothing at the end.

@@ -4,11 +4,15 @@ use std::{
     future::{Future as _, poll_fn},
     mem,
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     task::Poll,
 };
 
-use futures::{Stream, StreamExt as _};
+use chopsticks::{PoolRun, Reply};
+use futures::{Stream, StreamExt as _, task::AtomicWaker};
 use pyo3::prelude::*;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -24,16 +28,31 @@ pub(crate) struct Taken<S> {
     /// Threads take turns, since a stream wakes one only.
     turn: AsyncMutex<()>,
     closed: Notify,
+    /// Whether somebody waits for items, who polls them then.
+    is_awaited: AtomicBool,
+    /// Wakes [`keep_going`](Self::keep_going) when nobody waits any more, and at the end.
+    left: AtomicWaker,
 }
+
+/// Somebody who waits for items.
+struct Awaiting<'a, S>(&'a Taken<S>);
 
 impl<S: Stream + Unpin + Send> Taken<S> {
     pub(crate) fn new(items: S) -> Self {
-        Self { items: Mutex::new(Some(items)), turn: AsyncMutex::new(()), closed: Notify::new() }
+        Self {
+            items: Mutex::new(Some(items)),
+            turn: AsyncMutex::new(()),
+            closed: Notify::new(),
+            is_awaited: AtomicBool::new(false),
+            left: AtomicWaker::new(),
+        }
     }
 
     /// Waits for the next items, and returns those that are there; nothing at the end.
     pub(crate) async fn next(&self) -> Option<Vec<S::Item>> {
         let _turn = self.turn.lock().await;
+        self.is_awaited.store(true, SeqCst);
+        let _awaiting = Awaiting(self);
         let mut closed = pin!(self.closed.notified());
         poll_fn(|context| {
             let is_closed = closed.as_mut().poll(context).is_ready();
@@ -77,6 +96,20 @@ impl<S: Stream + Unpin + Send> Taken<S> {
     }
 }
 
+impl Taken<PoolRun<Reply>> {
+    /// Keeps the hosts busy while nobody waits for outcomes, until every item has one.
+    pub(crate) async fn keep_going(&self) {
+        poll_fn(|context| {
+            self.left.register(context.waker());
+            let mut items = self.items();
+            let Some(run) = items.as_mut() else { return Poll::Ready(()) };
+            // Whoever waits would not be woken if this task polled after them.
+            if self.is_awaited.load(SeqCst) { Poll::Pending } else { run.poll_progress(context) }
+        })
+        .await;
+    }
+}
+
 impl<S> Taken<S> {
     /// Ends it: what it holds is cancelled. A thread that waits for an item gets none.
     pub(crate) fn close(&self) {
@@ -85,6 +118,7 @@ impl<S> Taken<S> {
         let items = self.items().take();
         if items.is_some() {
             self.closed.notify_waiters();
+            self.left.wake();
             let entered = engine.enter();
             drop(items);
             drop(entered);
@@ -94,6 +128,13 @@ impl<S> Taken<S> {
 
     fn items(&self) -> MutexGuard<'_, Option<S>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> Drop for Awaiting<'_, S> {
+    fn drop(&mut self) {
+        self.0.is_awaited.store(false, SeqCst);
+        self.0.left.wake();
     }
 }
 

@@ -356,6 +356,15 @@ impl<V: Send + 'static> PoolRun<V> {
     pub fn items_under_way(&self) -> usize {
         self.inner.items_under_way()
     }
+
+    /// Goes on with the items without taking an outcome, and is ready once every item has one.
+    ///
+    /// Outcomes that nobody has taken wait, up to [`Pool::max_buffered`] and some 1,000 of them; then the
+    /// hosts become idle. For a task that keeps the hosts busy while something else works on outcomes.
+    /// Only the task that polled last is woken: the other one has to poll again afterwards.
+    pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.inner.poll_progress(context)
+    }
 }
 
 impl<V: Send + 'static> Stream for PoolRun<V> {

@@ -99,7 +99,7 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
     });
     let notebooks = for_notebooks.map(|interpreter| format!(", notebooks under {interpreter}"));
     let note = format!("under {}{}", list(&interpreters), notebooks.unwrap_or_default());
-    Ok(Plan { note, left_out, at_once: AtOnce::One, ..Plan::of(runs) })
+    Ok(Plan { note, left_out, at_once: AtOnce::OnePerCore, ..Plan::of(runs) })
 }
 
 /// Returns the newest interpreter that can run notebooks.

@@ -162,6 +162,21 @@ impl<T: Member, I: Clone + Send + 'static, V: Send + 'static> PoolRun<T, I, V> {
         self.state.as_ref().map_or(0, |state| state.spread.counts().1)
     }
 
+    /// Goes on with the items without taking an outcome, and is ready once every item has one.
+    ///
+    /// Outcomes that nobody has taken wait, up to [`Pool::max_buffered`] and some 1,000 of them; then the
+    /// slots become idle. For a task that keeps the hosts busy while something else works on outcomes.
+    /// Only the task that polled last is woken: the other one has to poll again afterwards.
+    pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_over {
+            return Poll::Ready(());
+        }
+        self.drive(context);
+        self.taken = 0;
+        let is_done = self.state.as_ref().is_some_and(|state| state.spread.is_done());
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Looks at everything, and does what can be done.
     fn drive(&mut self, context: &mut Context<'_>) {
         let Self { pool, order, input, open, state, record, lost, .. } = self;

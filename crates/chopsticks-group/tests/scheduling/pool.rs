@@ -1,6 +1,10 @@
 //! Pools of made-up hosts.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::{poll_fn, ready},
+    time::Duration,
+};
 
 use chopsticks_group::{Failure, Feed, Group, Pool, PoolRun, Stage, Step};
 use futures::{Stream, StreamExt as _, stream};
@@ -51,6 +55,31 @@ async fn fast_host_gets_more_items() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hosts_stay_busy_while_nobody_takes_outcomes() {
+    let log = Log::default();
+    let begun = Instant::now();
+    let mut run = pool(&log, &["a", "b"]).map(items([10; 8]), slot);
+    poll_fn(|context| run.poll_progress(context)).await;
+    assert_eq!((run.items_read(), run.items_under_way()), (8, 0));
+    assert_eq!(begun.elapsed(), Duration::from_secs(41));
+    assert_eq!(all(run).await.len(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_that_nobody_takes_are_limited() {
+    let log = Log::default();
+    let mut run = pool(&log, &["a", "b"]).map(items(std::iter::repeat(0)), slot);
+    // It would never end if it did not become idle: the time stands still while anything is to be done.
+    let idle = tokio::time::timeout(Duration::from_secs(60), poll_fn(|context| run.poll_progress(context)));
+    assert!(idle.await.is_err());
+    assert_eq!(run.items_under_way(), 0);
+    let read = run.items_read();
+    assert!((1024..2200).contains(&read), "{read}");
+    // It goes on when they are taken.
+    assert_eq!((&mut run).take(5000).filter(|done| ready(done.outcome.is_ok())).count().await, 5000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn item_that_is_late_is_dropped_and_the_slot_goes_on() {
     let log = Log::default();
     let timeout = Duration::from_secs(5);
@@ -91,7 +120,7 @@ async fn targets_that_cannot_be_reached_are_named() {
     let log = Log::default();
     let group = Group::new([Host::new(&log, "a"), Host::new(&log, "gone").unreachable()]).unwrap();
     let mut run = Pool::new(group).map(items([1; 5]), slot);
-    assert_eq!((&mut run).filter(|done| std::future::ready(done.outcome.is_ok())).count().await, 5);
+    assert_eq!((&mut run).filter(|done| ready(done.outcome.is_ok())).count().await, 5);
     assert_eq!(run.lost(), [("gone", Failure::Operation(Trouble::Unreachable("gone")))]);
 }
 

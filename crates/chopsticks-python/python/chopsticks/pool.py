@@ -179,6 +179,8 @@ class Pool:
         take. Items are of the types that results have. `functools.partial` gives the function further arguments. An
         item that fails is an outcome with an `error`, and does not affect the others.
 
+        The hosts stay busy while nobody takes outcomes, until some 1,000 of these wait.
+
         `per_host` is how many items each host runs at a time, each on a thread of its own. `attempts` is how many hosts
         may try an item if hosts are lost: an item may run more than once, unless this is 1. `ahead` is how many short
         items are sent ahead at most. `item_timeout` is how many seconds an item may take, from when its host starts it.
