@@ -60,9 +60,9 @@ class PoolInput(Input):
 class PoolRun(Taking[PoolOutcome[T]]):
     """The outcomes of the items of a `Pool`, as they come, or in order: an iterator.
 
-    Nothing is sent before the first outcome is asked for. Each item that was read has one outcome. If the input raises
-    an exception, that is raised after the outcomes of the items before it. `close`, the end of a `with`, and the end of
-    the last reference to this cancel what is under way. The hosts stay connected.
+    The hosts begin at once, and go on whether or not outcomes are taken. Each item that was read has one outcome. If
+    the input raises an exception, that is raised after the outcomes of the items before it. `close`, the end of a
+    `with`, and the end of the last reference to this cancel what is under way. The hosts stay connected.
     """
 
     def __init__(self, source: _chopsticks.PoolRun, input: Reading, tunnels: dict[str, BaseTunnel]) -> None:
@@ -216,6 +216,7 @@ class Pool:
                 tunnels,
             )
             self._runs.add(run)
+        run._begin()
         return run
 
     def __len__(self) -> int:
