@@ -134,6 +134,17 @@ fn litter(mark: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Starts a program that ignores requests to end, after a while, and goes on for ever.
+#[function]
+fn litters_late(mark: &str, begun: PathBuf) -> io::Result<()> {
+    std::thread::sleep(Duration::from_millis(100));
+    let script = format!("trap '' TERM HUP; : > $0; while :; do sleep 300; done # {mark}");
+    drop(process::Command::new("sh").args(["-c", &script]).arg(begun).spawn()?);
+    loop {
+        std::thread::park();
+    }
+}
+
 /// Starts programs without end.
 #[function]
 fn starts(mark: &str, begun: PathBuf) -> io::Result<()> {
@@ -444,6 +455,21 @@ async fn what_functions_have_started_ends_with_the_connection() {
     tunnel.close().await.unwrap();
     assert_eq!([with_argument(&orphan), with_argument(&children)], [Vec::<u32>::new(), Vec::new()]);
     assert!(matches!(starting.await.unwrap().unwrap_err().kind(), ErrorKind::Closed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_child_of_a_long_call_ends_when_the_agent_is_killed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (mark, begun) = (mark("late"), scratch.path().join("begun"));
+    let tunnel = tunnel();
+    let agent = tunnel.connect().await.unwrap();
+    let (other, call) = (tunnel.clone(), litters_late::with(&mark, begun.clone()));
+    let running = tokio::spawn(async move { other.invoke(call).await });
+    appears(&begun).await;
+    let killed = process::Command::new("kill").args(["-9", &agent.pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert!(eventually(LONG, || with_argument(&mark).is_empty()), "{:?}", with_argument(&mark));
+    assert!(running.await.unwrap().unwrap_err().is_disconnected());
 }
 
 #[tokio::test(flavor = "multi_thread")]

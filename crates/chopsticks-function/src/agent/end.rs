@@ -3,7 +3,8 @@
 //! Threads that still run could start more while we look for it. So at the end of the connection
 //! the agent becomes another program, by `exec`: its cleaner. That ends all threads of functions in
 //! one instant, and the children stay its own. If the agent is killed, it cannot do that. For this
-//! case it starts a guard as soon as a function has a child process.
+//! case it starts a guard: before it starts a program, as soon as a function has a child process, and
+//! when a call lasts, because the function may start one at any time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -43,15 +44,44 @@ pub(crate) fn end(token: &str, output: &File) -> ! {
     clean(token)
 }
 
-/// Starts the guard. The returned pipe is its sign that the agent lives.
-pub(crate) fn start_guard(token: &str) -> io::Result<PipeWriter> {
-    let (sign, alive) = io::pipe()?;
-    let role = Role::Guard { token: token.to_owned(), agent: process::id() };
-    let mut guard = Command::new(PROGRAM);
-    guard.args(role.arguments()).stdin(sign).stdout(Stdio::null()).stderr(Stdio::null());
-    // Not waited for: it ends after the agent, or is ended by the cleaner.
-    drop(guard.spawn()?);
-    Ok(alive)
+/// The process that ends what is left of the agent if that is killed.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pid: u32,
+    /// The sign that the agent lives.
+    _alive: PipeWriter,
+}
+
+impl Guard {
+    pub(crate) fn start(token: &str) -> io::Result<Self> {
+        let (sign, alive) = io::pipe()?;
+        let role = Role::Guard { token: token.to_owned(), agent: process::id() };
+        let mut guard = Command::new(PROGRAM);
+        guard.args(role.arguments()).stdin(sign).stdout(Stdio::null()).stderr(Stdio::null());
+        // Not waited for: it ends after the agent, or is ended by the agent or by the cleaner.
+        Ok(Self { pid: guard.spawn()?.id(), _alive: alive })
+    }
+
+    /// Ends it at once, when there is nothing to guard.
+    pub(crate) fn kill(&self) {
+        if let Some(pid) = Pid::from_raw(self.pid.cast_signed()) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Returns whether this process has a child besides the guard. Functions must not be running, because a
+/// list of children that is read while they change may lack some.
+pub(crate) fn has_children_besides(guard: &Guard) -> bool {
+    let lists: Vec<_> = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
+        .collect();
+    let guard = guard.pid.to_string();
+    // Not every kernel has these lists.
+    lists.is_empty() || lists.iter().flat_map(|list| list.split_whitespace()).any(|child| child != guard)
 }
 
 /// Returns whether this process has a child, alive or to be waited for. Orphans among its

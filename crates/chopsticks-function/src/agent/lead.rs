@@ -90,6 +90,10 @@ impl Agent {
     /// connection this process ends.
     fn read(self: &Arc<Self>, mut reader: Reader) {
         loop {
+            // A call that lasts may start processes at any time.
+            if self.has_calls() && !self.has_guard() && !reader.wait(UNGUARDED) {
+                self.start_guard();
+            }
             let bytes = match reader.read() {
                 Ok([]) => self.end(),
                 Ok(bytes) => bytes,
@@ -178,5 +182,7 @@ impl Agent {
 /// How long a call runs before another thread takes over reading: longer than most, and too short
 /// to be noticed.
 const PATIENCE: Duration = Duration::from_millis(2);
+/// How long calls may last without a guard: longer than most, which saves its process.
+const UNGUARDED: Duration = Duration::from_millis(20);
 /// As many as the agent in Python has.
 const MAX_THREADS: usize = 256;

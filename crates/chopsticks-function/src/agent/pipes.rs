@@ -3,9 +3,14 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind, Read as _},
+    time::Duration,
 };
 
-use rustix::{io::fcntl_dupfd_cloexec, stdio};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::fcntl_dupfd_cloexec,
+    stdio,
+};
 
 /// What comes from the controller.
 #[derive(Debug)]
@@ -19,6 +24,13 @@ pub(crate) struct Reader {
 impl Reader {
     fn new(input: File) -> Self {
         Self { input, buffer: vec![0; BUFFER_LEN], is_padding: true }
+    }
+
+    /// Waits for bytes, or for their end, at most so long. Returns whether there are some.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let mut polled = [PollFd::new(&self.input, PollFlags::IN)];
+        let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+        !matches!(poll(&mut polled, Some(&time)), Ok(0))
     }
 
     /// Waits for bytes, and returns them; none at the end.

@@ -53,6 +53,8 @@ pub(crate) fn run(channel: &Arc<Channel>, payload: &[u8]) {
         Ok(wanted) => wanted,
         Err(error) => return channel.fail(&io::Error::other(error), b""),
     };
+    // It has to be there before the program is, in case that the agent is killed meanwhile.
+    channel.agent.start_guard();
     let mut child = match start(&wanted) {
         Ok(child) => child,
         Err((error, path)) => return channel.fail(&error, &path),
@@ -65,7 +67,6 @@ pub(crate) fn run(channel: &Arc<Channel>, payload: &[u8]) {
             signal.changed.notify_all();
         }
     }
-    channel.agent.protect();
     let program = Arc::new(Program {
         pid: Pid::from_child(&child),
         is_over: Mutex::new(false),

@@ -4,8 +4,8 @@ use std::{
     collections::{HashMap, VecDeque},
     env,
     fs::File,
-    io::{self, ErrorKind, IoSlice, PipeWriter, Write as _},
-    mem,
+    io::{self, ErrorKind, IoSlice, Write as _},
+    mem, process,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     time::Instant,
 };
@@ -18,7 +18,9 @@ use chopsticks_transport::{
 
 use super::{
     channel::{self, Channel, Signal},
-    child, end, fail,
+    child,
+    end::{self, Guard},
+    fail,
     lead::Lead,
     panicked, pipes, say, session,
 };
@@ -43,7 +45,7 @@ pub(crate) struct Agent {
     /// Notified when a request with streams has ended.
     pub(crate) settled: Condvar,
     pub(crate) output: File,
-    guard: Mutex<Option<PipeWriter>>,
+    guard: Mutex<Option<Guard>>,
 }
 
 pub(crate) type Answering = fn(&Arc<Channel>, &Message);
@@ -139,15 +141,46 @@ impl Agent {
     /// Ends this process, and everything that its functions have started.
     pub(crate) fn end(&self) -> ! {
         self.stop_streams();
+        let is_idle = !self.has_calls();
+        let guard = self.guard_slot().take();
+        // Functions that run could start more at any time, which only the cleaner stops.
+        if let Some(guard) = &guard
+            && is_idle
+            && !end::has_children_besides(guard)
+        {
+            guard.kill();
+            process::exit(0)
+        }
         end::end(&self.token, &self.output)
+    }
+
+    /// Returns whether calls or requests with streams are being answered.
+    pub(crate) fn has_calls(&self) -> bool {
+        let state = self.lock();
+        !state.calls.is_empty() || !state.streams.is_empty()
+    }
+
+    fn guard_slot(&self) -> MutexGuard<'_, Option<Guard>> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn has_guard(&self) -> bool {
+        self.guard_slot().is_some()
     }
 
     /// Starts the guard if a function has a child process, unless it is there.
     pub(crate) fn protect(&self) {
-        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        if guard.is_none() && end::has_children() {
-            match end::start_guard(&self.token) {
-                Ok(alive) => *guard = Some(alive),
+        if !self.has_guard() && end::has_children() {
+            self.start_guard();
+        }
+    }
+
+    /// Starts the guard, unless it is there.
+    pub(crate) fn start_guard(&self) {
+        let mut guard = self.guard_slot();
+        if guard.is_none() {
+            match Guard::start(&self.token) {
+                Ok(started) => *guard = Some(started),
                 // Without `/proc` there is no way to start it.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => say(&format_args!("cannot start the guard: {error}")),
