@@ -2,8 +2,9 @@
 
 use std::{fs, io, os::unix::fs::symlink, path::Path, path::PathBuf};
 
-use chopsticks::{Agent, Command, Error, Stderr, Tunnel, TunnelConfig, function};
+use chopsticks::{Agent, Command, Error, Group, Put, Stderr, Tunnel, TunnelConfig, facts, function};
 use chopsticks_hosts::lab::ssh;
+use futures::StreamExt as _;
 
 chopsticks::tests!();
 
@@ -15,6 +16,12 @@ fn program() -> io::Result<PathBuf> {
 #[function]
 fn has(path: &Path) -> bool {
     path.exists()
+}
+
+/// Yields the names in a folder.
+#[function]
+fn entries(folder: PathBuf) -> io::Result<impl Iterator<Item = io::Result<String>>> {
+    Ok(fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())))
 }
 
 /// Returns the files of this agent in the folders where its program may have been.
@@ -85,6 +92,67 @@ async fn host_with_nothing_but_busybox_runs_functions() {
     }
     assert_eq!(tunnel.invoke(leftovers::with()).await.unwrap(), Vec::<PathBuf>::new());
     tunnel.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn host_with_nothing_but_busybox_has_files_programs_and_facts() {
+    let (root, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let tunnel = Tunnel::with_config(bare(root.path(), &["--proc", "/proc", "--dev", "/dev"]), config());
+    tunnel.connect().await.unwrap();
+    let before = fs::read_dir(root.path()).unwrap().count();
+
+    // A file there and back, and a folder.
+    let content: Vec<u8> = (0..2_000_000_u32).map(|number| (number % 251) as u8).collect();
+    fs::create_dir_all(here.path().join("tree/inner")).unwrap();
+    fs::write(here.path().join("tree/inner/file"), &content).unwrap();
+    let (there, back) = (Path::new("/put/tree"), here.path().join("back"));
+    tunnel.put_with(Put::new(here.path().join("tree/inner/file")).to("/put/file").parents()).await.unwrap();
+    assert!(fs::read(root.path().join("put/file")).unwrap() == content);
+    tunnel.fetch("/put/file", &back).await.unwrap();
+    assert!(fs::read(&back).unwrap() == content);
+    let folder = tunnel.put_dir(here.path().join("tree"), there).await.unwrap();
+    assert_eq!((folder.files, folder.folders), (1, 2));
+    let again = here.path().join("again");
+    tunnel.fetch_dir(there, &again).await.unwrap();
+    assert!(fs::read(again.join("inner/file")).unwrap() == content);
+    assert_eq!(fs::read_dir(root.path().join("put")).unwrap().count(), 2);
+
+    // Programs, which have a stdin and a status.
+    let output = tunnel.command("sh").args(["-c", "echo $0; echo no >&2; exit 3", "out"]).output().await;
+    let output = output.unwrap();
+    assert_eq!(
+        (output.status.code(), &output.stdout[..], &output.stderr[..]),
+        (Some(3), &b"out\n"[..], &b"no\n"[..])
+    );
+    let missing = tunnel.command("python3").output().await.unwrap_err();
+    assert!(missing.to_string().contains("No such file"), "{missing}");
+
+    let facts = facts::all(&tunnel).await.unwrap();
+    assert_eq!(facts.python_version, None);
+    assert!(!facts.kernel.release.is_empty());
+
+    // Nothing else is left, neither while the agent runs nor after it.
+    assert_eq!(tunnel.invoke(leftovers::with()).await.unwrap(), Vec::<PathBuf>::new());
+    tunnel.close().await.unwrap();
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), before + 1);
+}
+
+#[tokio::test]
+async fn group_of_hosts_with_nothing_but_busybox_runs_functions() {
+    let roots = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    fs::write(roots[1].path().join("here"), "").unwrap();
+    let host = |name: &str, root: &Path| {
+        let command = bare(root, &["--proc", "/proc", "--dev", "/dev"]).name(name);
+        Tunnel::with_config(command, config())
+    };
+    let group = Group::new([host("a", roots[0].path()), host("b", roots[1].path())]).unwrap();
+    let found = group.invoke(has::with(Path::new("/here"))).await.raise_failures().unwrap();
+    let found: Vec<_> = found.iter().map(|(host, is_there)| (host.as_str(), *is_there)).collect();
+    assert_eq!(found, [("a", false), ("b", true)]);
+    let mut entries: Vec<_> = group.invoke_stream(entries::with("/".into())).collect().await;
+    entries.retain(|(_, entry)| matches!(entry.as_deref(), Ok("here")));
+    assert_eq!(entries.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>(), ["b"]);
+    group.close().await.raise_failures().unwrap();
 }
 
 #[tokio::test]
