@@ -1,6 +1,7 @@
 //! Every driver but those of containers, on the hosts that `cargo xtask test-hosts` sets up.
 
 mod elsewhere;
+mod fleet;
 mod functions;
 mod links;
 mod many;

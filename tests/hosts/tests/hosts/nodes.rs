@@ -6,6 +6,7 @@ use chopsticks::{Group, Slurm, Target, Tunnel};
 use chopsticks_hosts::check::{config, fails, failure};
 use chopsticks_hosts::lab;
 use chopsticks_hosts::watch::{appeared, canary, childless, eventually, gone};
+use chopsticks_support::processes;
 use futures::future::join_all;
 
 /// Waits until the cluster has no job of this name.
@@ -108,6 +109,32 @@ async fn killed_controller_leaves_no_allocation() {
             tunnel.close().await.unwrap();
         }
     }
+}
+
+/// srun reads nothing before the cluster has room, so it does not notice.
+#[tokio::test]
+async fn queued_job_of_a_killed_controller_starts_and_ends_at_once() {
+    let (job, mark) = (canary("queued"), canary("slurm"));
+    let blocker = Tunnel::with_config(Slurm::new().partition("alone").name("blocker"), config());
+    blocker.connect().await.unwrap_or_else(|error| panic!("{}", error.report()));
+    let mut controller = Command::new(lab::controller())
+        .args([&format!("target=slurm:alone?arg=--job-name={job}"), "far:hang", &mark])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let state = || lab::run("squeue", ["--noheader", "--format=%T", "--name", &job]);
+    assert!(eventually(|| state() == "PENDING").await);
+    controller.kill().unwrap();
+    controller.wait().unwrap();
+    gone(&mark).await;
+    assert_eq!((state().as_str(), processes::with_argument(&job).is_empty()), ("PENDING", false));
+    blocker.close().await.unwrap();
+    job_is_gone(&job).await;
+    gone(&job).await;
+    let ran = lab::run("scontrol", ["--oneliner", "show", "job"]);
+    let ran = ran.lines().find(|line| line.contains(&job)).expect("the cluster knows jobs that have ended");
+    assert!(ran.contains(" NodeList=node-4") && !ran.contains("CANCELLED"), "{ran}");
+    childless().await;
 }
 
 /// Before the cluster has room, and after an administrator has cancelled it.
