@@ -374,8 +374,8 @@ def encode(value, name='result'):
 
     `marshal` also takes what only exposes a buffer (an array, a NumPy number) and would write its raw bytes: so the
     exact types are looked at first, a level at a time, in C. Shared parts make the levels grow past the bytes of the
-    dump; then, as for all that is not plain, pencode decides, and says what is wrong and where. PyPy's `marshal` writes
-    shared parts once for each place, which takes memory without end where they are nested.
+    dump; then, as for all that is not plain, the part `values` decides, and says what is wrong and where. PyPy's
+    `marshal` writes shared parts once for each place, which takes memory without end where they are nested.
     """
     kind = type(value)
     if not OLD:
@@ -403,7 +403,7 @@ def encode(value, name='result'):
                 left -= len(level)
                 level = get_referents(*level)
     part('values')
-    return PENCODE, pencode(value, name)
+    return recoded(value, name)
 
 
 def leave(request):

@@ -84,6 +84,32 @@ def integer(raw):
     return sign * value
 
 
+def recoded(value, name):
+    """Returns the format and the bytes of a result that is not plain, or may have text that is not."""
+    data = names and not OLD and 'PyPy' not in sys.version and even(value)
+    return (MARSHAL, data) if data else (PENCODE, pencode(value, name))
+
+
+def even(value):
+    """What `marshal` makes of plain objects, unless there is text that the option `encode` has a form for."""
+    from gc import get_referents
+    part('plain')
+    try:
+        data = marshal.dumps(value, 4)
+    except ValueError:
+        return None
+    level, left = [value], len(data)
+    while level:
+        kinds = set(map(type, level))
+        # A dict may not tell of its keys.
+        text = [k for v in level if type(v) is dict for k in v] + level if dict in kinds else level
+        if left <= 0 or not kinds <= PLAIN or ODD.search(u''.join([v for v in text if type(v) is word])):
+            return None
+        left -= len(level)
+        level = get_referents(*level)
+    return data
+
+
 def pencode(root, name):
     """Encodes `root`, which messages call `name`."""
     made, numbers, stack, count, place = [], {}, [iter((root,))], 2, [0]

@@ -327,6 +327,17 @@ class Encoded(unittest.TestCase):
         self.plain(u'caf\udce9', u'caf\uefe9')
         self.assertEqual(refusal(u'\ud800'), 'result: text with a lone surrogate')
 
+    @unittest.skipIf(OLD or PYPY, 'answers in pencode')
+    def test_numbers_and_bytes_that_look_like_odd_names_are_carried_as_others(self):
+        odd = u'\udce9'
+        for mark in (b'\xed\xb2', b'\xed\xb3', b'\xee\xbe', b'\xee\xbf'):
+            number, = struct.unpack('<d', b'\0\0\0' + mark + b'\0\x10\x40')
+            data = b'a' + mark + b'\x80'
+            for value in ([number], {1: (number, data)}, [data, u'\xe9', [number, None]], (frozenset([number]),)):
+                self.assertEqual(SPACE['encode'](value), (MARSHAL, marshal.dumps(value, 4)))
+                self.assertEqual(SPACE['encode']([value, odd])[0], PENCODE)
+                self.assertEqual(SPACE['encode']([value, {odd: 1}])[0], PENCODE)
+
     def test_names_in_arguments_may_be_left_as_they_are(self):
         SPACE['options']['encode'] = [u'given', u'names']
         self.assertEqual(SPACE['arguments']((u'caf\uefe9',), {}), ((u'caf\uefe9',), {}))

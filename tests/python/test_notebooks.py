@@ -146,7 +146,7 @@ def test_groups_and_their_results_are_tables(run_notebook):
 
 def test_notebooks_have_no_outputs():
     notebooks = {path.name: nbformat.read(path, as_version=4) for path in NOTEBOOKS.iterdir()}
-    assert len(notebooks) == 6
+    assert len(notebooks) == 7
     for name, notebook in notebooks.items():
         nbformat.validate(notebook)
         for cell in notebook.cells:

@@ -37,6 +37,15 @@ const STUBS: &str = "tests/python/test_stubs.py";
 /// What it needs.
 const TYPE_REQUIREMENTS: &str = "tests/python/requirements-types.txt";
 
+/// The test of JupyterLab, which runs under the same interpreter, in a browser.
+const JUPYTERLAB: &str = "tests/python/test_jupyterlab.py";
+
+/// What the test of JupyterLab needs beside [`NOTEBOOK_REQUIREMENTS`], pinned.
+const JUPYTERLAB_REQUIREMENTS: &str = "tests/python/requirements-jupyterlab.txt";
+
+/// The browsers that it can use.
+const BROWSERS: [&str; 3] = ["chromium-headless-shell", "chromium", "google-chrome"];
+
 /// The oldest and the newest Python that [`NOTEBOOK_REQUIREMENTS`] has wheels for.
 const NOTEBOOK_PYTHONS: ((u8, u8), (u8, u8)) = ((3, 11), (3, 14));
 
@@ -64,13 +73,16 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
     let original = fetch_original(workspace, &folder.join("original"))?;
     let agents = agents(all);
     let for_notebooks = newest_with_notebooks(&interpreters);
+    let browser = BROWSERS.iter().find(|program| command::succeeds(Command::new(program).arg("--version")));
     let mut runs = Vec::new();
     for interpreter in &interpreters {
         let has_notebooks = for_notebooks.is_some_and(|chosen| chosen.path() == interpreter.path());
-        let requirements: &[&str] = if has_notebooks {
-            &[REQUIREMENTS, NOTEBOOK_REQUIREMENTS, TYPE_REQUIREMENTS]
-        } else {
-            &[REQUIREMENTS]
+        let requirements: &[&str] = match (has_notebooks, browser) {
+            (true, Some(_)) => {
+                &[REQUIREMENTS, NOTEBOOK_REQUIREMENTS, TYPE_REQUIREMENTS, JUPYTERLAB_REQUIREMENTS]
+            }
+            (true, None) => &[REQUIREMENTS, NOTEBOOK_REQUIREMENTS, TYPE_REQUIREMENTS],
+            (false, _) => &[REQUIREMENTS],
         };
         let python = install(workspace, interpreter, requirements, &wheel, &folder)?;
         for tests in TESTS.iter().filter(|tests| workspace.root().join(tests).is_dir()) {
@@ -78,6 +90,10 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
             pytest.args(["-m", "pytest", "-q", "-rfE", "--strict-markers", "-p", "no:cacheprovider", tests]);
             if !has_notebooks {
                 pytest.args(["--ignore", NOTEBOOKS, "--ignore", STUBS]);
+            }
+            match browser {
+                Some(program) if has_notebooks => _ = pytest.env("CHOPSTICKS_TEST_BROWSER", program),
+                _ => _ = pytest.args(["--ignore", JUPYTERLAB]),
             }
             if let [first, more @ ..] = options.filters.as_slice() {
                 let filter = more.iter().fold(first.clone(), |all, one| format!("{all} or {one}"));
@@ -90,13 +106,18 @@ pub(super) fn plan(workspace: &Workspace, options: &Options) -> Result<Plan, Obs
             runs.push(Run { label, command: pytest, dialect: Dialect::Pytest, again: None });
         }
     }
-    let left_out = for_notebooks.is_none().then(|| {
+    let left_out = if for_notebooks.is_none() {
         let ((major, oldest), (_, newest)) = NOTEBOOK_PYTHONS;
-        format!(
+        Some(format!(
             "notebooks were not run, for want of a CPython from {major}.{oldest} to {major}.{newest}: \
              install one, or name it in {INTERPRETERS_VARIABLE}"
-        )
-    });
+        ))
+    } else if browser.is_none() {
+        let browsers = BROWSERS.join(", ");
+        Some(format!("JupyterLab was not run, for want of a browser: install one of {browsers}"))
+    } else {
+        None
+    };
     let notebooks = for_notebooks.map(|interpreter| format!(", notebooks under {interpreter}"));
     let note = format!("under {}{}", list(&interpreters), notebooks.unwrap_or_default());
     Ok(Plan { note, left_out, at_once: AtOnce::OnePerCore, ..Plan::of(runs) })
