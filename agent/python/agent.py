@@ -541,13 +541,13 @@ def watch():
             with lock:
                 if serial == seen:
                     if busy:
-                        taken = 1
+                        taken = taken or 1
                     else:
                         # In two steps: a call that begins between them is seen.
                         armed = 0
                         armed = serial != seen or busy > 0
                 seen = serial
-            if taken:
+            if taken == 1:
                 with writing:
                     flush()
                 part('overlap')

@@ -338,6 +338,19 @@ def f(path, size):
         self.assert_ended(agent, request)
         self.assertTrue(os.path.exists(self.path))
 
+    def test_function_that_reads_waits_for_no_helper(self):
+        # Which would look for ten minutes whether somebody else has to read.
+        agent = self.agent()
+        agent.call(function(
+            'import sys\ndef f():\n    find = sys.meta_path[-1].find_spec\n'
+            '    getattr(find, "__func__", find).__globals__["TICK"] = 600\n'))
+        for _ in range(3):
+            request = agent.open(FEED, function('def f(items): return sum(items)\n'))
+            agent.feed(request, 1, 2)
+            agent.send(request, END, 0, b'')
+            self.assertEqual(agent.result(request), 3)
+            self.assertEqual(agent.call('operator:neg', 1), -1)
+
     def test_end_of_the_controller_ends_the_agent(self):
         agent = self.agent()
         agent.stream(ENDLESS, self.path.decode(), 1000)
