@@ -2,13 +2,14 @@
 
     python beside.py [--rounds N] [--calls N] [--original FOLDER] [--json] [PACKAGE ...]
 
-A package is `chopsticks`, `execnet`, or `original`: the original library, which has the same name and so is
+A package is `chopsticks`, `execnet`, `mitogen`, or `original`: the original library, which has the same name and so is
 imported from the folder that it was installed in. They take turns, each sample in a process of its own, and both
 sides run the interpreter that runs this.
 """
 
 import argparse
 import json
+import marshal
 import os
 import statistics
 import subprocess
@@ -20,15 +21,20 @@ import workload
 MIB = 1 << 20
 RECORDS = 10_000
 AGENTS = 20
-PACKAGES = 'chopsticks', 'execnet', 'original'
+PACKAGES = 'chopsticks', 'execnet', 'mitogen', 'original'
+#: What each is imported by.
+MODULES = {'chopsticks': 'chopsticks.tunnel', 'original': 'chopsticks.tunnel', 'mitogen': 'mitogen.master'}
 #: Key of a row, its name, and the format of its figures.
 ROWS = (
+    ('import', 'import, ms of processor time', '%.1f'),
     ('first', 'connect and first call, ms', '%.1f'),
     ('call', 'warm call, us', '%.1f'),
     ('call99', 'warm call, us, 99th percentile', '%.1f'),
+    ('main', 'the same of a function of `__main__`, us', '%.1f'),
     ('ret16m', 'return 16 MiB of bytes, MB/s', '%.0f'),
     ('send16m', 'send 16 MiB of bytes, MB/s', '%.0f'),
     ('retlist', 'return 10,000 records, ms', '%.1f'),
+    ('loads', '`marshal.loads` of 10,000 records, ms', '%.1f'),
     ('sendlist', 'send 10,000 records, ms', '%.1f'),
     ('agents', '%d agents at once: connect and call, ms' % AGENTS, '%.0f'),
     ('agents_again', 'their second call, all at once, ms', '%.2f'),
@@ -96,6 +102,8 @@ class Execnet:
         channel = self.channel()
 
         def call(function, *args):
+            if function is own:
+                raise ValueError('the loop has no function of this program')
             channel.send((function.__name__, args))
             return channel.receive()
 
@@ -115,11 +123,49 @@ class Execnet:
         self.gateways.terminate(timeout=5)
 
 
+class Mitogen:
+    def __init__(self):
+        import mitogen.core
+        import mitogen.master
+
+        self.blob = mitogen.core.Blob
+        self.broker = mitogen.master.Broker()
+        self.router = mitogen.master.Router(self.broker)
+
+    def connect(self):
+        context = self.router.local(python_path=sys.executable)
+
+        def call(function, *args):
+            return context.call(function, *[self.blob(arg) if type(arg) is bytes else arg for arg in args])
+
+        return call
+
+    def connect_many(self, count):
+        contexts = [self.router.local(python_path=sys.executable) for _ in range(count)]
+
+        def call(function, *args):
+            waiting = [context.call_async(function, *args) for context in contexts]
+            return [receiver.get().unpickle() for receiver in waiting]
+
+        return call
+
+    def close(self):
+        self.broker.shutdown()
+        self.broker.join()
+
+
+def own(data):
+    """A function of `__main__`."""
+    return data
+
+
 def sample(package, calls):
     """Measures all rows once, in this process. A row that a package cannot do has its exception as text."""
     found, clock = {}, time.perf_counter
-    # The import counts for nobody: it is paid once.
-    contender = Execnet() if package == 'execnet' else Chopsticks()
+    text = 'import time; begin = time.process_time(); import %s; print(time.process_time() - begin)'
+    command = [sys.executable, '-c', text % MODULES.get(package, package)]
+    found['import'] = statistics.median(float(subprocess.check_output(command)) for _ in range(5)) * 1e3
+    contender = {'execnet': Execnet, 'mitogen': Mitogen}.get(package, Chopsticks)()
 
     def measure(*keys):
         def run(function):
@@ -154,6 +200,11 @@ def sample(package, calls):
         times = took(calls, 1, workload.echo, 1)
         return times[calls // 2] * 1e6, times[calls * 99 // 100] * 1e6
 
+    @measure('main')
+    def main():
+        took(calls // 10, 1, own, 1)
+        return [took(calls, 1, own, 1)[calls // 2] * 1e6]
+
     def median_of_five(*args):
         # The first call makes what is returned.
         took(1, *args)
@@ -172,6 +223,15 @@ def sample(package, calls):
     @measure('retlist')
     def retlist():
         return [median_of_five(RECORDS, workload.ret_list, RECORDS) * 1e3]
+
+    @measure('loads')
+    def loads():
+        dumped, times = marshal.dumps(records), []
+        for _ in range(5):
+            begin = clock()
+            marshal.loads(dumped)
+            times.append(clock() - begin)
+        return [statistics.median(times) * 1e3]
 
     @measure('sendlist')
     def sendlist():

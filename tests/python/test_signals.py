@@ -57,6 +57,42 @@ def test_program_that_ignores_the_end_of_its_input_is_ended_with_ours(script):
     assert len(out.split()) == 2 and not any(is_alive(int(pid)) for pid in out.split())
 
 
+def test_second_ctrl_c_ends_a_program_that_waits_at_its_end(tmp_path):
+    path = tmp_path / 'script.py'
+    path.write_text("""
+import sys, threading, time
+import chopsticks.tunnel
+
+def handle(host, line):
+    print('handles', flush=True)
+    threading.Event().wait()
+
+# How long the end waits for the handler.
+chopsticks.tunnel.PATIENCE = 1000
+tun = chopsticks.tunnel.Local(python=sys.executable)
+tun.stderr = handle
+try:
+    tun.call(eval, '__import__("sys").stderr.write("line\\\\n") and __import__("time").sleep(1000)')
+except KeyboardInterrupt:
+    print(tun.call(eval, '__import__("os").getpid()'), flush=True)
+""")
+    with subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        try:
+            assert program.stdout.readline() == 'handles\n'
+            program.send_signal(signal.SIGINT)
+            agent = int(program.stdout.readline())
+            # The end has begun: it has closed the tunnel, and waits for the handler.
+            until(lambda: not is_alive(agent))
+            while program.poll() is None:
+                program.send_signal(signal.SIGINT)
+                time.sleep(0.05)
+            # As with threads of `concurrent.futures`, that is told, and changes no status.
+            assert 'KeyboardInterrupt' in program.stderr.read()
+            assert program.returncode in (0, -signal.SIGINT)
+        finally:
+            program.kill()
+
+
 def test_handler_of_a_signal_may_call(tun):
     found = []
 
