@@ -254,3 +254,18 @@ def test_what_is_started_for_an_input_ends_with_its_call(tun):
         process.kill()
     until(lambda: not is_alive(process.pid))
     assert Pool([tun]).map(len, ['abc']).__next__().value == 3
+
+
+def test_dropped_streams_leave_nothing_behind(tun):
+    for number in range(500):
+        words = (word for word in ['a', 'bc'] * 3)
+        items = tun.stream(remote.lengths, input=words) if number % 2 else tun.stream(remote.count, 10)
+        assert next(items) in (0, 1)
+        del items
+        if number % 10 == 5:
+            assert tun.call(remote.first_of, input=iter(['word', 'other'])) == 'word'
+        if number == 20:
+            descriptors = len(os.listdir('/proc/self/fd'))
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == 'chopsticks-input'])
+    assert len(os.listdir('/proc/self/fd')) <= descriptors + 2
+    until(lambda: len(tun.call(os.listdir, '/proc/self/task')) < 8)
