@@ -98,8 +98,12 @@ def group():
     from chopsticks.group import Group
     return Group([Local('a'), Local('b')])
 def closed_in(path):
-    path = os.path.join(path, str(os.getpid()))
-    for item in endless(path): yield item
+    items = endless(os.path.join(path, str(os.getpid())))
+    try:
+        for item in items: yield item
+    finally:
+        # Not every Python ends what nobody refers to any more.
+        items.close()
 def breaks_group(path):
     with group() as hosts:
         for item in hosts.stream(closed_in, path): break
