@@ -151,18 +151,19 @@ def evaluate(source, captures):
 def complete(text):
     """Returns the names that begin so."""
     import rlcompleter
+    import warnings
 
     completer = rlcompleter.Completer(NAMES)
     found = []
     try:
-        while len(found) < MAX_NAMES:
-            name = completer.complete(text, len(found))
-            if name is None:
-                break
-            if name not in found:
+        # Some Pythons have only a part of `readline`, and warn of what is missing.
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            while len(found) < MAX_NAMES:
+                name = completer.complete(text, len(found))
+                if name is None or name in found:
+                    break
                 found.append(name)
-            else:
-                break
     except Exception:
         pass
     return [_text(name) for name in found]
