@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::command;
 use crate::failure::Failure;
 use crate::tidy::{self, File};
 use crate::workspace::Workspace;
@@ -124,6 +125,11 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("chopsticks-importer", &["tokio", "tokio-util", "async-trait"]),
 ];
 
+/// Crates of others that programs which have functions alone must not be linked with: they are sent to hosts. Crates
+/// between must not bring them either.
+const UNLINKED: (&str, &[&str]) =
+    ("chopsticks-function", &["tokio", "libc", "ignore", "regex-automata", "similar"]);
+
 /// Checks the workspace.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let packages: Vec<Package> = workspace.packages()?.iter().map(Package::read).collect::<Result<_, _>>()?;
@@ -133,6 +139,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
         println!("{}", arrows(layer.name, &packages));
         check_modules(layer.name, &files, &mut findings);
     }
+    findings.extend(linked(UNLINKED.0, &tree(workspace, UNLINKED.0)?, UNLINKED.1));
     for finding in &findings {
         eprintln!("Cargo.toml: layers: {finding}");
     }
@@ -225,6 +232,21 @@ fn check(packages: &[Package]) -> Vec<String> {
         findings.push(format!("xtask/src/layers.rs names {name}, which is no member of the workspace"));
     }
     findings
+}
+
+/// Returns what a crate is linked with, one crate a line: its name, and its version.
+fn tree(workspace: &Workspace, name: &str) -> Result<String, Failure> {
+    let mut command =
+        workspace.cargo(["tree", "--locked", "--edges=normal", "--prefix=none", "--package", name]);
+    command::output(command.args(["--format={p}"]))
+}
+
+fn linked(name: &str, tree: &str, unlinked: &[&str]) -> Vec<String> {
+    let linked: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let found = unlinked.iter().filter(|other| linked.contains(*other));
+    found
+        .map(|other| format!("{name} is linked with {other}: see `cargo tree -p {name} -i {other}`"))
+        .collect()
 }
 
 /// A crate, and those that it depends on.

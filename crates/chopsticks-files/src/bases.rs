@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::delta::Signature;
+use crate::delta::Base;
 
 /// What the receiver has of the files of a folder. It is asked about each file just before that is
 /// sent, so that only one description is in memory at a time.
@@ -23,16 +23,6 @@ pub struct Question {
     /// The path, from the folder on.
     pub path: PathBuf,
     answer: oneshot::Sender<Option<Base>>,
-}
-
-/// A file of the receiver, in the same folder as the one that is sent.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "whoever finds one knows both")]
-pub struct Base {
-    /// Its name.
-    pub name: Vec<u8>,
-    /// Its blocks.
-    pub signature: Signature,
 }
 
 impl Bases {

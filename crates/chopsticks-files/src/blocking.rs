@@ -16,17 +16,15 @@ use sha1::{Digest as _, Sha1};
 
 use crate::{
     attributes::umask,
-    content::{BLOCK_LEN, COPY, Encoder, Pool, SHA1_LEN, Summary},
-    digest::Skip,
+    coming::{Coming, Stopped},
+    content::{BLOCK_LEN, COPY, Encoder, Pool, SHA1_LEN, Summary, checked},
     entry::{Counts, Kind, LOOKS_LEN, Looks},
-    input::{Coming, Stopped},
     patience::patiently,
-    place::place_of,
-    sink::{checked, fresh},
-    source::{expected, open_regular, read_blocks},
+    place::{fresh, place_of},
+    reading::{expected, open_regular, read_blocks},
     target::{Attributes, Target, Wish},
-    tree_sink::{Manner, Order, Tree},
-    tree_source::{self, Problem},
+    tree::{Manner, Order, Tree},
+    walk::{Guide, Problem, walk},
 };
 
 /// A stream from which content comes.
@@ -97,7 +95,7 @@ pub fn receive_file(
         target.write(&data, &|| inlet.is_wanted())
     })?;
     input.finish()?;
-    let summary = checked(sha1, size, expected)?;
+    let summary = checked(sha1, size, expected).inspect_err(|_| target.forget())?;
     let attributes = Attributes { default: attributes.default & !umask(), ..attributes };
     Ok((summary, target.finish(&attributes, sync)?))
 }
@@ -192,9 +190,16 @@ pub fn send_folder(
     left_out: HashSet<PathBuf>,
     give: &mut dyn FnMut(Bytes) -> bool,
 ) -> Result<Option<Counts>, Problem> {
-    tree_source::walk(root.to_owned(), block_len, Skip::default(), left_out, None, &mut |(bytes, _)| {
-        give(bytes)
-    })
+    walk(root.to_owned(), block_len, &LeftOut(left_out), &mut |(bytes, _)| give(bytes))
+}
+
+/// Files and folders that are not sent, by their paths from the folder on.
+struct LeftOut(HashSet<PathBuf>);
+
+impl Guide for LeftOut {
+    fn leaves_out(&self, path: &Path, _is_folder: bool) -> bool {
+        self.0.contains(path)
+    }
 }
 
 /// The bytes of a stream, read in the sizes that its format requires.

@@ -1,6 +1,6 @@
 //! The content of a file in transit: `docs/wire.md`, section 8.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io};
 
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest as _, Sha1};
@@ -74,6 +74,32 @@ impl Summary {
     pub fn hex(&self) -> String {
         self.sha1.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Returns what was received, if its checksum is the expected one.
+pub(crate) fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summary> {
+    let sha1: [u8; SHA1_LEN] = sha1.finalize().into();
+    if sha1 == expected {
+        return Ok(Summary { size, sha1 });
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"))
+}
+
+/// A piece of content in the form in which it is sent.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a content consists of blocks and an end")]
+pub enum Piece {
+    /// A block, or a header and a block.
+    Block {
+        /// Sent first. It may be empty.
+        header: Bytes,
+        /// Sent after the header.
+        data: Bytes,
+        /// The number of content bytes in both.
+        len: usize,
+    },
+    /// A summary of what was sent, and the end of the stream.
+    End(Summary, Bytes),
 }
 
 /// A buffer for one block, with room for its header in front.

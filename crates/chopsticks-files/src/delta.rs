@@ -13,12 +13,8 @@ use std::{
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use sha1::{Digest as _, Sha1};
-use tokio::sync::mpsc;
 
-use crate::{
-    content::{BLOCK_LEN, COPY, Encoder, SHA1_LEN, Summary},
-    source::Piece,
-};
+use crate::content::{BLOCK_LEN, COPY, Encoder, Piece, SHA1_LEN, Summary};
 
 /// The description of a base.
 #[derive(Debug)]
@@ -31,6 +27,16 @@ pub struct Signature {
     /// One bit for each of the low bits of those that occur, because most do not.
     filter: Vec<u64>,
     strong: Vec<[u8; SHA1_LEN]>,
+}
+
+/// A file of the receiver, in the same folder as the one that is sent.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "whoever finds one knows both")]
+pub struct Base {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Its blocks.
+    pub signature: Signature,
 }
 
 impl Signature {
@@ -186,22 +192,6 @@ fn reduced(number: u32) -> u32 {
     } else {
         number
     }
-}
-
-/// Reads a file to its end, and sends what the base does not have, as long as there is a receiver.
-pub(crate) fn read_delta(
-    file: &File,
-    before: &Metadata,
-    signature: &Signature,
-    pieces: &mpsc::Sender<io::Result<Piece>>,
-) {
-    let ended = send_delta(file, before, signature, &mut |piece| pieces.blocking_send(Ok(piece)).is_ok());
-    let last = match ended {
-        Ok(Some((summary, end))) => Ok(Piece::End(summary, end)),
-        Ok(None) => return,
-        Err(error) => Err(error),
-    };
-    let _ = pieces.blocking_send(last);
 }
 
 /// Passes what the base does not have of a file to `give`, until it returns false. Returns a summary
@@ -393,28 +383,23 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(new).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
-        let (pieces, mut receiver) = mpsc::channel(1 << 16);
-        read_delta(&file, &file.metadata().unwrap(), &signature(base, block), &pieces);
-        drop(pieces);
         let (mut built, mut literal) = (Vec::new(), 0);
-        while let Some(piece) = receiver.blocking_recv() {
-            match piece.unwrap() {
-                Piece::Block { header, data, len } if header[..4] == COPY.to_be_bytes() => {
-                    assert!(data.is_empty());
-                    let at = u64::from_be_bytes(header[4..12].try_into().unwrap()) as usize;
-                    built.extend_from_slice(&base[at..at + len]);
-                }
-                Piece::Block { data, len, .. } => {
-                    assert_eq!(data.len(), len);
-                    literal += len;
-                    built.extend_from_slice(&data);
-                }
-                Piece::End(summary, _) => {
-                    assert_eq!(summary.size, new.len() as u64);
-                    assert_eq!(summary.sha1[..], Sha1::digest(new)[..]);
-                }
+        let sent = send_delta(&file, &file.metadata().unwrap(), &signature(base, block), &mut |piece| {
+            let Piece::Block { header, data, len } = piece else { return false };
+            if header[..4] == COPY.to_be_bytes() {
+                assert!(data.is_empty());
+                let at = u64::from_be_bytes(header[4..12].try_into().unwrap()) as usize;
+                built.extend_from_slice(&base[at..at + len]);
+            } else {
+                assert_eq!(data.len(), len);
+                literal += len;
+                built.extend_from_slice(&data);
             }
-        }
+            true
+        });
+        let (summary, _) = sent.unwrap().unwrap();
+        assert_eq!(summary.size, new.len() as u64);
+        assert_eq!(summary.sha1[..], Sha1::digest(new)[..]);
         assert!(built == new, "the content is another");
         literal
     }

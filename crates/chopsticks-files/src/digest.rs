@@ -17,8 +17,8 @@ use crate::{
     content::{BLOCK_LEN, Summary},
     entry,
     excludes::Excludes,
-    source::open_checked,
-    tree_source::Problem,
+    reading::open_checked,
+    walk::Problem,
 };
 
 /// An entry of a folder.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chopsticks_transport::StreamReader;
 
 use crate::{
+    coming::{Coming, Stopped, malformed},
     content::{COPY, SHA1_LEN},
     progress::Watcher,
 };
@@ -15,18 +16,8 @@ use crate::{
 pub struct Input {
     reader: StreamReader,
     ready: VecDeque<Bytes>,
-}
-
-/// Why reading has stopped.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "either side or the way between them fails")]
-pub enum Stopped {
-    /// The stream broke off. The agent's answer contains the reason.
-    Broken,
-    /// The data is not in the format of an agent, or is too long.
-    Malformed(io::Error),
-    /// The destination failed.
-    Unwritable(io::Error),
+    /// The missing bytes of the current block of content.
+    block: usize,
 }
 
 /// A part of the content of a file.
@@ -37,48 +28,6 @@ pub(crate) enum Content {
     Data(Bytes),
     /// The end, with the checksum that the content must have.
     End([u8; SHA1_LEN]),
-}
-
-/// The state of the content of one file that is being received.
-#[derive(Debug)]
-pub(crate) struct Coming {
-    /// The announced size; 0 if it was not known.
-    announced: u64,
-    came: u64,
-    /// The missing bytes of the current block.
-    block: usize,
-}
-
-impl Coming {
-    /// Creates the state at the beginning of a content whose announced size is known, or 0.
-    pub(crate) fn new(announced: u64) -> Self {
-        Self { announced, came: 0, block: 0 }
-    }
-
-    /// Returns the announced size, if it was known.
-    pub(crate) fn announced(&self) -> Option<u64> {
-        (self.announced > 0).then_some(self.announced)
-    }
-
-    /// Refuses content beyond the announced size as soon as it arrives.
-    pub(crate) fn add(&mut self, len: usize) -> Result<(), Stopped> {
-        self.came += len as u64;
-        match self.announced() {
-            Some(announced) if self.came > announced => {
-                Err(malformed(&format!("more than the {announced} bytes that were announced")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn end(&self) -> Result<(), Stopped> {
-        match self.announced() {
-            Some(announced) if self.came != announced => {
-                Err(malformed(&format!("{} bytes came in place of {announced}", self.came)))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Counts the content that arrives.
@@ -110,7 +59,7 @@ impl<'a, 'b> Meter<'a, 'b> {
 impl Input {
     /// Creates an input that reads from `reader`.
     pub fn new(reader: StreamReader) -> Self {
-        Self { reader, ready: VecDeque::new() }
+        Self { reader, ready: VecDeque::new(), block: 0 }
     }
 
     /// Returns between 1 and `max` bytes, without a copy.
@@ -159,7 +108,7 @@ impl Input {
         coming: &mut Coming,
         meter: &mut Meter<'_, '_>,
     ) -> Result<Content, Stopped> {
-        if coming.block == 0 {
+        if self.block == 0 {
             let block = u32::from_be_bytes(self.array().await?);
             if block == 0 {
                 coming.end()?;
@@ -176,10 +125,10 @@ impl Input {
                 meter.add(len as usize)?;
                 return Ok(Content::Copy(at, len));
             }
-            coming.block = usize::try_from(block).unwrap_or(usize::MAX);
+            self.block = usize::try_from(block).unwrap_or(usize::MAX);
         }
-        let piece = self.piece(coming.block).await?;
-        coming.block -= piece.len();
+        let piece = self.piece(self.block).await?;
+        self.block -= piece.len();
         coming.add(piece.len())?;
         meter.add(piece.len())?;
         Ok(Content::Data(piece))
@@ -202,8 +151,4 @@ impl Input {
             }
         }
     }
-}
-
-fn malformed(problem: &str) -> Stopped {
-    Stopped::Malformed(io::Error::new(io::ErrorKind::InvalidData, problem))
 }

@@ -19,48 +19,75 @@
 //! * [`blocking`] does the transfers without an asynchronous runtime, as agents do.
 //! * [`Progress`] and [`Watcher`] report the progress of a transfer.
 //!
+//! # Features
+//!
+//! * `tokio`, on by default: everything that a controller needs. Without it, the crate depends
+//!   neither on tokio nor on the crates that compare texts and match patterns: [`blocking`] is left,
+//!   with what that takes and returns.
+//!
 //! The crate does not know which host the other end is on, nor how a transfer is requested.
 
 #[cfg(not(unix))]
 compile_error!("chopsticks-files writes files with the modes, owners and links of Unix systems");
 
 mod attributes;
+#[cfg(feature = "tokio")]
 mod bases;
 pub mod blocking;
+mod coming;
 mod content;
 mod delta;
 mod device;
+#[cfg(feature = "tokio")]
 mod difference;
+#[cfg(feature = "tokio")]
 mod digest;
 mod entry;
+#[cfg(feature = "tokio")]
 mod excludes;
+#[cfg(feature = "tokio")]
 mod input;
 mod patience;
 mod place;
+#[cfg(feature = "tokio")]
 mod progress;
+mod reading;
+#[cfg(feature = "tokio")]
 mod receive;
 mod remove;
+#[cfg(feature = "tokio")]
 mod sink;
+#[cfg(feature = "tokio")]
 mod source;
 mod spare;
 mod target;
+mod tree;
+#[cfg(feature = "tokio")]
 mod tree_sink;
+#[cfg(feature = "tokio")]
 mod tree_source;
+mod walk;
 
-pub use bases::{Base, Bases, Question};
-pub use content::{BLOCK_LEN, SHA1_LEN, Summary};
-pub use delta::Signature;
-pub use difference::{DIFFERENCE_MAX, difference};
-pub use digest::{Entry, FileKind, Skip, digest_bytes, digest_file, digest_tree, list_tree};
+pub use coming::Stopped;
+pub use content::{BLOCK_LEN, Piece, SHA1_LEN, Summary};
+pub use delta::{Base, Signature};
 pub use entry::{Counts, nanoseconds, time};
-pub use excludes::Excludes;
-pub use input::{Input, Meter, Stopped};
-pub use progress::{Progress, Watcher};
-pub use receive::{receive_file, receive_folder};
 pub use remove::{check_deletable, remove_entries};
-pub use sink::{Destination, Sink};
-pub use source::{Feed, Piece, Source};
 pub use spare::find_part;
 pub use target::{Attributes, Wish};
-pub use tree_sink::{Manner, TreeSink};
-pub use tree_source::{Piece as TreePiece, Problem, read_tree};
+pub use tree::Manner;
+pub use walk::{Piece as TreePiece, Problem};
+#[cfg(feature = "tokio")]
+pub use {
+    bases::{Bases, Question},
+    difference::{DIFFERENCE_MAX, difference},
+    digest::{Entry, FileKind, Skip, digest_bytes, digest_file, digest_tree, list_tree},
+    excludes::Excludes,
+    input::{Input, Meter},
+    progress::{Progress, Watcher},
+    receive::{receive_file, receive_folder},
+    sink::{Destination, Sink},
+    source::{Feed, Source},
+    tree_sink::TreeSink,
+    tree_source::read_tree,
+};

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chopsticks_transport::Nonce;
 use rustix::{
     fs::{self, AtFlags, FileType, Mode, OFlags, Stat},
     io::Errno,
@@ -40,6 +41,13 @@ pub(crate) fn place_of(path: &Path, name: &OsStr) -> io::Result<PathBuf> {
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::LOOP)) => Ok(full),
         Err(error) => Err(error),
     }
+}
+
+/// Returns a path that does not exist yet.
+pub(crate) fn fresh() -> PathBuf {
+    let token = Nonce::random();
+    let digits: String = token.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    std::env::temp_dir().join(format!("chopsticks-{digits}"))
 }
 
 /// Follows links.

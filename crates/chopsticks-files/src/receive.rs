@@ -1,11 +1,13 @@
 //! Decoding what is received.
 
 use crate::{
+    coming::Stopped,
     content::SHA1_LEN,
     entry::{Kind, LOOKS_LEN, Looks},
-    input::{Content, Input, Meter, Stopped},
+    input::{Content, Input, Meter},
     sink::Sink,
-    tree_sink::{Order, TreeSink},
+    tree::Order,
+    tree_sink::TreeSink,
 };
 
 /// Reads a file to the end of the stream. Returns the checksum that its content must have.

@@ -11,7 +11,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{place::open_folder, tree_source::Problem};
+use crate::{place::open_folder, walk::Problem};
 
 /// Refuses folders from which nothing is deleted: those of the system, and the home folder itself.
 ///

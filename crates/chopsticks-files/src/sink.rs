@@ -3,7 +3,6 @@
 use std::{ffi::OsString, fmt, fs::File, io, os::unix::fs::FileExt as _, path::PathBuf};
 
 use bytes::Bytes;
-use chopsticks_transport::Nonce;
 use sha1::{Digest as _, Sha1};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
@@ -13,9 +12,9 @@ use tokio::{
 
 use crate::{
     attributes::umask,
-    content::{SHA1_LEN, Summary},
+    content::{SHA1_LEN, Summary, checked},
     patience::patiently,
-    place::place_of,
+    place::{fresh, place_of},
     target::{Attributes, Target, Wish},
 };
 
@@ -237,21 +236,6 @@ fn write_all(
 
 fn no_base() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a copy without a base")
-}
-
-pub(crate) fn checked(sha1: Sha1, size: u64, expected: [u8; SHA1_LEN]) -> io::Result<Summary> {
-    let sha1: [u8; SHA1_LEN] = sha1.finalize().into();
-    if sha1 == expected {
-        return Ok(Summary { size, sha1 });
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"))
-}
-
-/// Returns a path that does not exist yet.
-pub(crate) fn fresh() -> PathBuf {
-    let token = Nonce::random();
-    let digits: String = token.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    std::env::temp_dir().join(format!("chopsticks-{digits}"))
 }
 
 /// How much of a base is in memory at a time.

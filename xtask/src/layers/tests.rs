@@ -40,6 +40,15 @@ fn workspace_that_keeps_the_table_has_no_findings() {
 }
 
 #[test]
+fn crate_that_another_one_brings_is_found() {
+    let tree = "chopsticks-function v0.1.0 (/x)\nbytes v1.12.1\ntokio v1.50.0\nsha1 v0.11.0\n";
+    let findings = linked("chopsticks-function", tree, &["libc", "tokio"]);
+    let expected =
+        "chopsticks-function is linked with tokio: see `cargo tree -p chopsticks-function -i tokio`";
+    assert_eq!(findings, [expected]);
+}
+
+#[test]
 fn dependency_on_a_sibling_is_found() {
     let findings = findings_with("chopsticks-importer", ours("chopsticks-transport", Kind::Normal));
     assert_eq!(findings, ["chopsticks-importer must not depend on chopsticks-transport"]);
