@@ -13,18 +13,21 @@ use chopsticks_module::Resource;
 
 use crate::{
     cache::Cache,
-    closure::Closure,
-    data,
     error::CodebaseError,
-    hint,
     look::Look,
     module::{Found, Module},
     name::ModuleName,
     root::Root,
     rules::{Links, Rules},
     source::Source,
-    unpack,
 };
+
+use self::closure::Closure;
+
+mod closure;
+pub(crate) mod data;
+mod hint;
+mod unpack;
 
 /// An ordered list of sources whose modules agents can import, the counterpart of Python's
 /// `sys.path`: folders, archives (zips, wheels, eggs), modules [embedded](crate::Embedded) in the

@@ -63,12 +63,9 @@
 
 mod archive;
 mod cache;
-mod closure;
 mod codebase;
-mod data;
 mod embedded;
 mod error;
-mod hint;
 mod imports;
 mod listing;
 mod look;
@@ -81,7 +78,6 @@ mod serve;
 mod source;
 mod spot;
 mod stdlib;
-mod unpack;
 
 pub use chopsticks_module::{Resource, ResourceEntry, ResourceKind};
 pub use codebase::Codebase;

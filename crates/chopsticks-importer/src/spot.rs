@@ -7,7 +7,7 @@ use chopsticks_module::{Resource, ResourceEntry, ResourceKind};
 
 use crate::{
     codebase::Codebase,
-    data,
+    codebase::data,
     error::CodebaseError,
     listing,
     look::{Look, Place},
