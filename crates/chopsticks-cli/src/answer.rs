@@ -4,6 +4,8 @@ use std::process::ExitStatus;
 
 use chopsticks::{AgentInfo, Reply, Transferred, TransferredFolder, facts::Facts};
 
+use crate::pieces::Pieces;
+
 /// The answer of a target. `V` is the form of a value: as it was sent, or as it is shown.
 #[derive(Debug)]
 pub(crate) enum Answer<V = Reply> {
@@ -17,6 +19,16 @@ pub(crate) enum Answer<V = Reply> {
     Ran(Ran),
     /// The result of a function.
     Value(V),
+}
+
+/// A result as it is shown.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Shown {
+    /// Lines to be shown below the host.
+    Block(Pieces),
+    Json(Pieces),
+    /// Text to be shown after the host.
+    Line(Pieces),
 }
 
 /// Whether files were compared before they were sent.

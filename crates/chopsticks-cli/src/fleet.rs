@@ -15,21 +15,22 @@ use std::{
 use chopsticks::{Error, HostName, Limits, Logging, Phase, Stderr, Stdout, Target, Tunnel, TunnelConfig};
 use tokio::{
     runtime,
-    task::{self, JoinError, JoinSet},
+    task::{self, JoinSet},
 };
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
     again::{Again, Late},
     answer::Answer,
+    answer::Shown,
     args::{FleetArgs, GroupArgs, ShownArgs},
     bars::Bars,
     outcome::{Failure, Outcome},
     output::{Output, Show, Stream, Tally},
-    render::{Renderer, Shown},
+    render::Renderer,
     signals::{Signal, Signals},
     target::Chosen,
-    work::{Ended, Work},
+    work::{Ended, Work, resume},
 };
 
 pub(crate) use crate::work::Stopped;
@@ -458,11 +459,6 @@ fn is_final(result: &Result<Answer, Stopped>) -> bool {
         Err(Stopped::Failure(failure)) => !failure.may_pass,
         Err(Stopped::Output(_) | Stopped::Unwelcome(_)) => true,
     }
-}
-
-/// Passes a panic on. The tasks here are never cancelled before they are waited for.
-pub(crate) fn resume<T>(error: JoinError) -> T {
-    std::panic::resume_unwind(error.into_panic())
 }
 
 pub(crate) fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {

@@ -19,12 +19,13 @@ use crate::{
     args::{self, MapArgs},
     bars::Bars,
     done::{Done, Written},
-    fleet::{CLOSED_STDOUT, FAILED, lock, log, resume},
+    fleet::{CLOSED_STDOUT, FAILED, lock, log},
     items::{self, Form, Line, Places},
     outcome::Failure,
     output::{Output, write_item},
     render,
     signals::{Signal, Signals},
+    work::resume,
 };
 
 /// Calls the function for each item, on whichever target is free.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chopsticks::{Error, ErrorKind, Hint, HostName, Phase, text::chain};
 
-use crate::{answer::Answer, render::Shown, walk::Unshown};
+use crate::{answer::Answer, answer::Shown, walk::Unshown};
 
 /// The outcome of a target.
 #[derive(Debug)]

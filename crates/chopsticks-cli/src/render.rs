@@ -14,12 +14,12 @@ use chopsticks::{Reply, text::harmless};
 use tokio::{sync::Semaphore, task, time};
 
 use crate::{
-    answer::Answer,
-    fleet::{Stopped, resume},
+    answer::{Answer, Shown},
     outcome::Failure,
     output,
     pieces::Pieces,
     walk::{BUDGET, Unshown},
+    work::{Stopped, resume},
 };
 
 /// Turns results into text.
@@ -30,16 +30,6 @@ pub(crate) struct Renderer {
     /// Room for large results, in units of [`UNIT`] bytes.
     room: Arc<Semaphore>,
     units: u32,
-}
-
-/// A result as it is shown.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Shown {
-    /// Lines to be shown below the host.
-    Block(Pieces),
-    Json(Pieces),
-    /// Text to be shown after the host.
-    Line(Pieces),
 }
 
 impl Renderer {

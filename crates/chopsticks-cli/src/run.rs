@@ -19,11 +19,12 @@ use crate::{
     answer::{Answer, Ran},
     args::{self, RunArgs},
     bars::FEW,
-    fleet::{Fleet, Printer, Stopped, resume},
+    fleet::{Fleet, Printer, Stopped},
     folder::Folder,
     outcome::Failure,
     output::Stream,
     stdin::Stdin,
+    work::resume,
 };
 
 /// Runs the program on all targets.

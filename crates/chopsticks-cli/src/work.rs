@@ -8,9 +8,15 @@ use chopsticks::{
 };
 use futures::StreamExt as _;
 use thiserror::Error;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+};
 
-use crate::{answer::Answer, fleet::resume, outcome::Failure, render::Shown};
+use crate::{
+    answer::{Answer, Shown},
+    outcome::Failure,
+};
 
 /// Running jobs: one task that performs them all, and the outcomes of those that have ended.
 pub(crate) struct Work {
@@ -177,4 +183,9 @@ impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
         Self::Failure(error.into())
     }
+}
+
+/// Passes a panic on. The tasks here are never cancelled before they are waited for.
+pub(crate) fn resume<T>(error: JoinError) -> T {
+    std::panic::resume_unwind(error.into_panic())
 }

@@ -4,12 +4,12 @@ use chopsticks::text::harmless;
 use similar::TextDiff;
 
 use crate::{
+    answer::Shown,
     output::{
         Text,
         human::{Content, Fold, INDENT, output},
         paint::{self, Paint},
     },
-    render::Shown,
 };
 
 /// Composes the most frequent result, and the differences of the others from it. `folds` begin with

@@ -12,6 +12,7 @@ use chopsticks::{
 };
 
 use crate::{
+    answer::Shown,
     answer::{Answer, Compared, Entries, Pong, Ran},
     outcome::{Failure, Outcome},
     output::{
@@ -22,7 +23,6 @@ use crate::{
         table::Table,
     },
     pieces::Pieces,
-    render::Shown,
 };
 
 /// Composes text for people.

@@ -9,11 +9,11 @@ use std::{
 use chopsticks::{Transferred, TransferredFolder};
 
 use crate::{
+    answer::Shown,
     answer::{Answer, Pong, Ran},
     outcome::{Failure, Outcome},
     output::Text,
     pieces::Pieces,
-    render::Shown,
 };
 
 mod text;
