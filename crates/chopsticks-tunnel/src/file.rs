@@ -24,6 +24,7 @@ pub use self::{
 use crate::{
     connection::{Connection, Session},
     error::{Error, ErrorKind, Phase},
+    recording::Entry,
     tunnel::Tunnel,
 };
 
@@ -134,3 +135,21 @@ impl Tunnel {
 const FILE_MODE: u32 = 0o644;
 /// The default permissions of temporary files.
 const TEMPORARY_MODE: u32 = 0o600;
+
+impl Entry {
+    /// Records the end of the transfer of a file.
+    pub(crate) fn end_file(mut self, result: &Result<Transferred, Error>) {
+        if let Ok(file) = result {
+            self.note_transfer(&file.remote, file.changed, Some(format!("sha1:{}", file.sha1)));
+        }
+        self.end(result, |file| Some(file.size));
+    }
+
+    /// Records the end of the transfer of a folder.
+    pub(crate) fn end_folder(mut self, result: &Result<TransferredFolder, Error>) {
+        if let Ok(folder) = result {
+            self.note_transfer(&folder.remote, folder.changed, None);
+        }
+        self.end(result, |folder| Some(folder.size));
+    }
+}

@@ -3,6 +3,7 @@
 use std::{
     fs,
     future::Future,
+    path::Path,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -14,7 +15,6 @@ use crate::{
     audit::{Audit, AuditRecord, AuditSink},
     call::Call,
     error::Error,
-    file::{Transferred, TransferredFolder},
     module::ModuleSource,
     span,
 };
@@ -119,21 +119,11 @@ impl Entry {
         }
     }
 
-    pub(crate) fn end_file(mut self, result: &Result<Transferred, Error>) {
-        if let Ok(file) = result {
-            self.record.what = file.remote.to_string_lossy().into_owned();
-            self.record.digest = Some(format!("sha1:{}", file.sha1));
-            self.record.changed = self.record.operation.starts_with("put").then_some(file.changed);
-        }
-        self.end(result, |file| Some(file.size));
-    }
-
-    pub(crate) fn end_folder(mut self, result: &Result<TransferredFolder, Error>) {
-        if let Ok(folder) = result {
-            self.record.what = folder.remote.to_string_lossy().into_owned();
-            self.record.changed = self.record.operation.starts_with("put").then_some(folder.changed);
-        }
-        self.end(result, |folder| Some(folder.size));
+    /// Notes what was transferred: its path on the host, whether `put` has changed it, and the digest of a file.
+    pub(crate) fn note_transfer(&mut self, remote: &Path, changed: bool, digest: Option<String>) {
+        self.record.what = remote.to_string_lossy().into_owned();
+        self.record.digest = digest;
+        self.record.changed = self.record.operation.starts_with("put").then_some(changed);
     }
 
     pub(crate) fn end_program(mut self, result: &Result<std::process::ExitStatus, Error>) {

@@ -125,6 +125,16 @@ impl From<Target> for Tunnel {
     }
 }
 
+/// Creates a tunnel with the default configuration to a [`Target`]. A bare host name is reached by
+/// SSH.
+impl FromStr for Tunnel {
+    type Err = InvalidTarget;
+
+    fn from_str(target: &str) -> Result<Self, InvalidTarget> {
+        target.parse::<Target>().map(Self::from)
+    }
+}
+
 impl FromStr for Target {
     type Err = InvalidTarget;
 

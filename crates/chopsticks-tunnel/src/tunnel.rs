@@ -3,14 +3,13 @@
 use std::{
     fmt,
     pin::pin,
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
 use chopsticks_agent::Part;
-use chopsticks_driver::{Driver, HostName, InvalidTarget};
+use chopsticks_driver::{Driver, HostName};
 use chopsticks_protocol::{CallFailure, Hello, operation};
 use chopsticks_transport::{AnswerKind, Format, Operation, Order, Request, RequestOptions, TransportError};
 use futures::future::{self, Either};
@@ -33,7 +32,6 @@ use crate::{
     recording::Entry,
     room::{self, Room},
     route::Route,
-    target::Target,
     type_name,
 };
 
@@ -597,16 +595,6 @@ impl fmt::Debug for Tunnel {
             .field("host", &self.shared.host)
             .field("driver", &self.shared.route)
             .finish_non_exhaustive()
-    }
-}
-
-/// Creates a tunnel with the default configuration to a [`Target`]. A bare host name is reached by
-/// SSH.
-impl FromStr for Tunnel {
-    type Err = InvalidTarget;
-
-    fn from_str(target: &str) -> Result<Self, InvalidTarget> {
-        target.parse::<Target>().map(Self::from)
     }
 }
 
