@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import weakref
+from importlib import import_module
 from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar, Union
@@ -734,7 +735,7 @@ def before_fork() -> None:
     """Lets no other thread be where a child could not go on."""
     if alive:
         # A thread that is about to import it has a lock, which nobody would release in the child.
-        from chopsticks import _source  # noqa: F401
+        import_module('chopsticks._source')
     _chopsticks.stop_engine()
 
 
