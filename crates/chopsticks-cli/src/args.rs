@@ -16,7 +16,7 @@ mod place;
 mod transfer;
 mod value;
 
-use self::value::{seconds, size};
+use self::value::{duration, size};
 pub(crate) use self::{
     option::{
         AgentArgs, AgentName, CodeArgs, ColorName, ConnectArgs, EncodeName, EngineName, FleetArgs, GroupArgs,
@@ -154,7 +154,7 @@ pub(crate) struct MapArgs {
     pub(crate) select: SelectArgs,
 
     /// How long each item may take. After that its call is cancelled.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
     /// The longest result of an item, in bytes or with the unit K, M or G. A longer result is a failure of that item.
@@ -324,7 +324,7 @@ pub(crate) struct ShellArgs {
     pub(crate) select: SelectArgs,
 
     /// How long each block may take. After that it is cancelled.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
     /// The longest answer of a target, in bytes or with the unit K, M or G.

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 use chopsticks::{Batch, Budget, LogLevel};
 use clap::ValueEnum;
 
-use super::value::{Variable, log_level, seconds, size};
+use super::value::{Variable, duration, log_level, size};
 use crate::{help, secrets::SecretArgs};
 
 /// The codebase of a function, and the form of its values.
@@ -117,7 +117,7 @@ pub(crate) struct ConnectArgs {
     pub(crate) retries: u32,
 
     /// How long to wait for targets that are coming up: they are tried again as often as necessary.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) wait_for: Option<Duration>,
 }
 
@@ -165,7 +165,7 @@ pub(crate) struct FleetArgs {
     pub(crate) select: SelectArgs,
 
     /// How long each target may take, from connecting to the result. After that its call is cancelled.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
     /// The longest result of a target, in bytes or with the unit K, M or G. A longer result is a failure of that target.

@@ -63,7 +63,7 @@ fn usage_errors_say_what_is_wanted() {
         ("/nonexistent.py:f --on local", "the script '/nonexistent.py' does not exist"),
         ("m:f --on local,local", "a=local,b=local"),
         ("f --on local", "module:name"),
-        ("m:f --on local --timeout soon", "a number of seconds"),
+        ("m:f --on local --timeout soon", "expected a time"),
         ("m:f --on local --timeout 0", "above 0"),
         ("m:f --on local --timeout nan", "above 0"),
         ("m:f --on local --timeout -1", "above 0"),
@@ -121,9 +121,10 @@ fn longest_result_may_have_a_unit() {
 }
 
 #[test]
-fn seconds_may_have_a_fraction() {
-    assert_eq!(
-        parse("m:f --on local --timeout 0.25").unwrap().fleet.timeout,
-        Some(Duration::from_millis(250))
-    );
+fn times_are_seconds_or_have_units() {
+    let timeout = |text| parse(&format!("m:f --on local --timeout {text}")).unwrap().fleet.timeout.unwrap();
+    assert_eq!(timeout("0.25"), Duration::from_millis(250));
+    assert_eq!(timeout("250ms"), Duration::from_millis(250));
+    assert_eq!(timeout("1m30s"), Duration::from_secs(90));
+    assert_eq!(timeout("2h"), Duration::from_secs(7200));
 }

@@ -68,11 +68,12 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a number of bytes above 0, such as 1000000 or 64M".to_owned())
 }
 
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 =
-        text.parse().map_err(|_| "expected a number of seconds, such as 30 or 0.5".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(timeout) if !timeout.is_zero() => Ok(timeout),
-        _ => Err("expected a number of seconds above 0".to_owned()),
-    }
+/// A number of seconds, or times with units.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|_| "expected a time, such as 30 or 0.5, in seconds, or 1m30s".to_owned())?,
+    };
+    if duration.is_zero() { Err("expected a time above 0".to_owned()) } else { Ok(duration) }
 }
