@@ -21,7 +21,7 @@ PENCODE, MARSHAL, BYTES, MORE = 1, 2, 3, 0x80
 OLD = sys.version_info < (3,)
 PYPY = hasattr(sys, 'pypy_version_info')
 # No step of any test takes this long; it turns a hang into a failure.
-PATIENCE = 60
+PATIENCE = 180
 PROGRAM = []
 FOUND = []
 
