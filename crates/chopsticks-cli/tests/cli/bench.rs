@@ -188,6 +188,8 @@ sys.exit(os.waitpid(pid, 0)[1] >> 8)
 ";
     let mut python = Command::new(python3().path());
     python.args(["-c", script, interrupt.unwrap_or_default()]).arg(command.get_program());
+    // Nothing is drawn on a terminal of no kind.
+    python.env("TERM", "xterm");
     python.args(command.get_args()).env("NO_COLOR", "1").current_dir(command.get_current_dir().unwrap());
     Ran::of(python.output().unwrap())
 }
