@@ -6,7 +6,9 @@
 use std::{
     collections::HashSet,
     ffi::OsStr,
+    fs::File,
     io,
+    os::unix::{ffi::OsStrExt as _, fs::FileExt as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -20,7 +22,7 @@ use crate::{
     content::{BLOCK_LEN, COPY, Encoder, Pool, SHA1_LEN, Summary, checked},
     entry::{Counts, Kind, LOOKS_LEN, Looks},
     patience::patiently,
-    place::{fresh, place_of},
+    place::{follow, fresh, place_of},
     reading::{expected, open_regular, read_blocks},
     target::{Attributes, Target, Wish},
     tree::{Manner, Order, Tree},
@@ -62,6 +64,15 @@ pub fn resolve(path: &Path, name: &OsStr) -> io::Result<PathBuf> {
     if path.as_os_str().is_empty() { std::path::absolute(fresh()) } else { place_of(path, name) }
 }
 
+/// Follows links in the last part of a path, also to something that does not exist.
+///
+/// # Errors
+///
+/// There are too many links, or another user has put one of them into a folder where all may write.
+pub fn followed(path: &Path) -> io::Result<PathBuf> {
+    Ok(follow(path)?.path)
+}
+
 /// Returns the final path of a folder: `path`, or that of a new temporary folder if it is empty.
 ///
 /// # Errors
@@ -72,8 +83,8 @@ pub fn resolve_folder(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Receives a file. It appears at its path when all of it has come and its checksum is right.
-/// `attributes` has the mode of a new file before the umask. Also returns whether the content was
-/// written into the existing file.
+/// `attributes` has the mode of a new file before the umask. Parts of the content may be copied from
+/// `base`. Also returns whether the content was written into the existing file.
 ///
 /// # Errors
 ///
@@ -85,14 +96,15 @@ pub fn receive_file(
     wish: Wish,
     attributes: Attributes,
     sync: bool,
+    base: Option<&File>,
 ) -> io::Result<(Summary, bool)> {
     let mut target = patiently(|| Target::open(path, wish, &|| inlet.is_wanted()))?;
     let mut input = Input { inlet, front: Bytes::new() };
     let (mut sha1, mut size) = (Sha1::new(), 0);
-    let expected = input.content(&mut |data, inlet| {
-        sha1.update(&data);
+    let expected = input.content(base, &mut |data, inlet| {
+        sha1.update(data);
         size += data.len() as u64;
-        target.write(&data, &|| inlet.is_wanted())
+        target.write(data, &|| inlet.is_wanted())
     })?;
     input.finish()?;
     let summary = checked(sha1, size, expected).inspect_err(|_| target.forget())?;
@@ -137,20 +149,36 @@ fn receive_entries(input: &mut Input<'_>, tree: &mut Tree) -> io::Result<Counts>
             }
             Kind::File => {
                 tree.obey(Order::File(name, looks))?;
-                let sha1 = input.content(&mut |data, _| {
-                    counts.size += data.len() as u64;
-                    tree.obey(Order::Data(data))
-                })?;
-                tree.obey(Order::EndFile(sha1))?;
+                receive_entry(input, tree, None, &mut counts)?;
             }
             Kind::Link => {
                 let to = input.short()?;
                 tree.obey(Order::Link(name, to))?;
             }
-            Kind::Reused => return Err(invalid("an agent in Rust copies no parts of files that it has")),
+            Kind::Reused => {
+                let base = input.short()?;
+                let base = tree.reuse(name, looks, OsStr::from_bytes(&base))?;
+                receive_entry(input, tree, base.as_ref().map(|(file, _)| file), &mut counts)?;
+                if let Some((_, name)) = base {
+                    tree.remove_part(&name);
+                }
+            }
             Kind::LeftOut | Kind::Leave => {}
         }
     }
+}
+
+fn receive_entry(
+    input: &mut Input<'_>,
+    tree: &mut Tree,
+    base: Option<&File>,
+    counts: &mut Counts,
+) -> io::Result<()> {
+    let sha1 = input.content(base, &mut |data, _| {
+        counts.size += data.len() as u64;
+        tree.write(data)
+    })?;
+    tree.obey(Order::EndFile(sha1))
 }
 
 /// Passes a regular file to `give`, in blocks of `block_len`, until it returns false. Returns what
@@ -202,6 +230,9 @@ impl Guide for LeftOut {
     }
 }
 
+/// What is done with content that has arrived, while the stream can say whether it is still wanted.
+type Take<'a> = dyn FnMut(&[u8], &dyn Inlet) -> io::Result<()> + 'a;
+
 /// The bytes of a stream, read in the sizes that its format requires.
 struct Input<'a> {
     inlet: &'a mut dyn Inlet,
@@ -237,10 +268,7 @@ impl Input<'_> {
     }
 
     /// Reads the content of a file, and returns the checksum that it must have.
-    fn content(
-        &mut self,
-        take: &mut dyn FnMut(Bytes, &dyn Inlet) -> io::Result<()>,
-    ) -> io::Result<[u8; SHA1_LEN]> {
+    fn content(&mut self, base: Option<&File>, take: &mut Take<'_>) -> io::Result<[u8; SHA1_LEN]> {
         let mut coming = Coming::new(u64::from_be_bytes(self.array()?));
         loop {
             let block = u32::from_be_bytes(self.array()?);
@@ -249,16 +277,40 @@ impl Input<'_> {
                 return self.array();
             }
             if block == COPY {
-                return Err(invalid("a copy without a base"));
+                let at = u64::from_be_bytes(self.array()?);
+                let len = u32::from_be_bytes(self.array()?);
+                self.copy(&mut coming, base, (at, len), take)?;
+                continue;
             }
             let mut block = usize::try_from(block).unwrap_or(usize::MAX);
             while block > 0 {
                 let piece = self.piece(block)?;
                 block -= piece.len();
                 coming.add(piece.len()).map_err(reason)?;
-                take(piece, &*self.inlet)?;
+                take(&piece, &*self.inlet)?;
             }
         }
+    }
+
+    /// Takes content from the base, which the controller names by its position and length.
+    fn copy(
+        &self,
+        coming: &mut Coming,
+        base: Option<&File>,
+        (mut at, len): (u64, u32),
+        take: &mut Take<'_>,
+    ) -> io::Result<()> {
+        let base = base.ok_or_else(|| invalid("a copy without a base"))?;
+        let mut left = len as usize;
+        coming.add(left).map_err(reason)?;
+        let mut buffer = vec![0; left.min(COPIED)];
+        while left > 0 {
+            let piece = &mut buffer[..left.min(COPIED)];
+            base.read_exact_at(piece, at)?;
+            take(piece, &*self.inlet)?;
+            (at, left) = (at + piece.len() as u64, left - piece.len());
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -268,6 +320,9 @@ impl Input<'_> {
         Ok(())
     }
 }
+
+/// How much of a base is in memory at a time.
+const COPIED: usize = 1 << 20;
 
 fn invalid(problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem)

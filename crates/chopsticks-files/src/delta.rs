@@ -72,6 +72,34 @@ impl Signature {
         }
     }
 
+    /// Reads a file, and describes it as [`new`](Self::new) takes it: its size, the size of its
+    /// blocks, and an Adler-32 and a SHA-1 for each block. Blocks the thread.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn describe(mut file: &File) -> io::Result<(u64, u64, Vec<u8>)> {
+        let len = file.metadata()?.len();
+        let mut block = 1_usize << 12;
+        while (block as u64) << 13 < len && block < MAX_BLOCK {
+            block <<= 1;
+        }
+        let (mut buffer, mut sums, mut size) = (Vec::with_capacity(block), Vec::new(), 0);
+        file.rewind()?;
+        loop {
+            buffer.clear();
+            file.take(block as u64).read_to_end(&mut buffer)?;
+            if !buffer.is_empty() {
+                sums.extend_from_slice(&Rolling::new(&buffer).sum().to_be_bytes());
+                sums.extend_from_slice(&Sha1::digest(&buffer));
+                size += buffer.len() as u64;
+            }
+            if buffer.len() < block {
+                return Ok((size, block as u64, sums));
+            }
+        }
+    }
+
     /// Reads a description: the size of the base and of its blocks, and an Adler-32 and a SHA-1 for
     /// each block.
     ///
@@ -367,6 +395,19 @@ mod tests {
             (state >> 32) as u8
         };
         (0..len).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn file_is_described_as_it_is_read() {
+        let content = noise(10_000);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&content).unwrap();
+        let (size, block, sums) = Signature::describe(&file).unwrap();
+        assert_eq!((size, block, sums.len()), (10_000, 4096, 3 * SUM_LEN));
+        let described = Signature::new(size, block, &sums).unwrap();
+        assert_eq!(described.strong, signature(&content, 4096).strong);
+        assert_eq!(described.first, signature(&content, 4096).first);
+        assert_eq!(Signature::describe(&tempfile::tempfile().unwrap()).unwrap(), (0, 4096, Vec::new()));
     }
 
     fn signature(base: &[u8], block: usize) -> Signature {

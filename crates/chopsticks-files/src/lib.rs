@@ -22,8 +22,8 @@
 //! # Features
 //!
 //! * `tokio`, on by default: everything that a controller needs. Without it, the crate depends
-//!   neither on tokio nor on the crates that compare texts and match patterns: [`blocking`] is left,
-//!   with what that takes and returns.
+//!   neither on tokio nor on the crates that compare texts and match patterns. [`blocking`] is left,
+//!   with what that takes and returns, and what an agent needs to compare files.
 //!
 //! The crate does not know which host the other end is on, nor how a transfer is requested.
 
@@ -40,13 +40,14 @@ mod delta;
 mod device;
 #[cfg(feature = "tokio")]
 mod difference;
-#[cfg(feature = "tokio")]
 mod digest;
 mod entry;
 #[cfg(feature = "tokio")]
 mod excludes;
 #[cfg(feature = "tokio")]
 mod input;
+#[cfg(feature = "tokio")]
+mod listing;
 mod patience;
 mod place;
 #[cfg(feature = "tokio")]
@@ -71,9 +72,10 @@ mod walk;
 pub use coming::Stopped;
 pub use content::{BLOCK_LEN, Piece, SHA1_LEN, Summary};
 pub use delta::{Base, Signature};
+pub use digest::{digest_bytes, digest_entry, digest_file};
 pub use entry::{Counts, nanoseconds, time};
 pub use remove::{check_deletable, remove_entries};
-pub use spare::find_part;
+pub use spare::{find_part, is_part};
 pub use target::{Attributes, Wish};
 pub use tree::Manner;
 pub use walk::{Piece as TreePiece, Problem};
@@ -81,9 +83,9 @@ pub use walk::{Piece as TreePiece, Problem};
 pub use {
     bases::{Bases, Question},
     difference::{DIFFERENCE_MAX, difference},
-    digest::{Entry, FileKind, Skip, digest_bytes, digest_file, digest_tree, list_tree},
     excludes::Excludes,
     input::{Input, Meter},
+    listing::{Entry, FileKind, Skip, digest_tree, list_tree},
     progress::{Progress, Watcher},
     receive::{receive_file, receive_folder},
     sink::{Destination, Sink},

@@ -106,6 +106,11 @@ fn open_part(folder: &OwnedFd, name: &OsStr) -> Result<(File, i64), Errno> {
     Ok((file.into(), stat.st_size))
 }
 
+/// Returns whether a name is that of a part of a file.
+pub fn is_part(name: &OsStr) -> bool {
+    name.as_bytes().strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with(b"part-"))
+}
+
 /// The beginning of the names of the parts of a file.
 fn part_prefix(name: &OsStr) -> Vec<u8> {
     let digest = Sha1::digest(name.as_bytes());

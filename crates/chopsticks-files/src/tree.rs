@@ -6,11 +6,16 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fs::File,
     io,
-    os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
     path::{Path, PathBuf},
 };
 
+#[cfg(feature = "tokio")]
 use bytes::Bytes;
 use rustix::{
     fs::{self, AtFlags, CWD, Mode, OFlags},
@@ -25,7 +30,7 @@ use crate::{
     entry::{self, Looks},
     patience::patiently,
     place::{follow, open_folder},
-    spare::{clear, fresh_name},
+    spare::{clear, fresh_name, is_part},
     target::{self, Attributes, Target, Wish, is_unable, takes_place},
 };
 
@@ -38,6 +43,7 @@ pub(crate) enum Order {
     Leave,
     Link(Vec<u8>, Vec<u8>),
     File(Vec<u8>, Looks),
+    #[cfg(feature = "tokio")]
     Data(Bytes),
     EndFile([u8; SHA1_LEN]),
 }
@@ -54,6 +60,9 @@ pub struct Manner {
     pub replace: bool,
     /// Whether each file is on the disk before it is visible.
     pub sync: bool,
+    /// Whether what has arrived of a file that may be made from another one stays if the transfer
+    /// does not end.
+    pub keeps_parts: bool,
 }
 
 /// A folder that is being written by the thread that has this.
@@ -95,23 +104,14 @@ impl Tree {
                 self.path.pop();
                 Ok(())
             }
-            Order::File(name, looks) => {
-                let name = self.go(name)?;
-                let Manner { replace, owner, .. } = self.manner;
-                let (folder, wish) =
-                    (self.folder()?, Wish { replace, owner, has_mode: false, keeps_part: false });
-                let target = patiently(|| Target::open_in(folder.try_clone()?, &name, wish))?;
-                self.file = Some(Writing { target, sha1: Sha1::new(), looks });
-                Ok(())
-            }
-            Order::Data(data) => {
-                let file = self.file.as_mut().ok_or(io::ErrorKind::InvalidData)?;
-                file.sha1.update(&data);
-                file.target.write(&data, &|| true)
-            }
+            Order::File(name, looks) => self.begin(name, looks, false),
+            #[cfg(feature = "tokio")]
+            Order::Data(data) => self.write(&data),
             Order::EndFile(expected) => {
-                let Writing { target, sha1, looks } = self.file.take().ok_or(io::ErrorKind::InvalidData)?;
+                let Writing { mut target, sha1, looks } =
+                    self.file.take().ok_or(io::ErrorKind::InvalidData)?;
                 if sha1.finalize()[..] != expected {
+                    target.forget();
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "the checksums differ"));
                 }
                 let modified = self.modified(looks);
@@ -121,6 +121,50 @@ impl Tree {
                 Ok(())
             }
         }
+    }
+
+    /// Begins a file, of which what has arrived stays if `keeps_part`.
+    fn begin(&mut self, name: Vec<u8>, looks: Looks, keeps_part: bool) -> io::Result<()> {
+        let name = self.go(name)?;
+        let Manner { replace, owner, .. } = self.manner;
+        let (folder, wish) = (self.folder()?, Wish { replace, owner, has_mode: false, keeps_part });
+        let target = patiently(|| Target::open_in(folder.try_clone()?, &name, wish))?;
+        self.file = Some(Writing { target, sha1: Sha1::new(), looks });
+        Ok(())
+    }
+
+    /// Begins a file of which parts are copied from `base`, a name in the same folder, or empty.
+    /// Returns the base, and its name.
+    pub(crate) fn reuse(
+        &mut self,
+        name: Vec<u8>,
+        looks: Looks,
+        base: &OsStr,
+    ) -> io::Result<Option<(File, OsString)>> {
+        self.begin(name, looks, self.manner.keeps_parts)?;
+        if base.is_empty() {
+            return Ok(None);
+        }
+        entry::check_name(base.as_bytes())?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(fs::openat(self.folder()?, base, flags, Mode::empty())?);
+        Ok(Some((file, base.to_owned())))
+    }
+
+    /// Removes a base if it is a part of an interrupted transfer.
+    pub(crate) fn remove_part(&self, base: &OsStr) {
+        if let Ok(folder) = self.folder()
+            && is_part(base)
+        {
+            let _ = fs::unlinkat(folder, base, AtFlags::empty());
+        }
+    }
+
+    /// Writes content of the current file.
+    pub(crate) fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::InvalidData)?;
+        file.sha1.update(data);
+        file.target.write(data, &|| true)
     }
 
     fn enter(&mut self, name: Vec<u8>, looks: Looks) -> io::Result<()> {

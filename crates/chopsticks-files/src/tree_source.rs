@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::{
     bases::Bases,
     delta::Base,
-    digest::Skip,
+    listing::Skip,
     walk::{Guide, Piece, Problem, walk},
 };
 

@@ -21,12 +21,14 @@ use crate::start::Role;
 
 mod channel;
 mod child;
+mod compare;
 mod end;
 mod files;
 mod items;
 mod lead;
 mod panicked;
 mod pipes;
+mod problem;
 mod program;
 mod serve;
 mod session;

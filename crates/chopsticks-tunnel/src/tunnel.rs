@@ -261,7 +261,12 @@ impl Tunnel {
 
     /// Makes a call that belongs to another operation.
     pub(crate) async fn call_unrecorded(&self, call: &Call) -> Result<Reply, Error> {
-        let reply = self.answer(call).await;
+        self.call_by(Task::Python, call).await
+    }
+
+    /// Makes a call that belongs to another operation, in the agent that a task needs.
+    pub(crate) async fn call_by(&self, task: Task, call: &Call) -> Result<Reply, Error> {
+        let reply = self.answer(task, call).await;
         reply.map_err(|error| error.of_function(call.function.label()))
     }
 
@@ -359,8 +364,8 @@ impl Tunnel {
         is_idle
     }
 
-    async fn answer(&self, call: &Call) -> Result<Reply, Error> {
-        let connection = self.connection_for(Task::Python).await?;
+    async fn answer(&self, task: Task, call: &Call) -> Result<Reply, Error> {
+        let connection = self.connection_for(task).await?;
         let (script, payload) = self.composed(&connection, call).await?;
         let answer = self.request(&connection, call, script, payload);
         match call.timeout.or(self.shared.config.call_timeout) {

@@ -46,11 +46,35 @@ fn file_is_received_as_it_was_sent_whatever_the_pieces() {
             WISH,
             Attributes { default: 0o640, ..Attributes::default() },
             false,
+            None,
         )
         .unwrap();
         assert_eq!((summary.size, in_place), (10_000, false));
         assert_eq!(fs::read(&to).unwrap(), content);
     }
+}
+
+#[test]
+fn parts_of_a_file_come_from_its_base() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (base, to) = (scratch.path().join("base"), scratch.path().join("to"));
+    fs::write(&base, "0123456789").unwrap();
+    let receive = |at: u64, len: u32, has_base| {
+        let mut bytes = 7_u64.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&[&3_u32.to_be_bytes()[..], b"new", &COPY.to_be_bytes()].concat());
+        bytes.extend_from_slice(&[&at.to_be_bytes()[..], &len.to_be_bytes(), &[0; 4]].concat());
+        bytes.extend_from_slice(&Sha1::digest(b"new2345"));
+        let base = File::open(&base).unwrap();
+        let base = Some(&base).filter(|_| has_base);
+        receive_file(&mut Pieces(bytes, 5), &to, WISH, Attributes::default(), false, base)
+    };
+    for (at, len, has_base) in [(2, 4, false), (3, 4, true), (8, 4, true), (2, 5, true), (2, u32::MAX, true)]
+    {
+        assert!(receive(at, len, has_base).is_err(), "{at} {len} {has_base}");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
+    assert_eq!(receive(2, 4, true).unwrap().0.size, 7);
+    assert_eq!(fs::read(&to).unwrap(), b"new2345");
 }
 
 #[test]
@@ -63,7 +87,8 @@ fn what_is_short_wrong_or_too_long_changes_nothing() {
     let mut wrong = bytes.clone();
     wrong[15] ^= 1;
     for bytes in [&bytes[..bytes.len() - 1], &bytes[..9], &[], &wrong, &[&bytes[..], b"x"].concat()] {
-        let received = receive_file(&mut Pieces(bytes.to_vec(), 5), &to, WISH, Attributes::default(), false);
+        let received =
+            receive_file(&mut Pieces(bytes.to_vec(), 5), &to, WISH, Attributes::default(), false, None);
         assert!(received.is_err());
         assert_eq!(fs::read(&to).unwrap(), b"old");
     }
@@ -84,7 +109,8 @@ fn folder_is_received_as_it_was_sent_and_counted() {
     });
     let counts = counts.unwrap().unwrap();
     assert_eq!((counts.files, counts.folders, counts.links, counts.size), (1, 3, 1, 7));
-    let manner = Manner { owner: (None, None), keep_modified: true, replace: true, sync: false };
+    let manner =
+        Manner { owner: (None, None), keep_modified: true, replace: true, sync: false, keeps_parts: false };
     let received = receive_folder(&mut Pieces(bytes.clone(), 3), &to, manner).unwrap();
     assert_eq!(received, counts);
     assert_eq!(fs::read(to.join("a/file")).unwrap(), b"content");

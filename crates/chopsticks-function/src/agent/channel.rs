@@ -18,13 +18,13 @@ use std::{
 
 use bytes::Bytes;
 use chopsticks_files::blocking::Inlet;
-use chopsticks_protocol::{CallFailure, FIRST_CREDIT, Failure, operation};
+use chopsticks_protocol::{CallFailure, FIRST_CREDIT, operation};
 use chopsticks_transport::{
     AnswerKind, Connection, Format, Message, Operation, Refusal, RequestId, StreamRead, TransportErrorKind,
 };
-use rustix::io::Errno;
 
 use super::{
+    problem::failure,
     say,
     serve::{Agent, State},
 };
@@ -345,32 +345,6 @@ pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_LEN).spawn(work).map(drop)
 }
 
-/// Returns an error in the form in which it is sent.
-fn failure(error: &io::Error, path: &[u8]) -> Failure {
-    let number = error.raw_os_error().or_else(|| {
-        let errno = match error.kind() {
-            ErrorKind::AlreadyExists => Errno::EXIST,
-            ErrorKind::InvalidInput => Errno::INVAL,
-            ErrorKind::IsADirectory => Errno::ISDIR,
-            ErrorKind::NotADirectory => Errno::NOTDIR,
-            ErrorKind::NotFound => Errno::NOENT,
-            ErrorKind::PermissionDenied => Errno::ACCESS,
-            _ => return None,
-        };
-        Some(errno.raw_os_error())
-    });
-    // Without a text of its own, that of the system says more than that of the kind.
-    let message = match number {
-        Some(number) if error.get_ref().is_none() => io::Error::from_raw_os_error(number).to_string(),
-        _ => error.to_string(),
-    };
-    let message = match message.rsplit_once(" (os error ") {
-        Some((text, _)) => text.to_owned(),
-        None => message,
-    };
-    Failure { errno: number.unwrap_or_default(), message, path: path.to_vec() }
-}
-
 /// What the controller may send to a program before it has any credit.
 const INITIAL_CREDIT: u32 = 64 << 10;
 /// How long the end of the agent waits for files that are not finished.
@@ -378,21 +352,3 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// How long it waits for functions that yield items: longer than most need for one.
 const SETTLING_BUSY: Duration = Duration::from_millis(50);
 const STACK_LEN: usize = 512 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_have_the_numbers_and_texts_of_the_system() {
-        let failed = |error: io::Error| {
-            let Failure { errno, message, .. } = failure(&error, b"x");
-            (errno, message)
-        };
-        let missing = (2, "No such file or directory".to_owned());
-        assert_eq!(failed(io::Error::from_raw_os_error(2)), missing);
-        assert_eq!(failed(ErrorKind::NotFound.into()), missing);
-        assert_eq!(failed(io::Error::new(ErrorKind::NotFound, "no user x")), (2, "no user x".to_owned()));
-        assert_eq!(failed(io::Error::other("it changed")), (0, "it changed".to_owned()));
-    }
-}

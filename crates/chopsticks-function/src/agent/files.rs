@@ -12,12 +12,13 @@ use bytes::Bytes;
 use chopsticks_files::{
     Attributes, BLOCK_LEN, Counts, Manner, Wish,
     blocking::{receive_file, receive_folder, resolve, resolve_folder, send_file, send_folder},
-    nanoseconds, time,
+    is_part, nanoseconds, time,
 };
 use chopsticks_protocol::{Done, DoneFolder, Fetch, Put};
 
 use super::{
     channel::Channel,
+    compare::open_base,
     users::{absolute, owner},
 };
 
@@ -56,18 +57,23 @@ fn answer(channel: &Channel, done: Result<Option<Vec<u8>>, Problem>) {
 }
 
 fn put_file(channel: &Channel, put: &Put) -> Result<Option<Vec<u8>>, Problem> {
-    if !put.base.is_empty() {
-        let text = "an agent in Rust copies no parts of a file that it has";
-        return Err((path_of(&put.base), io::Error::new(io::ErrorKind::Unsupported, text)));
-    }
     let full = target(put)?;
     let path = at(&full, resolve(&full, &OsString::from_vec(put.name.clone())))?;
     let owner = at(&path, owner(put.owner.as_deref()))?;
-    let wish = Wish { replace: put.replace, owner, has_mode: put.mode.is_some(), keeps_part: false };
+    let wish = Wish { replace: put.replace, owner, has_mode: put.mode.is_some(), keeps_part: put.part };
+    let base = match put.base.is_empty() {
+        true => None,
+        false => Some(at(&path_of(&put.base), open_base(&path_of(&put.base)))?),
+    };
     let attributes =
         Attributes { mode: put.mode, default: put.default, modified: put.modified.and_then(time) };
-    let received = receive_file(&mut &*channel, &path, wish, attributes, put.sync);
+    let received = receive_file(&mut &*channel, &path, wish, attributes, put.sync, base.as_ref());
     let (summary, in_place) = at(&path, received)?;
+    let base = path_of(&put.base);
+    if base.file_name().is_some_and(is_part) {
+        // What it was kept for is complete.
+        let _ = std::fs::remove_file(base);
+    }
     let path = path.into_os_string().into_vec();
     let done = Done { path, size: summary.size, sha1: summary.sha1.to_vec(), in_place, ..Done::default() };
     encoded(done.encode())
@@ -77,7 +83,13 @@ fn put_folder(channel: &Channel, put: &Put) -> Result<Option<Vec<u8>>, Problem> 
     let full = target(put)?;
     let root = at(&full, resolve_folder(&full))?;
     let owner = at(&root, owner(put.owner.as_deref()))?;
-    let manner = Manner { owner, keep_modified: put.keep, replace: put.replace, sync: put.sync };
+    let manner = Manner {
+        owner,
+        keep_modified: put.keep,
+        replace: put.replace,
+        sync: put.sync,
+        keeps_parts: put.part,
+    };
     let counts = receive_folder(&mut &*channel, &root, manner)?;
     encoded(summary(root, &counts).encode())
 }

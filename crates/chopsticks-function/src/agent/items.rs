@@ -8,7 +8,7 @@ use chopsticks_transport::{Format, Message};
 
 use super::{
     channel::{Channel, Stopped},
-    serve::NO_PYTHON,
+    problem::NO_PYTHON,
 };
 use crate::{
     answer::{Sink, Success, failure},

@@ -18,11 +18,13 @@ use chopsticks_transport::{
 
 use super::{
     channel::{self, Channel, Signal},
-    child,
+    child, compare,
     end::{self, Guard},
     fail,
     lead::Lead,
-    panicked, pipes, say, session,
+    panicked, pipes,
+    problem::NO_PYTHON,
+    say, session,
 };
 use crate::{
     answer::{Answer, Success, failure},
@@ -203,6 +205,9 @@ impl Agent {
         }
         let answer = self.in_call(request, call, || {
             let payload = &message.payload;
+            if message.operation.code() == operation::CALL {
+                return compare::run(payload);
+            }
             let message = Run::decode(payload).map_err(|error| failure("argument", "", error.to_string()))?;
             match registry::needs_process(&message) {
                 true => child::run(&self.token, payload, call),
@@ -339,7 +344,9 @@ impl State {
                 self.item_limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 self.begin(&start.options);
             }
-            Event::Request { request, message } if message.operation.code() == operation::RUN => {
+            Event::Request { request, message }
+                if matches!(message.operation.code(), operation::RUN | operation::CALL) =>
+            {
                 let call = Arc::new(Call::default());
                 self.calls.insert(request, call.clone());
                 self.queue.push_back(Job::Call { request, message, call });
@@ -428,5 +435,3 @@ fn encode(failure: &CallFailure) -> Vec<u8> {
 
 /// A few frames.
 const ENOUGH: usize = 256 << 10;
-pub(crate) const NO_PYTHON: &str =
-    "this agent is a program in Rust: it runs functions of its own, and has no Python";

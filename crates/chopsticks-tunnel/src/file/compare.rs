@@ -20,6 +20,7 @@ use tokio::task;
 
 use crate::{
     args::Args,
+    auto::Task,
     call::Call,
     error::{Error, Phase},
     file::{
@@ -129,7 +130,7 @@ struct Answered<T>(Option<(i32, String, ByteBuf)>, Option<T>);
 type Listing = (ByteBuf, Vec<State>, Vec<(ByteBuf, u8, u64)>);
 
 impl Tunnel {
-    /// Calls a function of the module that compares.
+    /// Calls a function of the module that compares. Agents in Rust have this function too.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         function: &'static str,
@@ -139,7 +140,7 @@ impl Tunnel {
     }
 
     async fn ask_with<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
-        let Answered(problem, answer) = self.call_unrecorded(&call).await?.decode()?;
+        let Answered(problem, answer) = self.call_by(Task::Any, &call).await?.decode()?;
         match (problem, answer) {
             (Some((errno, message, path)), _) => {
                 let kind = if errno == 0 {

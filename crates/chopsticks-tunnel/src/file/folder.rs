@@ -232,6 +232,7 @@ impl Tunnel {
             keep_modified: fetch.keep_modified,
             replace: fetch.overwrite,
             sync: fetch.sync.unwrap_or(false),
+            keeps_parts: false,
         };
 
         let connection = self.connection_for(Task::Any).await?;
