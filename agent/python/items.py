@@ -2,7 +2,8 @@
 
 The controller sends it in EXTEND, after `stream`. Such a call lives as any other: `run` runs it, on the thread that it
 would have anyway. What it yields goes into a line, and a thread of its own sends whatever has gathered there: an item
-leaves at once while the controller keeps up, and many leave together when it does not.
+leaves at once while the controller keeps up, and many leave together when it does not. That thread is started when an
+item follows another one quickly: before that, whoever yields an item sends it, which takes less time than the thread.
 """
 
 YIELD = 0x29
@@ -12,6 +13,8 @@ PIPE = 0x2b
 # several items of 64 KiB, since two threads take turns at each line.
 FIRST_CREDIT = 1 << 16
 LINE = 1 << 18
+# Seconds between items from which on no thread is needed to send them.
+SLOW = 0.001
 # An item's format (0: the stream has failed, the item says why) and size.
 head_of_item = Struct('>BL')
 NOTHING = object()
@@ -42,32 +45,35 @@ class Later(object):
 
 
 class Channel(object):
-    """The two streams of a call. The reader calls `on`."""
+    """The one or two streams of a call. The reader calls `on`."""
 
     def __init__(self, request, operation):
         self.request = request
-        self.gives, self.takes = operation != FEED, operation != YIELD
-        self.output, self.input = ItemsOut(request), ItemsIn(request)
+        self.output = operation != FEED and ItemsOut(request)
+        self.input = operation != YIELD and ItemsIn(request)
 
     def on(self, operation, payload):
-        (self.output if operation in (CREDIT, RESET) else self.input).on(operation, payload)
+        stream = self.output if operation in (CREDIT, RESET) else self.input
+        if stream:
+            stream.on(operation, payload)
 
     def stop(self):
         """Wakes a cancelled call that waits for one of them."""
-        self.output.on(CANCEL, b'')
-        self.input.on(CANCEL, b'')
+        for stream in self.output, self.input:
+            if stream:
+                stream.on(CANCEL, b'')
 
     def around(self, function):
         """What is to be called in place of a function, which has items or gets them."""
         def call(*args, **kwargs):
-            if self.takes:
+            if self.input:
                 # Not while an interrupt may strike, which would leave a lock closed.
                 mine = shut()
                 self.input.begin()
                 reopen(mine)
                 args = (self.input,) + args
             value = function(*args, **kwargs)
-            if not self.gives:
+            if not self.output:
                 return value
             if hasattr(type(value), '__await__') or hasattr(type(value), '__aiter__'):
                 if not later:
@@ -83,7 +89,7 @@ class Channel(object):
             for item in items:
                 check_process()
                 leave(request)
-                if output.put(item):
+                if output.put(item, output.is_free()):
                     output.wait_for_room()
                 item = None
                 inside.add(request)
@@ -99,9 +105,9 @@ class Channel(object):
     def finish(self):
         """Ends both streams, when all that was yielded has been sent. `run` does so before it answers."""
         spared.discard(self.request)
-        if self.gives:
+        if self.output:
             self.output.finish()
-        if self.takes:
+        if self.input:
             self.input.finish()
 
 
@@ -188,6 +194,8 @@ class ItemsOut(Stream):
         # What opens when there is room again; only while somebody waits.
         self.gate = None
         self.done, self.broken = None, False
+        # When the newest item was sent by who yielded it.
+        self.sent = 0
 
     def on(self, operation, payload):
         Stream.on(self, operation, payload)
@@ -200,14 +208,30 @@ class ItemsOut(Stream):
         if gate:
             gate.release()
 
-    def put(self, item):
-        """Puts an item into the line; returns whether the generator has to wait now."""
+    def is_free(self):
+        """Whether who yields an item may send it: no other one is on its way, and this is not one of many."""
+        if self.done:
+            return False
+        before, self.sent = self.sent, time()
+        return self.sent - before > SLOW
+
+    def put(self, item, at_once=False):
+        """Puts an item into the line, or sends it, where there is credit; returns whether the generator has to wait."""
         if self.stopped:
             return True
         form, data = encode(item, 'item')
         if len(data) > limit:
             raise Misfit('size', 'an item of %d bytes, over the limit of %d' % (len(data), limit))
-        return self.add(head_of_item.pack(form, len(data)), data)
+        head = head_of_item.pack(form, len(data))
+        size = len(head) + len(data)
+        if at_once and size <= self.credit and size <= FIRST_CREDIT:
+            with self.lock:
+                self.credit -= size
+            with writing:
+                out.append(HEADER.pack(size, self.request, DATA, 0) + head + data)
+                flush()
+            return False
+        return self.add(head, data)
 
     def add(self, head, data):
         """The same with an item that is encoded, behind its head."""

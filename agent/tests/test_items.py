@@ -132,6 +132,14 @@ class Yielding(ItemsCase):
         open(self.path, 'w').close()
         self.assertEqual(agent.all(request)[0], [1, 2])
 
+    @unittest.skipUnless(os.path.exists('/proc/self/task'), 'counts threads in /proc')
+    def test_first_item_needs_no_thread_of_its_own(self):
+        agent = self.agent()
+        request = agent.stream(function(
+            'import os\ndef f():\n    before = len(os.listdir("/proc/self/task"))\n    yield "first"\n'
+            '    yield len(os.listdir("/proc/self/task")) - before\n'))
+        self.assertEqual(agent.all(request)[0], [u'first', 0])
+
     def test_many_small_items_leave_together(self):
         agent = self.agent()
         request = agent.stream(COUNT, 50000)

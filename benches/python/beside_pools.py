@@ -34,6 +34,8 @@ for _ in range(count):
     channel.send(data)
 """
 SIZE = 64 << 10
+#: First items of a turn, and calls.
+FIRST = 1000
 
 
 def blocks(count, size):
@@ -44,6 +46,22 @@ def blocks(count, size):
 
 def whole(size):
     return b'x' * size
+
+
+def median_of(count, action):
+    """The median time of `action`, in microseconds. What it returns is let go after the time is taken."""
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        kept = action()
+        times.append(time.perf_counter() - begun)
+        del kept
+    return statistics.median(times) * 1e6
+
+
+def first_of(stream):
+    """Takes the first item, and keeps the stream."""
+    return next(stream), stream
 
 
 class Chopsticks:
@@ -57,6 +75,12 @@ class Chopsticks:
 
     def blocks(self, count):
         assert sum(len(item) for item in self.hosts[0].stream(blocks, count, SIZE)) == count * SIZE
+
+    def call(self, count):
+        return median_of(count, lambda: self.hosts[0].call(workload.make_list, 1))
+
+    def first(self, count):
+        return median_of(count, lambda: first_of(self.hosts[0].stream(workload.make_list, 1)))
 
     def whole(self, count):
         for _ in range(count * SIZE // (16 << 20)):
@@ -119,7 +143,7 @@ def main():
     libraries = {kind.__name__.lower(): kind(hosts) for kind in (Chopsticks, Execnet, Multiprocessing)}
     if shutil.which('parallel'):
         libraries['parallel'] = Parallel(hosts)
-    samples = {}
+    samples, latencies = {}, {}
     for _ in range(int(options.get('turns', 5))):
         for name, library in libraries.items():
             share = getattr(library, 'share', 1)
@@ -132,9 +156,14 @@ def main():
                     begun = time.perf_counter()
                     getattr(library, what)(size)
                     samples.setdefault(what, {}).setdefault(name, []).append(unit / (time.perf_counter() - begun))
+            for what in 'call', 'first':
+                if hasattr(library, what):
+                    latencies.setdefault(what, {}).setdefault(name, []).append(getattr(library, what)(FIRST))
     for what, found in samples.items():
         rates = {name: round(statistics.median(rates)) for name, rates in found.items()}
         print(json.dumps({'what': what, 'per_s': rates}))
+    for what, found in latencies.items():
+        print(json.dumps({'what': what, 'us': {name: round(statistics.median(us), 1) for name, us in found.items()}}))
 
 
 if __name__ == '__main__':

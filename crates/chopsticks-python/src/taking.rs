@@ -28,6 +28,8 @@ pub(crate) struct Taken<S> {
     /// Threads take turns, since a stream wakes one only.
     turn: AsyncMutex<()>,
     closed: Notify,
+    /// Whether the end has come, and so nothing is left to cancel.
+    is_over: AtomicBool,
     /// Whether somebody waits for items, who polls them then.
     is_awaited: AtomicBool,
     /// Wakes [`keep_going`](Self::keep_going) when nobody waits any more, and at the end.
@@ -43,6 +45,7 @@ impl<S: Stream + Unpin + Send> Taken<S> {
             items: Mutex::new(Some(items)),
             turn: AsyncMutex::new(()),
             closed: Notify::new(),
+            is_over: AtomicBool::new(false),
             is_awaited: AtomicBool::new(false),
             left: AtomicWaker::new(),
         }
@@ -62,7 +65,10 @@ impl<S: Stream + Unpin + Send> Taken<S> {
             while batch.len() < BATCH {
                 match items.poll_next_unpin(context) {
                     Poll::Ready(Some(item)) => batch.push(item),
-                    Poll::Ready(None) if batch.is_empty() => return Poll::Ready(None),
+                    Poll::Ready(None) if batch.is_empty() => {
+                        self.is_over.store(true, SeqCst);
+                        return Poll::Ready(None);
+                    }
                     Poll::Pending if batch.is_empty() => return Poll::Pending,
                     Poll::Ready(None) | Poll::Pending => break,
                 }
@@ -122,7 +128,9 @@ impl<S> Taken<S> {
             let entered = engine.enter();
             drop(items);
             drop(entered);
-            engine.nudge();
+            if !self.is_over.load(SeqCst) {
+                engine.nudge();
+            }
         }
     }
 

@@ -558,6 +558,11 @@ fn on_a_task<T: Send + 'static>(
         if tokio::runtime::Handle::try_current().is_err() {
             return future.await;
         }
+        let mut future = Box::pin(future);
+        // On an open connection a request is sent at once, and the answer is often there with the last item.
+        if let Some(result) = futures::future::poll_immediate(future.as_mut()).await {
+            return result;
+        }
         let mut task = JoinSet::new();
         task.spawn(future);
         match task.join_next().await {
