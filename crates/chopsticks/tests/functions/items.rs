@@ -306,3 +306,30 @@ async fn items_that_cannot_be_sent_fail_in_their_places() {
     let error = python.invoke_stream(count::with(1)).try_next().await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WrongAgent { agent: Agent::Python }), "{error}");
 }
+
+#[tokio::test]
+async fn auto_starts_the_agent_that_yields_items() {
+    let auto = || {
+        let driver = Local::new().python(chopsticks_support::python3().path());
+        Tunnel::with_config(driver, config().agent(Agent::Auto))
+    };
+    // Whichever agent is first, and while the other one is in use.
+    let python_first = auto();
+    let id: u32 = python_first.call("os:getpid", ()).await.unwrap();
+    let mut numbers = python_first.invoke_stream(count::with(1_000));
+    assert_eq!(numbers.try_next().await.unwrap(), Some(0));
+    assert_eq!(python_first.call::<u32>("os:getpid", ()).await.unwrap(), id);
+    assert_eq!(numbers.try_collect::<Vec<_>>().await.unwrap().len(), 999);
+    python_first.close().await.unwrap();
+
+    let native_first = auto();
+    let numbers: Vec<_> = native_first.invoke_stream(count::with(1_000)).try_collect().await.unwrap();
+    assert_eq!(numbers.len(), 1_000);
+    assert!(native_first.call::<u32>("os:getpid", ()).await.is_ok());
+    native_first.close().await.unwrap();
+
+    let none = Local::new().python("/nonexistent/python");
+    let none = Tunnel::with_config(none, config().agent(Agent::Auto));
+    assert_eq!(none.invoke_stream(count::with(3)).try_collect::<Vec<_>>().await.unwrap().len(), 3);
+    none.close().await.unwrap();
+}
