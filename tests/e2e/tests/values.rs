@@ -380,7 +380,8 @@ async fn names_that_are_not_utf8_come_and_go() {
         "f",
     );
     for python in interpreters() {
-        let driver = Local::new().python(python.path());
+        // Older Pythons can name only files of ASCII where no locale is set.
+        let driver = Local::new().python(python.path()).env("LC_ALL", "C.UTF-8");
         let tunnel = Tunnel::with_config(driver, quiet().encode(Encode::Names));
         let folder = scratch.path().to_str().unwrap();
         let mut found = tunnel.call::<Vec<OsName>>("os:listdir", (folder,)).await.unwrap();

@@ -98,7 +98,9 @@ async fn interrupted_transfer_goes_on_where_it_stopped() {
         let arrived = fs::metadata(&part).unwrap().len();
         assert!(arrived > 100_000 && content.starts_with(&fs::read(&part).unwrap()));
         // A deadline leaves one as well; the longer one counts.
-        let put = Put::new(&source).to(&target).resume().limit(slow).timeout(Duration::from_millis(200));
+        // What is missing would take seconds.
+        let slower = std::num::NonZeroU64::new(100_000).unwrap();
+        let put = Put::new(&source).to(&target).resume().limit(slower).timeout(Duration::from_millis(200));
         let _ = tunnel.put_with(put).await.unwrap_err();
         // Its agent may still be about to give the part its name.
         tunnel.close().await.unwrap();
