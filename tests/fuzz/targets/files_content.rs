@@ -15,7 +15,7 @@ fuzz_target!(|input: &[u8]| {
     stream::with(bytes, usize::from(cut).max(1), async |reader| {
         let mut content = Vec::new();
         let destination = Destination::Writer(Box::new(&mut content));
-        let wish = Wish { replace: true, owner: (None, None), has_mode: false };
+        let wish = Wish { replace: true, owner: (None, None), has_mode: false, keeps_part: false };
         let mut sink = destination.open(wish).await.expect("memory can be written to");
         let mut watcher = Watcher::default();
         let received = receive_file(Input::new(reader), Meter::new(LIMIT, &mut watcher), &mut sink).await;
