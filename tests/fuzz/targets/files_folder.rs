@@ -20,8 +20,13 @@ fuzz_target!(|input: &[u8]| {
         fs::write(root.join("a"), "old").expect("it is ours");
         std::os::unix::fs::symlink("..", root.join("l")).expect("it is ours");
     }
-    let manner =
-        Manner { owner: (None, None), keep_modified: manner & 2 != 0, replace: manner & 4 != 0, sync: false, keeps_parts: false };
+    let manner = Manner {
+        owner: (None, None),
+        keep_modified: manner & 2 != 0,
+        replace: manner & 4 != 0,
+        sync: false,
+        keeps_parts: false,
+    };
     stream::with(bytes, usize::from(cut).max(1), async |reader| {
         let sink = TreeSink::open(root.clone(), manner);
         let mut watcher = Watcher::default();
