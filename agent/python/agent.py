@@ -374,8 +374,9 @@ def encode(value, name='result'):
 
     `marshal` also takes what only exposes a buffer (an array, a NumPy number) and would write its raw bytes: so the
     exact types are looked at first, a level at a time, in C. Shared parts make the levels grow past the bytes of the
-    dump; then, as for all that is not plain, the part `values` decides, and says what is wrong and where. PyPy's
-    `marshal` writes shared parts once for each place, which takes memory without end where they are nested.
+    dump; then, as for all that is not plain, the part `values` decides, and says what is wrong and where. A level is
+    made in pieces, so that it is not much larger before that is known. PyPy's `marshal` writes shared parts once for
+    each place, which takes memory without end where they are nested.
     """
     kind = type(value)
     if not OLD:
@@ -392,7 +393,7 @@ def encode(value, name='result'):
             except ValueError:
                 data = b''
             level, left = [value], len(data)
-            while left > 0:
+            while 1:
                 kinds = set(map(type, level))
                 if not kinds <= PLAIN:
                     break
@@ -401,7 +402,12 @@ def encode(value, name='result'):
                         break
                     return MARSHAL, data
                 left -= len(level)
-                level = get_referents(*level)
+                above, level = level, []
+                while above and len(level) < left:
+                    level += get_referents(*above[-64:])
+                    del above[-64:]
+                if above:
+                    break
     part('values')
     return recoded(value, name)
 

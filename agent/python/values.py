@@ -103,10 +103,15 @@ def even(value):
         kinds = set(map(type, level))
         # A dict may not tell of its keys.
         text = [k for v in level if type(v) is dict for k in v] + level if dict in kinds else level
-        if left <= 0 or not kinds <= PLAIN or ODD.search(u''.join([v for v in text if type(v) is word])):
+        if not kinds <= PLAIN or ODD.search(u''.join([v for v in text if type(v) is word])):
             return None
         left -= len(level)
-        level = get_referents(*level)
+        above, level = level, []
+        while above and len(level) < left:
+            level += get_referents(*above[-64:])
+            del above[-64:]
+        if above:
+            return None
     return data
 
 

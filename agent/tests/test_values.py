@@ -2,6 +2,7 @@
 import array
 import collections
 import marshal
+import resource
 import struct
 import sys
 import unittest
@@ -217,6 +218,20 @@ class Chosen(unittest.TestCase):
         form, data = self.encode(loop)
         got = (marshal.loads if form == MARSHAL else SPACE['pdecode'])(data)
         self.assertIs(got[1], got)
+
+    def test_shared_parts_cost_what_they_are(self):
+        # A matrix as many write it: 100 million numbers, in one row of 10,000.
+        value = [[0] * 10000] * 10000
+        for with_names in (False, True):
+            SPACE['names'] = with_names
+            self.addCleanup(SPACE.update, names=False)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            form, data = self.encode(value)
+            self.assertLess(len(data), 1 << 20)
+            self.assertLess(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, 100 << 10)
+            got = (marshal.loads if form == MARSHAL else SPACE['pdecode'])(data)
+            self.assertIs(got[0], got[9999])
+            self.assertEqual(got[0], value[0])
 
     def test_what_hides_behind_shared_parts_is_found(self):
         value = [object()]
