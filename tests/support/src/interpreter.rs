@@ -125,7 +125,8 @@ pub struct FindError {
 ///
 /// Looks at the names in [`INTERPRETERS_VARIABLE`], then at every `python`, `python2`, `python3`,
 /// `python3.x`, `pypy` and `pypy3` on `PATH`, then at `~/.pyenv/versions/*/bin/python`. Of several that are
-/// the same program, or the same version by the same maker, the first found stays.
+/// the same program, or the same minor version by the same maker, the first found stays; of those that are
+/// named, only the same release is the same.
 ///
 /// # Errors
 ///
@@ -161,7 +162,8 @@ pub fn find_interpreters() -> Result<Vec<Interpreter>, FindError> {
         };
         let is_known = found.iter().any(|other| {
             other.path == interpreter.path
-                || (other.version, other.implementation) == (interpreter.version, interpreter.implementation)
+                || (is_same(other.version, interpreter.version, is_named)
+                    && other.implementation == interpreter.implementation)
         });
         if !is_known {
             found.push(interpreter);
@@ -169,6 +171,11 @@ pub fn find_interpreters() -> Result<Vec<Interpreter>, FindError> {
     }
     found.sort_by_key(|interpreter| (interpreter.version, interpreter.implementation));
     Ok(found)
+}
+
+/// Whether one of two versions stands for both.
+fn is_same(one: (u8, u8, u8), other: (u8, u8, u8), is_named: bool) -> bool {
+    (one.0, one.1) == (other.0, other.1) && (one.2 == other.2 || !is_named)
 }
 
 /// Returns the interpreters of this machine, lowest version first; they are looked for once per process.

@@ -71,3 +71,11 @@ fn names_of_interpreters_are_told_from_their_tools() {
         assert!(!is_interpreter_name(name), "{name}");
     }
 }
+
+#[test]
+fn minor_version_is_used_once_unless_another_release_of_it_is_named() {
+    assert!(is_same((3, 11, 2), (3, 11, 7), false));
+    assert!(!is_same((3, 11, 2), (3, 11, 7), true));
+    assert!(is_same((3, 11, 7), (3, 11, 7), true));
+    assert!(!is_same((3, 11, 7), (3, 12, 7), false));
+}
