@@ -45,8 +45,11 @@ def take_data():
 
 
 def read_pieces(size, pieces):
-    """Reads `size` bytes into one place, however small the parts in which they come; one that was used, if there is."""
-    if size > FRAME or not hasattr(os, 'readv'):
+    """Reads `size` bytes into one place, however small the parts in which they come; one that was used, if there is.
+
+    Few bytes get a place of their size: a window of them may wait.
+    """
+    if not FRAME >> 3 < size <= FRAME or not hasattr(os, 'readv'):
         while size:
             pieces.append(read(size))
             size -= len(pieces[-1])

@@ -433,6 +433,27 @@ class Feeding(ItemsCase):
         agent.send(request, END, 0, b'')
         self.assertEqual(agent.result(request), 6000000)
 
+    @unittest.skipUnless(os.path.exists('/proc/self/status'), 'the memory is read from /proc')
+    def test_small_items_that_wait_cost_little_more_than_their_bytes(self):
+        agent = self.agent()
+
+        def memory():
+            # It has read all that was sent before when it answers.
+            self.assertEqual(agent.call('operator:neg', 1), -1)
+            with open('/proc/%d/status' % agent.process.pid) as f:
+                return int(f.read().split('VmRSS:')[1].split()[0])
+        request = agent.open(FEED, function(
+            'import os, time\ndef f(items, path):\n'
+            '    while not os.path.exists(path): time.sleep(.01)\n    return sum(items)\n'), self.path.decode())
+        before = memory()
+        for _ in range(20000):
+            agent.feed(request, 1)
+        self.assertLess(memory() - before, 50000)
+        with open(self.path, 'w'):
+            pass
+        agent.send(request, END, 0, b'')
+        self.assertEqual(agent.result(request), 20000)
+
     def test_failure_of_the_input_is_raised_where_it_is_read(self):
         agent = self.agent()
         request = agent.open(PIPE, function(
