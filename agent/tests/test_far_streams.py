@@ -102,7 +102,7 @@ def closed_in(path):
     try:
         for item in items: yield item
     finally:
-        # Not every Python ends what nobody refers to any more.
+        # Not every Python closes a generator as soon as the last reference to it is gone.
         items.close()
 def breaks_group(path):
     with group() as hosts:

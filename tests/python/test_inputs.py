@@ -162,9 +162,11 @@ async def fails():
     raise ValueError('no more')
 
 
-async def silent(ended):
+async def silent(ended, begun=None):
     try:
         yield 'word'
+        if begun:
+            begun.set()
         await asyncio.Event().wait()
     finally:
         ended.set()
@@ -215,8 +217,9 @@ def test_asynchronous_iterable_is_closed_with_its_call(how):
         if how == 'end':
             assert await there.call(remote.none_of, input=silent(ended)) == 'none'
         elif how == 'cancel':
-            task = asyncio.create_task(there.call(remote.total_of_lengths, input=silent(ended)))
-            await asyncio.sleep(0.1)
+            begun = asyncio.Event()
+            task = asyncio.create_task(there.call(remote.total_of_lengths, input=silent(ended, begun)))
+            await begun.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

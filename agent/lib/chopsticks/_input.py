@@ -75,7 +75,7 @@ class Outlet(object):
         self.flush()
 
     def close(self):
-        """Nobody reads any more."""
+        """Ends the stream, since the function reads no more items."""
         self.closed = True
         del self.pieces[:]
         self.source.wait.ring()
@@ -174,5 +174,5 @@ class Input(object):
             try:
                 items.close()
             except Exception:
-                # There is nobody to tell.
+                # The call has ended, and cannot report it.
                 pass

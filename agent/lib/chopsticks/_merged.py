@@ -8,7 +8,10 @@ ROOM = 16
 
 
 class Host(object):
-    """One of the hosts: what it yields, and the thread that takes it. This holds on to nobody who takes the items."""
+    """One of the hosts: what it yields, and the thread that takes that.
+
+    It has no reference to the object that takes the items.
+    """
 
     def __init__(self, shared, items):
         self.shared, self.items, self.wait, self.waiting = shared, items, Wait(), 0

@@ -1,4 +1,4 @@
-//! Files of a folder of which only a part is sent, because the receiver has the rest.
+//! Files within a folder that are sent in part, because the receiver has the rest.
 
 use std::{
     collections::HashSet,

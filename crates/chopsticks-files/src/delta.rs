@@ -31,7 +31,7 @@ pub struct Signature {
 
 /// A file of the receiver, in the same folder as the one that is sent.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "whoever finds one knows both")]
+#[expect(clippy::exhaustive_structs, reason = "the name and the blocks are all that there is to know")]
 pub struct Base {
     /// Its name.
     pub name: Vec<u8>,

@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Link,
     /// A file of another kind, which is not transferred.
     LeftOut,
-    /// A file of which the receiver may have a part: the name of that follows, empty for none.
+    /// A file of which the receiver may have a part: the name of that part follows, or an empty name.
     Reused,
 }
 

@@ -1,4 +1,4 @@
-//! What paths mean to users of cp, scp and rsync.
+//! Paths as users of cp, scp and rsync write them.
 
 use std::{
     env,
@@ -82,7 +82,7 @@ pub(super) fn check_remote(path: &Path, targets: &[Target]) -> Result<(), String
     ))
 }
 
-/// Folders of the system, in which nobody wants the content of a folder by mistake.
+/// Folders of the system. A folder that is put there keeps its name, so that its content is not spread in them.
 const SHARED: [&str; 16] = [
     "/boot",
     "/etc",
