@@ -88,3 +88,13 @@ fn what_goes_wrong_is_said() {
     let scratch = Scratch::new();
     assert_eq!(agents(&scratch, "", &[], None).status.code(), Some(2));
 }
+
+/// There are two programs, and the README's first command does not name one.
+#[test]
+fn cargo_runs_the_main_program_where_none_is_named() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version=1"]);
+    let told = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains(r#""default_run":"chopsticks""#), "{told}");
+}
